@@ -1,0 +1,27 @@
+/* base/blob.h - bytes from outside: a pointer and a length, borrowed from their owner. */
+#ifndef CM_BASE_BLOB_H
+#define CM_BASE_BLOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct cm_blob {
+	const uint8_t *ptr;	/* may hold NUL bytes; not terminated */
+	size_t len;		/* bytes; 0: there is none */
+};
+
+static inline struct cm_blob
+cm_blob_str(const char *s)
+{
+	return (struct cm_blob){ (const uint8_t *)s, s != NULL ? strlen(s) : 0 };
+}
+
+static inline bool
+cm_blob_equal(struct cm_blob a, struct cm_blob b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+#endif /* CM_BASE_BLOB_H */

@@ -1,0 +1,219 @@
+/* base/buf.c - text and bytes under construction: bounded, and an error sticks. */
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void
+cm_buf_init(struct cm_buf *b, size_t max)
+{
+	*b = (struct cm_buf){ .max = max };
+}
+
+void
+cm_buf_init_secret(struct cm_buf *b, size_t max)
+{
+	*b = (struct cm_buf){ .max = max, .secret = true };
+}
+
+static void
+release(struct cm_buf *b)
+{
+	if (b->secret && b->ptr != NULL)
+		explicit_bzero(b->ptr, b->cap);
+	free(b->ptr);
+}
+
+void
+cm_buf_free(struct cm_buf *b)
+{
+	release(b);
+	*b = (struct cm_buf){ .max = b->max, .secret = b->secret };
+}
+
+static bool
+grow(struct cm_buf *b, size_t extra)
+{
+	const size_t max = b->max != 0 ? b->max : CM_BUF_MAX;
+	size_t cap = b->cap != 0 ? b->cap : 64;
+	uint8_t *p;
+
+	if (b->err != CM_OK)
+		return false;
+	if (extra > max - b->len) {
+		b->err = CM_ERR_SYNTAX;
+		return false;
+	}
+	if (b->ptr != NULL && b->cap - b->len > extra)
+		return true;
+	while (cap - b->len <= extra)
+		cap *= 2;
+	if ((p = malloc(cap)) == NULL) {
+		b->err = CM_ERR_NOMEM;
+		return false;
+	}
+	if (b->len > 0)
+		memcpy(p, b->ptr, b->len);
+	p[b->len] = '\0';
+	release(b);
+	b->ptr = p;
+	b->cap = cap;
+	return true;
+}
+
+void
+cm_buf_add(struct cm_buf *b, const void *p, size_t len)
+{
+	if (!grow(b, len) || len == 0)
+		return;
+	memcpy(b->ptr + b->len, p, len);
+	b->len += len;
+	b->ptr[b->len] = '\0';
+}
+
+void
+cm_buf_add_byte(struct cm_buf *b, uint8_t byte)
+{
+	cm_buf_add(b, &byte, 1);
+}
+
+void
+cm_buf_add_str(struct cm_buf *b, const char *s)
+{
+	cm_buf_add(b, s, strlen(s));
+}
+
+void
+cm_buf_add_blob(struct cm_buf *b, struct cm_blob v)
+{
+	cm_buf_add(b, v.ptr, v.len);
+}
+
+void
+cm_buf_add_hex(struct cm_buf *b, struct cm_blob v)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < v.len; i++) {
+		cm_buf_add(b, &digits[v.ptr[i] >> 4], 1);
+		cm_buf_add(b, &digits[v.ptr[i] & 15], 1);
+	}
+}
+
+void
+cm_buf_addf(struct cm_buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		b->err = b->err != CM_OK ? b->err : CM_ERR_SYNTAX;
+		return;
+	}
+	if (!grow(b, (size_t)n))
+		return;
+	va_start(ap, fmt);
+	vsnprintf((char *)b->ptr + b->len, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	b->len += (size_t)n;
+}
+
+/* Bytes of the well-formed UTF-8 sequence at p (RFC 3629 section 4), or 0. */
+static size_t
+utf8_length(const uint8_t *p, size_t left)
+{
+	static const struct row {
+		uint8_t first, last, low, high;	/* lead byte, and what the second may be */
+		size_t len;
+	} rows[] = {
+		{ 0xC2, 0xDF, 0x80, 0xBF, 2 }, { 0xE0, 0xE0, 0xA0, 0xBF, 3 },
+		{ 0xE1, 0xEC, 0x80, 0xBF, 3 }, { 0xED, 0xED, 0x80, 0x9F, 3 },
+		{ 0xEE, 0xEF, 0x80, 0xBF, 3 }, { 0xF0, 0xF0, 0x90, 0xBF, 4 },
+		{ 0xF1, 0xF3, 0x80, 0xBF, 4 }, { 0xF4, 0xF4, 0x80, 0x8F, 4 },
+	};
+
+	if (p[0] < 0x80)
+		return 1;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const struct row *r = &rows[i];
+
+		if (p[0] < r->first || p[0] > r->last || left < r->len)
+			continue;
+		if (p[1] < r->low || p[1] > r->high)
+			return 0;
+		for (size_t k = 2; k < r->len; k++)
+			if ((p[k] & 0xC0) != 0x80)
+				return 0;
+		return r->len;
+	}
+	return 0;
+}
+
+/* C0, DEL and C1 (which is U+0080 to U+009F) move cursors and change colours. */
+static bool
+is_control(const uint8_t *p, size_t n)
+{
+	return p[0] < 0x20 || p[0] == 0x7F || (n == 2 && p[0] == 0xC2 && p[1] < 0xA0);
+}
+
+void
+cm_buf_add_printable(struct cm_buf *b, struct cm_blob v)
+{
+	for (size_t i = 0; i < v.len;) {
+		const size_t n = utf8_length(v.ptr + i, v.len - i);
+
+		if (n == 0 || is_control(v.ptr + i, n)) {
+			cm_buf_addf(b, "\\x%02x", v.ptr[i]);
+			i++;
+		} else {
+			cm_buf_add(b, v.ptr + i, n);
+			i += n;
+		}
+	}
+}
+
+void
+cm_buf_truncate(struct cm_buf *b, size_t len)
+{
+	b->err = CM_OK;
+	if (b->ptr == NULL || len >= b->len)
+		return;
+	if (b->secret)
+		explicit_bzero(b->ptr + len, b->len - len);
+	b->len = len;
+	b->ptr[len] = '\0';
+}
+
+enum cm_err
+cm_buf_status(const struct cm_buf *b)
+{
+	return b->err;
+}
+
+const char *
+cm_buf_str(const struct cm_buf *b)
+{
+	return b->ptr != NULL ? (const char *)b->ptr : "";
+}
+
+struct cm_blob
+cm_buf_blob(const struct cm_buf *b)
+{
+	return (struct cm_blob){ b->ptr, b->len };
+}
+
+char *
+cm_buf_take(struct cm_buf *b)
+{
+	char *p;
+
+	if (!grow(b, 0))
+		return NULL;
+	p = (char *)b->ptr;
+	*b = (struct cm_buf){ .max = b->max, .secret = b->secret };
+	return p;
+}

@@ -1,0 +1,3 @@
+/* base/conf.c - configuration. */
+#include "base/err.h"
+typedef int cm_conf_placeholder;

@@ -1,0 +1,74 @@
+/* base/file.c - read a file whose content decides something. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum cm_err
+check_mode(int fd, const char *path, size_t max, enum cm_file_trust need,
+    struct cm_trace *t)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: not a regular file", path);
+	if ((size_t)st.st_size > max)
+		return cm_trace_fail(t, CM_REASON_CONFIG,
+		    "%s: larger than %zu bytes", path, max);
+	if (need == CM_FILE_ANY)
+		return CM_OK;
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return cm_trace_fail(t, CM_REASON_CONFIG,
+		    "%s: owned by uid %u: chown root it", path, st.st_uid);
+	if ((st.st_mode & 022) != 0)
+		return cm_trace_fail(t, CM_REASON_CONFIG,
+		    "%s: others may write it: chmod go-w it", path);
+	if (need == CM_FILE_SECRET && (st.st_mode & 077) != 0)
+		return cm_trace_fail(t, CM_REASON_CONFIG,
+		    "%s: others may read it: chmod 600 it", path);
+	return CM_OK;
+}
+
+static enum cm_err
+read_all(int fd, const char *path, size_t max, struct cm_trace *t, struct cm_buf *out)
+{
+	uint8_t chunk[16384];
+	size_t total = 0;
+	enum cm_err err;
+	ssize_t n;
+
+	while ((n = read(fd, chunk, sizeof(chunk))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return cm_trace_fail(t, CM_REASON_CONFIG, "%s: %s", path, strerror(errno));
+		if ((total += (size_t)n) > max)
+			return cm_trace_fail(t, CM_REASON_CONFIG,
+			    "%s: larger than %zu bytes", path, max);
+		cm_buf_add(out, chunk, (size_t)n);
+	}
+	explicit_bzero(chunk, sizeof(chunk));
+	if ((err = cm_buf_status(out)) == CM_ERR_SYNTAX)
+		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: too large", path);
+	return err;
+}
+
+enum cm_err
+cm_file_read(const char *path, size_t max, enum cm_file_trust need,
+    struct cm_trace *t, struct cm_buf *out)
+{
+	/* O_NONBLOCK: a pipe put in the file's place must not hold us up. */
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	enum cm_err err;
+
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return CM_ERR_ABSENT;
+	if (fd < 0)
+		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: %s", path, strerror(errno));
+	if ((err = check_mode(fd, path, max, need, t)) == CM_OK)
+		err = read_all(fd, path, max, t, out);
+	close(fd);
+	return err;
+}

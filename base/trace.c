@@ -1,0 +1,251 @@
+/* base/trace.c - what each stage saw, and the one reason why it ended as it did. */
+#include "base/trace.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define STAGES_MAX	64
+#define ITEMS_MAX	512	/* per stage */
+#define TEXT_MAX	8192	/* bytes of one item */
+
+struct cm_trace {
+	struct cm_trace_stage stages[STAGES_MAX];
+	size_t count;
+	enum cm_reason reason;
+	struct cm_buf message;
+};
+
+static const struct reason {
+	const char *name;	/* upper case here: the enum's own spelling */
+	enum cm_err err;
+	const char *remedy;
+} reasons[] = {
+#define X(name, err, remedy) [CM_REASON_##name] = { #name, CM_ERR_##err, remedy },
+#define CM_ERR_OK CM_OK
+	CM_REASONS(X)
+#undef CM_ERR_OK
+#undef X
+};
+
+static const struct reason *
+row(enum cm_reason r)
+{
+	return &reasons[(unsigned)r < CM_COUNT(reasons) ? r : CM_REASON_SYSTEM];
+}
+
+/* The enum's spelling in lower case, made once per thread that asks. */
+const char *
+cm_reason_name(enum cm_reason r)
+{
+	static _Thread_local char text[32];
+	const char *s = row(r)->name;
+	size_t i;
+
+	for (i = 0; s[i] != '\0' && i < sizeof(text) - 1; i++)
+		text[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] + 32) : s[i];
+	text[i] = '\0';
+	return text;
+}
+
+const char *
+cm_reason_remedy(enum cm_reason r)
+{
+	return row(r)->remedy;
+}
+
+enum cm_err
+cm_reason_err(enum cm_reason r)
+{
+	return row(r)->err;
+}
+
+enum cm_err
+cm_trace_new(struct cm_trace **out)
+{
+	if ((*out = calloc(1, sizeof(**out))) == NULL)
+		return CM_ERR_NOMEM;
+	cm_buf_init(&(*out)->message, TEXT_MAX);
+	return CM_OK;
+}
+
+static void
+free_stage(struct cm_trace_stage *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		free(s->items[i].key);
+		free(s->items[i].text);
+	}
+	free(s->items);
+}
+
+void
+cm_trace_free(struct cm_trace **t)
+{
+	if (*t == NULL)
+		return;
+	for (size_t i = 0; i < (*t)->count; i++)
+		free_stage(&(*t)->stages[i]);
+	cm_buf_free(&(*t)->message);
+	free(*t);
+	*t = NULL;
+}
+
+static struct cm_trace_stage *
+current(struct cm_trace *t)
+{
+	return t != NULL && t->count > 0 ? &t->stages[t->count - 1] : NULL;
+}
+
+void
+cm_trace_begin(struct cm_trace *t, const char *stage)
+{
+	if (t == NULL || t->count == STAGES_MAX)
+		return;
+	t->stages[t->count++] = (struct cm_trace_stage){
+		.name = stage, .us = -cm_clock_us(), .open = true,
+	};
+}
+
+void
+cm_trace_end(struct cm_trace *t, enum cm_err err)
+{
+	struct cm_trace_stage *s = current(t);
+
+	if (s == NULL || !s->open)
+		return;
+	s->us += cm_clock_us();
+	s->open = false;
+	s->err = err;
+	if (err == CM_OK)
+		cm_trace_clear_reason(t);
+	else if (t->reason == CM_REASON_NONE)
+		cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", s->name, cm_err_name(err));
+	s->reason = t->reason;
+}
+
+/* Takes text, which may be NULL: then there is nothing to add. */
+static void
+add_item(struct cm_trace_stage *s, const char *key, char *text)
+{
+	struct cm_trace_item *more;
+	char *name = NULL;
+
+	if (text == NULL || s->count == ITEMS_MAX || (name = strdup(key)) == NULL)
+		goto out;
+	if ((more = realloc(s->items, (s->count + 1) * sizeof(*more))) == NULL)
+		goto out;
+	s->items = more;
+	s->items[s->count++] = (struct cm_trace_item){ name, text };
+	return;
+out:
+	free(name);
+	free(text);
+}
+
+void
+cm_trace_add_blob(struct cm_trace *t, const char *key, struct cm_blob v)
+{
+	struct cm_trace_stage *s = current(t);
+	struct cm_buf b;
+
+	if (s == NULL)
+		return;
+	cm_buf_init(&b, 4 * TEXT_MAX);	/* a byte becomes four at most */
+	cm_buf_add_printable(&b, (struct cm_blob){ v.ptr, v.len < TEXT_MAX ? v.len : TEXT_MAX });
+	add_item(s, key, cm_buf_take(&b));
+	cm_buf_free(&b);
+}
+
+static void
+format(struct cm_buf *out, const char *fmt, va_list ap)
+{
+	char text[TEXT_MAX];
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+
+	if (n < 0)
+		return;
+	if ((size_t)n >= sizeof(text))
+		n = sizeof(text) - 1;
+	cm_buf_add_printable(out, (struct cm_blob){ (const uint8_t *)text, (size_t)n });
+}
+
+void
+cm_trace_add(struct cm_trace *t, const char *key, const char *fmt, ...)
+{
+	struct cm_trace_stage *s = current(t);
+	struct cm_buf b;
+	va_list ap;
+
+	if (s == NULL)
+		return;
+	cm_buf_init(&b, 4 * TEXT_MAX);
+	va_start(ap, fmt);
+	format(&b, fmt, ap);
+	va_end(ap);
+	add_item(s, key, cm_buf_take(&b));
+	cm_buf_free(&b);
+}
+
+enum cm_err
+cm_trace_fail(struct cm_trace *t, enum cm_reason r, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (t != NULL) {
+		t->reason = r;
+		cm_buf_truncate(&t->message, 0);
+		va_start(ap, fmt);
+		format(&t->message, fmt, ap);
+		va_end(ap);
+	}
+	return cm_reason_err(r);
+}
+
+enum cm_reason
+cm_trace_reason(const struct cm_trace *t)
+{
+	return t != NULL ? t->reason : CM_REASON_NONE;
+}
+
+const char *
+cm_trace_message(const struct cm_trace *t)
+{
+	return t != NULL ? cm_buf_str(&t->message) : "";
+}
+
+void
+cm_trace_clear_reason(struct cm_trace *t)
+{
+	if (t == NULL)
+		return;
+	t->reason = CM_REASON_NONE;
+	cm_buf_truncate(&t->message, 0);
+}
+
+size_t
+cm_trace_count(const struct cm_trace *t)
+{
+	return t != NULL ? t->count : 0;
+}
+
+const struct cm_trace_stage *
+cm_trace_stage(const struct cm_trace *t, size_t i)
+{
+	return t != NULL && i < t->count ? &t->stages[i] : NULL;
+}
+
+const char *
+cm_trace_find(const struct cm_trace *t, const char *key)
+{
+	for (size_t i = cm_trace_count(t); i > 0; i--) {
+		const struct cm_trace_stage *s = &t->stages[i - 1];
+
+		for (size_t k = s->count; k > 0; k--)
+			if (strcmp(s->items[k - 1].key, key) == 0)
+				return s->items[k - 1].text;
+	}
+	return NULL;
+}

@@ -1,0 +1,136 @@
+/* base/trace.h - what each stage saw, and the one reason why it ended as it did. */
+#ifndef CM_BASE_TRACE_H
+#define CM_BASE_TRACE_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/*
+ * Every refusal and every failure that a person sees carries one of these.
+ * A new reason is one row here: its name in logs and JSON, the result that
+ * goes with it, and what to do.
+ */
+#define CM_REASONS(X) \
+	X(NONE, OK, "") \
+	/* card */ \
+	X(NO_READER, OFFLINE, "connect a card reader, and see that pcscd runs (systemctl start pcscd.socket)") \
+	X(NO_CARD, OFFLINE, "put the card into the reader") \
+	X(SEVERAL_CARDS, USAGE, "leave one card in, or name its reader: --card reader:NAME") \
+	X(CARD_REMOVED, OFFLINE, "put the card back in and start again") \
+	X(CARD_CHANGED, AGAIN, "leave the card in, and start again") \
+	X(CARD_SILENT, OFFLINE, "take the card out and put it in again; if it goes on, try another reader") \
+	X(CARD_NOT_PIV, ABSENT, "this card has no PIV application: use a PIV or CAC card") \
+	X(CARD_NO_CERTIFICATE, ABSENT, "the card holds no certificate in this slot: have it issued again") \
+	X(CARD_MALFORMED, SYNTAX, "the card answered what the standard does not allow: have it replaced") \
+	X(CARD_KEY, REFUSED, "the card's key does not belong to its certificate: it may be a copy; report it") \
+	X(CARD_FILE, CONFIG, "name a PEM file with a certificate and its key: --card file:PATH") \
+	X(PIN_WRONG, REFUSED, "type the PIN again with care: the card counts the tries") \
+	X(PIN_BLOCKED, REFUSED, "the PIN is blocked: the card's issuer can unblock it with the PUK") \
+	X(PIN_LAST_TRY, REFUSED, "one try is left and is not spent unasked: say --last-try to use it") \
+	X(PIN_MISSING, USAGE, "type the PIN at the prompt, or hand it over with --pin-fd N") \
+	X(PIN_FORM, REFUSED, "a PIV PIN has 6 to 8 digits") \
+	/* certificate */ \
+	X(CERT_MALFORMED, SYNTAX, "the certificate breaks the encoding rules: have it issued again") \
+	X(CERT_EXPIRED, REFUSED, "have the card renewed") \
+	X(CERT_NOT_YET_VALID, REFUSED, "wait until it is valid, or set this computer's clock right") \
+	X(CERT_USAGE, REFUSED, "use the card's authentication certificate (slot 9A)") \
+	X(CERT_UNTRUSTED, REFUSED, "if this issuer is to be trusted, add its certificate to trust.anchors or trust.intermediates") \
+	X(CERT_NOT_PINNED, REFUSED, "if this CA is to be trusted, add its fingerprint to TrustedAuthorities or trust.pins") \
+	X(CERT_WEAK, REFUSED, "have the card issued again with RSA-2048 or stronger, P-256 or P-384") \
+	/* revocation */ \
+	X(REVOKED, REFUSED, "the card was revoked: its holder needs a new one") \
+	X(REVOCATION_UNKNOWN, REFUSED, "see that the OCSP responder or CRL server named here can be reached, then try again") \
+	/* account */ \
+	X(NO_RULE, ABSENT, "the certificate lacks the fields the rules ask for: see cardmap cert") \
+	X(NO_ACCOUNT, ABSENT, "add one of the values named here to the account's entry") \
+	X(SEVERAL_ACCOUNTS, AMBIGUOUS, "remove the value from all but one of these accounts") \
+	X(ACCOUNT_FORBIDDEN, REFUSED, "cards open no account below accounts.first_uid: map the card to another") \
+	X(ACCOUNT_MALFORMED, REFUSED, "mend the attribute named here in the directory") \
+	X(DIRECTORY_OFFLINE, OFFLINE, "see that the directory server named here runs and can be reached") \
+	X(DIRECTORY_REFUSED, CONFIG, "see directory.bind_dn, its password file and the server's access rules") \
+	X(DIRECTORY_TLS, CONFIG, "see directory.ca, and the name in the server's certificate") \
+	X(LDIF_MALFORMED, SYNTAX, "mend the line named here (RFC 2849)") \
+	/* kerberos */ \
+	X(KDC_OFFLINE, OFFLINE, "see that the KDC named here runs and can be reached") \
+	X(KDC_REFUSED, REFUSED, "see the KDC's log for this principal") \
+	X(KDC_UNTRUSTED, REFUSED, "the KDC's certificate did not verify: see kerberos.anchors") \
+	X(TICKET_FORGED, REFUSED, "the ticket does not come from this host's KDC: see the keytab, and look for an impostor") \
+	X(CCACHE, SYSTEM, "see kerberos.ccache, and that the folder can be written") \
+	/* offline */ \
+	X(NOT_KEPT, OFFLINE, "log in once with the network: then the account is kept for offline use") \
+	X(KEPT_TOO_OLD, REFUSED, "log in with the network: accounts.offline_days has passed") \
+	X(CLOCK_BEHIND, REFUSED, "set this computer's clock right, or log in with the network") \
+	X(STORE, SYSTEM, "see accounts.path: owner root, mode 0600, and space on the disk") \
+	/* general */ \
+	X(CONFIG, CONFIG, "mend the line named here; cardmap config check tells more") \
+	X(USAGE, USAGE, "see cardmap --help") \
+	X(PROOF_MISSING, REFUSED, "report this: a login reached its end without proof") \
+	X(SYSTEM, SYSTEM, "see the system's log") \
+	X(INJECTED, SYSTEM, "a test asked for this failure")
+
+enum cm_reason {
+#define X(name, err, remedy) CM_REASON_##name,
+	CM_REASONS(X)
+#undef X
+	CM_REASON_COUNT
+};
+
+/* "no_account": the name in logs and JSON. */
+const char *cm_reason_name(enum cm_reason r);
+const char *cm_reason_remedy(enum cm_reason r);
+enum cm_err cm_reason_err(enum cm_reason r);
+
+/* One thing seen: "filter" = "(altSecurityIdentities=...)". */
+struct cm_trace_item {
+	char *key;
+	char *text;		/* printable: made safe for a terminal when it was added */
+};
+
+struct cm_trace_stage {
+	const char *name;	/* static text */
+	enum cm_err err;
+	enum cm_reason reason;	/* CM_REASON_NONE when err is CM_OK */
+	int64_t us;		/* how long it took, microseconds */
+	bool open;		/* has begun and not ended */
+	struct cm_trace_item *items;
+	size_t count;
+};
+
+struct cm_trace;
+
+CM_MUST_USE enum cm_err cm_trace_new(struct cm_trace **out);
+void cm_trace_free(struct cm_trace **t);
+
+/*
+ * All below accept a NULL trace, and then only hand their result through.
+ * A trace never fails its caller: out of memory, it is shorter.
+ */
+void cm_trace_begin(struct cm_trace *t, const char *stage);
+void cm_trace_end(struct cm_trace *t, enum cm_err err);
+
+/* Something seen, in the stage that is open. */
+void cm_trace_add(struct cm_trace *t, const char *key, const char *fmt, ...) CM_PRINTF(3, 4);
+void cm_trace_add_blob(struct cm_trace *t, const char *key, struct cm_blob v);
+
+/*
+ * Why it cannot go on: the text names the thing ("the certificate of CN=...
+ * expired on ...").  Whoever decides speaks last: a later call replaces an
+ * earlier one, and a stage that ends CM_OK has none.  Returns the result that
+ * goes with the reason, so that callers write
+ *	return cm_trace_fail(t, CM_REASON_CERT_EXPIRED, "...", ...);
+ */
+enum cm_err cm_trace_fail(struct cm_trace *t, enum cm_reason r, const char *fmt, ...) CM_PRINTF(3, 4);
+
+/* The reason of the last failure and its text; CM_REASON_NONE and "" without one. */
+enum cm_reason cm_trace_reason(const struct cm_trace *t);
+const char *cm_trace_message(const struct cm_trace *t);
+void cm_trace_clear_reason(struct cm_trace *t);
+
+size_t cm_trace_count(const struct cm_trace *t);
+const struct cm_trace_stage *cm_trace_stage(const struct cm_trace *t, size_t i);
+/* The text of the last item so named in any stage, or NULL. */
+const char *cm_trace_find(const struct cm_trace *t, const char *key);
+
+#endif /* CM_BASE_TRACE_H */

@@ -1,0 +1,95 @@
+/* cache/accounts.h - mobile accounts: what lets a known card in with no network. */
+#ifndef CM_CACHE_ACCOUNTS_H
+#define CM_CACHE_ACCOUNTS_H
+
+#include "base/clock.h"
+#include "base/trace.h"
+#include "card/cert.h"
+#include "ldap/directory.h"
+#include "trust/trust.h"
+
+/*
+ * The store: one SQLite file, WAL, synchronous=FULL, mode 0600, under umask
+ * 077.  Its schema is a grammar at the top of accounts.c.
+ */
+struct cm_accounts;
+
+struct cm_accounts_options {
+	const char *path;
+	int64_t offline_max;	/* seconds an account may stay without an online login; 0: for ever */
+	uid_t first_uid;	/* kept accounts are checked again when they are read */
+	gid_t first_gid;
+};
+
+/*
+ * Open, or create with the folder above it existing.  Refuses a file that
+ * others own or may read or write.
+ * CM_ERR_SYSTEM  STORE: names the file and what failed
+ */
+CM_MUST_USE enum cm_err cm_accounts_open(const struct cm_accounts_options *o,
+    struct cm_trace *t, struct cm_accounts **out);
+void cm_accounts_close(struct cm_accounts **s);
+
+/*
+ * What the host knows, for trust/: every piece of evidence kept for any
+ * certificate of these issuers, and the clock's floor.  now is this host's
+ * clock.  known borrows from the struct made here.
+ */
+struct cm_memory {
+	struct cm_known known;
+	struct cm_evidence *evidence;
+};
+CM_MUST_USE enum cm_err cm_accounts_recall(struct cm_accounts *s, time_t now,
+    struct cm_trace *t, struct cm_memory **out);
+void cm_memory_free(struct cm_memory **m);
+
+/*
+ * The account that this very certificate opened online before.
+ *
+ * CM_OK           *out is the caller's; *age_s: seconds since its last online login
+ *                 (the greater of wall clock and, within one boot, CLOCK_BOOTTIME)
+ * CM_ERR_OFFLINE  NOT_KEPT: never seen online, forgotten, or its mapping was withdrawn
+ * CM_ERR_REFUSED  KEPT_TOO_OLD, CLOCK_BEHIND, ACCOUNT_FORBIDDEN
+ * CM_ERR_SYSTEM   STORE: the stored account is damaged or cannot be read
+ */
+CM_MUST_USE enum cm_err cm_accounts_find(struct cm_accounts *s, const struct cm_cert *c,
+    time_t now, struct cm_trace *t, struct cm_account **out, int64_t *age_s);
+
+/* One complete online login; every pointer borrowed.  One transaction. */
+struct cm_remember {
+	const struct cm_account *account;
+	const struct cm_cert *cert;
+	const struct cm_verdict *verdict;	/* chain and evidence are taken from it */
+	time_t signed_time;			/* newest signed time accepted online; 0: none */
+	time_t now;
+	bool account_online;			/* false: from the store itself; only evidence and floor are new */
+};
+CM_MUST_USE enum cm_err cm_accounts_remember(struct cm_accounts *s,
+    const struct cm_remember *r, struct cm_trace *t);
+
+/* A revoked answer is kept for good, whatever becomes of the login; other evidence in v is not touched. */
+CM_MUST_USE enum cm_err cm_accounts_remember_revoked(struct cm_accounts *s,
+    const struct cm_verdict *v, struct cm_trace *t);
+
+/* A directory answered that this certificate opens nothing (or another account): the kept mapping ends. */
+CM_MUST_USE enum cm_err cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c,
+    struct cm_trace *t);
+
+/* For people. */
+struct cm_kept {
+	const struct cm_account *account;
+	struct cm_blob cert_sha256;
+	struct cm_blob cert_der;
+	time_t last_online;
+	time_t offline_until;	/* 0: for ever */
+	const struct cm_evidence *evidence;
+	size_t evidence_count;
+};
+typedef enum cm_err (*cm_kept_visit)(void *arg, const struct cm_kept *k);
+CM_MUST_USE enum cm_err cm_accounts_list(struct cm_accounts *s, struct cm_trace *t,
+    cm_kept_visit visit, void *arg);
+/* By account name; revoked evidence stays.  CM_ERR_ABSENT (NOT_KEPT's text): none so named. */
+CM_MUST_USE enum cm_err cm_accounts_forget(struct cm_accounts *s, const char *name,
+    struct cm_trace *t);
+
+#endif /* CM_CACHE_ACCOUNTS_H */

@@ -1,0 +1,136 @@
+/* card/card.h - one card: its certificates, its PIN, and proof that it holds the key. */
+#ifndef CM_CARD_CARD_H
+#define CM_CARD_CARD_H
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "base/trace.h"
+#include "card/cert.h"
+
+/* Slots by their key reference (NIST SP 800-73-4 Part 1, table 4b). */
+enum cm_slot {
+	CM_SLOT_AUTHENTICATION = 0x9A,
+	CM_SLOT_SIGNATURE = 0x9C,
+	CM_SLOT_KEY_MANAGEMENT = 0x9D,
+	CM_SLOT_CARD_AUTHENTICATION = 0x9E,
+};
+
+/*
+ * An open card.  One thread at a time.  Over PC/SC it is a connection to the
+ * reader; over a file it is a certificate and its key in PEM.
+ */
+struct cm_card;
+
+/* What the exchange cost, counted where the bytes pass. */
+struct cm_card_stats {
+	unsigned commands;	/* APDUs, GET RESPONSE and each link of a chain counted */
+	size_t sent, received;	/* bytes */
+	unsigned verifies;	/* VERIFY commands that carried a PIN */
+	unsigned key_operations;/* GENERAL AUTHENTICATE exchanges, or file key signatures */
+};
+
+/*
+ * Open the card that source names:
+ *	"reader"	the one card in any reader
+ *	"reader:NAME"	the card in the reader so named (a part of the name will do)
+ *	"file:PATH"	a card file: certificate and key in PEM; its key may be
+ *			encrypted, and the PIN is then its password
+ * The context says what it is opened for: with CM_CARD_LOGIN the PIV discovery
+ * object and the CHUID's head are read too, so that the card is recognised and
+ * its PIN policy known; CM_CARD_LOOK reads nothing but what is asked for.
+ *
+ * CM_OK           *out is the caller's, for cm_card_close
+ * CM_ERR_OFFLINE  NO_READER, NO_CARD, CARD_SILENT
+ * CM_ERR_USAGE    SEVERAL_CARDS: the text names the readers
+ * CM_ERR_ABSENT   CARD_NOT_PIV
+ * CM_ERR_CONFIG   CARD_FILE; or source has no such form (CONFIG)
+ */
+enum cm_card_purpose { CM_CARD_LOOK, CM_CARD_LOGIN };
+CM_MUST_USE enum cm_err cm_card_open(const char *source, enum cm_card_purpose purpose,
+    cm_deadline deadline, struct cm_trace *t, struct cm_card **out);
+
+/* Reset the card (its PIN state with it), let go of it, free.  Accepts NULL. */
+void cm_card_close(struct cm_card **c);
+
+/*
+ * Read the slot's certificate.  *out is a reference of the caller's.
+ *
+ * CM_ERR_ABSENT   CARD_NO_CERTIFICATE
+ * CM_ERR_OFFLINE  CARD_REMOVED, CARD_SILENT (deadline)
+ * CM_ERR_SYNTAX   CARD_MALFORMED, CERT_MALFORMED
+ * CM_ERR_AGAIN    CARD_CHANGED: reset or swapped by somebody since it was opened
+ */
+CM_MUST_USE enum cm_err cm_card_certificate(struct cm_card *c, enum cm_slot slot,
+    cm_deadline deadline, struct cm_trace *t, struct cm_cert **out);
+
+/*
+ * PIN tries left, asked without spending one (empty VERIFY, SP 800-73-4 Part 2,
+ * 3.2.1).  *tries is CM_TRIES_UNKNOWN where the card does not count (a file).
+ * A blocked card is CM_OK and 0.
+ */
+#define CM_TRIES_UNKNOWN	UINT32_MAX
+CM_MUST_USE enum cm_err cm_card_pin_tries(struct cm_card *c, cm_deadline deadline,
+    struct cm_trace *t, unsigned *tries);
+
+/*
+ * One VERIFY for one PIN.  Starts the exchange that cm_card_close() ends; the
+ * card is locked for others (SCardBeginTransaction) from here on.  Never sent
+ * when the card was reset or swapped since its certificate was read, when no
+ * tries are known to be left, or when one is left and last_try is false.
+ * cm_card_pin_tries() must have been called before: its answer is used.
+ * A card already unlocked by somebody is asked all the same.
+ * *left is what the card says after it, or CM_TRIES_UNKNOWN.
+ *
+ * CM_ERR_REFUSED  PIN_WRONG (the text says how many tries are left),
+ *                 PIN_BLOCKED, PIN_LAST_TRY, PIN_FORM (nothing was sent)
+ * CM_ERR_AGAIN    CARD_CHANGED (nothing was sent)
+ * CM_ERR_OFFLINE  CARD_REMOVED, CARD_SILENT
+ * CM_ERR_STATE    the tries were not asked for
+ */
+CM_MUST_USE enum cm_err cm_card_verify_pin(struct cm_card *c, const struct cm_secret *pin,
+    bool last_try, cm_deadline deadline, struct cm_trace *t, unsigned *left);
+
+/*
+ * Sign with the slot's key.  cert is the certificate of that slot: it says which
+ * algorithm to ask the card for.  digest is the hash itself, md its algorithm
+ * ("SHA256").  RSA: PKCS #1 v1.5 (RFC 8017 section 9.2); EC: DER ECDSA-Sig-Value.
+ * Does not check the signature: cm_card_prove() and the KDC do.
+ *
+ * CM_ERR_OFFLINE, CM_ERR_AGAIN as above; CM_ERR_REFUSED CARD_KEY: the card has
+ * no such key or refuses it; CM_ERR_SYNTAX CARD_MALFORMED
+ */
+CM_MUST_USE enum cm_err cm_card_sign(struct cm_card *c, enum cm_slot slot,
+    const struct cm_cert *cert, const char *md, struct cm_blob digest,
+    cm_deadline deadline, struct cm_trace *t, struct cm_buf *signature);
+
+/*
+ * Proof that this card holds the private key of this certificate: the card
+ * signs 32 random bytes of this host's (never of the card's), and the signature
+ * verifies with the certificate's own public key.  Only this function makes one.
+ */
+struct cm_proof;
+CM_MUST_USE enum cm_err cm_card_prove(struct cm_card *c, enum cm_slot slot,
+    const struct cm_cert *cert, cm_deadline deadline, struct cm_trace *t,
+    struct cm_proof **out);
+bool cm_proof_is_for(const struct cm_proof *p, const struct cm_cert *cert);
+void cm_proof_free(struct cm_proof **p);
+
+struct cm_card_stats cm_card_stats(const struct cm_card *c);
+
+/* "Virtual PCD 00 00", "file:alice.pem": for people. */
+const char *cm_card_where(const struct cm_card *c);
+/* GUID of the CHUID as read at CM_CARD_LOGIN, 16 bytes; {NULL, 0}: not recognisable (absent, zero). */
+struct cm_blob cm_card_guid(const struct cm_card *c);
+
+/* One reader, for listing.  Texts are borrowed for the call of the visitor. */
+struct cm_reader {
+	const char *name;
+	bool card_present;
+	struct cm_blob atr;
+};
+typedef enum cm_err (*cm_reader_visit)(void *arg, const struct cm_reader *r);
+/* Each reader in turn; CM_ERR_OFFLINE NO_READER when there is none or no pcscd. */
+CM_MUST_USE enum cm_err cm_card_readers(cm_deadline deadline, struct cm_trace *t,
+    cm_reader_visit visit, void *arg);
+
+#endif /* CM_CARD_CARD_H */

@@ -1,0 +1,74 @@
+/* krb5/pkinit.h - a Kerberos ticket for one account, with the key on the card (RFC 4556). */
+#ifndef CM_KRB5_PKINIT_H
+#define CM_KRB5_PKINIT_H
+
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/trace.h"
+#include "card/card.h"
+#include "ldap/directory.h"
+
+/* Texts are borrowed for the life of the pkinit; NULL: not set. */
+struct cm_pkinit_options {
+	const char *config;		/* krb5.conf; NULL: the system's (and KRB5_CONFIG) */
+	const char *realm;		/* NULL: the configuration's default realm */
+	const char *const *kdcs;	/* host:port; NULL: [realms] of the configuration */
+	const char *const *anchors;	/* PEM files for the KDC's certificate; NULL: the configuration's pkinit_anchors */
+	const char *const *intermediates;
+	const char *keytab;		/* of this host; NULL or no such file: tickets stay unverified */
+	const char *host_principal;	/* NULL: the first host/ in the keytab */
+	unsigned timeout_ms;		/* for one KDC; the call's deadline bounds all */
+};
+
+struct cm_pkinit;
+
+/* CM_ERR_CONFIG  the krb5 configuration or the keytab cannot be read.  Sends nothing. */
+CM_MUST_USE enum cm_err cm_pkinit_open(const struct cm_pkinit_options *o, struct cm_trace *t,
+    struct cm_pkinit **out);
+void cm_pkinit_close(struct cm_pkinit **p);
+
+/* A usable host keytab is there: then the ticket can be the proof. */
+bool cm_pkinit_has_keytab(const struct cm_pkinit *p);
+
+/* A TGT with what was verified of it. */
+struct cm_ticket;
+
+/*
+ * PKINIT for exactly account->principal with the slot's key of a card whose PIN
+ * was verified, then, with a keytab, a ticket for this host, decrypted with the
+ * keytab: only the KDC that shares this host's key can have made it.
+ * One signature by the card; no PIN or password is asked, ever.  libkrb5 opens
+ * no socket: requests are carried here, within the deadline (UDP or TCP).
+ *
+ * CM_OK           *out is the caller's, for cm_ticket_free
+ * CM_ERR_OFFLINE  KDC_OFFLINE: no KDC answered in time (its name stands in the text);
+ *                 or the card failed (CARD_REMOVED, CARD_SILENT): nothing was sent
+ * CM_ERR_REFUSED  KDC_REFUSED (KDC's error in words), KDC_UNTRUSTED,
+ *                 TICKET_FORGED (client not the account's, or not made by this host's KDC)
+ */
+CM_MUST_USE enum cm_err cm_pkinit_get_ticket(struct cm_pkinit *p, struct cm_card *card,
+    enum cm_slot slot, const struct cm_cert *cert, const struct cm_account *account,
+    cm_deadline deadline, struct cm_trace *t, struct cm_ticket **out);
+
+/* The host keytab verified it, its client is the principal of this account, and it was got with this certificate: proof of possession. */
+bool cm_ticket_proves(const struct cm_ticket *k, const struct cm_account *a, const struct cm_cert *c);
+const char *cm_ticket_principal(const struct cm_ticket *k);
+time_t cm_ticket_expires(const struct cm_ticket *k);
+/* The KDC's time (authtime) where the keytab verified it; 0 otherwise. */
+time_t cm_ticket_signed_time(const struct cm_ticket *k);
+
+/*
+ * Put the ticket into a ccache of the account's own: "FILE:/tmp/krb5cc_%{uid}",
+ * "KCM:", "KEYRING:persistent:%{uid}".  %{uid} and %{name} are replaced.  Done
+ * by a child that has become the user, so that nobody's links lead it astray.
+ * *name is the resolved name, for KRB5CCNAME; the caller frees it.
+ *
+ * CM_ERR_SYSTEM  CCACHE
+ */
+CM_MUST_USE enum cm_err cm_ticket_store(const struct cm_ticket *k, const char *ccache,
+    const struct cm_account *account, cm_deadline deadline, struct cm_trace *t, char **name);
+void cm_ticket_free(struct cm_ticket **k);
+
+#endif /* CM_KRB5_PKINIT_H */
