@@ -1,0 +1,189 @@
+#!/usr/bin/python3
+"""test_rig.py [--pki DIR]: the rig, checked with clients that are not ours. With CM_VCARD set, the card too."""
+import os
+import signal
+import subprocess
+import sys
+import unittest
+import urllib.request
+
+import people
+import pki
+import rig as rig_module
+
+RIG = None
+
+
+def said(command, status=0, **environment):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL,
+                          env={**os.environ, **RIG.environment(), **environment})
+    if done.returncode != status:
+        raise AssertionError(f'{command}: status {done.returncode}\n{done.stdout}{done.stderr}')
+    return done.stdout + done.stderr
+
+
+class PkiTest(unittest.TestCase):
+    def verify(self, name, status=0, *more):
+        return said(['openssl', 'verify', '-CAfile', RIG.pki / 'root.crt', '-untrusted', RIG.pki / 'inter.crt', *more,
+                     RIG.pki / f'{name}.crt'], status)
+
+    def test_chains(self):
+        for name in ('alice-rsa2048', 'alice-p256', 'alice-p384', 'alice-rsa4096', 'bob', 'kdc', 'server', 'ocsp', 'revoked'):
+            self.verify(name)
+        for name, reason in {'expired': 'expired', 'notyet': 'not yet valid', 'self-signed': 'self-signed',
+                             'look-alike': 'unable to get', 'stranger': 'unable to get'}.items():
+            self.assertIn(reason, self.verify(name, 2))
+
+    def test_crl_names_the_revoked(self):
+        self.assertIn('revoked', self.verify('revoked', 2, '-crl_check', '-CRLfile', RIG.pki / 'inter.crl.pem'))
+        self.verify('bob', 0, '-crl_check', '-CRLfile', RIG.pki / 'inter.crl.pem')
+
+    def test_look_alike_differs_in_key_only(self):
+        def fields(name):
+            return said(['openssl', 'x509', '-in', RIG.pki / f'{name}.crt', '-noout', '-issuer', '-serial'])
+        self.assertEqual(fields('look-alike'), fields('alice-rsa2048'))
+
+    def test_alice_takes_five_chunks(self):
+        object_size = (RIG.pki / 'alice-rsa2048.der').stat().st_size + 13  # 53 and 70 with lengths, 71 01 00, FE 00
+        self.assertEqual(-(-object_size // 256), 5)
+
+    def test_hostile_bytes(self):
+        self.assertIn(b'alice@CARDMAP.TEST\0.OTHER.TEST', (RIG.pki / 'nul-upn.der').read_bytes())
+        self.assertIn('Alić'.encode('utf-16-be'), (RIG.pki / 'bmp-cn.der').read_bytes())
+        self.assertIn('\x14\x0dAlicé'.encode('latin-1'), (RIG.pki / 't61-cn.der').read_bytes())
+
+    def test_card_file_holds_both(self):
+        text = (RIG.pki / 'bob.pem').read_text()
+        self.assertIn('BEGIN CERTIFICATE', text)
+        self.assertIn('BEGIN PRIVATE KEY', text)
+
+
+class DirectoryTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        RIG.start('slapd')
+
+    def search(self, query, *options, port=rig_module.LDAP_PORT, scheme='ldap'):
+        return said(['ldapsearch', '-LLL', '-x', '-o', 'ldif-wrap=no', '-H', f'{scheme}://127.0.0.1:{port}', '-b', people.BASE, *options, query, 'uid', 'memberOf'],
+                    LDAPTLS_CACERT=str(RIG.pki / 'root.crt'))
+
+    def test_starttls_finds_alice(self):
+        for value in ('Kerberos:alice@CARDMAP.TEST',
+                      'X509:<I>DC=test,DC=cardmap,CN=Cardmap Test Issuing CA<SR>170a00000000009ea4c2f1d3e0b5170a00004c'):
+            answer = self.search(f'(altSecurityIdentities={value})', '-ZZ')
+            self.assertIn('uid: alice\n', answer)
+            self.assertIn('memberOf: cn=cardholders,ou=groups,dc=cardmap,dc=test', answer)
+
+    def test_ldaps_with_bind(self):
+        answer = self.search('(altSecurityIdentities=Kerberos:dave@CARDMAP.TEST)', '-D', people.READER_DN, '-y', RIG.work / 'bind.password',
+                             port=rig_module.LDAPS_PORT, scheme='ldaps')
+        self.assertEqual(answer.count('dn: '), 2)
+
+    def test_all_accounts(self):
+        self.assertEqual(self.search('(objectClass=posixAccount)').count('dn: '), RIG.users)
+
+    def test_frozen_then_thawed(self):
+        RIG.freeze('slapd')
+        try:
+            with self.assertRaises(subprocess.TimeoutExpired):
+                subprocess.run(['ldapsearch', '-x', '-H', f'ldap://127.0.0.1:{rig_module.LDAP_PORT}', '-b', people.BASE, '-s', 'base'],
+                               capture_output=True, timeout=0.3)
+        finally:
+            RIG.thaw('slapd')
+        self.assertIn('uid: bob', self.search('(uid=bob)'))
+
+    def test_restart(self):
+        RIG.stop('slapd')
+        self.assertFalse(RIG.is_running('slapd'))
+        RIG.start('slapd')
+        self.assertIn('uid: bob', self.search('(uid=bob)'))
+
+
+class KdcTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        RIG.start('kdc')
+
+    def test_pkinit_and_host_ticket(self):
+        for name, principal in {'alice-rsa2048': 'alice', 'alice-p256': 'alice', 'alice-p384': 'alice', 'bob': 'bob'}.items():
+            said(['kinit', '-X', f'X509_user_identity=FILE:{RIG.pki}/{name}.crt,{RIG.pki}/{name}.key', principal])
+            said(['kvno', '-k', RIG.keytab, rig_module.HOST_PRINCIPAL])
+            self.assertIn(f'Default principal: {principal}@{pki.REALM}', said(['klist']))
+
+    def test_not_for_another(self):
+        said(['kinit', '-X', f'X509_user_identity=FILE:{RIG.pki}/bob.crt,{RIG.pki}/bob.key', 'alice'], 1)
+
+
+class RevocationTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        RIG.start('ocsp', 'http')
+
+    def status(self, name):
+        return said(['openssl', 'ocsp', '-issuer', RIG.pki / 'inter.crt', '-cert', RIG.pki / f'{name}.crt', '-url', pki.OCSP,
+                     '-CAfile', RIG.pki / 'root.crt'])
+
+    def crl(self):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(pki.CDP, timeout=10) as answer:
+            (RIG.work / 'got.crl').write_bytes(answer.read())
+        return said(['openssl', 'crl', '-inform', 'DER', '-in', RIG.work / 'got.crl', '-noout', '-text'])
+
+    def test_revoke_and_back(self):
+        serial = pki.hex_serial(pki.BY_NAME['alice-rsa2048'].serial)
+        answer = self.status('alice-rsa2048')
+        self.assertIn('Response verify OK', answer)
+        self.assertIn(': good', answer)
+        self.assertNotIn(serial, self.crl())
+        RIG.revoke('alice-rsa2048')
+        self.assertIn(': revoked', self.status('alice-rsa2048'))
+        self.assertIn(serial, self.crl())
+        RIG.unrevoke('alice-rsa2048')
+        self.assertIn(': good', self.status('alice-rsa2048'))
+        self.assertIn('/inter.crl', RIG.http_log.read_text())
+
+
+@unittest.skipUnless(os.environ.get('CM_VCARD'), 'CM_VCARD names no virtual card')
+class CardTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        RIG.start('pcscd').card('alice-rsa2048')
+
+    def test_card_is_seen(self):
+        self.assertIn('3b:80:80:01:01', said(['opensc-tool', '--atr']).lower())
+
+    def test_certificate_is_the_one(self):
+        read = said(['pkcs15-tool', '--read-certificate', '01'])
+        begin = read.index('-----BEGIN')
+        self.assertEqual(read[begin:].split(), (RIG.pki / 'alice-rsa2048.crt').read_text().split())
+
+
+class LifeTest(unittest.TestCase):
+    """What is left when a rig's starter is killed: nothing."""
+
+    def test_killed(self):
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            seconds = f'{4321 + number}.25'
+            outer = subprocess.Popen([rig_module.HERE / 'rig.py', 'run', '--need', 'http', '--pki', RIG.pki, '--', 'sleep', seconds])
+            rig_module.wait_until(lambda wanted=f'sleep {seconds}': wanted in processes(), 'the program inside')
+            outer.send_signal(number)
+            outer.wait(10)
+            rig_module.wait_until(lambda seconds=seconds: not any(seconds in line for line in processes()), 'its end', 5)
+
+    def test_status_is_the_programs(self):
+        self.assertEqual(subprocess.run([rig_module.HERE / 'rig.py', 'run', '--pki', RIG.pki, '--', 'sh', '-c', 'exit 7'], timeout=30).returncode, 7)
+
+
+def processes():
+    return subprocess.run(['ps', 'axo', 'args'], capture_output=True, text=True, timeout=10).stdout.splitlines()
+
+
+if __name__ == '__main__':
+    rig_module.enter()
+    folder = 'pki'
+    if '--pki' in sys.argv:
+        at = sys.argv.index('--pki')
+        folder = sys.argv[at + 1]
+        del sys.argv[at:at + 2]
+    RIG = rig_module.Rig(folder, users=200)
+    unittest.main(verbosity=2)
