@@ -75,13 +75,16 @@ def wait_outside():
     os.close(lifeline)
 
     def end(number, _frame):
-        os.close(held)
-        inside.wait()
-        os._exit(128 + number)
+        if not ended_by:
+            os.close(held)
+        ended_by.append(number)
+    ended_by = []
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     signal.signal(signal.SIGINT, lambda _number, _frame: None)  # the terminal tells the process inside as well
     status = inside.wait()
+    if ended_by:
+        return 128 + ended_by[0]
     return status if status >= 0 else 128 - status
 
 
@@ -334,7 +337,7 @@ class Rig:
         with open(self.log(name), 'ab') as out:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
                                      env=self.kdc_environment())
-        self.children = [known for known in self.children if known.poll() is None] + [child]
+        self.children.append(child)
         self.pid_file(name).write_text(str(child.pid))
 
         def started():
@@ -359,6 +362,7 @@ class Rig:
                     os.kill(pid, signal.SIGKILL)
                     wait_until(lambda: not self.is_running(name), name, STOP_SECONDS)
             self.pid_file(name).unlink(missing_ok=True)
+        self.children = [child for child in self.children if child.poll() is None]
         return self
 
     def restart(self, *names):

@@ -22,6 +22,10 @@ def said(command, status=0, **environment):
     return done.stdout + done.stderr
 
 
+def tearDownModule():
+    RIG.stop_all()
+
+
 class PkiTest(unittest.TestCase):
     def verify(self, name, status=0, *more):
         return said(['openssl', 'verify', '-CAfile', RIG.pki / 'root.crt', '-untrusted', RIG.pki / 'inter.crt', *more,
