@@ -276,6 +276,7 @@ def card_ready(_rig):
     return ' Yes ' in run([program('opensc-tool'), '-l'])
 
 
+REPLACEABLE = {'ocsp': OCSP_PORT, 'http': HTTP_PORT}  # by bad_http.py
 STOP_ORDER = ['card', 'pcscd', 'http', 'ocsp', 'kdc', 'slapd']
 
 
@@ -329,6 +330,7 @@ class Rig:
             if not prepared.exists():
                 server.prepare(self)
                 prepared.touch()
+            self.stop(f'bad{REPLACEABLE.get(name)}')
             self.launch(name, server.command(self), lambda server=server: server.ready(self))
         return self
 
@@ -471,9 +473,12 @@ class Rig:
     # -- Servers that misbehave
 
     def bad(self, mode, port=OCSP_PORT):
-        """bad_http.py in the place of what listens on this port."""
-        self.stop('bad', {OCSP_PORT: 'ocsp', HTTP_PORT: 'http'}.get(port, 'bad'))
-        self.launch('bad', [sys.executable, HERE / 'bad_http.py', '--pki', self.pki, '--port', str(port), mode], lambda: listening(port))
+        """bad_http.py in the place of what listens on this port, until start('ocsp') or start('http') puts that back."""
+        name = f'bad{port}'
+        self.stop(name, *(good for good, its_port in REPLACEABLE.items() if its_port == port))
+        index = self.work / 'index.txt'
+        known = ['--index', index] if index.exists() else []
+        self.launch(name, [sys.executable, HERE / 'bad_http.py', '--pki', self.pki, '--port', str(port), *known, mode], lambda: listening(port))
         return self
 
     # -- What clients need
@@ -525,8 +530,8 @@ class Rig:
 
 
 def faketime(when, command):
-    """COMMAND with its wall clock at WHEN ('2030-01-01 00:00:00', '+3d'); its monotonic clock stays true."""
-    return ['env', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'faketime', when, *command]
+    """COMMAND with its wall clock off by WHEN ('+3d', '-1h') or started at it ('@2030-01-01 00:00:00'); its monotonic clock stays true."""
+    return ['env', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'faketime', '-f', when, *command]
 
 
 SERVERS = {

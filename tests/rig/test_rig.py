@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """test_rig.py [--pki DIR]: the rig, checked with clients that are not ours. With CM_VCARD set, the card too."""
+import http.client
 import os
 import signal
 import subprocess
 import sys
 import unittest
+import urllib.error
 import urllib.request
 
 import people
@@ -145,6 +147,56 @@ class RevocationTest(unittest.TestCase):
         RIG.unrevoke('alice-rsa2048')
         self.assertIn(': good', self.status('alice-rsa2048'))
         self.assertIn('/inter.crl', RIG.http_log.read_text())
+
+
+class BadServerTest(unittest.TestCase):
+    """Each mode does what its name says, as other people's clients see it."""
+
+    def tearDown(self):
+        RIG.start('ocsp')
+
+    def asked(self, status=0):
+        return said(['openssl', 'ocsp', '-issuer', RIG.pki / 'inter.crt', '-cert', RIG.pki / 'bob.crt', '-url', pki.OCSP, '-timeout', '5',
+                     '-CAfile', RIG.pki / 'root.crt'], status)
+
+    def test_ocsp_modes(self):
+        for mode, status, says in (
+                ('good', 0, ': good'), ('no-nonce', 0, 'WARNING: no nonce'), ('wrong-nonce', 1, 'Nonce Verify error'),
+                ('wrong-serial', 1, 'No Status found'), ('no-eku', 1, 'missing ocspsigning usage'),
+                ('stranger', 1, 'unable to get local issuer'), ('bad-signature', 1, 'Response Verify Failure'),
+                ('stale', 0, 'status expired'), ('future', 0, 'status not yet valid'), ('unknown', 0, ': unknown'),
+                ('try-later', 1, 'trylater'), ('replay=ocsp-good.der', 1, 'No Status found'), ('garbage', 1, 'rror')):
+            with self.subTest(mode):
+                self.assertIn(says, RIG.bad(mode) and self.asked(status))
+        self.assertNotIn('Next Update', RIG.bad('no-next-update') and self.asked())
+
+    def test_sizes(self):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        RIG.bad('huge')
+        with opener.open(pki.OCSP, timeout=10) as answer:
+            self.assertEqual(len(answer.read()), 42 << 20)
+        RIG.bad('endless')
+        with opener.open(pki.OCSP, timeout=10) as answer:
+            self.assertEqual(len(answer.read(43 << 20)), 43 << 20)
+        RIG.bad('early-close')
+        with opener.open(pki.OCSP, timeout=10) as answer, self.assertRaises(http.client.IncompleteRead):
+            answer.read()
+        RIG.bad('status=503')
+        with self.assertRaises(urllib.error.HTTPError) as refusal:
+            opener.open(pki.OCSP, timeout=10)
+        self.assertEqual(refusal.exception.code, 503)
+
+    def test_never_answers(self):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        RIG.bad('silent')
+        with self.assertRaises(TimeoutError):
+            opener.open(pki.OCSP, timeout=0.3)
+        RIG.bad('drip')
+        with opener.open(pki.OCSP, timeout=5) as answer:
+            self.assertEqual(answer.read1(), b'\x30')
+        RIG.bad('reset')
+        with self.assertRaises(http.client.RemoteDisconnected):
+            opener.open(pki.OCSP, timeout=5)
 
 
 @unittest.skipUnless(os.environ.get('CM_VCARD'), 'CM_VCARD names no virtual card')
