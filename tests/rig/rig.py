@@ -8,7 +8,9 @@ As a command:
 and inside, from PROGRAM:
   rig.py start|stop|freeze|thaw NAME...      a server of SERVERS
   rig.py revoke|unrevoke CERTIFICATE...      in the OCSP responder and in the CRL that is served
-  rig.py card SPEC [--faults F]              another card in the reader; a SPEC is 9A-NAME[,SLOT=NAME]..., or `none`
+  rig.py card SPEC [--faults F]              another card in the reader; a SPEC is 9A-NAME[+SLOT=NAME]..., or `none`
+  rig.py make-card DIR SPEC                  such a card's folder, for `vcard` commands that swap cards
+  rig.py conf [--out FILE] [SECTION.KEY=VALUE]...   a cardmap.conf for this rig (default /run/rig/cardmap.conf); VALUE empty: leave the key out
   rig.py bad MODE [--port N]                 a misbehaving server (bad_http.py) in the place of OCSP (8081) or HTTP (8080)
 As a module: enter(), then Rig(pki).start('slapd'), ...
 
@@ -17,6 +19,7 @@ Ports are constants, since each rig has a network of its own. The work folder is
 import argparse
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -63,8 +66,11 @@ def user_namespace():
     """Options that let an ordinary user make the other namespaces."""
     if os.geteuid() == 0:
         return []
-    many_ids = shutil.which('newuidmap') and any(line.startswith(f'{os.environ.get("USER", "")}:') for line in open('/etc/subuid', encoding='utf-8'))
-    return ['--map-root-user', '--map-auto'] if many_ids else ['--map-root-user']
+    if not shutil.which('newuidmap'):
+        return ['--map-root-user']
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    given = [line.split(':')[0] for path in ('/etc/subuid', '/etc/subgid') for line in Path(path).read_text(encoding='utf-8').splitlines()]
+    return ['--map-root-user', *(['--map-auto'] if given.count(name) >= 2 else [])]
 
 
 def wait_outside():
@@ -192,7 +198,6 @@ access to * by * read
     _, errors = load.communicate('\n'.join(people.directory(rig.users, people.READER_PASSWORD)), timeout=600)
     if load.returncode:
         raise RigError('slapadd: ' + errors[-2000:])
-    rig.write_secret('bind.password', people.READER_PASSWORD)
 
 
 def slapd_command(rig):
@@ -277,6 +282,8 @@ def card_ready(_rig):
 
 
 REPLACEABLE = {'ocsp': OCSP_PORT, 'http': HTTP_PORT}  # by bad_http.py
+CONF_LISTS = {'directory.uri', 'trust.anchors', 'trust.intermediates', 'trust.pins', 'trust.ocsp_url', 'trust.crl',
+              'kerberos.kdc', 'kerberos.anchors', 'kerberos.intermediates'}
 STOP_ORDER = ['card', 'pcscd', 'http', 'ocsp', 'kdc', 'slapd']
 
 
@@ -298,7 +305,9 @@ class Rig:
         self.revoked = set(pki_module.REVOKED)
         self.crl_number = 0
         self.children = []  # kept so that those of ours which ended are reaped
+        self.write_secret('bind.password', people.READER_PASSWORD)
         self.write_krb5_conf()
+        self.conf()
         self.save()
 
     KEPT = ('pki', 'users', 'kdc_revoke', 'slapd_log', 'vcard', 'card_faults', 'revoked', 'crl_number')
@@ -483,6 +492,27 @@ class Rig:
 
     # -- What clients need
 
+    def conf(self, changes=None, path=WORK / 'cardmap.conf'):
+        """A cardmap.conf for this rig's servers; CHANGES maps 'section.key' to a text, a list, or None for the default."""
+        values = {
+            'directory.uri': [f'ldap://127.0.0.1:{LDAP_PORT}'], 'directory.base': people.BASE, 'directory.bind_dn': people.READER_DN,
+            'directory.bind_password_file': self.work / 'bind.password', 'directory.ca': self.pki / 'root.crt',
+            'mapper.plist': self.work / 'SmartcardLogin.plist',
+            'trust.anchors': [self.pki / 'root.crt'], 'trust.intermediates': [self.pki / 'inter.crt'],
+            'kerberos.config': self.work / 'krb5.conf', 'kerberos.realm': REALM, 'kerberos.kdc': [f'127.0.0.1:{KDC_PORT}'],
+            'kerberos.anchors': [self.pki / 'root.crt'], 'kerberos.intermediates': [self.pki / 'inter.crt'],
+            'kerberos.keytab': self.keytab, 'kerberos.host_principal': HOST_PRINCIPAL, 'kerberos.ccache': f'FILE:{self.work}/krb5cc_%{{uid}}',
+            'accounts.path': self.work / 'accounts.db', 'service.log': 'stderr', **(changes or {}),
+        }
+        sections = {}
+        for name, value in values.items():
+            section, key = name.split('.')
+            if value is not None:
+                sections.setdefault(section, []).append(f'  {key} = {conf_value(value)}\n')
+        text = ''.join(f'{section} {{\n{"".join(lines)}}}\n' for section, lines in sections.items())
+        pki_module.publish(Path(path), text.encode())
+        return path
+
     def write_secret(self, name, text):
         path = self.work / name
         path.touch(mode=0o600)
@@ -522,11 +552,18 @@ class Rig:
             'CM_RIG_BASE': people.BASE, 'CM_RIG_BIND_DN': people.READER_DN, 'CM_RIG_BIND_PASSWORD_FILE': self.work / 'bind.password',
             'CM_RIG_KDC': f'127.0.0.1:{KDC_PORT}', 'CM_RIG_OCSP_URI': pki_module.OCSP, 'CM_RIG_CRL_URI': pki_module.CDP,
             'CM_RIG_HTTP_LOG': self.http_log, 'CM_RIG_CARD_CONTROL': self.card_control, 'CM_RIG_CARD_LOG': self.card_log,
-            'CM_RIG_PIN': PIN, 'CM_RIG': HERE / 'rig.py',
+            'CM_RIG_PIN': PIN, 'CM_RIG_CONF': self.work / 'cardmap.conf', 'CM_RIG': HERE / 'rig.py',
             'KRB5_CONFIG': self.work / 'krb5.conf', 'SSSD_KRB5_LOCATOR_DISABLE': '1',
         }
         pids = {f'CM_RIG_PID_{name.upper()}': self.pid(name) for name in self.running()}
         return {name: str(value) for name, value in {**rig, **pids}.items()}
+
+
+def conf_value(value):
+    """As libconfuse reads it: single quotes keep everything but a quote and a backslash."""
+    if isinstance(value, list):
+        return '{' + ', '.join(map(conf_value, value)) + '}'
+    return "'" + str(value).replace('\\', '\\\\').replace("'", "\\'") + "'"
 
 
 def faketime(when, command):
@@ -586,6 +623,15 @@ def command_card(arguments):
     Rig.attach().card(arguments.spec, arguments.faults)
 
 
+def command_make_card(arguments):
+    Rig.attach().make_card(arguments.folder, arguments.spec)
+
+
+def command_conf(arguments):
+    changes = dict(change.split('=', 1) for change in arguments.changes)
+    Rig.attach().conf({key: value.split(',') if value and key in CONF_LISTS else value or None for key, value in changes.items()}, arguments.out)
+
+
 def command_bad(arguments):
     Rig.attach().bad(arguments.mode, arguments.port)
 
@@ -610,6 +656,14 @@ def parse(arguments):
     card.add_argument('spec')
     card.add_argument('--faults', default='')
     card.set_defaults(run=command_card)
+    make_card = actions.add_parser('make-card')
+    make_card.add_argument('folder')
+    make_card.add_argument('spec')
+    make_card.set_defaults(run=command_make_card)
+    conf = actions.add_parser('conf')
+    conf.add_argument('--out', default=WORK / 'cardmap.conf')
+    conf.add_argument('changes', nargs='*', metavar='SECTION.KEY=VALUE')
+    conf.set_defaults(run=command_conf)
     bad = actions.add_parser('bad')
     bad.add_argument('mode')
     bad.add_argument('--port', type=int, default=OCSP_PORT)
