@@ -276,7 +276,7 @@ def card_command(rig):
             '--log', rig.card_log, *(['--faults', rig.card_faults] if rig.card_faults else [])]
 
 
-def card_ready(_rig):
+def card_is_in(_rig):
     """opensc-tool -l asks the readers only: the card gets no command."""
     return ' Yes ' in run([program('opensc-tool'), '-l'])
 
@@ -472,6 +472,7 @@ class Rig:
     def card(self, spec, faults=''):
         """Put this card in the reader in place of the one there; 'none' takes it out."""
         self.stop('card')
+        wait_until(lambda: not card_is_in(self), 'the reader to be empty')
         if spec != 'none':
             self.make_card(self.work / 'card', spec)
             self.card_faults = faults
@@ -577,7 +578,7 @@ SERVERS = {
     'ocsp': Server(Rig.prepare_revocation, ocsp_command, lambda rig: listening(OCSP_PORT)),
     'http': Server(Rig.prepare_revocation, http_command, lambda rig: listening(HTTP_PORT)),
     'pcscd': Server(prepare_pcscd, pcscd_command, pcscd_ready),
-    'card': Server(nothing, card_command, card_ready),
+    'card': Server(nothing, card_command, card_is_in),
 }
 
 

@@ -205,13 +205,28 @@ class CardTest(unittest.TestCase):
     def setUpClass(cls):
         RIG.start('pcscd').card('alice-rsa2048')
 
+    def certificate_in_reader(self):
+        read = said(['pkcs15-tool', '--read-certificate', '01'])
+        return read[read.index('-----BEGIN'):read.index('-----END')].split()
+
+    def certificate(self, name):
+        text = (RIG.pki / f'{name}.crt').read_text()
+        return text[:text.index('-----END')].split()
+
     def test_card_is_seen(self):
         self.assertIn('3b:80:80:01:01', said(['opensc-tool', '--atr']).lower())
 
-    def test_certificate_is_the_one(self):
-        read = said(['pkcs15-tool', '--read-certificate', '01'])
-        begin = read.index('-----BEGIN')
-        self.assertEqual(read[begin:].split(), (RIG.pki / 'alice-rsa2048.crt').read_text().split())
+    def test_cards_change(self):
+        self.assertEqual(self.certificate_in_reader(), self.certificate('alice-rsa2048'))
+        RIG.card('bob')
+        self.assertEqual(self.certificate_in_reader(), self.certificate('bob'))
+        RIG.card('none')
+        self.assertIn('No ', said(['opensc-tool', '-l']))
+        RIG.card('alice-rsa2048+9d=')
+
+    def test_commands_are_logged(self):
+        said(['opensc-tool', '--atr'])
+        self.assertIn('a4', RIG.card_log.read_text().lower())
 
 
 class LifeTest(unittest.TestCase):
