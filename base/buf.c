@@ -122,9 +122,8 @@ cm_buf_addf(struct cm_buf *b, const char *fmt, ...)
 	b->len += (size_t)n;
 }
 
-/* Bytes of the well-formed UTF-8 sequence at p (RFC 3629 section 4), or 0. */
-static size_t
-utf8_length(const uint8_t *p, size_t left)
+size_t
+cm_utf8_length(const uint8_t *p, size_t left)
 {
 	static const struct row {
 		uint8_t first, last, low, high;	/* lead byte, and what the second may be */
@@ -164,7 +163,7 @@ void
 cm_buf_add_printable(struct cm_buf *b, struct cm_blob v)
 {
 	for (size_t i = 0; i < v.len;) {
-		const size_t n = utf8_length(v.ptr + i, v.len - i);
+		const size_t n = cm_utf8_length(v.ptr + i, v.len - i);
 
 		if (n == 0 || is_control(v.ptr + i, n)) {
 			cm_buf_addf(b, "\\x%02x", v.ptr[i]);

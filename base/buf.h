@@ -37,6 +37,9 @@ void cm_buf_addf(struct cm_buf *b, const char *fmt, ...) CM_PRINTF(2, 3);
 /* As text for a person's terminal or log: control bytes and broken UTF-8 become \xNN. */
 void cm_buf_add_printable(struct cm_buf *b, struct cm_blob v);
 
+/* Bytes of the well-formed UTF-8 sequence (RFC 3629 section 4) that begins at p, left of them there (at least 1); or 0. */
+size_t cm_utf8_length(const uint8_t *p, size_t left);
+
 /* Shorten to len bytes (no longer than now) and forget an error. */
 void cm_buf_truncate(struct cm_buf *b, size_t len);
 
