@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
+
+#include "piv_objects.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-enum { FASCN_LEN = 25, GUID_LEN = 16, FILE_MAX = 1 << 20, SIZES_MAX = 0xffff };
+enum { FILE_MAX = 1 << 20 };
 
 static const uint8_t slots[] = { 0x9a, 0x9c, 0x9d, 0x9e,
 	0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8b,
@@ -213,10 +214,10 @@ static bool set_discovery(struct loader *l, const char *v) { return parse_bool(v
 static bool set_chuid(struct loader *l, const char *v) { return parse_bool(v, &l->chuid); }
 static bool set_ccc(struct loader *l, const char *v) { return parse_bool(v, &l->ccc); }
 static bool set_key_history(struct loader *l, const char *v) { return parse_bool(v, &l->key_history); }
-static bool set_guid(struct loader *l, const char *v) { return parse_hex(v, GUID_LEN, &l->guid); }
-static bool set_fascn(struct loader *l, const char *v) { return parse_hex(v, FASCN_LEN, &l->fascn); }
+static bool set_guid(struct loader *l, const char *v) { return parse_hex(v, PIV_GUID_LEN, &l->guid); }
+static bool set_fascn(struct loader *l, const char *v) { return parse_hex(v, PIV_FASCN_LEN, &l->fascn); }
 static bool set_atr(struct loader *l, const char *v) { return parse_hex(v, 0, &l->content->atr); }
-static bool set_chuid_size(struct loader *l, const char *v) { return parse_number(v, SIZES_MAX, &l->chuid_size); }
+static bool set_chuid_size(struct loader *l, const char *v) { return parse_number(v, PIV_SIZE_MAX, &l->chuid_size); }
 
 static bool
 set_expires(struct loader *l, const char *value)
@@ -255,7 +256,7 @@ set_size(struct loader *l, const char *slot, const char *value)
 	for (size_t i = 0; i < COUNT(slots); i++) {
 		snprintf(name, sizeof(name), "%02x", slots[i]);
 		if (strcmp(name, slot) == 0)
-			return parse_number(value, SIZES_MAX, &l->size[i]);
+			return parse_number(value, PIV_SIZE_MAX, &l->size[i]);
 	}
 	return false;
 }
@@ -318,55 +319,6 @@ add_object(struct loader *l, uint32_t tag)
 	return &o->data;
 }
 
-static bool
-compress_gzip(struct vbuf *b)
-{
-	z_stream z = {0};
-	struct vbuf out = {0};
-	uint8_t part[4096];
-	int result;
-
-	/* 16 + 15: a gzip header, RFC 1952, as NIST SP 800-73-4 Part 1 appendix A asks */
-	if (deflateInit2(&z, 9, Z_DEFLATED, 16 + 15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-		return false;
-	z.next_in = b->p;
-	z.avail_in = (uInt)b->len;
-	do {
-		z.next_out = part;
-		z.avail_out = sizeof(part);
-		result = deflate(&z, Z_FINISH);
-		vbuf_put(&out, part, sizeof(part) - z.avail_out);
-	} while (result == Z_OK);
-	deflateEnd(&z);
-	vbuf_move(b, &out);
-	return result == Z_STREAM_END;
-}
-
-/* NIST SP 800-73-4 Part 1, appendix A, table 10 and on: 70 certificate, 71 CertInfo, 72 MSCUID, FE. */
-static void
-certificate_object(const struct vbuf *cert, bool gzip, size_t filler, struct vbuf *out)
-{
-	static const uint8_t zeros[SIZES_MAX];
-
-	out->len = 0;
-	vbuf_tlv(out, 0x70, cert->p, cert->len);
-	vbuf_tlv_byte(out, 0x71, gzip ? 0x01 : 0x00);
-	if (filler > 0)
-		vbuf_tlv(out, 0x72, zeros, filler - 1);
-	vbuf_tlv(out, 0xfe, NULL, 0);
-	vbuf_wrap(out, 0x53);
-}
-
-/* A few sizes cannot be met, where a length field grows. */
-static bool
-fill_certificate(const struct vbuf *cert, bool gzip, size_t size, struct vbuf *out)
-{
-	certificate_object(cert, gzip, 0, out);
-	for (size_t filler = 1; size != 0 && out->len < size; filler++)
-		certificate_object(cert, gzip, filler, out);
-	return size == 0 || out->len == size;
-}
-
 static uint32_t
 certificate_tag(uint8_t slot)
 {
@@ -396,11 +348,11 @@ load_slot(struct loader *l, size_t i)
 		if (!l->seeded)
 			SHA256(cert.p, cert.len, l->seed);
 		l->seeded = true;
-		if (l->gzip && !compress_gzip(&cert)) {
+		if (l->gzip && !piv_gzip(&cert)) {
 			fail(l, "slot %02x: cannot be compressed", slots[i]);
 			goto out;
 		}
-		if (!fill_certificate(&cert, l->gzip, l->size[i], add_object(l, certificate_tag(slots[i])))) {
+		if (!piv_certificate_object(&cert, l->gzip, l->size[i], add_object(l, certificate_tag(slots[i])))) {
 			fail(l, "slot %02x: its certificate cannot fill size.%02x=%zu", slots[i], slots[i], l->size[i]);
 			goto out;
 		}
@@ -411,148 +363,24 @@ out:
 	return ok;
 }
 
-/* One symbol: four bits, least significant first, then odd parity (PACS TIG SCEPACS 2.3, section 6). */
-static void
-fascn_symbol(uint8_t *out, size_t at, unsigned int value)
-{
-	unsigned int bits = 0, ones = 0;
-
-	for (unsigned int i = 0; i < 4; i++) {
-		ones += value >> i & 1;
-		bits = bits << 1 | (value >> i & 1);
-	}
-	bits = bits << 1 | ((ones & 1) ^ 1);
-	for (unsigned int i = 0; i < 5; i++, at++)
-		out[at / 8] |= (uint8_t)((bits >> (4 - i) & 1) << (7 - at % 8));
-}
-
-/* S start, F field, E end; agency 0032, system 0001, credential and person made from the seed. */
-static void
-make_fascn(struct loader *l)
-{
-	char text[41];
-	uint8_t bytes[FASCN_LEN] = {0};
-	unsigned int lrc = 0;
-	size_t at = 0;
-	const uint8_t *s = l->seed;
-	const unsigned int credential = ((unsigned int)s[16] << 16 | (unsigned int)s[17] << 8 | s[18]) % 1000000;
-	const unsigned int person = ((unsigned int)s[20] << 16 | (unsigned int)s[21] << 8 | s[22]);
-
-	snprintf(text, sizeof(text), "S0032F0001F%06uF0F1F11%08u112232E", credential, person);
-	for (const char *c = text; *c != '\0'; c++) {
-		const unsigned int value = *c == 'S' ? 0xb : *c == 'F' ? 0xd : *c == 'E' ? 0xf :
-		    (unsigned int)(*c - '0');
-
-		lrc ^= value;
-		fascn_symbol(bytes, at, value);
-		at += 5;
-	}
-	fascn_symbol(bytes, at, lrc);
-	vbuf_put(&l->fascn, bytes, sizeof(bytes));
-}
-
-/* RFC 4122 4.4: version and variant of a random UUID. */
-static void
-make_guid(struct loader *l)
-{
-	vbuf_put(&l->guid, l->seed, GUID_LEN);
-	l->guid.p[6] = (l->guid.p[6] & 0x0f) | 0x40;
-	l->guid.p[8] = (l->guid.p[8] & 0x3f) | 0x80;
-}
-
-/* Looks like the CMS signature of a real CHUID: bytes to be read past, never checked by anyone. */
-static void
-fake_signature(const struct loader *l, size_t len, struct vbuf *out)
-{
-	/* SEQUENCE { signedData, [0] SEQUENCE { 3, SET { sha256 } ... */
-	static const uint8_t head[] = { 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02 };
-	uint8_t block[SHA256_DIGEST_LENGTH];
-	size_t n;
-
-	memcpy(block, l->seed, sizeof(block));
-	if (len > sizeof(head) + 8) {
-		vbuf_put(out, (const uint8_t[]){ 0x30, 0x82, (uint8_t)((len - 4) >> 8), (uint8_t)(len - 4) }, 4);
-		vbuf_put(out, head, sizeof(head));
-		len -= 4 + sizeof(head);
-	}
-	for (; len > 0; len -= n) {
-		SHA256(block, sizeof(block), block);
-		n = len < sizeof(block) ? len : sizeof(block);
-		vbuf_put(out, block, n);
-	}
-}
-
-/* NIST SP 800-73-4 Part 1, table 9: 30 FASC-N, 34 GUID, 35 expiration, 3E issuer signature, FE. */
-static void
-chuid_object(const struct loader *l, size_t signature_len, struct vbuf *out)
-{
-	struct vbuf signature = {0};
-
-	out->len = 0;
-	fake_signature(l, signature_len, &signature);
-	vbuf_tlv(out, 0x30, l->fascn.p, l->fascn.len);
-	vbuf_tlv(out, 0x34, l->guid.p, l->guid.len);
-	vbuf_tlv(out, 0x35, l->expires, strlen(l->expires));
-	vbuf_tlv(out, 0x3e, signature.p, signature.len);
-	vbuf_tlv(out, 0xfe, NULL, 0);
-	vbuf_wrap(out, 0x53);
-	vbuf_free(&signature);
-}
-
 static bool
 load_chuid(struct loader *l)
 {
 	struct vbuf *out = add_object(l, 0x5fc102);
-	size_t signature_len = 1;
+	const struct piv_chuid chuid = { &l->fascn, &l->guid, l->expires, l->seed };
 
 	if (!read_file(l, "chuid.bin", out))
 		return false;
-	if (out->len > 0) {
-		if (out->p[0] != 0x53)
-			vbuf_wrap(out, 0x53);
-		return true;
-	}
-	for (;;) {
-		chuid_object(l, signature_len, out);
-		if (out->len >= l->chuid_size)
-			return true;
-		/* length fields grow on the way, so the last steps are small */
-		signature_len += l->chuid_size - out->len > 16 ? l->chuid_size - out->len - 16 : 1;
-	}
+	if (out->len == 0)
+		piv_chuid_object(&chuid, l->chuid_size, out);
+	else if (out->p[0] != 0x53)
+		vbuf_wrap(out, 0x53);
+	return true;
 }
 
-/* NIST SP 800-73-4 Part 1, table 8. */
-static void
-load_ccc(struct loader *l)
-{
-	struct vbuf *out = add_object(l, 0x5fc107);
-	struct vbuf id = {0};
-
-	/* GSC-RID, manufacturer, Java card, then the card's own number */
-	vbuf_hex(&id, "A000000116FF02");
-	vbuf_put(&id, l->seed, 14);
-	vbuf_tlv(out, 0xf0, id.p, id.len);
-	vbuf_hex(out, "F10121F20121F300F40100F50110F600F700FA00FB00FC00FD00FE00");
-	vbuf_wrap(out, 0x53);
-	vbuf_free(&id);
-}
-
-/* NIST SP 800-73-4 Part 1, 3.3.2: AID and PIN usage policy. */
-static void
-load_discovery(struct loader *l)
-{
-	struct vbuf *out = add_object(l, 0x7e);
-
-	vbuf_hex(out, "4F0BA000000308000010000100");
-	vbuf_tlv(out, 0x5f2f, l->pin_policy, sizeof(l->pin_policy));
-	vbuf_wrap(out, 0x7e);
-}
-
-/* NIST SP 800-73-4 Part 1, 3.3.3: C1 keys with, C2 without their certificate on the card, F3 URL. */
 static void
 load_key_history(struct loader *l)
 {
-	struct vbuf *out = add_object(l, 0x5fc10c);
 	uint8_t with = 0, without = 0;
 
 	for (size_t i = 0; i < l->content->keys_len; i++) {
@@ -565,12 +393,7 @@ load_key_history(struct loader *l)
 		else
 			without++;
 	}
-	vbuf_tlv_byte(out, 0xc1, with);
-	vbuf_tlv_byte(out, 0xc2, without);
-	if (without > 0)
-		vbuf_tlv(out, 0xf3, "http://127.0.0.1/", 17);
-	vbuf_tlv(out, 0xfe, NULL, 0);
-	vbuf_wrap(out, 0x53);
+	piv_key_history_object(with, without, add_object(l, 0x5fc10c));
 }
 
 /* Command chaining and extended length in the historical bytes: ISO/IEC 7816-4 8.1.1.2.7, third table. */
@@ -602,15 +425,15 @@ load_all(struct loader *l)
 		if (!load_slot(l, i))
 			return false;
 	if (l->guid.len == 0)
-		make_guid(l);
+		piv_make_guid(l->seed, &l->guid);
 	if (l->fascn.len == 0)
-		make_fascn(l);
+		piv_make_fascn(l->seed, &l->fascn);
 	if (l->chuid && !load_chuid(l))
 		return false;
 	if (l->ccc)
-		load_ccc(l);
+		piv_ccc_object(l->seed, add_object(l, 0x5fc107));
 	if (l->discovery)
-		load_discovery(l);
+		piv_discovery_object(l->pin_policy, add_object(l, 0x7e));
 	if (l->key_history)
 		load_key_history(l);
 	if (c->atr.len == 0)

@@ -74,6 +74,13 @@ void vcard_push(struct vcard *v, struct piv_content *next);
 /* Another card's content (given) in the same breath: no removal is seen. */
 void vcard_become(struct vcard *v, struct piv_content *next);
 
+/* The link, as the loop drives it: try to connect, bytes have come, the answer's time has come, vpcd did not close. */
+void vcard_link_connect(struct vcard *v);
+void vcard_link_read(struct vcard *v);
+void vcard_link_finish(struct vcard *v);
+void vcard_link_pulled(struct vcard *v);
+void vcard_link_close(struct vcard *v);
+
 /* The control socket. Answers: a line "ok ..." or "error ...". */
 bool vcard_control_open(struct vcard *v);
 void vcard_control_accept(struct vcard *v);
