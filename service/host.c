@@ -1,0 +1,212 @@
+/* service/host.c - the parts of a login, made from one configuration. */
+#include "service/host.h"
+
+#include <stdlib.h>
+
+/* Configuration keeps its lists as char **; what borrows them promises not to write. */
+static const char *const *
+list(char **l)
+{
+	return (const char *const *)l;
+}
+
+/* An empty list means "not set" where a part has a default of its own. */
+static const char *const *
+list_or_null(char **l)
+{
+	return l[0] != NULL ? list(l) : NULL;
+}
+
+static enum cm_err
+open_rules(struct cm_host *h, struct cm_trace *t)
+{
+	const char *path = h->conf->mapper.plist;
+	enum cm_err err = CM_ERR_ABSENT;
+
+	if (path != NULL && path[0] != '\0')
+		err = cm_rules_load_plist(path, t, &h->rules);
+	return err == CM_ERR_ABSENT ? cm_rules_default(&h->rules) : err;
+}
+
+static enum cm_err
+open_directory(struct cm_host *h, struct cm_trace *t)
+{
+	const struct cm_conf *c = h->conf;
+	const struct cm_directory_options o = {
+		.uris = list(c->directory.uri),
+		.base = c->directory.base,
+		.group_base = c->directory.group_base,
+		.bind_dn = c->directory.bind_dn,
+		.bind_password_file = c->directory.bind_password_file,
+		.ca = c->directory.ca,
+		.starttls = c->directory.starttls,
+		.timeout_ms = c->directory.timeout,
+		.realm = c->kerberos.realm,
+		.first_uid = c->accounts.first_uid,
+		.first_gid = c->accounts.first_gid,
+	};
+
+	if (c->directory.uri[0] == NULL)
+		return cm_trace_fail(t, CM_REASON_CONFIG,
+		    "no directory: set directory.uri, or say --directory ldif:PATH");
+	return cm_directory_open(&o, t, &h->directory);
+}
+
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* 64 hex digits; colons and spaces between them are what tools print. */
+static bool
+parse_pin(const char *text, uint8_t pin[32])
+{
+	size_t digits = 0;
+
+	for (; *text != '\0'; text++) {
+		const int v = hex_value(*text);
+
+		if (*text == ':' || *text == ' ')
+			continue;
+		if (v < 0 || digits == 64)
+			return false;
+		pin[digits / 2] = (uint8_t)(digits % 2 == 0 ? v << 4 : pin[digits / 2] | v);
+		digits++;
+	}
+	return digits == 64;
+}
+
+static enum cm_err
+collect_pins(struct cm_host *h, struct cm_trace *t)
+{
+	const struct cm_rules_pin *of_plist = NULL;
+	size_t from_plist = 0, from_conf = 0;
+
+	if (h->rules != NULL)
+		of_plist = cm_rules_pins(h->rules, &from_plist);
+	while (h->conf->trust.pins[from_conf] != NULL)
+		from_conf++;
+	if (from_plist + from_conf == 0)
+		return CM_OK;
+	if ((h->pins = calloc(from_plist + from_conf, sizeof(*h->pins))) == NULL)
+		return CM_ERR_NOMEM;
+	for (size_t i = 0; i < from_plist; i++)
+		memcpy(h->pins[h->pin_count++], of_plist[i].sha256, 32);
+	for (size_t i = 0; i < from_conf; i++)
+		if (!parse_pin(h->conf->trust.pins[i], h->pins[h->pin_count++]))
+			return cm_trace_fail(t, CM_REASON_CONFIG,
+			    "trust.pins: %s: not a SHA-256 fingerprint of 64 hex digits",
+			    h->conf->trust.pins[i]);
+	return CM_OK;
+}
+
+static enum cm_err
+open_trust(struct cm_host *h, struct cm_trace *t)
+{
+	const struct cm_conf *c = h->conf;
+	struct cm_trust_options o = {
+		.level = c->trust.level,
+		.anchors = list(c->trust.anchors),
+		.intermediates = list(c->trust.intermediates),
+		.ocsp_urls = list(c->trust.ocsp_url),
+		.crls = list(c->trust.crl),
+		.use_ocsp = c->trust.use_ocsp,
+		.use_crl = c->trust.use_crl,
+		.require_nonce = c->trust.require_nonce,
+		.timeout_ms = c->trust.timeout,
+		.ocsp_max = c->trust.ocsp_max,
+		.crl_max = c->trust.crl_max,
+	};
+	enum cm_err err;
+
+	if ((err = collect_pins(h, t)) != CM_OK)
+		return err;
+	o.pins = (const uint8_t (*)[32])h->pins;
+	o.pin_count = h->pin_count;
+	return cm_trust_open(&o, t, &h->trust);
+}
+
+static enum cm_err
+open_kerberos(struct cm_host *h, struct cm_trace *t)
+{
+	const struct cm_conf *c = h->conf;
+	const struct cm_pkinit_options o = {
+		.config = c->kerberos.config,
+		.realm = c->kerberos.realm,
+		.kdcs = list_or_null(c->kerberos.kdc),
+		.anchors = list_or_null(c->kerberos.anchors),
+		.intermediates = list_or_null(c->kerberos.intermediates),
+		.keytab = c->kerberos.keytab,
+		.host_principal = c->kerberos.host_principal,
+		.timeout_ms = c->kerberos.timeout,
+	};
+
+	if (c->kerberos.ticket == CM_TICKET_OFF)
+		return CM_OK;
+	return cm_pkinit_open(&o, t, &h->pkinit);
+}
+
+static enum cm_err
+open_accounts(struct cm_host *h, struct cm_trace *t)
+{
+	const struct cm_accounts_options o = {
+		.path = h->conf->accounts.path,
+		.offline_max = (int64_t)h->conf->accounts.offline_days * 86400,
+		.first_uid = h->conf->accounts.first_uid,
+		.first_gid = h->conf->accounts.first_gid,
+	};
+
+	return cm_accounts_open(&o, t, &h->accounts);
+}
+
+/* In this order: the rules bring pins for trust. */
+static const struct part {
+	enum cm_need need;
+	enum cm_err (*open)(struct cm_host *, struct cm_trace *);
+} parts[] = {
+	{ CM_NEED_RULES, open_rules },
+	{ CM_NEED_DIRECTORY, open_directory },
+	{ CM_NEED_TRUST, open_trust },
+	{ CM_NEED_KERBEROS, open_kerberos },
+	{ CM_NEED_ACCOUNTS, open_accounts },
+};
+
+enum cm_err
+cm_host_open(const struct cm_conf *conf, unsigned needs, struct cm_trace *t,
+    struct cm_host **out)
+{
+	struct cm_host *h = calloc(1, sizeof(*h));
+	enum cm_err err = h != NULL ? CM_OK : CM_ERR_NOMEM;
+
+	*out = NULL;
+	if (h != NULL)
+		h->conf = conf;
+	for (size_t i = 0; err == CM_OK && i < CM_COUNT(parts); i++)
+		if ((needs & parts[i].need) != 0)
+			err = parts[i].open(h, t);
+	if (err == CM_OK)
+		*out = h;
+	else
+		cm_host_close(&h);
+	return err;
+}
+
+void
+cm_host_close(struct cm_host **h)
+{
+	if (*h == NULL)
+		return;
+	cm_accounts_close(&(*h)->accounts);
+	cm_pkinit_close(&(*h)->pkinit);
+	cm_trust_close(&(*h)->trust);
+	cm_directory_close(&(*h)->directory);
+	cm_rules_free(&(*h)->rules);
+	free((*h)->pins);
+	free(*h);
+	*h = NULL;
+}

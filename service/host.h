@@ -1,0 +1,43 @@
+/* service/host.h - the parts of a login, made from one configuration. */
+#ifndef CM_SERVICE_HOST_H
+#define CM_SERVICE_HOST_H
+
+#include "base/conf.h"
+#include "base/trace.h"
+#include "cache/accounts.h"
+#include "krb5/pkinit.h"
+#include "ldap/directory.h"
+#include "mapper/mapper.h"
+#include "trust/trust.h"
+
+/* Which parts somebody needs; only those are made, and only their mistakes are told. */
+enum cm_need {
+	CM_NEED_RULES = 1 << 0,
+	CM_NEED_DIRECTORY = 1 << 1,
+	CM_NEED_TRUST = 1 << 2,
+	CM_NEED_KERBEROS = 1 << 3,	/* left NULL with kerberos.ticket = off */
+	CM_NEED_ACCOUNTS = 1 << 4,
+	CM_NEED_LOGIN = (1 << 5) - 1,
+};
+
+/* Parts that were not asked for are NULL.  All owned. */
+struct cm_host {
+	const struct cm_conf *conf;	/* borrowed */
+	struct cm_rules *rules;
+	struct cm_directory *directory;
+	struct cm_trust *trust;
+	struct cm_pkinit *pkinit;
+	struct cm_accounts *accounts;
+	uint8_t (*pins)[32];		/* of conf and plist together */
+	size_t pin_count;
+};
+
+/*
+ * Make the parts; asks no server.  Results are those of the parts' own open
+ * functions, with their reasons.
+ */
+CM_MUST_USE enum cm_err cm_host_open(const struct cm_conf *conf, unsigned needs,
+    struct cm_trace *t, struct cm_host **out);
+void cm_host_close(struct cm_host **h);
+
+#endif /* CM_SERVICE_HOST_H */

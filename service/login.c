@@ -1,0 +1,441 @@
+/*
+ * service/login.c - the order of a login, and nothing else.
+ *
+ * Each stage coordinates one module and is a few lines; what it knows how to
+ * do lives in that module's folder.  The table is the documentation: run()
+ * gives every stage its deadline, its line in the trace and its fault point,
+ * so no stage can forget them.
+ */
+#include "service/login.h"
+
+#include <stdlib.h>
+
+#include "base/fault.h"
+#include "base/log.h"
+
+/* The card may be any card until "possession"; nothing before grants. */
+static enum cm_err
+read_certificate(struct cm_login *l)
+{
+	enum cm_err err;
+
+	if ((err = cm_card_open(l->host->conf->card.source, CM_CARD_LOGIN, l->deadline,
+	    l->trace, &l->card)) != CM_OK)
+		return err;
+	cm_trace_add(l->trace, "card", "%s", cm_card_where(l->card));
+	if ((err = cm_card_pin_tries(l->card, l->deadline, l->trace, &l->tries_left)) != CM_OK)
+		return err;
+	if (l->tries_left == 0)
+		return cm_trace_fail(l->trace, CM_REASON_PIN_BLOCKED,
+		    "no PIN tries are left on the card in %s", cm_card_where(l->card));
+	return cm_card_certificate(l->card, CM_SLOT_AUTHENTICATION, l->deadline, l->trace,
+	    &l->cert);
+}
+
+/*
+ * No network here: a stranger's card must not make this host send a byte.
+ * What the host knows is read first, for the clock's floor; a host that cannot
+ * read what it knows cannot say that a card is not revoked.
+ */
+static enum cm_err
+check_chain(struct cm_login *l)
+{
+	enum cm_err err;
+
+	cm_verdict_free(&l->verdict);
+	cm_memory_free(&l->memory);
+	l->known = (struct cm_known){ .now = cm_clock_now() };
+	cm_trace_add(l->trace, "certificate", "%s", cm_cert_subject_text(l->cert));
+	if (l->host->accounts != NULL) {
+		if ((err = cm_accounts_recall(l->host->accounts, l->known.now, l->trace,
+		    &l->memory)) != CM_OK)
+			return err;
+		l->known = l->memory->known;
+	}
+	return cm_trust_check_chain(l->host->trust, l->cert, &l->known, l->trace, &l->verdict);
+}
+
+/* A kept account stands on a value; rules that no longer make that value no longer lead to it. */
+static enum cm_err
+check_still_mapped(struct cm_login *l, const struct cm_query *q)
+{
+	struct cm_buf made = { 0 };
+	bool found = false;
+
+	for (size_t i = 0; i < q->count && !found; i++) {
+		cm_buf_truncate(&made, 0);
+		cm_buf_add_printable(&made, q->terms[i].value);
+		found = cm_buf_status(&made) == CM_OK &&
+		    strcmp(cm_buf_str(&made), l->account->matched) == 0;
+	}
+	cm_buf_free(&made);
+	return found ? CM_OK : cm_trace_fail(l->trace, CM_REASON_NOT_KEPT,
+	    "the rules no longer map this card to %s", l->account->name);
+}
+
+static enum cm_err
+find_kept_account(struct cm_login *l, const struct cm_query *q)
+{
+	char age[CM_TIME_SIZE];
+	enum cm_err err;
+
+	cm_trace_add(l->trace, "offline", "%s", cm_trace_message(l->trace));
+	if (l->host->accounts == NULL)
+		return CM_ERR_OFFLINE;
+	if ((err = cm_accounts_find(l->host->accounts, l->cert, cm_clock_now(), l->trace,
+	    &l->account, &l->kept_age)) != CM_OK)
+		return err;
+	l->account_kept = true;
+	cm_trace_add(l->trace, "kept", "%s, from an online login %s ago", l->account->name,
+	    cm_clock_age(l->kept_age, age));
+	return check_still_mapped(l, q);
+}
+
+static void
+withdraw(struct cm_login *l)
+{
+	if (!l->look_only && cm_accounts_withdraw(l->host->accounts, l->cert, NULL) != CM_OK)
+		cm_trace_add(l->trace, "warning", "what was kept for this card could not be withdrawn");
+}
+
+/*
+ * The directory answers with one account, none, or silence.  Only silence
+ * lets the kept account speak.  It says nothing about any other server:
+ * revocation and the KDC are asked all the same.  Any other answer than the
+ * account ends what was kept for this card.
+ */
+static enum cm_err
+find_account(struct cm_login *l)
+{
+	struct cm_query *q = NULL;
+	enum cm_err err;
+
+	cm_account_free(&l->account);
+	l->account_kept = false;
+	if (l->host->conf->trust.level == CM_TRUST_OFF)
+		return cm_trace_fail(l->trace, CM_REASON_CONFIG,
+		    "trust.level = off: then only the hash of a whole public key may bind, and no rule here does");
+	if ((err = cm_rules_map(l->host->rules, l->cert, l->trace, &q)) != CM_OK)
+		return err;
+	err = cm_directory_find(l->host->directory, q, l->deadline, l->trace, &l->account);
+	if (err == CM_ERR_OFFLINE)
+		err = find_kept_account(l, q);
+	else if (err == CM_ERR_ABSENT || err == CM_ERR_AMBIGUOUS || err == CM_ERR_REFUSED)
+		withdraw(l);
+	cm_query_free(&q);
+	return err;
+}
+
+/* A revoked answer is kept for good, though this login ends here. */
+static enum cm_err
+check_revocation(struct cm_login *l)
+{
+	enum cm_err err = cm_trust_check_revocation(l->host->trust, l->verdict, &l->known,
+	    true, l->deadline, l->trace);
+
+	if (err == CM_ERR_REFUSED && cm_trace_reason(l->trace) == CM_REASON_REVOKED &&
+	    !l->look_only && cm_accounts_remember_revoked(l->host->accounts, l->verdict, NULL) != CM_OK)
+		cm_trace_add(l->trace, "warning", "the revocation could not be kept: see accounts.path");
+	return err;
+}
+
+static void
+note_prepared(struct cm_login *l)
+{
+	l->prepared_us = cm_clock_us();
+	l->prepared_boot = cm_clock_boottime();
+}
+
+static enum cm_err refresh(struct cm_login *l);
+
+/* A card left in overnight is not judged by yesterday's answers. */
+static enum cm_err
+check_fresh(struct cm_login *l)
+{
+	const int64_t awake = (cm_clock_us() - l->prepared_us) / 1000000;
+	const int64_t passed = cm_clock_boottime() - l->prepared_boot;
+
+	if (awake <= CM_LOGIN_FRESH_SECONDS && passed <= CM_LOGIN_FRESH_SECONDS)
+		return CM_OK;
+	cm_trace_add(l->trace, "asked again", "the answers were %lld s old", (long long)passed);
+	return refresh(l);
+}
+
+/* One VERIFY for one PIN typed; the last try is never spent unasked. */
+static enum cm_err
+unlock_card(struct cm_login *l)
+{
+	return cm_card_verify_pin(l->card, l->pin, l->last_try, l->deadline, l->trace,
+	    &l->tries_left);
+}
+
+/* A silent KDC is not a card that failed while it was being asked. */
+static enum cm_err
+ask_kdc(struct cm_login *l)
+{
+	enum cm_err err = cm_pkinit_get_ticket(l->host->pkinit, l->card, CM_SLOT_AUTHENTICATION,
+	    l->cert, l->account, l->deadline, l->trace, &l->ticket);
+
+	l->kdc_silent = err == CM_ERR_OFFLINE && cm_trace_reason(l->trace) == CM_REASON_KDC_OFFLINE;
+	if (l->kdc_silent)
+		cm_trace_add(l->trace, "kdc", "%s", cm_trace_message(l->trace));
+	return err;
+}
+
+static bool
+wants_ticket(const struct cm_login *l)
+{
+	return l->host->pkinit != NULL && l->account->principal[0] != '\0';
+}
+
+/*
+ * A ticket that the host keytab verified for the mapped principal is proof
+ * as well as ticket; short of that, the card signs our own nonce.
+ */
+static enum cm_err
+prove_possession(struct cm_login *l)
+{
+	enum cm_err err;
+
+	if (wants_ticket(l) && cm_pkinit_has_keytab(l->host->pkinit)) {
+		if ((err = ask_kdc(l)) != CM_OK && !l->kdc_silent)
+			return err;
+		if (l->ticket != NULL && cm_ticket_proves(l->ticket, l->account, l->cert))
+			return CM_OK;
+	}
+	return cm_card_prove(l->card, CM_SLOT_AUTHENTICATION, l->cert, l->deadline, l->trace,
+	    &l->proof);
+}
+
+/* A KDC that cannot be reached is not a refusal: the configuration says what it is. */
+static enum cm_err
+without_ticket(struct cm_login *l)
+{
+	if (l->host->conf->kerberos.ticket == CM_TICKET_REQUIRED && !l->account_kept)
+		return cm_trace_fail(l->trace, CM_REASON_KDC_OFFLINE,
+		    "kerberos.ticket = required, and no KDC answered");
+	cm_trace_add(l->trace, "ticket", "none: no KDC answered");
+	return CM_OK;
+}
+
+static enum cm_err
+get_ticket(struct cm_login *l)
+{
+	enum cm_err err = CM_OK;
+
+	if (l->ticket == NULL && !l->kdc_silent && wants_ticket(l))
+		err = ask_kdc(l);
+	if (l->kdc_silent)
+		return without_ticket(l);
+	if (l->ticket != NULL)
+		cm_trace_add(l->trace, "ticket", "%s", cm_ticket_principal(l->ticket));
+	return err;
+}
+
+/* The only maker of a grant: it cannot be called without all three. */
+static enum cm_err
+admit(struct cm_login *l)
+{
+	const struct cm_grant_basis basis = {
+		.account = l->account, .cert = l->cert, .verdict = l->verdict,
+		.proof = l->proof, .ticket = l->ticket,
+		.first_uid = l->host->conf->accounts.first_uid,
+		.first_gid = l->host->conf->accounts.first_gid,
+	};
+
+	return cm_grant_make(&basis, l->trace, &l->grant);
+}
+
+static time_t
+newest_signed_time(const struct cm_login *l)
+{
+	const time_t evidence = cm_verdict_signed_time(l->verdict);
+	const time_t ticket = l->ticket != NULL ? cm_ticket_signed_time(l->ticket) : 0;
+
+	return evidence > ticket ? evidence : ticket;
+}
+
+/* A full disk is no reason to keep someone out: warn, and let them in. */
+static enum cm_err
+remember(struct cm_login *l)
+{
+	const struct cm_remember r = {
+		.account = l->account, .cert = l->cert, .verdict = l->verdict,
+		.signed_time = newest_signed_time(l), .now = cm_clock_now(),
+		.account_online = !l->account_kept,
+	};
+
+	l->remembered = cm_accounts_remember(l->host->accounts, &r, l->trace) == CM_OK;
+	if (!l->remembered)
+		cm_trace_add(l->trace, "warning", "not kept for offline use: %s",
+		    cm_trace_message(l->trace));
+	return CM_OK;
+}
+
+static enum cm_err
+open_session(struct cm_login *l)
+{
+	enum cm_err err;
+
+	if (l->ticket == NULL)
+		return CM_OK;
+	if ((err = cm_ticket_store(l->ticket, l->host->conf->kerberos.ccache, l->account,
+	    l->deadline, l->trace, &l->ccache)) == CM_OK)
+		cm_trace_add(l->trace, "ccache", "%s", l->ccache);
+	else if (l->host->conf->kerberos.ticket != CM_TICKET_REQUIRED) {
+		cm_trace_add(l->trace, "warning", "no ccache: %s", cm_trace_message(l->trace));
+		err = CM_OK;
+	}
+	return err;
+}
+
+#define BUDGET(key)	offsetof(struct cm_conf, key.timeout)
+
+static const struct stage {
+	enum cm_login_phase phase;
+	size_t budget;		/* where the configuration has its milliseconds */
+	bool repeat;		/* asked again when its answer has grown old */
+	const char *name;	/* in the trace, the log and the fault points */
+	enum cm_err (*run)(struct cm_login *);
+} stages[] = {
+	{ CM_BEFORE_PIN, BUDGET(card),      false, "certificate", read_certificate },
+	{ CM_BEFORE_PIN, BUDGET(card),      true,  "chain",       check_chain },
+	{ CM_BEFORE_PIN, BUDGET(directory), true,  "account",     find_account },
+	{ CM_BEFORE_PIN, BUDGET(trust),     true,  "revocation",  check_revocation },
+	{ CM_AFTER_PIN,  BUDGET(card),      false, "fresh",       check_fresh },
+	{ CM_AFTER_PIN,  BUDGET(card),      false, "pin",         unlock_card },
+	{ CM_AFTER_PIN,  BUDGET(kerberos),  false, "possession",  prove_possession },
+	{ CM_AFTER_PIN,  BUDGET(kerberos),  false, "ticket",      get_ticket },
+	{ CM_AFTER_PIN,  BUDGET(card),      false, "admit",       admit },
+	{ CM_AFTER_PIN,  BUDGET(card),      false, "remember",    remember },
+	{ CM_AFTER_PIN,  BUDGET(kerberos),  false, "session",     open_session },
+};
+
+static unsigned
+commands_used(const struct cm_login *l)
+{
+	return l->card != NULL ? cm_card_stats(l->card).commands : 0;
+}
+
+static enum cm_err
+run_stage(struct cm_login *l, const struct stage *s)
+{
+	const char *budgets = (const char *)l->host->conf;
+	const unsigned before = commands_used(l);
+	unsigned used;
+	enum cm_err err;
+
+	l->deadline = cm_deadline_in(*(const unsigned *)(const void *)(budgets + s->budget));
+	cm_trace_begin(l->trace, s->name);
+	if ((err = cm_fault_point(s->name)) == CM_OK)
+		err = s->run(l);
+	else
+		cm_trace_fail(l->trace, CM_REASON_INJECTED, "fault point %s", s->name);
+	if ((used = commands_used(l) - before) > 0)
+		cm_trace_add(l->trace, "card commands", "%u", used);
+	cm_trace_end(l->trace, err);
+	return err;
+}
+
+static enum cm_err
+refresh(struct cm_login *l)
+{
+	enum cm_err err = CM_OK;
+
+	cm_trace_end(l->trace, CM_OK);
+	for (size_t i = 0; err == CM_OK && i < CM_COUNT(stages); i++)
+		if (stages[i].repeat)
+			err = run_stage(l, &stages[i]);
+	note_prepared(l);
+	return err;
+}
+
+static void
+report(const struct cm_login *l, enum cm_err err)
+{
+	const char *subject = l->cert != NULL ? cm_cert_subject_text(l->cert) : "no certificate";
+
+	if (err == CM_OK)
+		cm_log_event(l->host->conf->service.log, "login", err, CM_REASON_NONE,
+		    "%s (uid %u) by %s, %s", l->account->name, l->account->uid, subject,
+		    l->account_kept ? "offline" : "online");
+	else
+		cm_log_event(l->host->conf->service.log, "login", err, cm_trace_reason(l->trace),
+		    "%s: %s", subject, cm_trace_message(l->trace));
+}
+
+/* Stages of one phase, in order, each only after all before it passed. */
+static enum cm_err
+run(struct cm_login *l, enum cm_login_phase phase)
+{
+	enum cm_err err = CM_OK;
+
+	if (l->phase != phase)
+		return CM_ERR_STATE;
+	for (size_t i = 0; err == CM_OK && i < CM_COUNT(stages); i++)
+		if (stages[i].phase == phase)
+			err = run_stage(l, &stages[i]);
+	if (err == CM_OK)
+		l->phase = phase + 1;
+	else if (cm_trace_reason(l->trace) != CM_REASON_PIN_WRONG)
+		l->phase = CM_LOGIN_DONE;	/* over: nothing more runs */
+	if (err != CM_OK)
+		cm_grant_free(&l->grant);
+	if (err != CM_OK || phase == CM_AFTER_PIN)
+		report(l, err);
+	return err;
+}
+
+enum cm_err
+cm_login_prepare(struct cm_login *l)
+{
+	if (l->host->accounts == NULL || l->look_only)
+		return CM_ERR_STATE;
+	note_prepared(l);
+	return run(l, CM_BEFORE_PIN);
+}
+
+enum cm_err
+cm_login_explain(struct cm_login *l)
+{
+	enum cm_err first = CM_OK;
+
+	l->look_only = true;
+	for (size_t i = 0; i < CM_COUNT(stages) && stages[i].phase == CM_BEFORE_PIN; i++) {
+		enum cm_err err;
+
+		if (stages[i].run == check_revocation && l->verdict == NULL)
+			continue;	/* a stranger's certificate causes no questions */
+		err = run_stage(l, &stages[i]);
+		first = first != CM_OK ? first : err;
+		if (l->cert == NULL)
+			break;
+	}
+	return first;
+}
+
+enum cm_err
+cm_login_finish(struct cm_login *l, const struct cm_secret *pin)
+{
+	enum cm_err err;
+
+	l->pin = pin;
+	err = run(l, CM_AFTER_PIN);
+	l->pin = NULL;
+	return err;
+}
+
+void
+cm_login_clear(struct cm_login *l)
+{
+	cm_grant_free(&l->grant);
+	cm_ticket_free(&l->ticket);
+	cm_proof_free(&l->proof);
+	cm_account_free(&l->account);
+	cm_verdict_free(&l->verdict);
+	cm_memory_free(&l->memory);
+	cm_cert_free(&l->cert);
+	cm_card_close(&l->card);
+	free(l->ccache);
+	l->ccache = NULL;
+}
