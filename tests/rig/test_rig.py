@@ -58,6 +58,12 @@ class PkiTest(unittest.TestCase):
         self.assertIn('Alić'.encode('utf-16-be'), (RIG.pki / 'bmp-cn.der').read_bytes())
         self.assertIn('\x14\x0dAlicé'.encode('latin-1'), (RIG.pki / 't61-cn.der').read_bytes())
 
+    def test_people_ldif_needs_a_real_parser(self):
+        text = (RIG.pki / 'people.ldif').read_text()
+        self.assertIn('\ncn:: ', text)
+        self.assertIn('\n ', text)
+        self.assertIn('\naltSecurityIdentities: Kerberos:alice@CARDMAP.TEST\n', text)
+
     def test_card_file_holds_both(self):
         text = (RIG.pki / 'bob.pem').read_text()
         self.assertIn('BEGIN CERTIFICATE', text)
@@ -118,6 +124,14 @@ class KdcTest(unittest.TestCase):
 
     def test_not_for_another(self):
         said(['kinit', '-X', f'X509_user_identity=FILE:{RIG.pki}/bob.crt,{RIG.pki}/bob.key', 'alice'], 1)
+
+
+    def test_kdc_told_of_revocation(self):
+        kinit = 'kinit -X X509_user_identity=FILE:$CM_RIG_PKI/bob.crt,$CM_RIG_PKI/bob.key bob </dev/null'
+        script = f'{kinit} && $CM_RIG revoke bob && ! {kinit} && $CM_RIG unrevoke bob && {kinit}'
+        done = subprocess.run([rig_module.HERE / 'rig.py', 'run', '--need', 'kdc', '--kdc-revoke', '--pki', RIG.pki, '--', 'sh', '-c', script],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 class RevocationTest(unittest.TestCase):
