@@ -12,7 +12,7 @@ Any request
   redirect-loop   to itself
   redirect-file   to file:///etc/passwd
   garbage         bytes that are no DER
-  replay=FILE     the bytes of FILE (a relative name is in the PKI: ocsp-good.der, inter-expired.crl), whatever was asked
+  replay=FILE     the bytes of FILE whatever was asked (a relative name is in the PKI: ocsp-good.der, inter-expired.crl)
 OCSP only: signed by `ocsp`, with the request's nonce, about what the index says, except
   good            as it should be
   no-nonce, wrong-nonce, wrong-serial
@@ -138,7 +138,8 @@ def openssl_ocsp(*arguments, when=''):
     command = ['openssl', 'ocsp', *arguments]
     if when:
         command = ['faketime', '-f', when, *command]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, stdin=subprocess.DEVNULL).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30,
+                          stdin=subprocess.DEVNULL).stdout
 
 
 def requested_serial(path):
@@ -153,7 +154,8 @@ def ask_for_neighbour(path, index):
     index.write_text(pki.index_line(serial ^ 1, 'neighbour', False))
 
 
-def responder(settings, signer='ocsp', nonce='kept', neighbour=False, when='', end=('-nmin', '60'), index=None, spoil=False):
+def responder(settings, signer='ocsp', nonce='kept', neighbour=False, when='', end=('-nmin', '60'), index=None,
+              spoil=False):
     """A mode that answers with a signature, in one way differently."""
     inter = settings.pki / 'inter.crt'
 
@@ -166,8 +168,8 @@ def responder(settings, signer='ocsp', nonce='kept', neighbour=False, when='', e
             if neighbour:
                 known = Path(name) / 'index'
                 ask_for_neighbour(asked, known)
-            openssl_ocsp('-index', known, '-CA', inter, '-rsigner', settings.pki / f'{signer}.crt', '-rkey', settings.pki / f'{signer}.key',
-                         '-reqin', asked, '-respout', told, *end, when=when)
+            openssl_ocsp('-index', known, '-CA', inter, '-rsigner', settings.pki / f'{signer}.crt',
+                         '-rkey', settings.pki / f'{signer}.key', '-reqin', asked, '-respout', told, *end, when=when)
             data = bytearray(told.read_bytes())
         if spoil:
             data[signature_end(data)] ^= 1
@@ -176,7 +178,7 @@ def responder(settings, signer='ocsp', nonce='kept', neighbour=False, when='', e
 
 
 def signature_end(data):
-    """The last byte of BasicOCSPResponse's signature, the BIT STRING after the first ecdsa-with-SHA256 (RFC 6960 section 4.2.1)."""
+    """The last byte of the signature: the BIT STRING after the first ecdsa-with-SHA256 (RFC 6960 section 4.2.1)."""
     bits = data.index(b'\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02') + 10
     return bits + 1 + data[bits + 1]
 
@@ -186,9 +188,11 @@ MODES = {
     'redirect-loop': redirect_loop, 'redirect-file': redirect_file, 'garbage': garbage, 'try-later': try_later,
 }
 RESPONDERS = {
-    'good': {}, 'no-nonce': {'nonce': 'no_nonce'}, 'wrong-nonce': {'nonce': 'nonce'}, 'wrong-serial': {'neighbour': True},
+    'good': {}, 'no-nonce': {'nonce': 'no_nonce'}, 'wrong-nonce': {'nonce': 'nonce'},
+    'wrong-serial': {'neighbour': True},
     'no-eku': {'signer': 'ocsp-no-eku'}, 'stranger': {'signer': 'ocsp-stranger'}, 'bad-signature': {'spoil': True},
-    'stale': {'when': '-30d'}, 'future': {'when': '+1d'}, 'no-next-update': {'end': ()}, 'unknown': {'index': os.devnull},
+    'stale': {'when': '-30d'}, 'future': {'when': '+1d'}, 'no-next-update': {'end': ()},
+    'unknown': {'index': os.devnull},
 }
 
 

@@ -86,7 +86,7 @@ NAMED_GROUPS = [('cardholders', ['alice', 'bob', 'dave', 'erin', 'grace'])]
 
 def made(number):
     name = f'user{number:05d}'
-    return Person(name, FIRST_MADE_UID + number, (kerberos(name), issuer_serial(0x4C0000_0000000000_0000000000_000000 + number)))
+    return Person(name, FIRST_MADE_UID + number, (kerberos(name), issuer_serial((0x4C << 120) + number)))
 
 
 def people(count):
@@ -98,7 +98,8 @@ def people(count):
 def attribute(name, value):
     """One attribute line, in base64 where RFC 2849 section 2 wants it, folded at 76 columns."""
     data = value.encode()
-    safe = all(0 < byte < 128 and byte not in b'\r\n' for byte in data) and not data.startswith((b' ', b':', b'<')) and not data.endswith(b' ')
+    safe = all(0 < byte < 128 and byte not in b'\r\n' for byte in data)
+    safe = safe and not data.startswith((b' ', b':', b'<')) and not data.endswith(b' ')
     line = f'{name}: {value}' if safe else f'{name}:: {base64.b64encode(data).decode()}'
     pieces = [line[:76], *(' ' + line[start:start + 75] for start in range(76, len(line), 75))]
     return '\n'.join(pieces)
@@ -128,12 +129,13 @@ def person_entry(person):
 
 def directory(count, reader_password=''):
     """The whole tree, entry by entry; with a reader's account when a password is given."""
-    yield entry(BASE, ('objectClass', 'dcObject'), ('objectClass', 'organization'), ('dc', 'cardmap'), ('o', 'Cardmap Test'))
+    yield entry(BASE, ('objectClass', 'dcObject'), ('objectClass', 'organization'),
+                ('dc', 'cardmap'), ('o', 'Cardmap Test'))
     for dn in (PEOPLE_DN, GROUPS_DN):
         yield entry(dn, ('objectClass', 'organizationalUnit'), ('ou', dn[3:dn.index(',')]))
     if reader_password:
-        yield entry(READER_DN, ('objectClass', 'organizationalRole'), ('objectClass', 'simpleSecurityObject'), ('cn', 'reader'),
-                    ('userPassword', reader_password))
+        yield entry(READER_DN, ('objectClass', 'organizationalRole'), ('objectClass', 'simpleSecurityObject'),
+                    ('cn', 'reader'), ('userPassword', reader_password))
     yield from map(person_entry, people(count))
     for name, gid, members in POSIX_GROUPS:
         yield entry(f'cn={name},{GROUPS_DN}', ('objectClass', 'posixGroup'), ('cn', name), ('gidNumber', str(gid)),

@@ -63,12 +63,13 @@ ROOT_CDP = 'http://127.0.0.1:8080/root.crl'
 LONG_DAYS = 3650
 BASE_DN = '/DC=test/DC=cardmap'
 
-EKU_CLIENT = 'clientAuth,1.3.6.1.4.1.311.20.2.2,1.3.6.1.5.2.3.4'  # TLS client, Microsoft smart card login, PKINIT client
+EKU_CLIENT = 'clientAuth,1.3.6.1.4.1.311.20.2.2,1.3.6.1.5.2.3.4'  # TLS, Microsoft smart card login, PKINIT
 EKU_KDC = '1.3.6.1.5.2.3.5'
 EKU_CARD_AUTH = '2.16.840.1.101.3.6.8'
+NO_CHECK = 'noCheck = ignored'  # id-pkix-ocsp-nocheck
 SID_OF_SID = 'S-1-5-21-1004336348-1177238915-682003330-1105'
 
-# ---- DER, only as much as subjectAltName needs: bytes that openssl's own notation cannot hold (NUL, empty) must be possible
+# ---- DER, as much as subjectAltName needs: openssl's own notation cannot hold every byte (NUL) and length (0)
 
 
 def tlv(tag, *parts):
@@ -108,7 +109,8 @@ def san_kerberos(name_type, names, realm=REALM):
 
 def san_fascn(person):
     """A FASC-N of 25 bytes (NIST SP 800-73-4 Part 1, 3.1.2) that differs by person."""
-    return other_name('2.16.840.1.101.3.6.6', tlv(0x04, bytes.fromhex('d4e739da739ced39ce739da1685a1082108ce73984') + person.to_bytes(4, 'big')))
+    value = bytes.fromhex('d4e739da739ced39ce739da1685a1082108ce73984') + person.to_bytes(4, 'big')
+    return other_name('2.16.840.1.101.3.6.6', tlv(0x04, value))
 
 
 def san_uuid(person):
@@ -182,15 +184,17 @@ def sid_extension():
     return '1.3.6.1.4.1.311.25.2 = DER:' + value.hex()
 
 
-# The serial of erin, alice-p256 and notyet has its high bit set: DER puts a zero byte before it, AD's text form does not.
+# erin's, alice-p256's and notyet's serials have the high bit set: DER puts a zero byte before, AD's text does not.
 LEAVES = [
     Leaf('alice-rsa2048', 0x4C00000A17B5E0D3F1C2A49E00000000000A17, key=RSA2048, piv=True),
     Leaf('alice-p256', 0xF100000A17B5E0D3F1C2A49E00000000000A18, piv=True),
     Leaf('alice-p384', 0x4C00000A17B5E0D3F1C2A49E00000000000A19, key=P384, piv=True),
     Leaf('alice-rsa3072', 0x4C00000A17B5E0D3F1C2A49E00000000000A1A, key=RSA3072, piv=True),
     Leaf('alice-rsa4096', 0x4C00000A17B5E0D3F1C2A49E00000000000A1B, key=RSA4096, piv=True),
-    Leaf('alice-9d', 0x4C00000A17B5E0D3F1C2A49E00000000000A1C, key=RSA2048, ku='critical,keyEncipherment', eku='emailProtection'),
-    Leaf('card-auth', 0x4C00000A17B5E0D3F1C2A49E00000000000A1D, san=(san_fascn(1), san_uuid(1)), cn='Card 1', eku='critical,' + EKU_CARD_AUTH),
+    Leaf('alice-9d', 0x4C00000A17B5E0D3F1C2A49E00000000000A1C, key=RSA2048, ku='critical,keyEncipherment',
+         eku='emailProtection'),
+    Leaf('card-auth', 0x4C00000A17B5E0D3F1C2A49E00000000000A1D, san=(san_fascn(1), san_uuid(1)), cn='Card 1',
+         eku='critical,' + EKU_CARD_AUTH),
     Leaf('bob', 0x2002, key=RSA2048, person='bob', person_number=2, piv=True),
     Leaf('carol', 0x2003, person='carol', person_number=3),
     Leaf('dave', 0x2004, person='dave', person_number=4),
@@ -224,9 +228,9 @@ LEAVES = [
          + (tlv(0x82, b'localhost'), tlv(0x82, DOMAIN.encode())), cn=DOMAIN, eku='serverAuth', revocation=False),
     Leaf('kdc', 0x5002, key=RSA2048, san=(san_kerberos(2, ['krbtgt', REALM]),), cn='kdc.' + DOMAIN, eku=EKU_KDC,
          ku='critical,digitalSignature,keyEncipherment', revocation=False),
-    Leaf('ocsp', 0x5003, san=(), cn='Cardmap Test OCSP', eku='OCSPSigning', revocation=False, extra=('noCheck = ignored',)),
+    Leaf('ocsp', 0x5003, san=(), cn='Cardmap Test OCSP', eku='OCSPSigning', revocation=False, extra=(NO_CHECK,)),
     Leaf('ocsp-no-eku', 0x5004, san=(), cn='Cardmap Test Not OCSP', eku='clientAuth', revocation=False),
-    Leaf('ocsp-stranger', 0x5005, san=(), cn='Stranger OCSP', eku='OCSPSigning', revocation=False, extra=('noCheck = ignored',),
+    Leaf('ocsp-stranger', 0x5005, san=(), cn='Stranger OCSP', eku='OCSPSigning', revocation=False, extra=(NO_CHECK,),
          issuer='stranger-inter'),
 ]
 BY_NAME = {leaf.name: leaf for leaf in LEAVES}
@@ -285,7 +289,8 @@ def leaf_extensions(leaf):
 
 
 def authority_extensions(authority):
-    lines = ['basicConstraints = critical,CA:TRUE', 'subjectKeyIdentifier = hash', 'keyUsage = critical,keyCertSign,cRLSign']
+    lines = ['basicConstraints = critical,CA:TRUE', 'subjectKeyIdentifier = hash',
+             'keyUsage = critical,keyCertSign,cRLSign']
     if authority.issuer:
         lines += ['authorityKeyIdentifier = keyid', 'crlDistributionPoints = URI:' + ROOT_CDP]
     return lines
@@ -294,10 +299,11 @@ def authority_extensions(authority):
 def issue(folder, name, subject, serial, key, extensions, issuer, when, days, string_mask='utf8only'):
     """A key and its certificate, in one openssl command."""
     config = folder / (name + '.cnf')
-    config.write_text('\n'.join(['[req]', 'distinguished_name = dn', 'string_mask = ' + string_mask, 'utf8 = yes', '[dn]', '[ext]', *extensions, '']))
+    config.write_text('\n'.join(['[req]', 'distinguished_name = dn', 'string_mask = ' + string_mask, 'utf8 = yes', '[dn]',
+                                 '[ext]', *extensions, '']))
     signer = ['-CA', folder / (issuer + '.crt'), '-CAkey', folder / (issuer + '.key')] if issuer else []
-    run(['openssl', 'req', '-x509', '-batch', '-utf8', '-noenc', '-sha256', '-config', config, '-extensions', 'ext', *key_options(key),
-         '-subj', subject, '-set_serial', hex(serial), '-days', str(days), *signer,
+    run(['openssl', 'req', '-x509', '-batch', '-utf8', '-noenc', '-sha256', '-config', config, '-extensions', 'ext',
+         *key_options(key), '-subj', subject, '-set_serial', hex(serial), '-days', str(days), *signer,
          '-keyout', folder / (name + '.key'), '-out', folder / (name + '.crt')], when)
     config.unlink()
     write_forms(folder, name)
@@ -313,17 +319,18 @@ def write_forms(folder, name):
 
 
 def make_authority(folder, authority):
-    issue(folder, authority.name, authority.subject, authority.serial, P256, authority_extensions(authority), authority.issuer,
-          authority.when, authority.days)
+    issue(folder, authority.name, authority.subject, authority.serial, P256, authority_extensions(authority),
+          authority.issuer, authority.when, authority.days)
 
 
 def make_leaf(folder, leaf):
-    issue(folder, leaf.name, subject_of(leaf), leaf.serial, leaf.key, leaf_extensions(leaf), leaf.issuer, leaf.when, leaf.days,
-          leaf.string_mask)
+    issue(folder, leaf.name, subject_of(leaf), leaf.serial, leaf.key, leaf_extensions(leaf), leaf.issuer, leaf.when,
+          leaf.days, leaf.string_mask)
 
 
 def make_copied(folder):
-    run(['openssl', 'genpkey', '-quiet', '-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048', '-out', folder / 'copied.key'])
+    run(['openssl', 'genpkey', '-quiet', '-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048',
+         '-out', folder / 'copied.key'])
     shutil.copy(folder / 'alice-rsa2048.crt', folder / 'copied.crt')
     shutil.copy(folder / 'alice-rsa2048.der', folder / 'copied.der')
     (folder / 'copied.pem').write_text((folder / 'copied.crt').read_text() + (folder / 'copied.key').read_text())
@@ -345,7 +352,8 @@ def index_line(serial, name, revoked):
 
 def write_index(path, revoked=REVOKED):
     """The database of `openssl ca` and `openssl ocsp`, with everything that inter issued."""
-    path.write_text(''.join(index_line(leaf.serial, leaf.name, leaf.name in revoked) for leaf in LEAVES if leaf.issuer == 'inter'))
+    path.write_text(''.join(index_line(leaf.serial, leaf.name, leaf.name in revoked)
+                            for leaf in LEAVES if leaf.issuer == 'inter'))
     Path(str(path) + '.attr').write_text('unique_subject = no\n')
 
 
@@ -358,8 +366,8 @@ def make_crl(pki, index, out, issuer='inter', days=LONG_DAYS, dates=(), number=1
             '[ca]', 'default_ca = d', '[d]', f'database = {index}', f'crlnumber = {work}/number', 'default_md = sha256',
             'crl_extensions = x', '[x]', 'authorityKeyIdentifier = keyid', '']))
         span = dates or ['-crldays', str(days)]
-        run(['openssl', 'ca', '-gencrl', '-config', work / 'ca.cnf', '-cert', pki / (issuer + '.crt'), '-keyfile', pki / (issuer + '.key'),
-             *span, '-out', work / 'crl.pem'])
+        run(['openssl', 'ca', '-gencrl', '-config', work / 'ca.cnf', '-cert', pki / (issuer + '.crt'),
+             '-keyfile', pki / (issuer + '.key'), *span, '-out', work / 'crl.pem'])
         text = (work / 'crl.pem').read_text()
     publish(Path(str(out) + '.pem'), text.encode())
     publish(Path(out), base64.b64decode(text.split('-----')[2]))
@@ -374,14 +382,16 @@ def publish(path, data):
 
 def make_crls(folder):
     index = folder / 'index.txt'
-    alice_index, root_index, empty_index = folder / 'index-alice.txt', folder / 'index-root.txt', folder / 'index-empty.txt'
+    alice_index, root_index, empty_index = (folder / f'index-{name}.txt' for name in ('alice', 'root', 'empty'))
     write_index(index)
     write_index(alice_index, REVOKED | {'alice-rsa2048'})
-    root_index.write_text(''.join(index_line(a.serial, a.name, a.name == 'revoked-inter') for a in AUTHORITIES if a.issuer == 'root'))
+    root_index.write_text(''.join(index_line(authority.serial, authority.name, authority.name == 'revoked-inter')
+                                  for authority in AUTHORITIES if authority.issuer == 'root'))
     empty_index.write_text('')
     make_crl(folder, index, folder / 'inter.crl')
     make_crl(folder, alice_index, folder / 'inter-revoked-alice.crl', number=2)
-    make_crl(folder, index, folder / 'inter-expired.crl', dates=['-crl_lastupdate', '20200101000000Z', '-crl_nextupdate', '20200131000000Z'])
+    make_crl(folder, index, folder / 'inter-expired.crl',
+             dates=['-crl_lastupdate', '20200101000000Z', '-crl_nextupdate', '20200131000000Z'])
     make_crl(folder, index, folder / 'inter-forged.crl', issuer='look-alike-ca')
     make_crl(folder, empty_index, folder / 'stranger-inter.crl', issuer='stranger-inter')
     make_crl(folder, root_index, folder / 'root.crl', issuer='root')
@@ -395,9 +405,10 @@ def make_crls(folder):
 def stored_answer(folder, index, out, name='alice-rsa2048'):
     """What a responder would say about `name`, with no nonce."""
     request = out.with_suffix('.request')
-    run(['openssl', 'ocsp', '-issuer', folder / 'inter.crt', '-cert', folder / (name + '.crt'), '-no_nonce', '-reqout', request])
-    run(['openssl', 'ocsp', '-index', index, '-CA', folder / 'inter.crt', '-rsigner', folder / 'ocsp.crt', '-rkey', folder / 'ocsp.key',
-         '-reqin', request, '-ndays', str(LONG_DAYS), '-respout', out])
+    run(['openssl', 'ocsp', '-issuer', folder / 'inter.crt', '-cert', folder / (name + '.crt'), '-no_nonce',
+         '-reqout', request])
+    run(['openssl', 'ocsp', '-index', index, '-CA', folder / 'inter.crt', '-rsigner', folder / 'ocsp.crt',
+         '-rkey', folder / 'ocsp.key', '-reqin', request, '-ndays', str(LONG_DAYS), '-respout', out])
     request.unlink()
 
 
@@ -413,7 +424,8 @@ def make_bundles(folder):
     bundle(folder, 'bundle.pem', 'root', 'inter', 'expired-inter', 'revoked-inter')
     bundle(folder, 'server-chain.pem', 'server', 'inter')
     bundle(folder, 'kdc-chain.pem', 'kdc', 'inter')
-    for target, names in {'anchors.d': ['root'], 'intermediates.d': ['inter', 'expired-inter', 'revoked-inter']}.items():
+    folders = {'anchors.d': ['root'], 'intermediates.d': ['inter', 'expired-inter', 'revoked-inter']}
+    for target, names in folders.items():
         (folder / target).mkdir()
         for name in names:
             shutil.copy(folder / (name + '.crt'), folder / target / (name + '.pem'))
@@ -424,7 +436,7 @@ def make_all(folder):
     with ThreadPoolExecutor(max_workers=max(4, os.cpu_count() or 1)) as pool:
         for generation in ([a for a in AUTHORITIES if not a.issuer], [a for a in AUTHORITIES if a.issuer]):
             list(pool.map(lambda authority: make_authority(folder, authority), generation))
-        list(pool.map(lambda leaf: make_leaf(folder, leaf), sorted(slowest_first, key=lambda leaf: leaf.key != RSA4096)))
+        list(pool.map(lambda leaf: make_leaf(folder, leaf), slowest_first))
     make_copied(folder)
     make_bundles(folder)
     make_crls(folder)

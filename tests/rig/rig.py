@@ -2,19 +2,22 @@
 """The rig: real servers and a card, on loopback, in namespaces of their own. Nothing outlives the program that started it.
 
 As a command:
-  rig.py run [--need slapd,kdc,ocsp,http,pcscd,card=alice-rsa2048] [--pki DIR] [--users N] [--vcard PATH] -- PROGRAM ARGS...
+  rig.py run [--need slapd,kdc,ocsp,http,pcscd,card=alice-rsa2048] [--pki DIR] [--users N] [--vcard PATH]
+             [--kdc-revoke] [--slapd-log 0] -- PROGRAM ARGS...
       enters new mount, network and process namespaces, starts what is needed, sets the CM_RIG_... variables
       (Rig.environment), runs PROGRAM, ends with its status
 and inside, from PROGRAM:
   rig.py start|stop|freeze|thaw NAME...      a server of SERVERS
   rig.py revoke|unrevoke CERTIFICATE...      in the OCSP responder and in the CRL that is served
-  rig.py card SPEC [--faults F]              another card in the reader; a SPEC is 9A-NAME[+SLOT=NAME]..., or `none`
-  rig.py make-card DIR SPEC                  such a card's folder, for `vcard` commands that swap cards
-  rig.py conf [--out FILE] [SECTION.KEY=VALUE]...   a cardmap.conf for this rig (default /run/rig/cardmap.conf); VALUE empty: leave the key out
-  rig.py bad MODE [--port N]                 a misbehaving server (bad_http.py) in the place of OCSP (8081) or HTTP (8080)
+  rig.py card SPEC [--faults F]              another card in the reader, or `none`; a SPEC is 9A-NAME[+SLOT=NAME]...
+  rig.py make-card DIR SPEC                  such a card's folder, for vcard's own commands that swap cards
+  rig.py conf [--out FILE] [SECTION.KEY=VALUE]...
+      a cardmap.conf for this rig (default /run/rig/cardmap.conf); an empty VALUE leaves the key out
+  rig.py bad MODE [--port N]                 bad_http.py in the place of OCSP (8081) or HTTP (8080)
 As a module: enter(), then Rig(pki).start('slapd'), ...
 
-Ports are constants, since each rig has a network of its own. The work folder is /run/rig, on a tmpfs.
+Ports are constants, since each rig has a network of its own. The work folder is /run/rig, on a tmpfs; NAME.pid and
+NAME.log of each server are there. cn=Monitor in slapd counts connections and operations.
 """
 import argparse
 import json
@@ -50,7 +53,7 @@ class RigError(Exception):
 
 # ---- Namespaces
 
-INSIDE = 'CM_RIG_LIFELINE'  # set only between enter()'s two halves: the descriptor whose end means that the starter is gone
+INSIDE = 'CM_RIG_LIFELINE'  # between enter()'s two halves: the descriptor whose end means that the starter is gone
 
 
 def enter():
@@ -69,14 +72,15 @@ def user_namespace():
     if not shutil.which('newuidmap'):
         return ['--map-root-user']
     name = pwd.getpwuid(os.geteuid()).pw_name
-    given = [line.split(':')[0] for path in ('/etc/subuid', '/etc/subgid') for line in Path(path).read_text(encoding='utf-8').splitlines()]
-    return ['--map-root-user', *(['--map-auto'] if given.count(name) >= 2 else [])]
+    given = [any(line.startswith(name + ':') for line in Path(path).read_text(encoding='utf-8').splitlines())
+             for path in ('/etc/subuid', '/etc/subgid')]
+    return ['--map-root-user', *(['--map-auto'] if all(given) else [])]
 
 
 def wait_outside():
     lifeline, held = os.pipe()
-    command = ['unshare', *user_namespace(), '--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc', '--',
-               sys.executable, *sys.orig_argv[1:]]
+    command = ['unshare', *user_namespace(), '--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc',
+               '--', sys.executable, *sys.orig_argv[1:]]
     inside = subprocess.Popen(command, pass_fds=[lifeline], env={**os.environ, INSIDE: str(lifeline)})
     os.close(lifeline)
 
@@ -112,7 +116,8 @@ def settle(lifeline):
 def run(command, **options):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
     if done.returncode:
-        raise RigError(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        said = done.stdout[-2000:] + done.stderr[-2000:]
+        raise RigError(f"{' '.join(map(str, command))}: status {done.returncode}\n{said}")
     return done.stdout
 
 
@@ -191,7 +196,8 @@ suffix "{people.BASE}"
 directory {folder}/db
 maxsize {max(64 << 20, rig.users * 8192)}
 dbnosync
-index objectClass,uid,uidNumber,gidNumber,memberUid,member,mail,cn,altSecurityIdentities,userPrincipalName,sAMAccountName eq
+index objectClass,uid,uidNumber,gidNumber,memberUid,member,mail,cn eq
+index altSecurityIdentities,userPrincipalName,sAMAccountName eq
 access to attrs=userPassword by anonymous auth by * none
 access to * by * read
 """)
@@ -247,8 +253,8 @@ def kdc_command(_rig):
 
 
 def ocsp_command(rig):
-    return [program('openssl'), 'ocsp', '-port', str(OCSP_PORT), '-index', rig.work / 'index.txt', '-CA', rig.pki / 'inter.crt',
-            '-rsigner', rig.pki / 'ocsp.crt', '-rkey', rig.pki / 'ocsp.key', '-nmin', '60']
+    return [program('openssl'), 'ocsp', '-port', str(OCSP_PORT), '-index', rig.work / 'index.txt',
+            '-CA', rig.pki / 'inter.crt', '-rsigner', rig.pki / 'ocsp.crt', '-rkey', rig.pki / 'ocsp.key', '-nmin', '60']
 
 
 def http_command(rig):
@@ -274,8 +280,8 @@ def pcscd_ready(_rig):
 
 
 def card_command(rig):
-    return [rig.vcard or program('vcard'), '--card', rig.work / 'card', '--port', str(CARD_PORT), '--control', rig.card_control,
-            '--log', rig.card_log, *(['--faults', rig.card_faults] if rig.card_faults else [])]
+    return [rig.vcard or program('vcard'), '--card', rig.work / 'card', '--port', str(CARD_PORT),
+            '--control', rig.card_control, '--log', rig.card_log, *(['--faults', rig.card_faults] if rig.card_faults else [])]
 
 
 def card_is_in(_rig):
@@ -459,7 +465,7 @@ class Rig:
     # -- The card
 
     def make_card(self, folder, spec):
-        """A folder for vcard; SPEC is the 9A certificate's name, then +SLOT=NAME to add or replace, +SLOT= to leave out."""
+        """A folder for vcard; SPEC is the 9A certificate's name, then +SLOT=NAME to replace, +SLOT= to leave out."""
         first, *others = spec.split('+')
         slots = {'9a': first, '9d': 'alice-9d', '9e': 'card-auth', **dict(other.split('=', 1) for other in others)}
         folder = Path(folder)
@@ -485,26 +491,30 @@ class Rig:
     # -- Servers that misbehave
 
     def bad(self, mode, port=OCSP_PORT):
-        """bad_http.py in the place of what listens on this port, until start('ocsp') or start('http') puts that back."""
+        """bad_http.py in the place of what listens on this port, until start('ocsp') or start('http')."""
         name = f'bad{port}'
         self.stop(name, *(good for good, its_port in REPLACEABLE.items() if its_port == port))
         index = self.work / 'index.txt'
         known = ['--index', index] if index.exists() else []
-        self.launch(name, [sys.executable, HERE / 'bad_http.py', '--pki', self.pki, '--port', str(port), *known, mode], lambda: listening(port))
+        command = [sys.executable, HERE / 'bad_http.py', '--pki', self.pki, '--port', str(port), *known, mode]
+        self.launch(name, command, lambda: listening(port))
         return self
 
     # -- What clients need
 
     def conf(self, changes=None, path=WORK / 'cardmap.conf'):
-        """A cardmap.conf for this rig's servers; CHANGES maps 'section.key' to a text, a list, or None for the default."""
+        """A cardmap.conf for this rig; CHANGES maps 'section.key' to a text, a list, or None to leave it out."""
         values = {
-            'directory.uri': [f'ldap://127.0.0.1:{LDAP_PORT}'], 'directory.base': people.BASE, 'directory.bind_dn': people.READER_DN,
-            'directory.bind_password_file': self.work / 'bind.password', 'directory.ca': self.pki / 'root.crt',
+            'directory.uri': [f'ldap://127.0.0.1:{LDAP_PORT}'], 'directory.base': people.BASE,
+            'directory.bind_dn': people.READER_DN, 'directory.bind_password_file': self.work / 'bind.password',
+            'directory.ca': self.pki / 'root.crt',
             'mapper.plist': self.work / 'SmartcardLogin.plist',
             'trust.anchors': [self.pki / 'root.crt'], 'trust.intermediates': [self.pki / 'inter.crt'],
-            'kerberos.config': self.work / 'krb5.conf', 'kerberos.realm': REALM, 'kerberos.kdc': [f'127.0.0.1:{KDC_PORT}'],
+            'kerberos.config': self.work / 'krb5.conf', 'kerberos.realm': REALM,
+            'kerberos.kdc': [f'127.0.0.1:{KDC_PORT}'],
             'kerberos.anchors': [self.pki / 'root.crt'], 'kerberos.intermediates': [self.pki / 'inter.crt'],
-            'kerberos.keytab': self.keytab, 'kerberos.host_principal': HOST_PRINCIPAL, 'kerberos.ccache': f'FILE:{self.work}/krb5cc_%{{uid}}',
+            'kerberos.keytab': self.keytab, 'kerberos.host_principal': HOST_PRINCIPAL,
+            'kerberos.ccache': f'FILE:{self.work}/krb5cc_%{{uid}}',
             'accounts.path': self.work / 'accounts.db', 'service.log': 'stderr', **(changes or {}),
         }
         sections = {}
@@ -543,8 +553,8 @@ class Rig:
 """)
 
     def kdc_environment(self):
-        return {**os.environ, 'KRB5_CONFIG': str(self.work / 'krb5.conf'), 'KRB5_KDC_PROFILE': str(self.work / 'kdc/kdc.conf'),
-                'SSSD_KRB5_LOCATOR_DISABLE': '1'}
+        return {**os.environ, 'KRB5_CONFIG': str(self.work / 'krb5.conf'),
+                'KRB5_KDC_PROFILE': str(self.work / 'kdc/kdc.conf'), 'SSSD_KRB5_LOCATOR_DISABLE': '1'}
 
     def environment(self):
         """For programs under test. A server that is started anew has a new process id: see /run/rig/NAME.pid then."""
@@ -552,9 +562,11 @@ class Rig:
             'CM_RIG_DIR': self.work, 'CM_RIG_PKI': self.pki, 'CM_RIG_REALM': REALM, 'CM_RIG_KEYTAB': self.keytab,
             'CM_RIG_HOST_PRINCIPAL': HOST_PRINCIPAL,
             'CM_RIG_LDAP_URI': f'ldap://127.0.0.1:{LDAP_PORT}', 'CM_RIG_LDAPS_URI': f'ldaps://127.0.0.1:{LDAPS_PORT}',
-            'CM_RIG_BASE': people.BASE, 'CM_RIG_BIND_DN': people.READER_DN, 'CM_RIG_BIND_PASSWORD_FILE': self.work / 'bind.password',
+            'CM_RIG_BASE': people.BASE, 'CM_RIG_BIND_DN': people.READER_DN,
+            'CM_RIG_BIND_PASSWORD_FILE': self.work / 'bind.password',
             'CM_RIG_KDC': f'127.0.0.1:{KDC_PORT}', 'CM_RIG_OCSP_URI': pki_module.OCSP, 'CM_RIG_CRL_URI': pki_module.CDP,
-            'CM_RIG_HTTP_LOG': self.http_log, 'CM_RIG_CARD_CONTROL': self.card_control, 'CM_RIG_CARD_LOG': self.card_log,
+            'CM_RIG_HTTP_LOG': self.http_log, 'CM_RIG_CARD_CONTROL': self.card_control,
+            'CM_RIG_CARD_LOG': self.card_log,
             'CM_RIG_PIN': PIN, 'CM_RIG_CONF': self.work / 'cardmap.conf', 'CM_RIG': HERE / 'rig.py',
             'KRB5_CONFIG': self.work / 'krb5.conf', 'SSSD_KRB5_LOCATOR_DISABLE': '1',
         }
@@ -570,7 +582,7 @@ def conf_value(value):
 
 
 def faketime(when, command):
-    """COMMAND with its wall clock off by WHEN ('+3d', '-1h') or started at it ('@2030-01-01 00:00:00'); its monotonic clock stays true."""
+    """COMMAND with its wall clock moved ('+3d', '-1h') or set ('@2030-01-01 00:00:00'), its monotonic clock true."""
     return ['env', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'faketime', '-f', when, *command]
 
 
@@ -632,7 +644,8 @@ def command_make_card(arguments):
 
 def command_conf(arguments):
     changes = dict(change.split('=', 1) for change in arguments.changes)
-    Rig.attach().conf({key: value.split(',') if value and key in CONF_LISTS else value or None for key, value in changes.items()}, arguments.out)
+    values = {key: value.split(',') if value and key in CONF_LISTS else value or None for key, value in changes.items()}
+    Rig.attach().conf(values, arguments.out)
 
 
 def command_bad(arguments):
