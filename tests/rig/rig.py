@@ -611,7 +611,8 @@ def start_needs(rig, needs):
 
 
 def run_program(rig, command):
-    """As process 1 it also reaps what others leave."""
+    """As process 1 it also reaps what others leave. What an interrupt from the terminal means is the program's affair."""
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
     child = subprocess.Popen(command, env={**os.environ, **rig.environment()})
     while True:
         pid, status = os.wait()
