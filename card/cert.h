@@ -62,6 +62,7 @@ struct cm_cert_attr {
 	struct cm_blob value;	/* UTF-8 */
 	unsigned rdn;		/* attributes of one RDN share the number; 0 is the root's */
 	bool text;		/* false: not a string type, value holds the DER */
+	struct cm_blob der;	/* the value as encoded, tag and length too */
 };
 struct cm_cert_name {
 	struct cm_blob der;
