@@ -117,13 +117,15 @@ cm_trace_end(struct cm_trace *t, enum cm_err err)
 	if (s == NULL || !s->open)
 		return;
 	s->us += cm_clock_us();
-	s->open = false;
 	s->err = err;
 	if (err == CM_OK)
 		cm_trace_clear_reason(t);
 	else if (t->reason == CM_REASON_NONE)
 		cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", s->name, cm_err_name(err));
 	s->reason = t->reason;
+	if (err != CM_OK)
+		cm_trace_add(t, CM_TRACE_WHY, "%s", cm_trace_message(t));
+	s->open = false;
 }
 
 /* Takes text, which may be NULL: then there is nothing to add. */

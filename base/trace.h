@@ -82,6 +82,9 @@ const char *cm_reason_name(enum cm_reason r);
 const char *cm_reason_remedy(enum cm_reason r);
 enum cm_err cm_reason_err(enum cm_reason r);
 
+/* The item that a stage which failed ends with: the text of its reason. */
+#define CM_TRACE_WHY	"why"
+
 /* One thing seen: "filter" = "(altSecurityIdentities=...)". */
 struct cm_trace_item {
 	char *key;

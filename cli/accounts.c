@@ -1,0 +1,100 @@
+/* cli/accounts.c - mobile accounts: list, show, forget. */
+#include "cli/cli.h"
+
+struct telling {
+	struct cm_cli *cli;
+	json_t *list;
+	const char *name;	/* show: this one, with everything; NULL: all, a line each */
+	unsigned found;
+};
+
+static void
+tell_line(const struct cm_cli *c, const struct cm_kept *k)
+{
+	char last[CM_TIME_SIZE], until[CM_TIME_SIZE];
+
+	if (!c->json)
+		printf("%-20s %-8u last online %s, opens offline until %s\n", k->account->name,
+		    k->account->uid, cm_clock_text(k->last_online, last),
+		    k->offline_until != 0 ? cm_clock_text(k->offline_until, until) : "forgotten");
+}
+
+static void
+tell_evidence(const struct cm_cli *c, const struct cm_kept *k, json_t *object)
+{
+	static const char *const words[] = { "unknown", "good", "revoked" };
+	json_t *list = json_array();
+	char from[CM_TIME_SIZE], until[CM_TIME_SIZE];
+
+	for (size_t i = 0; i < k->evidence_count; i++) {
+		const struct cm_evidence *e = &k->evidence[i];
+		json_t *o = json_object();
+
+		cm_cli_line(c, "  evidence", "%s by %s, %s until %s", words[e->status], e->source,
+		    cm_clock_text(e->this_update, from), cm_clock_text(e->next_update, until));
+		cm_cli_set(o, "status", words[e->status]);
+		cm_cli_set(o, "source", e->source);
+		cm_cli_set_time(o, "this_update", e->this_update);
+		cm_cli_set_time(o, "next_update", e->next_update);
+		cm_cli_set_time(o, "learned", e->learned);
+		json_array_append_new(list, o);
+	}
+	json_object_set_new(object, "evidence", list);
+}
+
+static enum cm_err
+tell(void *arg, const struct cm_kept *k)
+{
+	struct telling *t = arg;
+	const struct cm_cli *c = t->cli;
+	struct cm_cert *cert = NULL;
+	json_t *object;
+
+	if (t->name != NULL && strcmp(t->name, k->account->name) != 0)
+		return CM_OK;
+	t->found++;
+	object = json_object();
+	cm_cli_set_account(object, k->account);
+	cm_cli_set_time(object, "last_online", k->last_online);
+	if (k->offline_until != 0)
+		cm_cli_set_time(object, "offline_until", k->offline_until);
+	tell_line(c, k);
+	if (t->name != NULL) {
+		cm_cli_account(c, k->account);
+		if (cm_cert_decode(k->cert_der, NULL, &cert) == CM_OK)
+			cm_cli_certificate(c, object, cert);
+		tell_evidence(c, k, object);
+	}
+	json_array_append_new(t->list, object);
+	cm_cert_free(&cert);
+	return CM_OK;
+}
+
+int
+cm_cli_accounts(struct cm_cli *c)
+{
+	struct telling t = { .cli = c, .list = json_array(), .name = c->args[1] };
+	const bool list = strcmp(c->args[0], "list") == 0, show = strcmp(c->args[0], "show") == 0;
+	const bool forget = strcmp(c->args[0], "forget") == 0;
+	struct cm_host *host = NULL;
+	enum cm_err err;
+
+	json_object_set_new(c->answer, "accounts", t.list);
+	if (!((list && c->arg_count == 1) || ((show || forget) && c->arg_count == 2)))
+		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE,
+		    "usage: cardmap accounts list | show NAME | forget NAME"));
+	if ((err = cm_host_open(c->conf, CM_NEED_ACCOUNTS, c->trace, &host)) != CM_OK)
+		return cm_cli_finish(c, err);
+	if (forget)
+		err = cm_accounts_forget(host->accounts, t.name, c->trace);
+	else
+		err = cm_accounts_list(host->accounts, c->trace, tell, &t);
+	if (err == CM_OK && forget)
+		cm_cli_line(c, "forgotten", "%s", t.name);
+	if (err == CM_OK && show && t.found == 0) {
+		cm_trace_fail(c->trace, CM_REASON_NOT_KEPT, "no account %s is kept", t.name);
+		err = CM_ERR_ABSENT;
+	}
+	cm_host_close(&host);
+	return cm_cli_finish(c, err);
+}

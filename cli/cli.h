@@ -1,0 +1,71 @@
+/* cli/cli.h - what every subcommand gets, and how it answers; inside cli/ only. */
+#ifndef CM_CLI_CLI_H
+#define CM_CLI_CLI_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/conf.h"
+#include "base/secret.h"
+#include "base/trace.h"
+#include "card/card.h"
+#include "ldap/directory.h"
+#include "service/host.h"
+
+/* One call of the program. */
+struct cm_cli {
+	struct cm_conf *conf;		/* owned by main */
+	struct cm_trace *trace;
+	json_t *answer;			/* the object that --json prints; commands add to it */
+	char **args;			/* what stands behind the options, NULL-terminated */
+	int arg_count;
+	bool json, colour, verbose;
+	bool export, last_try;
+	int pin_fd;			/* -1: ask at the terminal */
+	const char *config_path;	/* as given, or NULL */
+};
+
+/*
+ * Exit codes (README): 0 yes, 1 no, 2 several, 3 refused, 4 could not ask,
+ * 64 usage, 78 configuration.
+ */
+int cm_cli_exit_code(enum cm_err err);
+
+/* Put a text into the answer; bytes that are no UTF-8 become \xNN. */
+void cm_cli_set(json_t *object, const char *key, const char *text);
+void cm_cli_set_blob(json_t *object, const char *key, struct cm_blob v);
+void cm_cli_set_time(json_t *object, const char *key, time_t t);
+void cm_cli_set_account(json_t *object, const struct cm_account *a);
+
+/* "key   text" in two columns on standard output, unless --json. */
+void cm_cli_line(const struct cm_cli *c, const char *key, const char *fmt, ...) CM_PRINTF(3, 4);
+void cm_cli_account(const struct cm_cli *c, const struct cm_account *a);
+
+/* Every stage of the trace with what it saw: text, and "stages" in the answer. */
+void cm_cli_trace(const struct cm_cli *c);
+/* One line a stage: its result, its time, its card commands. */
+void cm_cli_stages(const struct cm_cli *c);
+
+/* The end of a command: reason, text and remedy to standard error (or the answer), and the exit code. */
+int cm_cli_finish(struct cm_cli *c, enum cm_err err);
+
+/* The PIN from --pin-fd, or from the terminal without echo.  prompt is printed there. */
+CM_MUST_USE enum cm_err cm_cli_pin(struct cm_cli *c, const char *prompt, struct cm_secret **out);
+
+/* Tell about certificates in the same words everywhere: subject, issuer, serial, validity, key. */
+void cm_cli_certificate(const struct cm_cli *c, json_t *object, const struct cm_cert *cert);
+/* Chain only, no network: "trusted", or why not. */
+void cm_cli_trust(const struct cm_cli *c, const struct cm_host *host, json_t *object,
+    const struct cm_cert *cert);
+
+/* The subcommands; each returns the exit code. */
+int cm_cli_whois(struct cm_cli *c);
+int cm_cli_explain(struct cm_cli *c);
+int cm_cli_login(struct cm_cli *c);
+int cm_cli_cards(struct cm_cli *c);
+int cm_cli_cert(struct cm_cli *c);
+int cm_cli_accounts(struct cm_cli *c);
+int cm_cli_revocation(struct cm_cli *c);
+int cm_cli_config(struct cm_cli *c);
+
+#endif /* CM_CLI_CLI_H */

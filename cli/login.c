@@ -1,0 +1,138 @@
+/* cli/login.c - a login in this process, with what it opened and what was kept. */
+#include "cli/cli.h"
+#include "service/login.h"
+
+static enum cm_err
+ask_and_finish(struct cm_cli *c, struct cm_login *l)
+{
+	struct cm_secret *pin = NULL;
+	struct cm_buf prompt = { 0 };
+	enum cm_err err;
+
+	cm_buf_addf(&prompt, "PIN for %s", l->account->name);
+	if (l->tries_left != CM_TRIES_UNKNOWN)
+		cm_buf_addf(&prompt, " (%u %s left)", l->tries_left, l->tries_left == 1 ? "try" : "tries");
+	cm_buf_add_str(&prompt, ": ");
+	if ((err = cm_cli_pin(c, cm_buf_str(&prompt), &pin)) == CM_OK)
+		err = cm_login_finish(l, pin);
+	cm_secret_free(&pin);
+	cm_buf_free(&prompt);
+	return err;
+}
+
+/* The piece of evidence about this certificate that a person wants to know. */
+static void
+tell_evidence(const struct cm_cli *c, const struct cm_login *l)
+{
+	const struct cm_blob serial = cm_cert_serial(l->cert);
+	size_t count = 0;
+	const struct cm_evidence *e = cm_verdict_evidence(l->verdict, &count);
+	char age[CM_TIME_SIZE], until[CM_TIME_SIZE];
+
+	for (size_t i = 0; i < count; i++) {
+		if (!cm_blob_equal(serial, (struct cm_blob){ e[i].serial, e[i].serial_len }))
+			continue;
+		cm_clock_age(cm_clock_now() - e[i].learned, age);
+		cm_cli_line(c, "evidence", "not revoked, learned %s ago from %s, good until %s", age,
+		    e[i].source, cm_clock_text(e[i].next_update, until));
+		cm_cli_set(c->answer, "evidence_source", e[i].source);
+		json_object_set_new(c->answer, "evidence_age",
+		    json_integer(cm_clock_now() - e[i].learned));
+		return;
+	}
+	cm_cli_line(c, "evidence", "none about revocation");
+}
+
+static void
+tell_network(const struct cm_cli *c, const struct cm_login *l)
+{
+	char age[CM_TIME_SIZE];
+
+	json_object_set_new(c->answer, "offline", json_boolean(l->account_kept));
+	if (!l->account_kept) {
+		cm_cli_line(c, "directory", "online: %s", l->account->source);
+		return;
+	}
+	json_object_set_new(c->answer, "kept_age", json_integer(l->kept_age));
+	cm_cli_line(c, "directory", "offline: account as kept %s ago", cm_clock_age(l->kept_age, age));
+}
+
+static void
+tell_ticket(const struct cm_cli *c, const struct cm_login *l)
+{
+	char until[CM_TIME_SIZE];
+
+	if (l->ticket == NULL) {
+		cm_cli_line(c, "ticket", "none%s", l->kdc_silent ? ": no KDC answered" : "");
+		return;
+	}
+	cm_cli_line(c, "ticket", "%s until %s", cm_ticket_principal(l->ticket),
+	    cm_clock_text(cm_ticket_expires(l->ticket), until));
+	cm_cli_set(c->answer, "principal", cm_ticket_principal(l->ticket));
+	if (l->ccache != NULL) {
+		cm_cli_line(c, "KRB5CCNAME", "%s", l->ccache);
+		cm_cli_set(c->answer, "ccache", l->ccache);
+	}
+}
+
+static void
+tell_kept(const struct cm_cli *c, const struct cm_login *l)
+{
+	json_object_set_new(c->answer, "kept", json_boolean(l->remembered));
+	cm_cli_line(c, "kept", "%s", l->remembered ?
+	    "account, mapping, certificate, chain and evidence, for use with no network" :
+	    "nothing: see the warning under --verbose");
+}
+
+static void
+tell_cost(struct cm_cli *c, const struct cm_login *l)
+{
+	const struct cm_card_stats s = cm_card_stats(l->card);
+	json_t *o = json_object();
+
+	json_object_set_new(o, "commands", json_integer(s.commands));
+	json_object_set_new(o, "sent", json_integer((json_int_t)s.sent));
+	json_object_set_new(o, "received", json_integer((json_int_t)s.received));
+	json_object_set_new(o, "verifies", json_integer(s.verifies));
+	json_object_set_new(o, "key_operations", json_integer(s.key_operations));
+	json_object_set_new(c->answer, "card", o);
+	if (s.commands > 0)
+		cm_cli_line(c, "card", "%u commands, %u PIN, %u key operation%s", s.commands,
+		    s.verifies, s.key_operations, s.key_operations == 1 ? "" : "s");
+}
+
+int
+cm_cli_login(struct cm_cli *c)
+{
+	struct cm_login l = { .trace = c->trace, .last_try = c->last_try };
+	struct cm_host *host = NULL;
+	enum cm_err err;
+
+	cm_secret_harden_process();
+	cm_trace_begin(c->trace, "start");
+	err = cm_host_open(c->conf, CM_NEED_LOGIN, c->trace, &host);
+	cm_trace_end(c->trace, err);
+	l.host = host;
+	if (err == CM_OK)
+		err = cm_login_prepare(&l);
+	if (err == CM_OK)
+		err = ask_and_finish(c, &l);
+	if (err == CM_OK) {
+		cm_cli_set_account(c->answer, cm_grant_account(l.grant));
+		cm_cli_account(c, cm_grant_account(l.grant));
+		tell_network(c, &l);
+		tell_evidence(c, &l);
+		tell_ticket(c, &l);
+		tell_kept(c, &l);
+	}
+	if (l.card != NULL) {
+		tell_cost(c, &l);
+		if (l.tries_left != CM_TRIES_UNKNOWN)
+			json_object_set_new(c->answer, "tries_left", json_integer(l.tries_left));
+	}
+	if (c->verbose || c->json)
+		cm_cli_stages(c);
+	cm_login_clear(&l);
+	cm_host_close(&host);
+	return cm_cli_finish(c, err);
+}

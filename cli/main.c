@@ -1,0 +1,345 @@
+/* cli/main.c - cardmap: subcommands and options as tables, and help made from them. */
+#include <getopt.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(struct cm_cli *);
+	const char *usage;	/* what stands behind the options */
+	int min_args, max_args;
+	const char *options;	/* own ones, by short letter; the common ones are everywhere */
+	const char *summary;
+	const char *help;
+} commands[] = {
+	{ "whois", cm_cli_whois, "", 0, 0, "",
+	  "whose card is this?",
+	  "Reads the card's certificate, applies the rules and asks the directory for the one\n"
+	  "account. Needs no PIN, and judges neither trust nor revocation: explain does.\n" },
+	{ "explain", cm_cli_explain, "", 0, 0, "",
+	  "every stage with what it saw, and why a card is refused",
+	  "Runs all stages before the PIN, also those after one that refuses. Keeps and\n"
+	  "changes nothing.\n" },
+	{ "login", cm_cli_login, "", 0, 0, "pL",
+	  "decide a login: account, proof by the card, Kerberos ticket",
+	  "Asks the PIN at the terminal. On success prints the account and KRB5CCNAME; what\n"
+	  "was learned is kept, so that the same card opens the same account with no network.\n" },
+	{ "cards", cm_cli_cards, "", 0, 0, "x",
+	  "readers, cards and their certificates",
+	  "--export writes the certificates as PEM to standard output.\n" },
+	{ "cert", cm_cli_cert, "FILE", 1, 1, "",
+	  "every field of a certificate as the mapper sees it",
+	  "FILE is PEM or DER.\n" },
+	{ "accounts", cm_cli_accounts, "list | show NAME | forget NAME", 1, 2, "",
+	  "mobile accounts kept for use with no network",
+	  "forget ends what was kept for an account; what is known to be revoked stays.\n" },
+	{ "revocation", cm_cli_revocation, "check FILE", 2, 2, "",
+	  "is this certificate trusted and not revoked?",
+	  "Checks chain and revocation at the configured level and tells on what evidence.\n" },
+	{ "config", cm_cli_config, "check | show", 1, 1, "",
+	  "the configuration: its mistakes, its values and where each comes from",
+	  "" },
+};
+
+static const struct option_row {
+	int letter;
+	const char *name;
+	const char *arg;	/* NULL: none */
+	bool common;
+	const char *help;
+} options[] = {
+	{ 'c', "card", "SOURCE", true, "reader, reader:NAME or file:PATH (card.source)" },
+	{ 'd', "directory", "URI", true, "ldap://, ldaps:// or ldif:PATH (directory.uri)" },
+	{ 'f', "config", "FILE", true, "instead of " CM_CONF_PATH },
+	{ 's', "set", "KEY=VALUE", true, "set one value of the configuration; may be repeated" },
+	{ 'j', "json", NULL, true, "answer as one JSON object" },
+	{ 'v', "verbose", NULL, true, "show the stages with what they saw" },
+	{ 'h', "help", NULL, true, "this text" },
+	{ 'V', "version", NULL, true, "the version" },
+	{ 'p', "pin-fd", "N", false, "read the PIN from file descriptor N, one line" },
+	{ 'L', "last-try", NULL, false, "spend the card's last PIN try, if it comes to that" },
+	{ 'x', "export", NULL, false, "write the certificates as PEM" },
+};
+
+static bool
+applies(const struct option_row *o, const struct command *cmd)
+{
+	return o->common || (cmd != NULL && strchr(cmd->options, o->letter) != NULL);
+}
+
+static void
+print_options(FILE *out, const struct command *cmd)
+{
+	fputs("\nOptions:\n", out);
+	for (size_t i = 0; i < CM_COUNT(options); i++) {
+		char name[40];
+
+		if (!applies(&options[i], cmd))
+			continue;
+		snprintf(name, sizeof(name), "--%s%s%s", options[i].name,
+		    options[i].arg != NULL ? " " : "", options[i].arg != NULL ? options[i].arg : "");
+		fprintf(out, "  -%c, %-20s %s\n", options[i].letter, name, options[i].help);
+	}
+}
+
+/* With no server and no reader, so that everybody can try them. */
+static void
+print_examples(FILE *out, const struct command *cmd)
+{
+	static const struct { const char *command, *text; } examples[] = {
+		{ "whois", "--card file:alice.pem --directory ldif:people.ldif" },
+		{ "whois", "--json" },
+		{ "explain", "--card file:alice.pem --directory ldif:people.ldif --set trust.anchors=ca.pem" },
+		{ "login", "--card file:alice.pem --directory ldif:people.ldif \\\n"
+		    "      --set trust.anchors=ca.pem --set accounts.path=accounts.db" },
+		{ "login", "--pin-fd 3 3<pin.txt" },
+		{ "cards", "" },
+		{ "cards", "--export >card.pem" },
+		{ "cert", "alice.pem" },
+		{ "accounts", "list" },
+		{ "revocation", "check alice.pem" },
+		{ "config", "check" },
+		{ "config", "show" },
+	};
+
+	fputs("\nExamples:\n", out);
+	for (size_t i = 0; i < CM_COUNT(examples); i++)
+		if (cmd == NULL || strcmp(cmd->name, examples[i].command) == 0)
+			fprintf(out, "  cardmap %s%s%s\n", examples[i].command,
+			    examples[i].text[0] != '\0' ? " " : "", examples[i].text);
+}
+
+static void
+print_help(FILE *out, const struct command *cmd)
+{
+	if (cmd != NULL) {
+		fprintf(out, "cardmap %s - %s\n\nUsage: cardmap %s [OPTION...]%s%s\n",
+		    cmd->name, cmd->summary, cmd->name, cmd->usage[0] != '\0' ? " " : "", cmd->usage);
+		if (cmd->help[0] != '\0')
+			fprintf(out, "\n%s", cmd->help);
+	} else {
+		fputs("cardmap - whose card is this? and the login that follows\n\n"
+		    "Usage: cardmap COMMAND [OPTION...] [ARGUMENT...]\n\nCommands:\n", out);
+		for (size_t i = 0; i < CM_COUNT(commands); i++)
+			fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
+		fputs("  completion   the completion script for bash\n", out);
+	}
+	print_options(out, cmd);
+	print_examples(out, cmd);
+	fputs("\nExit codes: 0 yes, 1 no, 2 several accounts, 3 refused, 4 could not ask, "
+	    "64 usage, 78 configuration.\n", out);
+}
+
+static int
+print_completion(void)
+{
+	printf("_cardmap() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} words\n"
+	    "\tif [ \"$COMP_CWORD\" = 1 ]; then words='");
+	for (size_t i = 0; i < CM_COUNT(commands); i++)
+		printf("%s ", commands[i].name);
+	printf("completion --help --version'\n\telse case ${COMP_WORDS[1]} in\n");
+	for (size_t i = 0; i < CM_COUNT(commands); i++) {
+		printf("\t%s) words='", commands[i].name);
+		for (size_t k = 0; k < CM_COUNT(options); k++)
+			if (applies(&options[k], &commands[i]))
+				printf("--%s ", options[k].name);
+		for (const char *p = commands[i].usage; *p != '\0'; p++)
+			if ((*p >= 'a' && *p <= 'z') || *p == ' ')
+				putchar(*p);
+		printf("' ;;\n");
+	}
+	puts("\tesac; fi\n\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+	    "\t[ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f -- \"$cur\"))\n}\n"
+	    "complete -F _cardmap cardmap");
+	return 0;
+}
+
+static const struct command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < CM_COUNT(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* getopt's table and letters for this command. */
+struct getopt_tables {
+	struct option rows[CM_COUNT(options) + 1];
+	char letters[2 * CM_COUNT(options) + 2];
+};
+
+static void
+build_getopt(const struct command *cmd, struct getopt_tables *t)
+{
+	size_t n = 0, l = 0;
+
+	t->letters[l++] = ':';
+	for (size_t i = 0; i < CM_COUNT(options); i++) {
+		if (!applies(&options[i], cmd))
+			continue;
+		t->rows[n++] = (struct option){ .name = options[i].name, .val = options[i].letter,
+			.has_arg = options[i].arg != NULL ? required_argument : no_argument };
+		t->letters[l++] = (char)options[i].letter;
+		if (options[i].arg != NULL)
+			t->letters[l++] = ':';
+	}
+	t->rows[n] = (struct option){ 0 };
+	t->letters[l] = '\0';
+}
+
+/* What the options set, in order, once the file has been read. */
+struct settings {
+	const char *values[32];
+	const char *keys[32];	/* NULL: the value is KEY=VALUE itself */
+	size_t count;
+};
+
+static enum cm_err
+set_pin_fd(struct cm_cli *c, const char *text)
+{
+	char *end;
+	const long fd = strtol(text, &end, 10);
+
+	if (text[0] == '\0' || *end != '\0' || fd < 0 || fd > 65535)
+		return cm_trace_fail(c->trace, CM_REASON_USAGE,
+		    "--pin-fd %s: expected the number of an open file descriptor", text);
+	c->pin_fd = (int)fd;
+	return CM_OK;
+}
+
+static enum cm_err
+add_setting(struct cm_cli *c, struct settings *s, const char *key, const char *value)
+{
+	if (s->count == CM_COUNT(s->values))
+		return cm_trace_fail(c->trace, CM_REASON_USAGE, "too many --set");
+	s->keys[s->count] = key;
+	s->values[s->count++] = value;
+	return CM_OK;
+}
+
+static enum cm_err
+take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
+{
+	switch (letter) {
+	case 'c': return add_setting(c, s, "card.source", arg);
+	case 'd': return add_setting(c, s, "directory.uri", arg);
+	case 's': return add_setting(c, s, NULL, arg);
+	case 'p': return set_pin_fd(c, arg);
+	case 'f': c->config_path = arg; return CM_OK;
+	case 'j': c->json = true; return CM_OK;
+	case 'v': c->verbose = true; return CM_OK;
+	case 'x': c->export = true; return CM_OK;
+	case 'L': c->last_try = true; return CM_OK;
+	default: return CM_ERR_STATE;
+	}
+}
+
+static enum cm_err
+parse_options(struct cm_cli *c, const struct command *cmd, int argc, char **argv,
+    struct settings *s)
+{
+	struct getopt_tables t;
+	enum cm_err err = CM_OK;
+	int letter;
+
+	build_getopt(cmd, &t);
+	opterr = 0;
+	while (err == CM_OK && (letter = getopt_long(argc, argv, t.letters, t.rows, NULL)) != -1) {
+		if (letter == 'h') {
+			print_help(stdout, cmd);
+			exit(0);
+		}
+		if (letter == 'V') {
+			puts("cardmap " CM_VERSION);
+			exit(0);
+		}
+		if (letter == ':' || letter == '?')
+			return cm_trace_fail(c->trace, CM_REASON_USAGE, "%s: %s; see cardmap %s --help",
+			    argv[optind - 1], letter == ':' ? "needs a value" : "no such option here",
+			    cmd->name);
+		err = take_option(c, s, letter, optarg);
+	}
+	c->args = argv + optind;
+	c->arg_count = argc - optind;
+	if (err == CM_OK && (c->arg_count < cmd->min_args || c->arg_count > cmd->max_args))
+		err = cm_trace_fail(c->trace, CM_REASON_USAGE, "usage: cardmap %s [OPTION...] %s",
+		    cmd->name, cmd->usage);
+	return err;
+}
+
+static enum cm_err
+load_configuration(struct cm_cli *c, const struct settings *s)
+{
+	enum cm_err err = cm_conf_load(c->config_path, c->trace, &c->conf);
+	struct cm_buf text = { 0 };
+
+	for (size_t i = 0; err == CM_OK && i < s->count; i++) {
+		cm_buf_truncate(&text, 0);
+		if (s->keys[i] != NULL)
+			cm_buf_addf(&text, "%s=", s->keys[i]);
+		cm_buf_add_str(&text, s->values[i]);
+		if ((err = cm_buf_status(&text)) == CM_OK)
+			err = cm_conf_set(c->conf, cm_buf_str(&text), "command line", c->trace);
+	}
+	cm_buf_free(&text);
+	return err;
+}
+
+static int
+run_command(const struct command *cmd, int argc, char **argv)
+{
+	struct cm_cli c = { .pin_fd = -1 };
+	struct settings settings = { .count = 0 };
+	enum cm_err err;
+	int code;
+
+	c.colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
+	c.answer = json_object();
+	if (c.answer == NULL || cm_trace_new(&c.trace) != CM_OK) {
+		fputs("cardmap: out of memory\n", stderr);
+		return cm_cli_exit_code(CM_ERR_NOMEM);
+	}
+	if ((err = parse_options(&c, cmd, argc, argv, &settings)) == CM_OK) {
+		cm_trace_begin(c.trace, "configuration");
+		err = load_configuration(&c, &settings);
+		cm_trace_end(c.trace, err);
+	}
+	/* A broken configuration is config check's subject, and everybody else's end. */
+	if (err == CM_OK || (err == CM_ERR_CONFIG && cmd->run == cm_cli_config))
+		code = cmd->run(&c);
+	else
+		code = cm_cli_finish(&c, err);
+	cm_conf_free(&c.conf);
+	cm_trace_free(&c.trace);
+	json_decref(c.answer);
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct command *cmd;
+
+	setlocale(LC_CTYPE, "");
+	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		print_help(argc < 2 ? stderr : stdout, argc > 2 ? find_command(argv[2]) : NULL);
+		return argc < 2 ? cm_cli_exit_code(CM_ERR_USAGE) : 0;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		puts("cardmap " CM_VERSION);
+		return 0;
+	}
+	if (strcmp(argv[1], "completion") == 0)
+		return print_completion();
+	if ((cmd = find_command(argv[1])) == NULL) {
+		fprintf(stderr, "cardmap: %s: no such command; cardmap --help lists them\n", argv[1]);
+		return cm_cli_exit_code(CM_ERR_USAGE);
+	}
+	return run_command(cmd, argc - 1, argv + 1);
+}

@@ -1,0 +1,224 @@
+/* cli/out.c - one answer in two forms: for people, and as JSON. */
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+
+int
+cm_cli_exit_code(enum cm_err err)
+{
+	switch (err) {
+	case CM_OK: return 0;
+	case CM_ERR_ABSENT: return 1;
+	case CM_ERR_AMBIGUOUS: return 2;
+	case CM_ERR_REFUSED:
+	case CM_ERR_SYNTAX: return 3;
+	case CM_ERR_USAGE: return 64;	/* EX_USAGE */
+	case CM_ERR_CONFIG: return 78;	/* EX_CONFIG */
+	default: return 4;
+	}
+}
+
+void
+cm_cli_set_blob(json_t *object, const char *key, struct cm_blob v)
+{
+	struct cm_buf b = { 0 };
+
+	cm_buf_add_printable(&b, v);
+	json_object_set_new(object, key, json_stringn(cm_buf_str(&b), b.len));
+	cm_buf_free(&b);
+}
+
+void
+cm_cli_set(json_t *object, const char *key, const char *text)
+{
+	cm_cli_set_blob(object, key, cm_blob_str(text));
+}
+
+void
+cm_cli_set_time(json_t *object, const char *key, time_t t)
+{
+	char text[CM_TIME_SIZE];
+
+	json_object_set_new(object, key, json_string(cm_clock_text(t, text)));
+}
+
+void
+cm_cli_set_account(json_t *object, const struct cm_account *a)
+{
+	json_t *o = json_object(), *groups = json_array();
+
+	cm_cli_set(o, "name", a->name);
+	json_object_set_new(o, "uid", json_integer(a->uid));
+	json_object_set_new(o, "gid", json_integer(a->gid));
+	cm_cli_set(o, "principal", a->principal);
+	cm_cli_set(o, "dn", a->dn);
+	cm_cli_set(o, "home", a->home);
+	cm_cli_set(o, "shell", a->shell);
+	cm_cli_set(o, "gecos", a->gecos);
+	for (size_t i = 0; i < a->group_count; i++) {
+		json_t *g = json_object();
+
+		cm_cli_set(g, "name", a->groups[i].name);
+		json_object_set_new(g, "gid", json_integer(a->groups[i].gid));
+		json_array_append_new(groups, g);
+	}
+	json_object_set_new(o, "groups", groups);
+	cm_cli_set(o, "rule", a->rule);
+	cm_cli_set(o, "matched", a->matched);
+	cm_cli_set(o, "source", a->source);
+	json_object_set_new(object, "account", o);
+}
+
+void
+cm_cli_line(const struct cm_cli *c, const char *key, const char *fmt, ...)
+{
+	struct cm_buf text = { 0 };
+	char raw[4096];
+	va_list ap;
+
+	if (c->json)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	cm_buf_add_printable(&text, cm_blob_str(raw));
+	printf("%-14s %s\n", key, cm_buf_str(&text));
+	cm_buf_free(&text);
+}
+
+void
+cm_cli_account(const struct cm_cli *c, const struct cm_account *a)
+{
+	struct cm_buf groups = { 0 };
+
+	cm_cli_line(c, "account", "%s", a->name);
+	cm_cli_line(c, "uid, gid", "%u, %u", a->uid, a->gid);
+	if (a->principal[0] != '\0')
+		cm_cli_line(c, "principal", "%s", a->principal);
+	cm_cli_line(c, "name", "%s", a->gecos);
+	cm_cli_line(c, "home, shell", "%s, %s", a->home, a->shell);
+	for (size_t i = 0; i < a->group_count; i++)
+		cm_buf_addf(&groups, "%s%s (%u)", i > 0 ? ", " : "", a->groups[i].name, a->groups[i].gid);
+	if (groups.len > 0)
+		cm_cli_line(c, "groups", "%s", cm_buf_str(&groups));
+	cm_cli_line(c, "dn", "%s", a->dn);
+	cm_cli_line(c, "found by", "%s: %s", a->rule, a->matched);
+	cm_cli_line(c, "source", "%s", a->source);
+	cm_buf_free(&groups);
+}
+
+static const char *
+paint(const struct cm_cli *c, enum cm_err err)
+{
+	if (!c->colour)
+		return "";
+	return err == CM_OK ? "\033[32m" : "\033[31m";
+}
+
+static json_t *
+stage_json(const struct cm_trace_stage *s)
+{
+	json_t *o = json_object(), *seen = json_array();
+
+	cm_cli_set(o, "stage", s->name);
+	cm_cli_set(o, "result", cm_err_name(s->err));
+	if (s->reason != CM_REASON_NONE)
+		cm_cli_set(o, "reason", cm_reason_name(s->reason));
+	json_object_set_new(o, "us", json_integer(s->us));
+	for (size_t i = 0; i < s->count; i++) {
+		json_t *item = json_object();
+
+		cm_cli_set(item, "what", s->items[i].key);
+		cm_cli_set(item, "text", s->items[i].text);
+		json_array_append_new(seen, item);
+	}
+	json_object_set_new(o, "seen", seen);
+	return o;
+}
+
+static void
+print_stage(const struct cm_cli *c, const struct cm_trace_stage *s, bool items)
+{
+	printf("%s%-14s %-14s%s %9.2f ms", paint(c, s->err), s->name, cm_err_name(s->err),
+	    c->colour ? "\033[0m" : "", (double)s->us / 1000);
+	for (size_t i = 0; i < s->count; i++)
+		if (strcmp(s->items[i].key, "card commands") == 0)
+			printf("  %s card commands", s->items[i].text);
+	if (s->reason != CM_REASON_NONE)
+		printf("  %s", cm_reason_name(s->reason));
+	putchar('\n');
+	for (size_t i = 0; items && i < s->count; i++)
+		printf("    %-14s %s\n", s->items[i].key, s->items[i].text);
+}
+
+static void
+each_stage(const struct cm_cli *c, bool items)
+{
+	json_t *stages = json_array();
+
+	for (size_t i = 0; i < cm_trace_count(c->trace); i++) {
+		const struct cm_trace_stage *s = cm_trace_stage(c->trace, i);
+
+		json_array_append_new(stages, stage_json(s));
+		if (!c->json && !(s->count == 0 && s->err == CM_OK && i == 0))
+			print_stage(c, s, items);
+	}
+	json_object_set_new(c->answer, "stages", stages);
+}
+
+void
+cm_cli_trace(const struct cm_cli *c)
+{
+	each_stage(c, true);
+}
+
+void
+cm_cli_stages(const struct cm_cli *c)
+{
+	each_stage(c, c->verbose);
+}
+
+/* The first stage that ended other than well: what explain is asked for. */
+static const struct cm_trace_stage *
+failed_stage(const struct cm_trace *t)
+{
+	for (size_t i = 0; i < cm_trace_count(t); i++)
+		if (cm_trace_stage(t, i)->err != CM_OK)
+			return cm_trace_stage(t, i);
+	return NULL;
+}
+
+static const char *
+why(const struct cm_trace *t, const struct cm_trace_stage *s)
+{
+	for (size_t i = 0; s != NULL && i < s->count; i++)
+		if (strcmp(s->items[i].key, CM_TRACE_WHY) == 0)
+			return s->items[i].text;
+	return cm_trace_message(t);
+}
+
+int
+cm_cli_finish(struct cm_cli *c, enum cm_err err)
+{
+	const struct cm_trace_stage *s = failed_stage(c->trace);
+	const enum cm_reason reason = s != NULL ? s->reason : cm_trace_reason(c->trace);
+
+	cm_cli_set(c->answer, "result", cm_err_name(err));
+	if (err != CM_OK) {
+		cm_cli_set(c->answer, "reason", cm_reason_name(reason));
+		cm_cli_set(c->answer, "message", why(c->trace, s));
+		cm_cli_set(c->answer, "remedy", cm_reason_remedy(reason));
+		if (!c->json) {
+			fflush(stdout);
+			fprintf(stderr, "cardmap: %s: %s\n", cm_err_name(err), why(c->trace, s));
+			fprintf(stderr, "reason:  %s\nremedy:  %s\n", cm_reason_name(reason),
+			    cm_reason_remedy(reason));
+		}
+	}
+	if (c->json) {
+		json_dumpf(c->answer, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	return cm_cli_exit_code(err);
+}

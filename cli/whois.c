@@ -1,0 +1,102 @@
+/* cli/whois.c - whose card is this, and every stage of the answer. */
+#include "cli/cli.h"
+#include "service/login.h"
+
+static enum cm_err
+read_certificate(struct cm_cli *c, struct cm_card **card, struct cm_cert **cert)
+{
+	const cm_deadline deadline = cm_deadline_in(c->conf->card.timeout);
+	enum cm_err err;
+
+	cm_trace_begin(c->trace, "certificate");
+	if ((err = cm_card_open(c->conf->card.source, CM_CARD_LOOK, deadline, c->trace, card)) == CM_OK)
+		err = cm_card_certificate(*card, CM_SLOT_AUTHENTICATION, deadline, c->trace, cert);
+	if (*card != NULL && cm_card_stats(*card).commands > 0)
+		cm_trace_add(c->trace, "card commands", "%u", cm_card_stats(*card).commands);
+	cm_trace_end(c->trace, err);
+	return err;
+}
+
+static enum cm_err
+find_account(struct cm_cli *c, const struct cm_host *host, const struct cm_cert *cert,
+    struct cm_account **account)
+{
+	struct cm_query *q = NULL;
+	enum cm_err err;
+
+	cm_trace_begin(c->trace, "account");
+	if ((err = cm_rules_map(host->rules, cert, c->trace, &q)) == CM_OK)
+		err = cm_directory_find(host->directory, q,
+		    cm_deadline_in(c->conf->directory.timeout), c->trace, account);
+	cm_trace_end(c->trace, err);
+	cm_query_free(&q);
+	return err;
+}
+
+int
+cm_cli_whois(struct cm_cli *c)
+{
+	struct cm_host *host = NULL;
+	struct cm_card *card = NULL;
+	struct cm_cert *cert = NULL;
+	struct cm_account *account = NULL;
+	enum cm_err err;
+
+	if ((err = cm_host_open(c->conf, CM_NEED_RULES | CM_NEED_DIRECTORY, c->trace,
+	    &host)) != CM_OK)
+		goto out;
+	if ((err = read_certificate(c, &card, &cert)) != CM_OK)
+		goto out;
+	cm_cli_set(c->answer, "certificate", cm_cert_subject_text(cert));
+	if ((err = find_account(c, host, cert, &account)) != CM_OK)
+		goto out;
+	cm_cli_set_account(c->answer, account);
+	cm_cli_account(c, account);
+out:
+	if (c->verbose || c->json)
+		cm_cli_trace(c);
+	cm_account_free(&account);
+	cm_cert_free(&cert);
+	cm_card_close(&card);
+	cm_host_close(&host);
+	return cm_cli_finish(c, err);
+}
+
+/* Who may not read what is kept (it is root's) still learns the rest. */
+static enum cm_err
+open_host(struct cm_cli *c, struct cm_host **host)
+{
+	const unsigned needs = CM_NEED_RULES | CM_NEED_DIRECTORY | CM_NEED_TRUST;
+	enum cm_err err;
+
+	cm_trace_begin(c->trace, "start");
+	err = cm_host_open(c->conf, needs | CM_NEED_ACCOUNTS, c->trace, host);
+	if (err != CM_OK && cm_trace_reason(c->trace) == CM_REASON_STORE) {
+		cm_trace_add(c->trace, "without", "what is kept: %s", cm_trace_message(c->trace));
+		err = cm_host_open(c->conf, needs, c->trace, host);
+	}
+	cm_trace_end(c->trace, err);
+	return err;
+}
+
+int
+cm_cli_explain(struct cm_cli *c)
+{
+	struct cm_login l = { .trace = c->trace };
+	struct cm_host *host = NULL;
+	enum cm_err err;
+
+	if ((err = open_host(c, &host)) == CM_OK) {
+		l.host = host;
+		err = cm_login_explain(&l);
+	}
+	if (l.account != NULL)
+		cm_cli_set_account(c->answer, l.account);
+	cm_cli_trace(c);
+	if (l.account != NULL && err == CM_OK)
+		cm_cli_line(c, "\nA login would", "%s as %s once the PIN and the card's key are proved",
+		    l.account_kept ? "open the kept account, offline," : "go on", l.account->name);
+	cm_login_clear(&l);
+	cm_host_close(&host);
+	return cm_cli_finish(c, err);
+}
