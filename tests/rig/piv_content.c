@@ -396,19 +396,20 @@ load_key_history(struct loader *l)
 	piv_key_history_object(with, without, add_object(l, 0x5fc10c));
 }
 
-/* Command chaining and extended length in the historical bytes: ISO/IEC 7816-4 8.1.1.2.7, third table. */
+/*
+ * Historical bytes: 73, card capabilities: whole and partial AIDs; command chaining, and extended length where it is
+ * (ISO/IEC 7816-4 8.1.1.2.7). OpenSC offers no EC mechanism of a card without historical bytes.
+ */
 static void
 default_atr(struct piv_content *c)
 {
-	vbuf_hex(&c->atr, c->extended ? "3B8580018073C001C0" : "3B80800101");
-	if (c->extended) {
-		uint8_t check = 0;
+	uint8_t check = 0;
 
-		/* ISO/IEC 7816-3 8.2.5: TCK makes the exclusive-or from T0 on zero */
-		for (size_t i = 1; i < c->atr.len; i++)
-			check ^= c->atr.p[i];
-		vbuf_byte(&c->atr, check);
-	}
+	vbuf_hex(&c->atr, c->extended ? "3B8580018073C001C0" : "3B8580018073C00180");
+	/* ISO/IEC 7816-3 8.2.5: TCK makes the exclusive-or from T0 on zero */
+	for (size_t i = 1; i < c->atr.len; i++)
+		check ^= c->atr.p[i];
+	vbuf_byte(&c->atr, check);
 }
 
 static bool

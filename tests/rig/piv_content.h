@@ -16,7 +16,7 @@
  *     expires=YYYYMMDD   CHUID's date, default 20351231
  *     chuid_size=2600    bytes of the whole CHUID object (the signature fills it)
  *     size.9a=N          bytes of the whole certificate object; filled with tag 72 (MSCUID)
- *     atr=HEX            default 3B80800101
+ *     atr=HEX            default 3B8580018073C00180TCK (chaining), ...C0TCK with extended length
  *     persist=no         yes keeps the tries left in DIR/tries (application, then global, one a line)
  */
 #ifndef RIG_PIV_CONTENT_H

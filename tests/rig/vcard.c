@@ -113,8 +113,7 @@ usage(FILE *to)
 	    "  --log      a line per command APDU; lines that start with # are events\n"
 	    "  --connect-ms  how long to try to reach vpcd   --gap-ms  how long the reader is empty in a swap\n"
 	    "faults:\n", to);
-	fflush(to);
-	vcard_faults_help();
+	vcard_faults_help(to);
 }
 
 static bool

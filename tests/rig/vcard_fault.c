@@ -320,10 +320,10 @@ static const struct fault_kind kinds[] = {
 };
 
 void
-vcard_faults_help(void)
+vcard_faults_help(FILE *to)
 {
 	for (size_t i = 0; i < COUNT(kinds); i++)
-		printf("  %-18s %s\n", kinds[i].name, kinds[i].help);
+		fprintf(to, "  %-18s %s\n", kinds[i].name, kinds[i].help);
 }
 
 static const struct fault_kind *

@@ -11,6 +11,8 @@
 #ifndef RIG_VCARD_FAULT_H
 #define RIG_VCARD_FAULT_H
 
+#include <stdio.h>
+
 #include "piv_card.h"
 
 enum fault_phase {
@@ -62,6 +64,6 @@ void vcard_faults_clear(struct vcard_faults *faults);
 void vcard_faults_begin(struct vcard_faults *faults, const struct exchange *x);
 void vcard_faults_run(struct vcard_faults *faults, enum fault_phase phase, struct exchange *x, struct vbuf *bytes);
 /* Print the table of names. */
-void vcard_faults_help(void);
+void vcard_faults_help(FILE *to);
 
 #endif
