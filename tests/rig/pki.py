@@ -156,7 +156,6 @@ class Leaf:
     person_number: int = 1
     upn: bytes | None = b''       # b'': person@REALM; None: no UPN and no PKINIT name
     realm: str = REALM
-    more_san: tuple = ()
     san: tuple | None = None      # the whole SAN, in place of a person's
     cn: str = ''                  # empty: from person
     ku: str = 'critical,digitalSignature'
@@ -271,7 +270,7 @@ def san_of(leaf):
         names = [san_upn(upn), *names, san_kerberos(1, [leaf.person], leaf.realm)]
     if leaf.piv:
         names += [san_fascn(leaf.person_number), san_uuid(leaf.person_number)]
-    return (*names, *leaf.more_san)
+    return tuple(names)
 
 
 def leaf_extensions(leaf):
