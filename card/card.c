@@ -1,0 +1,234 @@
+/* card/card.c - a card of any kind: which, when a PIN may be sent, and proof that it holds the key. */
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+
+#include "card/card_internal.h"
+
+/* A new kind of card is one row here. */
+static const struct cm_backend *const backends[] = {
+	&cm_backend_piv,
+	&cm_backend_file,
+};
+
+/* name is what stands behind "PREFIX:", "" when there is no colon. */
+static const struct cm_backend *
+find_backend(const char *source, const char **name)
+{
+	const size_t len = strcspn(source, ":");
+
+	*name = source[len] == ':' ? source + len + 1 : "";
+	for (size_t i = 0; i < CM_COUNT(backends); i++)
+		if (strlen(backends[i]->prefix) == len &&
+		    memcmp(backends[i]->prefix, source, len) == 0)
+			return backends[i];
+	return NULL;
+}
+
+enum cm_err
+cm_card_open(const char *source, enum cm_card_purpose purpose, cm_deadline deadline,
+    struct cm_trace *t, struct cm_card **out)
+{
+	const char *name = "";
+	const struct cm_backend *backend = find_backend(source, &name);
+	struct cm_card *c = NULL;
+	enum cm_err err;
+
+	*out = NULL;
+	if (backend == NULL)
+		return cm_trace_fail(t, CM_REASON_CONFIG,
+		    "\"%s\" names no card: say reader, reader:NAME or file:PATH", source);
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return CM_ERR_NOMEM;
+	c->backend = backend;
+	if ((err = backend->open(c, name, purpose, deadline, t)) != CM_OK)
+		cm_card_close(&c);
+	*out = c;
+	return err;
+}
+
+void
+cm_card_close(struct cm_card **c)
+{
+	if (*c == NULL)
+		return;
+	(*c)->backend->close(*c);
+	cm_buf_free(&(*c)->where);
+	free(*c);
+	*c = NULL;
+}
+
+enum cm_err
+cm_card_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
+    struct cm_trace *t, struct cm_cert **out)
+{
+	*out = NULL;
+	return c->backend->certificate(c, slot, deadline, t, out);
+}
+
+/* --- PIN --- */
+
+enum cm_err
+cm_card_pin_tries(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, unsigned *tries)
+{
+	enum cm_err err;
+
+	if ((err = c->backend->tries(c, deadline, t, tries)) != CM_OK)
+		return err;
+	c->tries_asked = true;
+	c->tries = *tries;
+	if (*tries != CM_TRIES_UNKNOWN)
+		cm_trace_add(t, "tries", "%u", *tries);
+	return CM_OK;
+}
+
+/*
+ * What is known of the card forbids or allows a VERIFY.  Unknown tries do not
+ * forbid it: a card file counts none, and a card that somebody has unlocked
+ * has them all, since the right PIN sets the count back and a wrong one locks
+ * (SP 800-73-4 Part 2, 3.2.1).
+ */
+static enum cm_err
+check_tries(const struct cm_card *c, bool last_try, struct cm_trace *t)
+{
+	if (!c->tries_asked)
+		return CM_ERR_STATE;
+	if (c->tries == 0)
+		return cm_trace_fail(t, CM_REASON_PIN_BLOCKED,
+		    "the card in \"%s\" has no PIN tries left: nothing was sent",
+		    cm_buf_str(&c->where));
+	if (c->tries == 1 && !last_try)
+		return cm_trace_fail(t, CM_REASON_PIN_LAST_TRY,
+		    "the card in \"%s\" has one PIN try left: nothing was sent",
+		    cm_buf_str(&c->where));
+	return CM_OK;
+}
+
+enum cm_err
+cm_card_verify_pin(struct cm_card *c, const struct cm_secret *pin, bool last_try,
+    cm_deadline deadline, struct cm_trace *t, unsigned *left)
+{
+	enum cm_err err;
+
+	*left = c->tries_asked ? c->tries : CM_TRIES_UNKNOWN;
+	if ((err = check_tries(c, last_try, t)) != CM_OK)
+		return err;
+	err = c->backend->verify(c, cm_secret_bytes(pin), deadline, t, left);
+	/* After a wrong PIN its answer counts as asked; short of an answer the card is to be asked again. */
+	c->tries = *left;
+	c->tries_asked = *left != CM_TRIES_UNKNOWN;
+	return err;
+}
+
+/* --- Signing and proof --- */
+
+enum cm_err
+cm_card_sign(struct cm_card *c, enum cm_slot slot, const struct cm_cert *cert, const char *md,
+    struct cm_blob digest, cm_deadline deadline, struct cm_trace *t, struct cm_buf *signature)
+{
+	return c->backend->sign(c, slot, cert, md, digest, deadline, t, signature);
+}
+
+struct cm_proof {
+	uint8_t cert[32];	/* cm_cert_sha256() of the certificate whose key it was */
+};
+
+#define NONCE_LEN	32
+
+/* SP 800-78-4 table 3-2: P-384 goes with SHA-384, every other key with SHA-256. */
+static const char *
+proof_hash(EVP_PKEY *key)
+{
+	return EVP_PKEY_is_a(key, "EC") == 1 && EVP_PKEY_get_bits(key) == 384 ? "SHA384" : "SHA256";
+}
+
+static bool
+verifies(EVP_PKEY *key, const char *md, const uint8_t nonce[NONCE_LEN], struct cm_blob signature)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	const bool ok = ctx != NULL &&
+	    EVP_DigestVerifyInit_ex(ctx, NULL, md, NULL, NULL, key, NULL) == 1 &&
+	    EVP_DigestVerify(ctx, signature.ptr, signature.len, nonce, NONCE_LEN) == 1;
+
+	EVP_MD_CTX_free(ctx);
+	ERR_clear_error();
+	return ok;
+}
+
+/* The card signs bytes it has never seen and could not choose. */
+static enum cm_err
+challenge(struct cm_card *c, enum cm_slot slot, const struct cm_cert *cert, EVP_PKEY *key,
+    cm_deadline deadline, struct cm_trace *t)
+{
+	const char *md = proof_hash(key);
+	uint8_t nonce[NONCE_LEN], digest[EVP_MAX_MD_SIZE];
+	size_t len = 0;
+	struct cm_buf signature = { 0 };
+	enum cm_err err;
+
+	if (RAND_bytes(nonce, sizeof(nonce)) != 1 ||
+	    EVP_Q_digest(NULL, md, NULL, nonce, sizeof(nonce), digest, &len) != 1)
+		return cm_trace_fail(t, CM_REASON_SYSTEM, "no random bytes for the card to sign");
+	if ((err = cm_card_sign(c, slot, cert, md, (struct cm_blob){ digest, len }, deadline, t,
+	    &signature)) != CM_OK)
+		goto out;
+	if (!verifies(key, md, nonce, cm_buf_blob(&signature)))
+		err = cm_trace_fail(t, CM_REASON_CARD_KEY,
+		    "the signature by \"%s\" does not verify with the certificate of %s",
+		    cm_buf_str(&c->where), cm_cert_subject_text(cert));
+out:
+	cm_buf_free(&signature);
+	return err;
+}
+
+enum cm_err
+cm_card_prove(struct cm_card *c, enum cm_slot slot, const struct cm_cert *cert,
+    cm_deadline deadline, struct cm_trace *t, struct cm_proof **out)
+{
+	EVP_PKEY *key = NULL;	/* borrowed from cert */
+	enum cm_err err;
+
+	*out = NULL;
+	if ((err = cm_cert_key(cert, t, &key)) != CM_OK)
+		return err;
+	if ((err = challenge(c, slot, cert, key, deadline, t)) != CM_OK)
+		return err;
+	if ((*out = calloc(1, sizeof(**out))) == NULL)
+		return CM_ERR_NOMEM;
+	memcpy((*out)->cert, cm_cert_sha256(cert).ptr, sizeof((*out)->cert));
+	return CM_OK;
+}
+
+bool
+cm_proof_is_for(const struct cm_proof *p, const struct cm_cert *cert)
+{
+	return p != NULL && memcmp(p->cert, cm_cert_sha256(cert).ptr, sizeof(p->cert)) == 0;
+}
+
+void
+cm_proof_free(struct cm_proof **p)
+{
+	free(*p);
+	*p = NULL;
+}
+
+/* --- What is known of it --- */
+
+struct cm_card_stats
+cm_card_stats(const struct cm_card *c)
+{
+	return c->stats;
+}
+
+const char *
+cm_card_where(const struct cm_card *c)
+{
+	return cm_buf_str(&c->where);
+}
+
+struct cm_blob
+cm_card_guid(const struct cm_card *c)
+{
+	return c->has_guid ? (struct cm_blob){ c->guid, sizeof(c->guid) } :
+	    (struct cm_blob){ NULL, 0 };
+}

@@ -1,0 +1,480 @@
+/*
+ * card/pcsc.c - the connection to one card through pcscd, with deadlines.
+ *
+ * PC/SC has none of its own: libpcsclite waits for pcscd in a read that only
+ * pcscd's answer ends, and SCardCancel(), which ends nothing but
+ * SCardGetStatusChange(), asks pcscd itself.  So a worker thread makes every
+ * call, one worker for each connection, and its owner waits no longer than the
+ * deadline.  A worker that is late is left behind with all that it owns:
+ * whenever its call returns, it resets the card, lets go and frees.  Should
+ * the process end first, pcscd does the same when it sees its client gone.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <winscard.h>
+
+#include "card/card_internal.h"
+
+/* How long letting go may take, and how long pcscd may take to see that a card has gone (it polls). */
+#define CLOSE_MS	2000
+#define GONE_MS		1000
+
+/* Longest command: extended length, header and both lengths (ISO/IEC 7816-4 5.1). */
+#define COMMAND_MAX	(4 + 3 + UINT16_MAX + 2)
+
+struct pcsc {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	void (*job)(struct pcsc *p);	/* what the worker is at; NULL: nothing */
+	bool leave;			/* no more jobs will come */
+	bool abandoned;			/* nobody waits for the worker: it frees */
+
+	/* The worker's while it is at a job, the owner's otherwise. */
+	LONG rv;			/* of the last call */
+	SCARDCONTEXT context;
+	SCARDHANDLE card;
+	bool has_context, has_card;
+	DWORD disposition;		/* how the card is left */
+	DWORD protocol;
+	char names[PCSCLITE_MAX_READERS_CONTEXTS * MAX_READERNAME];
+	SCARD_READERSTATE readers[PCSCLITE_MAX_READERS_CONTEXTS];
+	DWORD reader_count;
+	SCARD_READERSTATE reader;	/* the one chosen, as it was when the card was opened */
+	uint8_t command[COMMAND_MAX];
+	DWORD command_len;
+	uint8_t answer[MAX_BUFFER_SIZE_EXTENDED];
+	DWORD answer_len;
+
+	/* The owner's. */
+	LONG result;			/* rv of the last job that ended in time */
+	enum cm_reason lost;		/* why nothing is sent any more */
+};
+
+/* --- Jobs: all that talks to pcscd --- */
+
+static void
+job_scan(struct pcsc *p)
+{
+	DWORD len = sizeof(p->names) - 1;
+
+	p->rv = SCardEstablishContext(SCARD_SCOPE_SYSTEM, NULL, NULL, &p->context);
+	if (p->rv != SCARD_S_SUCCESS)
+		return;
+	p->has_context = true;
+	if ((p->rv = SCardListReaders(p->context, NULL, p->names, &len)) != SCARD_S_SUCCESS)
+		return;
+	/* Names one behind the other, each with its NUL, and an empty one at the end. */
+	for (const char *n = p->names; *n != '\0' && p->reader_count < CM_COUNT(p->readers);
+	    n += strlen(n) + 1)
+		p->readers[p->reader_count++].szReader = n;
+	p->rv = SCardGetStatusChange(p->context, 0, p->readers, p->reader_count);
+}
+
+static void
+job_connect(struct pcsc *p)
+{
+	p->rv = SCardConnect(p->context, p->reader.szReader, SCARD_SHARE_SHARED,
+	    SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1, &p->card, &p->protocol);
+	p->has_card = p->rv == SCARD_S_SUCCESS;
+}
+
+static void
+job_transmit(struct pcsc *p)
+{
+	p->answer_len = sizeof(p->answer);
+	p->rv = SCardTransmit(p->card,
+	    p->protocol == SCARD_PROTOCOL_T0 ? SCARD_PCI_T0 : SCARD_PCI_T1,
+	    p->command, p->command_len, NULL, p->answer, &p->answer_len);
+	explicit_bzero(p->command, p->command_len);	/* it may hold a PIN */
+}
+
+/* A reset or a swap since SCardConnect() makes this fail, for this connection and for good. */
+static void
+job_lock(struct pcsc *p)
+{
+	p->rv = SCardBeginTransaction(p->card);
+}
+
+/* After a failed transmission: has the card gone?  pcscd may need a moment to see it. */
+static void
+job_look(struct pcsc *p)
+{
+	SCARD_READERSTATE now = { .szReader = p->reader.szReader };
+	const DWORD event = p->reader.dwEventState >> 16;	/* counts insertions and removals */
+
+	p->rv = SCardGetStatusChange(p->context, 0, &now, 1);
+	if (p->rv == SCARD_S_SUCCESS && now.dwEventState >> 16 == event) {
+		now.dwCurrentState = now.dwEventState;
+		p->rv = SCardGetStatusChange(p->context, GONE_MS, &now, 1);
+	}
+	if (p->rv == SCARD_S_SUCCESS && now.dwEventState >> 16 != event)
+		p->rv = SCARD_W_REMOVED_CARD;
+}
+
+static void
+job_release(struct pcsc *p)
+{
+	if (p->has_card)
+		SCardDisconnect(p->card, p->disposition);
+	if (p->has_context)
+		SCardReleaseContext(p->context);
+	p->has_card = p->has_context = false;
+}
+
+/* --- The worker and its owner --- */
+
+static void
+destroy(struct pcsc *p)
+{
+	explicit_bzero(p->command, sizeof(p->command));
+	pthread_cond_destroy(&p->changed);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+static void *
+work(void *arg)
+{
+	struct pcsc *p = arg;
+	bool abandoned;
+
+	pthread_mutex_lock(&p->lock);
+	while (!p->leave) {
+		if (p->job == NULL) {
+			pthread_cond_wait(&p->changed, &p->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&p->lock);
+		p->job(p);
+		pthread_mutex_lock(&p->lock);
+		p->job = NULL;
+		pthread_cond_broadcast(&p->changed);
+	}
+	abandoned = p->abandoned;
+	pthread_mutex_unlock(&p->lock);
+	if (abandoned) {
+		job_release(p);
+		destroy(p);
+	}
+	return NULL;
+}
+
+/* Let the worker do one job.  false: it was not done by the deadline, and the worker may be at it still. */
+static bool
+run(struct pcsc *p, void (*job)(struct pcsc *p), cm_deadline deadline)
+{
+	/* cm_deadline is CLOCK_MONOTONIC, and so is the condition's clock. */
+	const struct timespec until = { .tv_sec = deadline / 1000,
+		.tv_nsec = deadline % 1000 * 1000000 };
+	bool done;
+
+	pthread_mutex_lock(&p->lock);
+	if (p->job == NULL && !cm_deadline_passed(deadline)) {
+		p->job = job;
+		pthread_cond_broadcast(&p->changed);
+		while (p->job != NULL &&
+		    pthread_cond_timedwait(&p->changed, &p->lock, &until) == 0)
+			;
+		done = p->job == NULL;
+	} else {
+		done = false;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return done;
+}
+
+static bool
+start_worker(struct pcsc *p)
+{
+	sigset_t all, before;
+	bool started;
+
+	/* Signals are the program's own business, never the worker's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	started = pthread_create(&p->thread, NULL, work, p) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return started;
+}
+
+static struct pcsc *
+new_pcsc(void)
+{
+	struct pcsc *p = calloc(1, sizeof(*p));
+	pthread_condattr_t attr;
+
+	if (p == NULL)
+		return NULL;
+	p->disposition = SCARD_LEAVE_CARD;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	if (!start_worker(p)) {
+		destroy(p);
+		return NULL;
+	}
+	return p;
+}
+
+static void
+free_pcsc(struct pcsc *p)
+{
+	bool abandoned;
+
+	(void)run(p, job_release, cm_deadline_in(CLOSE_MS));
+	pthread_mutex_lock(&p->lock);
+	abandoned = p->abandoned = p->job != NULL;
+	p->leave = true;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	if (abandoned) {
+		pthread_detach(p->thread);
+	} else {
+		pthread_join(p->thread, NULL);
+		destroy(p);
+	}
+}
+
+/* --- What PC/SC's results mean --- */
+
+static const struct meaning {
+	LONG rv;
+	enum cm_reason reason;
+	const char *words;
+} meanings[] = {
+	{ SCARD_E_NO_SERVICE, CM_REASON_NO_READER, "pcscd does not run" },
+	{ SCARD_E_SERVICE_STOPPED, CM_REASON_NO_READER, "pcscd does not run" },
+	{ SCARD_E_NO_READERS_AVAILABLE, CM_REASON_NO_READER, "no reader is connected" },
+	{ SCARD_E_UNKNOWN_READER, CM_REASON_NO_READER, "the reader was disconnected" },
+	{ SCARD_E_READER_UNAVAILABLE, CM_REASON_CARD_REMOVED, "the reader was disconnected" },
+	{ SCARD_E_NO_SMARTCARD, CM_REASON_CARD_REMOVED, "the card was taken out" },
+	{ SCARD_W_REMOVED_CARD, CM_REASON_CARD_REMOVED, "the card was taken out" },
+	{ SCARD_W_RESET_CARD, CM_REASON_CARD_CHANGED, "another program has reset the card" },
+	{ SCARD_E_SHARING_VIOLATION, CM_REASON_CARD_SILENT, "another program keeps the card to itself" },
+	{ SCARD_W_UNRESPONSIVE_CARD, CM_REASON_CARD_SILENT, "the card does not answer a reset" },
+	{ SCARD_W_UNPOWERED_CARD, CM_REASON_CARD_SILENT, "the card has no power" },
+};
+
+static enum cm_reason
+reason_of(LONG rv, const char **words)
+{
+	for (size_t i = 0; i < CM_COUNT(meanings); i++)
+		if (meanings[i].rv == rv) {
+			*words = meanings[i].words;
+			return meanings[i].reason;
+		}
+	*words = pcsc_stringify_error(rv);
+	return CM_REASON_CARD_SILENT;
+}
+
+static const char *
+reader_name(const struct pcsc *p)
+{
+	return p->reader.szReader != NULL ? p->reader.szReader : "reader";
+}
+
+/* One job with its failure in words. */
+static enum cm_err
+do_job(struct pcsc *p, void (*job)(struct pcsc *p), cm_deadline deadline, struct cm_trace *t)
+{
+	const char *words = "nothing came before the deadline";
+	enum cm_reason reason = CM_REASON_CARD_SILENT;
+
+	p->result = SCARD_E_TIMEOUT;
+	if (run(p, job, deadline)) {
+		if ((p->result = p->rv) == SCARD_S_SUCCESS)
+			return CM_OK;
+		reason = reason_of(p->result, &words);
+	}
+	p->lost = reason;
+	return cm_trace_fail(t, reason, "%s: %s", reader_name(p), words);
+}
+
+/* --- The wire --- */
+
+/* A connection that failed once is over: the card there now may be another. */
+static enum cm_err
+check_usable(const struct pcsc *p, cm_deadline deadline, struct cm_trace *t)
+{
+	if (p->lost != CM_REASON_NONE)
+		return cm_trace_fail(t, p->lost, "%s: the connection to the card is over",
+		    reader_name(p));
+	if (cm_deadline_passed(deadline))
+		return cm_trace_fail(t, CM_REASON_CARD_SILENT,
+		    "%s: the deadline passed before the card was asked", reader_name(p));
+	return CM_OK;
+}
+
+static bool
+is_transmission_error(LONG rv)
+{
+	return rv == SCARD_F_COMM_ERROR || rv == SCARD_E_NOT_TRANSACTED;
+}
+
+static enum cm_err
+pcsc_transmit(void *self, struct cm_blob command, cm_deadline deadline, struct cm_trace *t,
+    struct cm_buf *answer)
+{
+	struct pcsc *p = self;
+	enum cm_err err;
+
+	if ((err = check_usable(p, deadline, t)) != CM_OK)
+		return err;
+	if (command.len > sizeof(p->command))
+		return CM_ERR_STATE;
+	memcpy(p->command, command.ptr, command.len);
+	p->command_len = command.len;
+	if ((err = do_job(p, job_transmit, deadline, t)) == CM_OK) {
+		cm_buf_add(answer, p->answer, p->answer_len);
+		return cm_buf_status(answer);
+	}
+	/* The reader only says that it failed: see whether there is a card at all. */
+	if (is_transmission_error(p->result) && run(p, job_look, deadline) &&
+	    p->rv == SCARD_W_REMOVED_CARD) {
+		p->lost = CM_REASON_CARD_REMOVED;
+		return cm_trace_fail(t, p->lost, "%s: the card was taken out", reader_name(p));
+	}
+	return err;
+}
+
+static enum cm_err
+pcsc_lock(void *self, cm_deadline deadline, struct cm_trace *t)
+{
+	struct pcsc *p = self;
+	enum cm_err err;
+
+	if ((err = check_usable(p, deadline, t)) != CM_OK)
+		return err;
+	return do_job(p, job_lock, deadline, t);
+}
+
+static void
+pcsc_close(void *self, bool reset)
+{
+	struct pcsc *p = self;
+
+	pthread_mutex_lock(&p->lock);
+	p->disposition = reset ? SCARD_RESET_CARD : SCARD_LEAVE_CARD;
+	pthread_mutex_unlock(&p->lock);
+	free_pcsc(p);
+}
+
+static const struct cm_wire_ops pcsc_wire = { pcsc_transmit, pcsc_lock, pcsc_close };
+
+/* --- Readers --- */
+
+static bool
+has_card(const SCARD_READERSTATE *r)
+{
+	return (r->dwEventState & SCARD_STATE_PRESENT) != 0;
+}
+
+static enum cm_err
+open_scan(cm_deadline deadline, struct cm_trace *t, struct pcsc **out)
+{
+	struct pcsc *p = new_pcsc();
+	enum cm_err err;
+
+	if (p == NULL)
+		return CM_ERR_NOMEM;
+	if ((err = do_job(p, job_scan, deadline, t)) != CM_OK) {
+		free_pcsc(p);
+		return err;
+	}
+	*out = p;
+	return CM_OK;
+}
+
+/* Names of the readers that hold a card, or of all. */
+static void
+list_names(const struct pcsc *p, bool with_card, struct cm_buf *out)
+{
+	for (DWORD i = 0; i < p->reader_count; i++)
+		if (!with_card || has_card(&p->readers[i]))
+			cm_buf_addf(out, "%s\"%s\"", out->len > 0 ? ", " : "",
+			    p->readers[i].szReader);
+}
+
+static enum cm_err
+choose(struct pcsc *p, const char *name, struct cm_trace *t)
+{
+	struct cm_buf names = { 0 };
+	unsigned readers = 0, cards = 0;
+	enum cm_err err = CM_OK;
+
+	for (DWORD i = 0; i < p->reader_count; i++) {
+		if (strcasestr(p->readers[i].szReader, name) == NULL)
+			continue;
+		readers++;
+		if (has_card(&p->readers[i])) {
+			cards++;
+			p->reader = p->readers[i];
+		}
+	}
+	list_names(p, cards > 1, &names);
+	if (readers == 0)
+		err = cm_trace_fail(t, CM_REASON_NO_READER,
+		    "no reader has \"%s\" in its name; there are: %s", name, cm_buf_str(&names));
+	else if (cards == 0)
+		err = cm_trace_fail(t, CM_REASON_NO_CARD, "no card in: %s", cm_buf_str(&names));
+	else if (cards > 1)
+		err = cm_trace_fail(t, CM_REASON_SEVERAL_CARDS, "cards in: %s", cm_buf_str(&names));
+	cm_buf_free(&names);
+	return err;
+}
+
+/* A card that left between the look and the connection is no card, not a removed one. */
+static enum cm_err
+connect_card(struct pcsc *p, cm_deadline deadline, struct cm_trace *t)
+{
+	enum cm_err err = do_job(p, job_connect, deadline, t);
+
+	if (err != CM_OK && p->lost == CM_REASON_CARD_REMOVED)
+		return cm_trace_fail(t, CM_REASON_NO_CARD, "no card in: %s", reader_name(p));
+	return err;
+}
+
+enum cm_err
+cm_pcsc_connect(const char *name, cm_deadline deadline, struct cm_trace *t, struct cm_wire *wire,
+    struct cm_buf *where)
+{
+	struct pcsc *p = NULL;
+	struct cm_blob atr;
+	enum cm_err err;
+
+	if ((err = open_scan(deadline, t, &p)) != CM_OK)
+		return err;
+	if ((err = choose(p, name, t)) != CM_OK || (err = connect_card(p, deadline, t)) != CM_OK) {
+		free_pcsc(p);
+		return err;
+	}
+	atr = (struct cm_blob){ p->reader.rgbAtr, p->reader.cbAtr };
+	*wire = (struct cm_wire){ .ops = &pcsc_wire, .self = p };
+	wire->t0 = p->protocol == SCARD_PROTOCOL_T0;
+	wire->extended = !wire->t0 && cm_atr_extended(atr);
+	cm_buf_add_printable(where, cm_blob_str(reader_name(p)));
+	cm_trace_add(t, "reader", "%s", reader_name(p));
+	return cm_buf_status(where);
+}
+
+enum cm_err
+cm_card_readers(cm_deadline deadline, struct cm_trace *t, cm_reader_visit visit, void *arg)
+{
+	struct pcsc *p = NULL;
+	enum cm_err err;
+
+	if ((err = open_scan(deadline, t, &p)) != CM_OK)
+		return err;
+	for (DWORD i = 0; err == CM_OK && i < p->reader_count; i++) {
+		const SCARD_READERSTATE *s = &p->readers[i];
+		const struct cm_reader r = { s->szReader, has_card(s), { s->rgbAtr, s->cbAtr } };
+
+		err = visit(arg, &r);
+	}
+	free_pcsc(p);
+	return err;
+}

@@ -1,0 +1,388 @@
+/* card/piv.c - the PIV card application: its objects and its PIN (NIST SP 800-73-4). */
+#include <zlib.h>
+
+#include "card/card_internal.h"
+
+#define INS_VERIFY	0x20
+#define INS_SELECT	0xA4
+#define INS_GET_DATA	0xCB
+
+#define PIN_MIN		6
+#define PIN_MAX		8
+#define PIN_APPLICATION	0x80	/* SP 800-73-4 Part 1, table 4a: key references */
+#define PIN_GLOBAL	0x00
+
+#define TAG_OBJECT	0x53	/* what GET DATA wraps every object in but the discovery object */
+#define TAG_GUID	0x34
+#define OBJECT_DISCOVERY 0x7E
+#define OBJECT_CHUID	0x5FC102
+
+/* --- SELECT --- */
+
+/* SP 800-73-4 Part 1, 2.2: RID, then the PIX without its version, which Part 2, 3.1.1 lets us leave out. */
+static const uint8_t aid[] = { 0xA0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00 };
+#define RID_LEN	5
+
+/* The AID as in a SELECT, or its PIX alone: both are found, and a version may follow. */
+static bool
+is_piv(struct cm_blob v)
+{
+	return (v.len >= sizeof(aid) && memcmp(v.ptr, aid, sizeof(aid)) == 0) ||
+	    (v.len >= sizeof(aid) - RID_LEN &&
+	    memcmp(v.ptr, aid + RID_LEN, sizeof(aid) - RID_LEN) == 0);
+}
+
+/* SP 800-73-4 Part 2, table 3: the application property template. */
+static enum cm_err
+check_template(struct cm_blob answer, struct cm_trace *t)
+{
+	struct cm_blob tmpl = { 0 }, name = { 0 };
+
+	if (cm_tlv_only(answer, 0x61, &tmpl) != CM_OK || cm_tlv_find(tmpl, 0x4F, &name) != CM_OK)
+		return cm_trace_fail(t, CM_REASON_CARD_MALFORMED,
+		    "SELECT was answered without an application property template");
+	if (!is_piv(name))
+		return cm_trace_fail(t, CM_REASON_CARD_NOT_PIV,
+		    "the card selected another application than PIV");
+	return CM_OK;
+}
+
+static enum cm_err
+select_piv(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
+{
+	const struct cm_apdu a = { INS_SELECT, 0x04, 0x00, { aid, sizeof(aid) }, true, false };
+	struct cm_buf answer = { 0 };
+	uint16_t sw = 0;
+	enum cm_err err;
+
+	if ((err = cm_apdu_exchange(&c->wire, &c->stats, &a, deadline, t, &answer, &sw)) != CM_OK)
+		goto out;
+	if (sw != 0x9000)
+		err = cm_trace_fail(t, CM_REASON_CARD_NOT_PIV,
+		    "the card in \"%s\" answered %04X to SELECT of the PIV application",
+		    cm_buf_str(&c->where), sw);
+	else
+		err = check_template(cm_buf_blob(&answer), t);
+out:
+	cm_buf_free(&answer);
+	return err;
+}
+
+/* --- GET DATA: SP 800-73-4 Part 2, 3.1.2 --- */
+
+static enum cm_err
+get_data(struct cm_card *c, uint32_t object, bool head, cm_deadline deadline,
+    struct cm_trace *t, struct cm_buf *answer, uint16_t *sw)
+{
+	const uint8_t list[] = { 0x5C, 3, (uint8_t)(object >> 16), (uint8_t)(object >> 8),
+		(uint8_t)object };
+	const uint8_t list_short[] = { 0x5C, 1, (uint8_t)object };
+	struct cm_apdu a = { INS_GET_DATA, 0x3F, 0xFF, { list, sizeof(list) }, true, head };
+
+	if (object <= 0xFF)
+		a.data = (struct cm_blob){ list_short, sizeof(list_short) };
+	return cm_apdu_exchange(&c->wire, &c->stats, &a, deadline, t, answer, sw);
+}
+
+/* SP 800-73-4 Part 1, 3.3.2: which PIN opens the application. */
+static enum cm_err
+read_discovery(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
+{
+	struct cm_buf answer = { 0 };
+	struct cm_blob object = { 0 }, policy = { 0 };
+	uint16_t sw = 0;
+	enum cm_err err;
+
+	err = get_data(c, OBJECT_DISCOVERY, false, deadline, t, &answer, &sw);
+	if (err != CM_OK || sw != 0x9000)	/* cards of before 2008 have none */
+		goto out;
+	if (cm_tlv_only(cm_buf_blob(&answer), OBJECT_DISCOVERY, &object) != CM_OK ||
+	    cm_tlv_find(object, 0x5F2F, &policy) != CM_OK || policy.len != 2) {
+		err = cm_trace_fail(t, CM_REASON_CARD_MALFORMED,
+		    "the card's discovery object has no PIN usage policy");
+		goto out;
+	}
+	/* First byte, bit 6: the global PIN opens it too; second byte: it is the one people know. */
+	if ((policy.ptr[0] & 0x20) != 0 && policy.ptr[1] == 0x20)
+		c->pin_reference = PIN_GLOBAL;
+	cm_trace_add(t, "pin", "%s", c->pin_reference == PIN_GLOBAL ? "global" : "application");
+out:
+	cm_buf_free(&answer);
+	return err;
+}
+
+/* SP 800-73-4 Part 1, table 9, as far as it is here: the rest of it was left in the card. */
+static bool
+find_guid(struct cm_blob in, struct cm_blob *guid)
+{
+	struct cm_tlv element = { 0 };
+	uint32_t tag = 0;
+	size_t len = 0;
+
+	if (cm_tlv_head(&in, &tag, &len) != CM_OK || tag != TAG_OBJECT)
+		return false;
+	while (cm_tlv_next(&in, &element) == CM_OK)
+		if (element.tag == TAG_GUID) {
+			*guid = element.value;
+			return true;
+		}
+	return false;
+}
+
+/* A card without a CHUID, or with zeros in it, works; it is not recognised the next time. */
+static enum cm_err
+read_chuid(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
+{
+	static const uint8_t zeros[sizeof(c->guid)];
+	struct cm_buf answer = { 0 };
+	struct cm_blob guid = { 0 };
+	uint16_t sw = 0;
+	enum cm_err err;
+
+	err = get_data(c, OBJECT_CHUID, true, deadline, t, &answer, &sw);
+	if (err != CM_OK || sw != 0x9000 || !find_guid(cm_buf_blob(&answer), &guid) ||
+	    guid.len != sizeof(c->guid) || memcmp(guid.ptr, zeros, sizeof(zeros)) == 0)
+		goto out;
+	memcpy(c->guid, guid.ptr, sizeof(c->guid));
+	c->has_guid = true;
+	cm_trace_add_blob(t, "guid", guid);
+out:
+	cm_buf_free(&answer);
+	return err;
+}
+
+enum cm_err
+cm_piv_start(struct cm_card *c, enum cm_card_purpose purpose, cm_deadline deadline,
+    struct cm_trace *t)
+{
+	enum cm_err err;
+
+	c->pin_reference = PIN_APPLICATION;
+	if ((err = select_piv(c, deadline, t)) != CM_OK || purpose == CM_CARD_LOOK)
+		return err;
+	if ((err = read_discovery(c, deadline, t)) != CM_OK)
+		return err;
+	return read_chuid(c, deadline, t);
+}
+
+static enum cm_err
+piv_open(struct cm_card *c, const char *name, enum cm_card_purpose purpose,
+    cm_deadline deadline, struct cm_trace *t)
+{
+	enum cm_err err;
+
+	if ((err = cm_pcsc_connect(name, deadline, t, &c->wire, &c->where)) != CM_OK)
+		return err;
+	return cm_piv_start(c, purpose, deadline, t);
+}
+
+static void
+piv_close(struct cm_card *c)
+{
+	if (c->wire.ops != NULL)
+		c->wire.ops->close(c->wire.self, c->locked);
+}
+
+/* --- Certificates: SP 800-73-4 Part 1, table 10 and appendix A --- */
+
+static const struct slot_row {
+	enum cm_slot slot;
+	uint32_t object;	/* Part 1, table 3 */
+} slots[] = {
+	{ CM_SLOT_AUTHENTICATION,      0x5FC105 },
+	{ CM_SLOT_SIGNATURE,           0x5FC10A },
+	{ CM_SLOT_KEY_MANAGEMENT,      0x5FC10B },
+	{ CM_SLOT_CARD_AUTHENTICATION, 0x5FC101 },
+};
+
+static enum cm_err
+read_object(struct cm_card *c, enum cm_slot slot, cm_deadline deadline, struct cm_trace *t,
+    struct cm_buf *answer)
+{
+	uint16_t sw = 0;
+	enum cm_err err;
+
+	for (size_t i = 0; i < CM_COUNT(slots); i++) {
+		if (slots[i].slot != slot)
+			continue;
+		if ((err = get_data(c, slots[i].object, false, deadline, t, answer, &sw)) != CM_OK)
+			return err;
+		if (sw == 0x9000)
+			return CM_OK;
+		/* 6A82: no such object; anything else is not an answer to the question. */
+		return cm_trace_fail(t, sw == 0x6A82 ? CM_REASON_CARD_NO_CERTIFICATE :
+		    CM_REASON_CARD_MALFORMED,
+		    "the card in \"%s\" answered %04X when asked for the certificate of slot %02X",
+		    cm_buf_str(&c->where), sw, slot);
+	}
+	return CM_ERR_STATE;
+}
+
+/* Appendix A: the certificate as gzip; some issuers write the zlib form of it. */
+static enum cm_err
+inflate_certificate(struct cm_blob in, struct cm_buf *out)
+{
+	z_stream z = { .next_in = (Bytef *)in.ptr, .avail_in = (uInt)in.len };
+	uint8_t piece[4096];
+	int rv;
+
+	if (inflateInit2(&z, 32 + MAX_WBITS) != Z_OK)	/* either head is recognised */
+		return CM_ERR_NOMEM;
+	do {
+		z.next_out = piece;
+		z.avail_out = sizeof(piece);
+		rv = inflate(&z, Z_NO_FLUSH);
+		cm_buf_add(out, piece, sizeof(piece) - z.avail_out);
+	} while (rv == Z_OK && cm_buf_status(out) == CM_OK);
+	inflateEnd(&z);
+	if (rv != Z_STREAM_END || z.avail_in != 0)
+		return CM_ERR_SYNTAX;
+	return cm_buf_status(out);
+}
+
+static enum cm_err
+malformed(enum cm_slot slot, const char *what, struct cm_trace *t)
+{
+	return cm_trace_fail(t, CM_REASON_CARD_MALFORMED,
+	    "the certificate object of slot %02X %s", slot, what);
+}
+
+/* 70 certificate, 71 CertInfo, 72 MSCUID, FE error detection code: nothing is done with the last two. */
+static enum cm_err
+unwrap_certificate(enum cm_slot slot, struct cm_blob object, struct cm_trace *t,
+    struct cm_buf *der)
+{
+	struct cm_blob all = { 0 }, cert = { 0 }, info = { 0 };
+	enum cm_err err;
+
+	if (cm_tlv_only(object, TAG_OBJECT, &all) != CM_OK)
+		return malformed(slot, "is not one data object 53", t);
+	if ((err = cm_tlv_find(all, 0x70, &cert)) == CM_ERR_SYNTAX ||
+	    cm_tlv_find(all, 0x71, &info) == CM_ERR_SYNTAX)
+		return malformed(slot, "has wrong lengths, or an element twice", t);
+	if (all.len == 0 || (err == CM_OK && cert.len == 0))
+		return cm_trace_fail(t, CM_REASON_CARD_NO_CERTIFICATE,
+		    "the certificate object of slot %02X is empty", slot);
+	if (err != CM_OK)
+		return malformed(slot, "has no element 70", t);
+	if (info.len > 0 && (info.ptr[0] & 0x01) != 0)
+		err = inflate_certificate(cert, der);
+	else
+		cm_buf_add_blob(der, cert);
+	if (err == CM_OK)
+		err = cm_buf_status(der);
+	return err == CM_ERR_SYNTAX ? malformed(slot, "does not unpack to a certificate", t) : err;
+}
+
+static enum cm_err
+piv_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
+    struct cm_trace *t, struct cm_cert **out)
+{
+	struct cm_buf object = { 0 }, der = { .max = CM_CERT_MAX };
+	enum cm_err err;
+
+	if ((err = read_object(c, slot, deadline, t, &object)) == CM_OK &&
+	    (err = unwrap_certificate(slot, cm_buf_blob(&object), t, &der)) == CM_OK)
+		err = cm_cert_decode(cm_buf_blob(&der), t, out);
+	cm_buf_free(&object);
+	cm_buf_free(&der);
+	return err;
+}
+
+/* --- PIN: SP 800-73-4 Part 2, 3.2.1 --- */
+
+/* Tries as a status word tells them; false: it does not. */
+static bool
+tries_of(uint16_t sw, unsigned *tries)
+{
+	if (sw == 0x6983)
+		*tries = 0;
+	else if ((sw & 0xFFF0) == 0x63C0)
+		*tries = sw & 0x000F;
+	else
+		return false;
+	return true;
+}
+
+/* Without data VERIFY only asks.  9000: somebody has unlocked the card, and the count is not told. */
+static enum cm_err
+piv_tries(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, unsigned *tries)
+{
+	const struct cm_apdu a = { .ins = INS_VERIFY, .p2 = c->pin_reference };
+	struct cm_buf answer = { 0 };
+	uint16_t sw = 0;
+	enum cm_err err;
+
+	err = cm_apdu_exchange(&c->wire, &c->stats, &a, deadline, t, &answer, &sw);
+	cm_buf_free(&answer);
+	if (err != CM_OK)
+		return err;
+	if (sw == 0x9000)
+		*tries = CM_TRIES_UNKNOWN;
+	else if (!tries_of(sw, tries))
+		return cm_trace_fail(t, CM_REASON_CARD_MALFORMED,
+		    "the card answered %04X when asked for the PIN tries left", sw);
+	return CM_OK;
+}
+
+/* SP 800-73-4 Part 2, 2.4.3: 6 to 8 digits, then FF.  The card would count others as a wrong PIN. */
+static enum cm_err
+pad_pin(struct cm_blob pin, struct cm_trace *t, uint8_t padded[PIN_MAX])
+{
+	bool digits = true;
+
+	for (size_t i = 0; i < pin.len; i++)
+		digits = digits && pin.ptr[i] >= '0' && pin.ptr[i] <= '9';
+	if (!digits || pin.len < PIN_MIN || pin.len > PIN_MAX)
+		return cm_trace_fail(t, CM_REASON_PIN_FORM,
+		    "this cannot be a card's PIN: nothing was sent, no try was spent");
+	memset(padded, 0xFF, PIN_MAX);
+	memcpy(padded, pin.ptr, pin.len);
+	return CM_OK;
+}
+
+static enum cm_err
+judge_pin(uint16_t sw, struct cm_trace *t, unsigned *left)
+{
+	if (sw == 0x9000)
+		return CM_OK;
+	if (!tries_of(sw, left))
+		return cm_trace_fail(t, CM_REASON_CARD_MALFORMED,
+		    "the card answered %04X to the PIN", sw);
+	if (*left == 0)
+		return cm_trace_fail(t, CM_REASON_PIN_BLOCKED,
+		    "the PIN is wrong, and the card is blocked now");
+	return cm_trace_fail(t, CM_REASON_PIN_WRONG, "the PIN is wrong: %u %s left", *left,
+	    *left == 1 ? "try" : "tries");
+}
+
+static enum cm_err
+piv_verify(struct cm_card *c, struct cm_blob pin, cm_deadline deadline, struct cm_trace *t,
+    unsigned *left)
+{
+	uint8_t padded[PIN_MAX];
+	const struct cm_apdu a = { .ins = INS_VERIFY, .p2 = c->pin_reference,
+		.data = { padded, sizeof(padded) } };
+	struct cm_buf answer = { 0 };
+	uint16_t sw = 0;
+	enum cm_err err;
+
+	if ((err = pad_pin(pin, t, padded)) != CM_OK)
+		goto out;
+	/* The lock fails when the card is not the one that was opened, or was reset since. */
+	if (!c->locked && (err = c->wire.ops->lock(c->wire.self, deadline, t)) != CM_OK)
+		goto out;
+	c->locked = true;
+	c->stats.verifies++;
+	*left = CM_TRIES_UNKNOWN;
+	if ((err = cm_apdu_exchange(&c->wire, &c->stats, &a, deadline, t, &answer, &sw)) == CM_OK)
+		err = judge_pin(sw, t, left);
+out:
+	explicit_bzero(padded, sizeof(padded));
+	cm_buf_free(&answer);
+	return err;
+}
+
+const struct cm_backend cm_backend_piv = {
+	"reader", piv_open, piv_certificate, piv_tries, piv_verify, cm_piv_sign, piv_close,
+};
