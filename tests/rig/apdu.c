@@ -198,7 +198,7 @@ apdu_answer(struct apdu_card *card, struct vcard_faults *faults, struct exchange
 	} else if (x->cmd.ins == INS_GET_RESPONSE) {
 		get_response(card, &x->cmd, &x->answer);
 	} else {
-		/* NIST SP 800-73-4 Part 2, 3.1.2: another command abandons the rest */
+		/* another command abandons the rest */
 		drop_rest(card);
 		if (chain_link(card, &x->cmd, &sw))
 			run(card, faults, x);

@@ -55,7 +55,7 @@ piv_certificate_object(const struct vbuf *cert, bool gzip, size_t size, struct v
 	return size == 0 || out->len == size;
 }
 
-/* One symbol: four bits, least significant first, then odd parity (PACS TIG SCEPACS 2.3, section 6). */
+/* One symbol: four bits, least significant first, then odd parity (TIG SCEPACS). */
 static void
 fascn_symbol(uint8_t *out, size_t at, unsigned int value)
 {

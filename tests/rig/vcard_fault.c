@@ -184,7 +184,7 @@ run_trailing(const char *arg, struct exchange *x, struct vbuf *bytes)
 		vbuf_byte(bytes, 0xee);
 }
 
-/* CertInfo says compressed when it is not, and the other way: NIST SP 800-73-4 Part 1, appendix A, table 39. */
+/* CertInfo says compressed when it is not, and the other way: NIST SP 800-73-4 Part 1, appendix A. */
 static void
 run_gzip_flag(const char *arg, struct exchange *x, struct vbuf *bytes)
 {
