@@ -1,0 +1,90 @@
+/* tests/base/test_buf.c - a text is whole or it is not used. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+/* cmocka wants the above first */
+#include <cmocka.h>
+
+#include "base/buf.h"
+
+static void
+test_limit_sticks(void **state)
+{
+	struct cm_buf b;
+
+	(void)state;
+	cm_buf_init(&b, 8);
+	cm_buf_add_str(&b, "12345");
+	cm_buf_add_str(&b, "6789");	/* one too many: nothing of it is taken */
+	cm_buf_add_str(&b, "6");
+	assert_int_equal(cm_buf_status(&b), CM_ERR_SYNTAX);
+	assert_string_equal(cm_buf_str(&b), "12345");
+	assert_null(cm_buf_take(&b));
+	cm_buf_truncate(&b, 5);
+	cm_buf_add_str(&b, "678");
+	assert_int_equal(cm_buf_status(&b), CM_OK);
+	assert_string_equal(cm_buf_str(&b), "12345678");
+	cm_buf_free(&b);
+}
+
+static void
+test_builds(void **state)
+{
+	struct cm_buf b = { 0 };
+	char *text;
+
+	(void)state;
+	assert_string_equal(cm_buf_str(&b), "");
+	cm_buf_addf(&b, "%s=%u", "uid", 7u);
+	cm_buf_add_byte(&b, ' ');
+	cm_buf_add_hex(&b, (struct cm_blob){ (const uint8_t *)"\x00\xfe", 2 });
+	for (int i = 0; i < 1000; i++)
+		cm_buf_add_str(&b, "x");
+	assert_int_equal(b.len, 6 + 4 + 1000);
+	assert_memory_equal(b.ptr, "uid=7 00fexx", 12);
+	text = cm_buf_take(&b);
+	assert_non_null(text);
+	assert_int_equal(strlen(text), 1010);
+	free(text);
+	assert_int_equal(b.len, 0);
+	cm_buf_free(&b);
+}
+
+/* What comes from a card or a directory must not move somebody's cursor or split a log line. */
+static void
+test_printable(void **state)
+{
+	static const struct {
+		const char *in;
+		size_t len;
+		const char *out;
+	} rows[] = {
+		{ "plain", 5, "plain" }, { "Gr\xC3\xA4" "ce", 6, "Gr\xC3\xA4" "ce" },
+		{ "a\nb", 3, "a\\x0ab" }, { "a\0b", 3, "a\\x00b" }, { "\x1b[31m", 5, "\\x1b[31m" },
+		{ "\xC2\x9B" "31m", 5, "\\xc2\\x9b31m" },	/* CSI as one character of C1 */
+		{ "\xC3", 1, "\\xc3" }, { "\xC0\x80", 2, "\\xc0\\x80" }, { "\xED\xA0\x80", 3, "\\xed\\xa0\\x80" },
+		{ "\xF0\x9F\x82\xA1", 4, "\xF0\x9F\x82\xA1" }, { "\xF4\x90\x80\x80", 4, "\\xf4\\x90\\x80\\x80" },
+		{ "\x7f", 1, "\\x7f" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct cm_buf b = { 0 };
+
+		cm_buf_add_printable(&b, (struct cm_blob){ (const uint8_t *)rows[i].in, rows[i].len });
+		assert_string_equal(cm_buf_str(&b), rows[i].out);
+		cm_buf_free(&b);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_limit_sticks),
+		cmocka_unit_test(test_builds),
+		cmocka_unit_test(test_printable),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,94 @@
+/* tests/base/test_trace.c - one reason, spoken last by whoever decides. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/trace.h"
+
+static void
+test_reason(void **state)
+{
+	struct cm_trace *t = NULL;
+
+	(void)state;
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	cm_trace_begin(t, "chain");
+	assert_int_equal(cm_trace_fail(t, CM_REASON_CERT_EXPIRED, "first"), CM_ERR_REFUSED);
+	assert_int_equal(cm_trace_fail(t, CM_REASON_NO_ACCOUNT, "of %s", "alice\n"), CM_ERR_ABSENT);
+	cm_trace_end(t, CM_ERR_ABSENT);
+	assert_int_equal(cm_trace_reason(t), CM_REASON_NO_ACCOUNT);
+	assert_string_equal(cm_trace_message(t), "of alice\\x0a");
+	assert_int_equal(cm_trace_stage(t, 0)->reason, CM_REASON_NO_ACCOUNT);
+	assert_string_equal(cm_trace_find(t, CM_TRACE_WHY), "of alice\\x0a");
+	cm_trace_free(&t);
+	assert_null(t);
+}
+
+/* A source that failed on the way does not stand as the reason of a stage that passed. */
+static void
+test_success_clears(void **state)
+{
+	struct cm_trace *t = NULL;
+
+	(void)state;
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	cm_trace_begin(t, "revocation");
+	cm_trace_fail(t, CM_REASON_REVOCATION_UNKNOWN, "silent");
+	cm_trace_end(t, CM_OK);
+	assert_int_equal(cm_trace_reason(t), CM_REASON_NONE);
+	assert_string_equal(cm_trace_message(t), "");
+	cm_trace_free(&t);
+}
+
+/* A stage never ends badly without a reason. */
+static void
+test_never_without_reason(void **state)
+{
+	struct cm_trace *t = NULL;
+
+	(void)state;
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	cm_trace_begin(t, "chain");
+	cm_trace_end(t, CM_ERR_NOMEM);
+	assert_int_equal(cm_trace_reason(t), CM_REASON_SYSTEM);
+	cm_trace_free(&t);
+}
+
+static void
+test_accepts_null(void **state)
+{
+	(void)state;
+	cm_trace_begin(NULL, "x");
+	cm_trace_add(NULL, "k", "v");
+	assert_int_equal(cm_trace_fail(NULL, CM_REASON_REVOKED, "x"), CM_ERR_REFUSED);
+	cm_trace_end(NULL, CM_OK);
+	assert_int_equal(cm_trace_count(NULL), 0);
+}
+
+/* Every reason has a name of its own, and all but NONE fail and say what to do. */
+static void
+test_table(void **state)
+{
+	(void)state;
+	assert_string_equal(cm_reason_name(CM_REASON_PIN_WRONG), "pin_wrong");
+	for (int r = CM_REASON_NONE + 1; r < CM_REASON_COUNT; r++) {
+		assert_int_not_equal(cm_reason_err(r), CM_OK);
+		assert_true(strlen(cm_reason_remedy(r)) > 10);
+	}
+	assert_int_equal(cm_reason_err(CM_REASON_NONE), CM_OK);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reason),
+		cmocka_unit_test(test_success_clears),
+		cmocka_unit_test(test_never_without_reason),
+		cmocka_unit_test(test_accepts_null),
+		cmocka_unit_test(test_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
