@@ -1,0 +1,518 @@
+/*
+ * krb5/exchange.c - carry libkrb5's requests to the KDCs, each wait with a deadline.
+ *
+ * libkrb5 itself waits 27 s for one silent KDC and asks plugins and DNS where
+ * the KDC is.  Here it only makes and reads messages; addresses and sockets
+ * are ours.
+ */
+#include <arpa/inet.h>
+#include <com_err.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "krb5/pkinit_internal.h"
+
+#define ROUNDS_MAX	16		/* requests in one exchange; libkrb5's own limit */
+#define DATAGRAM_REQUEST_MAX	1465	/* larger requests go by TCP at once, as libkrb5 does */
+#define DATAGRAM_MAX	65536
+#define REPLY_MAX	((size_t)1 << 20)
+#define RESEND_MS	1000		/* a datagram may be lost: RFC 4120 section 7.2.1 */
+
+/* Inside this file a failure is an errno value: it is what the person reads of each KDC. */
+
+static int
+wait_for(int fd, short events, cm_deadline deadline)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	for (;;) {
+		const int n = poll(&p, 1, cm_deadline_left(deadline));
+
+		if (n > 0)
+			return 0;
+		if (n == 0)
+			return ETIMEDOUT;
+		if (errno != EINTR)
+			return errno;
+	}
+}
+
+static int
+open_socket(const struct addrinfo *a, int type, cm_deadline deadline, int *out)
+{
+	const int fd = socket(a->ai_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int e = 0;
+	socklen_t len = sizeof(e);
+
+	if (fd < 0)
+		return errno;
+	if (connect(fd, a->ai_addr, a->ai_addrlen) != 0 && (e = errno) == EINPROGRESS &&
+	    (e = wait_for(fd, POLLOUT, deadline)) == 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) != 0)
+		e = errno;
+	if (e != 0) {
+		close(fd);
+		return e;
+	}
+	*out = fd;
+	return 0;
+}
+
+static int
+send_all(int fd, const uint8_t *p, size_t len, cm_deadline deadline)
+{
+	int e;
+
+	while (len > 0) {
+		const ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return errno;
+		if (n < 0 && (e = wait_for(fd, POLLOUT, deadline)) != 0)
+			return e;
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+static int
+receive_all(int fd, uint8_t *p, size_t len, cm_deadline deadline)
+{
+	int e;
+
+	while (len > 0) {
+		const ssize_t n = recv(fd, p, len, 0);
+
+		if (n == 0)
+			return ECONNRESET;
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return errno;
+		if (n < 0 && (e = wait_for(fd, POLLIN, deadline)) != 0)
+			return e;
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* The body comes in pieces, so that a length alone makes us hold nothing. */
+static int
+receive_body(int fd, size_t len, cm_deadline deadline, struct cm_buf *reply)
+{
+	uint8_t chunk[4096];
+	int e = 0;
+
+	while (len > 0 && e == 0) {
+		const size_t n = len < sizeof(chunk) ? len : sizeof(chunk);
+
+		if ((e = receive_all(fd, chunk, n, deadline)) == 0)
+			cm_buf_add(reply, chunk, n);
+		len -= n;
+	}
+	if (e == 0 && cm_buf_status(reply) != CM_OK)
+		e = ENOMEM;
+	return e;
+}
+
+/* RFC 4120 section 7.2.2: four octets of length, the first bit zero, before each message. */
+static int
+ask_tcp(const struct addrinfo *a, const krb5_data *request, cm_deadline deadline,
+    struct cm_buf *reply)
+{
+	uint32_t prefix = htonl(request->length);
+	struct cm_buf message;
+	int fd = -1, e;
+
+	cm_buf_init(&message, 0);
+	cm_buf_add(&message, &prefix, sizeof(prefix));
+	cm_buf_add(&message, request->data, request->length);
+	e = cm_buf_status(&message) == CM_OK ? open_socket(a, SOCK_STREAM, deadline, &fd) : ENOMEM;
+	if (e == 0)
+		e = send_all(fd, message.ptr, message.len, deadline);
+	if (e == 0)
+		e = receive_all(fd, (uint8_t *)&prefix, sizeof(prefix), deadline);
+	if (e == 0 && (ntohl(prefix) == 0 || ntohl(prefix) > REPLY_MAX))
+		e = EMSGSIZE;
+	if (e == 0)
+		e = receive_body(fd, ntohl(prefix), deadline, reply);
+	if (fd >= 0)
+		close(fd);
+	cm_buf_free(&message);
+	return e;
+}
+
+static int
+receive_datagram(int fd, struct cm_buf *reply)
+{
+	uint8_t *data = malloc(DATAGRAM_MAX);
+	ssize_t n;
+	int e = 0;
+
+	if (data == NULL)
+		return ENOMEM;
+	if ((n = recv(fd, data, DATAGRAM_MAX, 0)) < 0)
+		e = errno;
+	else
+		cm_buf_add(reply, data, (size_t)n);
+	free(data);
+	return e != 0 || cm_buf_status(reply) == CM_OK ? e : ENOMEM;
+}
+
+/* The socket is connected: only this KDC's datagrams come in, and an ICMP refusal is seen. */
+static int
+ask_udp(const struct addrinfo *a, const krb5_data *request, cm_deadline deadline,
+    struct cm_buf *reply)
+{
+	int fd = -1, e;
+
+	if ((e = open_socket(a, SOCK_DGRAM, deadline, &fd)) != 0)
+		return e;
+	do {
+		if ((e = send_all(fd, (const uint8_t *)request->data, request->length, deadline)) != 0)
+			break;
+		e = wait_for(fd, POLLIN, cm_deadline_earlier(deadline, cm_deadline_in(RESEND_MS)));
+	} while (e == ETIMEDOUT && !cm_deadline_passed(deadline));
+	if (e == 0)
+		e = receive_datagram(fd, reply);
+	close(fd);
+	return e;
+}
+
+/* Datagrams first, for half of the time at most; TCP where they are too small or get no answer. */
+static int
+ask_address(const struct cm_exchange *x, const struct addrinfo *a, const krb5_data *request,
+    cm_deadline deadline, struct cm_buf *reply)
+{
+	const cm_deadline half = cm_deadline_in((unsigned)cm_deadline_left(deadline) / 2);
+	const bool tcp = x->tcp || request->length > DATAGRAM_REQUEST_MAX;
+	int e = tcp ? ETIMEDOUT : ask_udp(a, request, half, reply);
+
+	if (e != 0) {
+		cm_buf_truncate(reply, 0);
+		e = ask_tcp(a, request, deadline, reply);
+	}
+	return e;
+}
+
+/*
+ * Resolve with a deadline.  A resolver that cannot be called back keeps its
+ * request: then that is left to it, rather than waited for.
+ */
+struct resolution {
+	struct gaicb request;
+	struct addrinfo hints;
+	char *host, *port;
+};
+
+static void
+free_resolution(struct resolution *r)
+{
+	if (r == NULL)
+		return;
+	free(r->host);
+	free(r->port);
+	free(r);
+}
+
+static int
+await_resolution(struct resolution *r, cm_deadline deadline)
+{
+	const struct gaicb *const list[] = { &r->request };
+
+	while (gai_error(&r->request) == EAI_INPROGRESS) {
+		const int left = cm_deadline_left(deadline);
+		const struct timespec wait = { left / 1000, left % 1000 * 1000000L };
+
+		if (left == 0)
+			return ETIMEDOUT;
+		gai_suspend(list, 1, &wait);
+	}
+	return gai_error(&r->request) == 0 ? 0 : EHOSTUNREACH;
+}
+
+static int
+resolve(const struct cm_kdc *k, cm_deadline deadline, struct addrinfo **out)
+{
+	struct resolution *r = calloc(1, sizeof(*r));
+	struct gaicb *list[1];
+	int e;
+
+	if (r == NULL || (r->host = strdup(k->host)) == NULL || (r->port = strdup(k->port)) == NULL) {
+		free_resolution(r);
+		return ENOMEM;
+	}
+	r->hints = (struct addrinfo){ .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	r->request = (struct gaicb){ .ar_name = r->host, .ar_service = r->port, .ar_request = &r->hints };
+	list[0] = &r->request;
+	if (getaddrinfo_a(GAI_NOWAIT, list, 1, NULL) != 0) {
+		free_resolution(r);
+		return EAGAIN;
+	}
+	e = await_resolution(r, deadline);
+	if (e == ETIMEDOUT && gai_cancel(&r->request) == EAI_NOTCANCELED)
+		return e;
+	*out = e == 0 ? r->request.ar_result : NULL;
+	free_resolution(r);
+	return e;
+}
+
+/* Its addresses, asked for once an exchange; written as numbers, nobody needs to be asked. */
+static int
+addresses_of(struct cm_exchange *x, size_t i, cm_deadline deadline)
+{
+	const struct addrinfo numeric = { .ai_socktype = SOCK_STREAM,
+	    .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
+	const struct cm_kdc *k = &x->pkinit->kdcs[i];
+
+	if (x->addresses[i] != NULL ||
+	    getaddrinfo(k->host, k->port, &numeric, &x->addresses[i]) == 0)
+		return 0;
+	x->addresses[i] = NULL;
+	return resolve(k, deadline, &x->addresses[i]);
+}
+
+static int
+ask_kdc(struct cm_exchange *x, size_t i, const krb5_data *request, cm_deadline deadline)
+{
+	int e = addresses_of(x, i, deadline);
+	unsigned left = 0;
+
+	if (e != 0)
+		return e;
+	e = EHOSTUNREACH;
+	for (const struct addrinfo *a = x->addresses[i]; a != NULL; a = a->ai_next)
+		left++;
+	for (const struct addrinfo *a = x->addresses[i]; a != NULL && e != 0; a = a->ai_next, left--) {
+		const unsigned share = (unsigned)cm_deadline_left(deadline) / left;
+
+		cm_buf_truncate(&x->reply, 0);
+		e = ask_address(x, a, request, cm_deadline_in(share), &x->reply);
+	}
+	return e;
+}
+
+/* What kind of answer it is: a KRB-ERROR's code, or 0. */
+static void
+look_at_reply(struct cm_exchange *x)
+{
+	const krb5_data data = { .length = (unsigned)x->reply.len, .data = (char *)x->reply.ptr };
+	krb5_error *error = NULL;
+
+	x->kdc_error = 0;
+	cm_buf_truncate(&x->kdc_text, 0);
+	if (krb5_rd_error(x->context, &data, &error) != 0)
+		return;
+	x->kdc_error = (krb5_error_code)error->error + ERROR_TABLE_BASE_krb5;
+	cm_buf_add(&x->kdc_text, error->text.data, error->text.length);
+	krb5_free_error(x->context, error);
+}
+
+/*
+ * Each KDC in turn, the one that answered last first.  Each gets its timeout,
+ * but no more than its part of the time that is left, so that a dead one never
+ * takes the time of the next.
+ */
+static enum cm_err
+carry(struct cm_exchange *x, const krb5_data *request)
+{
+	struct cm_pkinit *p = x->pkinit;
+	struct cm_buf said;
+	enum cm_err err;
+
+	cm_buf_init(&said, 2048);
+	for (size_t n = 0; n < p->kdc_count; n++) {
+		const size_t i = (p->answered + n) % p->kdc_count;
+		const unsigned share = (unsigned)cm_deadline_left(x->deadline) /
+		    (unsigned)(p->kdc_count - n);
+		const int e = ask_kdc(x, i, request,
+		    cm_deadline_in(share < p->timeout_ms ? share : p->timeout_ms));
+
+		if (e == 0)
+			look_at_reply(x);
+		if (e == 0 && x->kdc_error != KRB5KDC_ERR_SVC_UNAVAILABLE) {
+			p->answered = i;
+			cm_buf_free(&said);
+			return CM_OK;
+		}
+		cm_buf_addf(&said, "%s%s: %s", n > 0 ? "; " : "", p->kdcs[i].name, e == 0 ?
+		    "cannot serve now" : e == ETIMEDOUT ? "no answer in time" : strerror(e));
+	}
+	err = cm_trace_fail(x->trace, CM_REASON_KDC_OFFLINE, "no KDC of %s answered (%s)", p->realm,
+	    cm_buf_str(&said));
+	cm_buf_free(&said);
+	return err;
+}
+
+/* libkrb5 may follow referrals; we go to no realm but ours. */
+static enum cm_err
+check_realm(struct cm_exchange *x, const krb5_data *realm)
+{
+	const char *ours = x->pkinit->realm;
+
+	if (realm->length == strlen(ours) && memcmp(realm->data, ours, realm->length) == 0)
+		return CM_OK;
+	return cm_trace_fail(x->trace, CM_REASON_KDC_REFUSED,
+	    "KDC %s refers to the realm %.*s, which is not asked", cm_exchange_kdc(x),
+	    (int)(realm->length < 256 ? realm->length : 256), realm->data);
+}
+
+/* One step, then its request carried.  *go_on is false when there is nothing more to carry. */
+static krb5_error_code
+step_and_carry(struct cm_exchange *x, cm_exchange_step step, void *state,
+    const enum cm_err *stop, bool *go_on)
+{
+	krb5_data in = { .length = (unsigned)x->reply.len, .data = (char *)x->reply.ptr };
+	krb5_data out = { 0 }, realm = { 0 };
+	unsigned flags = 0;
+	krb5_error_code code = step(x->context, state, &in, &out, &realm, &flags);
+
+	*go_on = false;
+	if (code == KRB5KRB_ERR_RESPONSE_TOO_BIG && !x->tcp) {
+		x->tcp = true;	/* RFC 4120 section 7.2.1: the same again by TCP */
+		code = 0;
+	}
+	if (code == 0 && (flags & KRB5_INIT_CREDS_STEP_FLAG_CONTINUE) != 0 &&
+	    (stop == NULL || *stop == CM_OK)) {
+		if ((x->err = check_realm(x, &realm)) == CM_OK)
+			x->err = carry(x, &out);
+		*go_on = x->err == CM_OK;
+	}
+	krb5_free_data_contents(x->context, &out);
+	krb5_free_data_contents(x->context, &realm);
+	return code;
+}
+
+krb5_error_code
+cm_exchange_run(struct cm_exchange *x, cm_exchange_step step, void *state,
+    const enum cm_err *stop)
+{
+	krb5_error_code code = 0;
+	bool go_on = true;
+
+	cm_buf_truncate(&x->reply, 0);
+	for (unsigned round = 0; go_on; round++) {
+		if (round == ROUNDS_MAX)
+			return KRB5_GET_IN_TKT_LOOP;
+		code = step_and_carry(x, step, state, stop, &go_on);
+	}
+	return code;
+}
+
+enum cm_err
+cm_exchange_init(struct cm_exchange *x, struct cm_pkinit *p, krb5_context context,
+    cm_deadline deadline, struct cm_trace *t)
+{
+	*x = (struct cm_exchange){ .pkinit = p, .context = context, .deadline = deadline, .trace = t };
+	cm_buf_init(&x->reply, REPLY_MAX);
+	cm_buf_init(&x->kdc_text, REPLY_MAX);
+	x->addresses = calloc(p->kdc_count, sizeof(struct addrinfo *));
+	return x->addresses != NULL ? CM_OK : CM_ERR_NOMEM;
+}
+
+void
+cm_exchange_free(struct cm_exchange *x)
+{
+	for (size_t i = 0; x->addresses != NULL && i < x->pkinit->kdc_count; i++)
+		if (x->addresses[i] != NULL)
+			freeaddrinfo(x->addresses[i]);
+	free(x->addresses);
+	cm_buf_free(&x->reply);
+	cm_buf_free(&x->kdc_text);
+}
+
+const char *
+cm_exchange_kdc(const struct cm_exchange *x)
+{
+	return x->pkinit->kdcs[x->pkinit->answered].name;
+}
+
+/* Where libkrb5's own words tell a person little. */
+static const struct {
+	krb5_error_code code;
+	const char *words;
+} kdc_words[] = {
+	{ KRB5KDC_ERR_C_PRINCIPAL_UNKNOWN, "it does not know this principal" },
+	{ KRB5KDC_ERR_S_PRINCIPAL_UNKNOWN, "it does not know this host's principal" },
+	{ KRB5KDC_ERR_CLIENT_REVOKED, "the principal is disabled or locked" },
+	{ KRB5KDC_ERR_NAME_EXP, "the principal has expired" },
+	{ KRB5KDC_ERR_KEY_EXP, "the principal's password has expired" },
+	{ KRB5KDC_ERR_POLICY, "its policy forbids it" },
+	{ KRB5KRB_AP_ERR_SKEW, "its clock and this computer's differ too much" },
+	{ KRB5KDC_ERR_PREAUTH_FAILED, "it did not accept the card's proof" },
+	{ KRB5KDC_ERR_PREAUTH_REQUIRED, "it offers no PKINIT for this principal" },
+	{ KRB5KDC_ERR_CLIENT_NOT_TRUSTED, "it does not trust the issuer of the card's certificate" },
+	{ KRB5KDC_ERR_INVALID_SIG, "the card's signature is wrong" },
+	{ KRB5KDC_ERR_CERTIFICATE_MISMATCH, "the certificate is not this principal's" },
+	{ KRB5KDC_ERR_CLIENT_NAME_MISMATCH, "the certificate is not this principal's" },
+	{ KRB5KDC_ERR_CANT_VERIFY_CERTIFICATE, "it cannot verify the card's certificate" },
+	{ KRB5KDC_ERR_INVALID_CERTIFICATE, "it finds the card's certificate invalid" },
+	{ KRB5KDC_ERR_REVOKED_CERTIFICATE, "the card's certificate is revoked" },
+	{ KRB5KDC_ERR_REVOCATION_STATUS_UNKNOWN, "it cannot tell whether the certificate is revoked" },
+	{ KRB5KDC_ERR_REVOCATION_STATUS_UNAVAILABLE, "it cannot tell whether the certificate is revoked" },
+	{ KRB5KDC_ERR_INCONSISTENT_KEY_PURPOSE, "the certificate is not for logging in (extended key usage)" },
+};
+
+enum cm_err
+cm_exchange_refused(struct cm_exchange *x, const char *what, krb5_error_code code)
+{
+	const char *own = krb5_get_error_message(x->context, code), *words = own;
+	enum cm_err err;
+
+	for (size_t i = 0; i < CM_COUNT(kdc_words); i++)
+		if (kdc_words[i].code == code)
+			words = kdc_words[i].words;
+	if (words == own && x->kdc_text.len > 0)
+		words = cm_buf_str(&x->kdc_text);	/* e-text, as it came: the trace makes it printable */
+	err = cm_trace_fail(x->trace, CM_REASON_KDC_REFUSED, "KDC %s refused %s: %.200s",
+	    cm_exchange_kdc(x), what, words);
+	krb5_free_error_message(x->context, own);
+	return err;
+}
+
+void
+cm_kdc_free(struct cm_kdc *k)
+{
+	free(k->name);
+	free(k->host);
+	free(k->port);
+	*k = (struct cm_kdc){ 0 };
+}
+
+enum cm_err
+cm_kdc_parse(const char *text, struct cm_kdc *out)
+{
+	const char *host = text, *end, *port;
+
+	*out = (struct cm_kdc){ 0 };
+	if (*text == '[') {		/* RFC 3986 section 3.2.2 */
+		host++;
+		end = strchr(host, ']');
+		port = end != NULL && end[1] == ':' ? end + 2 : end != NULL && end[1] != '\0' ? "" : "88";
+	} else {
+		end = strchr(text, ':');
+		port = end != NULL ? end + 1 : "88";
+		if (end == NULL || strchr(end + 1, ':') != NULL) {	/* a name, or a bare IPv6 address */
+			end = text + strlen(text);
+			port = "88";
+		}
+	}
+	if (end == NULL || end == host || *port == '\0' || strlen(port) > 5 ||
+	    strspn(port, "0123456789") != strlen(port) || strpbrk(text, " /") != NULL)
+		return CM_ERR_SYNTAX;
+	out->name = strdup(text);
+	out->host = strndup(host, (size_t)(end - host));
+	out->port = strdup(port);
+	if (out->name != NULL && out->host != NULL && out->port != NULL)
+		return CM_OK;
+	cm_kdc_free(out);
+	return CM_ERR_NOMEM;
+}

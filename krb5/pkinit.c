@@ -1,0 +1,281 @@
+/*
+ * krb5/pkinit.c - the order of a PKINIT login: the card's key to a TGT, the TGT
+ * to proof.
+ *
+ * libkrb5 makes and reads the messages, exchange.c carries them, module.c lends
+ * it the card.  What it says of PKINIT on the way (its trace is the only place
+ * that names the cause) is kept for the message to the person.
+ */
+#include "krb5/pkinit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "krb5/pkinit_internal.h"
+
+/* One login. */
+struct attempt {
+	struct cm_exchange x;
+	struct cm_module_session module;
+	struct cm_buf said;		/* the last that the pkinit plugin told */
+	struct cm_ticket *ticket;
+	krb5_error_code code;
+};
+
+/* A password is never typed here: every question has this answer. */
+static krb5_error_code
+no_prompt(krb5_context context, void *data, const char *name, const char *banner, int count,
+    krb5_prompt prompts[])
+{
+	(void)context;
+	(void)data;
+	(void)name;
+	(void)banner;
+	(void)count;
+	(void)prompts;
+	return KRB5_LIBOS_CANTREADPWD;
+}
+
+/* Only what PKINIT says, and nothing of keys; its errors without their prefix. */
+static void
+overhear(krb5_context context, const krb5_trace_info *info, void *data)
+{
+	static const char pkinit[] = ": PKINIT ", openssl[] = "OpenSSL error: ";
+	struct attempt *a = data;
+	const char *text = info != NULL ? strstr(info->message, pkinit) : NULL;
+
+	(void)context;
+	if (text == NULL || strstr(text, "key") != NULL)
+		return;
+	text += sizeof(pkinit) - 1;
+	if (strncmp(text, openssl, sizeof(openssl) - 1) == 0)
+		text += sizeof(openssl) - 1;
+	cm_trace_add(a->x.trace, "pkinit", "%.*s", (int)strcspn(text, "\n"), text);
+	cm_buf_truncate(&a->said, 0);
+	cm_buf_add(&a->said, text, strcspn(text, "\n"));
+}
+
+static krb5_error_code
+as_step(krb5_context context, void *state, krb5_data *in, krb5_data *out, krb5_data *realm,
+    unsigned *flags)
+{
+	return krb5_init_creds_step(context, state, in, out, realm, flags);
+}
+
+static krb5_error_code
+make_options(const struct cm_pkinit *p, krb5_context c, krb5_get_init_creds_opt **out)
+{
+	krb5_error_code code = krb5_get_init_creds_opt_alloc(c, out);
+
+	if (code != 0)
+		return code;
+	krb5_get_init_creds_opt_set_canonicalize(*out, 0);
+	code = krb5_get_init_creds_opt_set_pa(c, *out, "X509_user_identity", CM_MODULE_IDENTITY);
+	for (char **a = p->anchors; code == 0 && a != NULL && *a != NULL; a++)
+		code = krb5_get_init_creds_opt_set_pa(c, *out, "X509_anchors", *a);
+	return code;
+}
+
+/* The AS exchange (RFC 4556): a->code and a->x.err tell; the TGT goes into the ticket. */
+static void
+as_exchange(struct attempt *a)
+{
+	struct cm_ticket *k = a->ticket;
+	krb5_get_init_creds_opt *options = NULL;
+	krb5_init_creds_context as = NULL;
+
+	if ((a->code = make_options(a->x.pkinit, k->context, &options)) == 0)
+		a->code = krb5_init_creds_init(k->context, k->client, no_prompt, NULL, 0, options, &as);
+	if (a->code == 0) {
+		cm_module_enter(&a->module);
+		a->code = cm_exchange_run(&a->x, as_step, as, &a->module.err);
+		cm_module_leave();
+	}
+	if (a->code == 0 && a->x.err == CM_OK && a->module.err == CM_OK)
+		a->code = krb5_init_creds_get_creds(k->context, as, &k->tgt);
+	if (as != NULL)
+		krb5_init_creds_free(k->context, as);
+	krb5_get_init_creds_opt_free(k->context, options);
+}
+
+/* Before the card was asked to sign: nothing that it could have answered. */
+static enum cm_err
+explain_unsigned(struct attempt *a)
+{
+	const char *subject = cm_cert_subject_text(a->module.cert);
+
+	if (a->x.kdc_error != 0 && a->x.kdc_error != KRB5KDC_ERR_PREAUTH_REQUIRED)
+		return cm_exchange_refused(&a->x, a->ticket->principal, a->x.kdc_error);
+	if (!a->module.opened && a->x.kdc_error != 0)
+		return cm_trace_fail(a->x.trace, CM_REASON_KDC_REFUSED,
+		    "KDC %s offers no PKINIT for %s, or libkrb5's pkinit plugin (package krb5-pkinit) is missing",
+		    cm_exchange_kdc(&a->x), a->ticket->principal);
+	if (a->x.kdc_error != 0)
+		return cm_trace_fail(a->x.trace, CM_REASON_CERT_UNTRUSTED,
+		    "the certificate of %s does not verify with kerberos.anchors, so nothing was signed: %s",
+		    subject, cm_buf_str(&a->said));
+	return cm_trace_fail(a->x.trace, CM_REASON_KDC_UNTRUSTED,
+	    "KDC %s answered without asking for the card", cm_exchange_kdc(&a->x));
+}
+
+static enum cm_err
+explain(struct attempt *a)
+{
+	if (a->module.err != CM_OK)
+		return a->module.err;
+	if (a->x.err != CM_OK)
+		return a->x.err;
+	if (a->code == ENOMEM)
+		return CM_ERR_NOMEM;
+	if (a->module.signatures == 0)
+		return explain_unsigned(a);
+	if (a->x.kdc_error != 0)
+		return cm_exchange_refused(&a->x, a->ticket->principal, a->x.kdc_error);
+	if (a->code == KRB5_KDCREP_SKEW)
+		return cm_exchange_refused(&a->x, a->ticket->principal, KRB5KRB_AP_ERR_SKEW);
+	if (a->code == KRB5_KDCREP_MODIFIED)
+		return cm_trace_fail(a->x.trace, CM_REASON_TICKET_FORGED,
+		    "KDC %s answered for another than %s", cm_exchange_kdc(&a->x), a->ticket->principal);
+	return cm_trace_fail(a->x.trace, CM_REASON_KDC_UNTRUSTED, "the answer of KDC %s did not verify: %s",
+	    cm_exchange_kdc(&a->x), cm_buf_str(&a->said));
+}
+
+/* CVE-2025-11561: the reply's client is the one we asked for, and its signature was this card's. */
+static enum cm_err
+check_tgt(struct attempt *a)
+{
+	const struct cm_ticket *k = a->ticket;
+
+	if (a->module.signatures == 0 || !krb5_principal_compare(k->context, k->tgt.client, k->client))
+		return cm_trace_fail(a->x.trace, CM_REASON_TICKET_FORGED,
+		    "KDC %s answered for another than %s", cm_exchange_kdc(&a->x), k->principal);
+	return CM_OK;
+}
+
+static enum cm_err
+keep_tgt(struct attempt *a)
+{
+	struct cm_ticket *k = a->ticket;
+	krb5_error_code code = krb5_cc_new_unique(k->context, "MEMORY", NULL, &k->memory);
+
+	if (code == 0)
+		code = krb5_cc_initialize(k->context, k->memory, k->client);
+	if (code == 0)
+		code = krb5_cc_store_cred(k->context, k->memory, &k->tgt);
+	return code == 0 ? CM_OK : CM_ERR_NOMEM;
+}
+
+static enum cm_err
+run(struct attempt *a)
+{
+	enum cm_err err;
+
+	as_exchange(a);
+	if (a->code != 0 || a->x.err != CM_OK || a->module.err != CM_OK)
+		return explain(a);
+	if ((err = check_tgt(a)) != CM_OK || (err = keep_tgt(a)) != CM_OK)
+		return err;
+	cm_trace_add(a->x.trace, "kdc", "%s", cm_exchange_kdc(&a->x));
+	if (a->x.pkinit->keytab != NULL && (err = cm_verify_with_keytab(&a->x, a->ticket)) != CM_OK)
+		return err;
+	cm_trace_add(a->x.trace, "ticket", "%s, %s", a->ticket->principal, a->ticket->verified ?
+	    "verified with this host's keytab" : "not verified: this host has no keytab");
+	return CM_OK;
+}
+
+/* For this realm's principals only (a UPN may name another). */
+static enum cm_err
+make_ticket(const struct cm_pkinit *p, const struct cm_account *a, const struct cm_cert *cert,
+    struct cm_trace *t, struct cm_ticket **out)
+{
+	struct cm_ticket *k = calloc(1, sizeof(*k));
+
+	*out = k;
+	if (k == NULL || krb5_copy_context(p->context, &k->context) != 0)
+		return CM_ERR_NOMEM;
+	memcpy(k->cert_sha256, cm_cert_sha256(cert).ptr, sizeof(k->cert_sha256));
+	if (krb5_parse_name_flags(k->context, a->principal, KRB5_PRINCIPAL_PARSE_REQUIRE_REALM,
+	    &k->client) != 0)
+		return cm_trace_fail(t, CM_REASON_KDC_REFUSED,
+		    "account %s has no Kerberos principal to ask for: \"%s\"", a->name, a->principal);
+	if (k->client->realm.length != strlen(p->realm) ||
+	    memcmp(k->client->realm.data, p->realm, k->client->realm.length) != 0)
+		return cm_trace_fail(t, CM_REASON_KDC_REFUSED,
+		    "%s is not of this host's realm %s: no KDC was asked", a->principal, p->realm);
+	if ((k->principal = strdup(a->principal)) == NULL)
+		return CM_ERR_NOMEM;
+	return CM_OK;
+}
+
+enum cm_err
+cm_pkinit_get_ticket(struct cm_pkinit *p, struct cm_card *card, enum cm_slot slot,
+    const struct cm_cert *cert, const struct cm_account *account, cm_deadline deadline,
+    struct cm_trace *t, struct cm_ticket **out)
+{
+	struct attempt a = { .module = { .card = card, .slot = slot, .cert = cert,
+	    .deadline = deadline, .trace = t } };
+	enum cm_err err;
+
+	*out = NULL;
+	cm_buf_init(&a.said, 0);
+	if ((err = make_ticket(p, account, cert, t, &a.ticket)) == CM_OK &&
+	    (err = cm_cert_key(cert, t, &a.module.key)) == CM_OK &&
+	    (err = cm_exchange_init(&a.x, p, a.ticket->context, deadline, t)) == CM_OK) {
+		krb5_set_trace_callback(a.ticket->context, overhear, &a);
+		err = run(&a);
+		krb5_set_trace_callback(a.ticket->context, NULL, NULL);
+	}
+	if (a.x.pkinit != NULL)
+		cm_exchange_free(&a.x);
+	cm_buf_free(&a.said);
+	if (err == CM_OK)
+		*out = a.ticket;
+	else
+		cm_ticket_free(&a.ticket);
+	return err;
+}
+
+bool
+cm_ticket_proves(const struct cm_ticket *k, const struct cm_account *a, const struct cm_cert *c)
+{
+	return k->verified && strcmp(k->principal, a->principal) == 0 &&
+	    cm_blob_equal((struct cm_blob){ k->cert_sha256, sizeof(k->cert_sha256) },
+	    cm_cert_sha256(c));
+}
+
+const char *
+cm_ticket_principal(const struct cm_ticket *k)
+{
+	return k->principal;
+}
+
+time_t
+cm_ticket_expires(const struct cm_ticket *k)
+{
+	return CM_KRB5_TIME(k->tgt.times.endtime);
+}
+
+time_t
+cm_ticket_signed_time(const struct cm_ticket *k)
+{
+	return k->verified ? k->authtime : 0;
+}
+
+void
+cm_ticket_free(struct cm_ticket **ticket)
+{
+	struct cm_ticket *k = *ticket;
+
+	if (k == NULL)
+		return;
+	if (k->context != NULL) {
+		if (k->memory != NULL)
+			krb5_cc_destroy(k->context, k->memory);
+		krb5_free_cred_contents(k->context, &k->tgt);
+		krb5_free_principal(k->context, k->client);
+		krb5_free_context(k->context);
+	}
+	free(k->principal);
+	free(k);
+	*ticket = NULL;
+}

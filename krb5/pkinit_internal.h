@@ -1,0 +1,122 @@
+/* krb5/pkinit_internal.h - what the files of this folder share. */
+#ifndef CM_KRB5_PKINIT_INTERNAL_H
+#define CM_KRB5_PKINIT_INTERNAL_H
+
+#include <krb5/krb5.h>
+#include <netdb.h>
+
+#include "krb5/pkinit.h"
+
+/* One KDC of the realm: "127.0.0.1:8800" and its parts, owned. */
+struct cm_kdc {
+	char *name;
+	char *host;
+	char *port;
+};
+
+struct cm_pkinit {
+	krb5_context context;	/* copied for each ticket */
+	char *realm;
+	struct cm_kdc *kdcs;
+	size_t kdc_count;
+	size_t answered;	/* the KDC that answered last is asked first */
+	char **anchors;		/* "FILE:..." for libkrb5, NULL-terminated; NULL: the configuration's */
+	krb5_keytab keytab;	/* NULL: there is none */
+	char *keytab_path;
+	krb5_principal host;	/* of this host, in realm; NULL without a keytab */
+	char *host_text;
+	unsigned timeout_ms;
+};
+
+struct cm_ticket {
+	krb5_context context;
+	krb5_ccache memory;	/* MEMORY: ccache with the TGT */
+	krb5_principal client;
+	krb5_creds tgt;
+	char *principal;
+	uint8_t cert_sha256[32];
+	bool verified;		/* a ticket for this host opened with the keytab */
+	time_t authtime;	/* the KDC's clock, read from that ticket */
+};
+
+/* exchange.c: requests of libkrb5 carried to the KDCs of one realm. */
+struct cm_exchange {
+	struct cm_pkinit *pkinit;
+	krb5_context context;
+	cm_deadline deadline;
+	struct cm_trace *trace;
+	struct cm_buf reply;
+	struct addrinfo **addresses;	/* of each KDC, once resolved */
+	bool tcp;			/* the last answer did not fit a datagram */
+	/* What became of it. */
+	enum cm_err err;		/* not CM_OK: could not carry, and the trace says why */
+	krb5_error_code kdc_error;	/* the last answer was this KRB-ERROR; 0: it was a reply */
+	struct cm_buf kdc_text;		/* its e-text, as it came */
+};
+
+/* The next request of an AS or a TGS exchange: krb5_init_creds_step() and krb5_tkt_creds_step(). */
+typedef krb5_error_code (*cm_exchange_step)(krb5_context context, void *state, krb5_data *in,
+    krb5_data *out, krb5_data *realm, unsigned *flags);
+
+CM_MUST_USE enum cm_err cm_exchange_init(struct cm_exchange *x, struct cm_pkinit *p,
+    krb5_context context, cm_deadline deadline, struct cm_trace *t);
+void cm_exchange_free(struct cm_exchange *x);
+
+/*
+ * Step and carry until libkrb5 has what it wants, or fails; its code is
+ * returned.  A step that leaves *stop not CM_OK ends it before anything more
+ * is sent.  stop may be NULL.
+ */
+CM_MUST_USE krb5_error_code cm_exchange_run(struct cm_exchange *x, cm_exchange_step step,
+    void *state, const enum cm_err *stop);
+
+/* "127.0.0.1:8800", the KDC that answered last. */
+const char *cm_exchange_kdc(const struct cm_exchange *x);
+
+/* KDC_REFUSED, with what the KDC said in words. */
+CM_MUST_USE enum cm_err cm_exchange_refused(struct cm_exchange *x, const char *what,
+    krb5_error_code code);
+
+/*
+ * Take "host", "host:port", "[address]:port" apart; the default port is 88
+ * (RFC 4120 section 7.2.1).  CM_ERR_SYNTAX, CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_kdc_parse(const char *text, struct cm_kdc *out);
+void cm_kdc_free(struct cm_kdc *k);
+
+/* module.c: the card as libkrb5's pkinit plugin sees it, for one exchange. */
+struct cm_module_session {
+	/* Borrowed. */
+	struct cm_card *card;
+	enum cm_slot slot;
+	const struct cm_cert *cert;
+	EVP_PKEY *key;			/* the public one */
+	cm_deadline deadline;
+	struct cm_trace *trace;
+	/* What became of it. */
+	bool opened;			/* the plugin came to look for a certificate */
+	unsigned signatures;
+	enum cm_err err;		/* not CM_OK: the card failed, and the trace says why */
+	/* Where the plugin is in its calls. */
+	unsigned long found;		/* handle that the search under way will give; 0: none */
+	unsigned long mechanism;	/* of C_SignInit */
+};
+
+/* The identity that leads the plugin to this executable's own C_GetFunctionList. */
+#define CM_MODULE_IDENTITY	"PKCS11:module_name=:slotid=0"
+
+/* From here to the end of the exchange, the module on this thread is s. */
+void cm_module_enter(struct cm_module_session *s);
+void cm_module_leave(void);
+
+/*
+ * verify.c: get a ticket for this host with the TGT in k, and open it with the
+ * keytab.  CM_OK: k->verified.  CM_ERR_REFUSED TICKET_FORGED, KDC_REFUSED;
+ * CM_ERR_OFFLINE KDC_OFFLINE
+ */
+CM_MUST_USE enum cm_err cm_verify_with_keytab(struct cm_exchange *x, struct cm_ticket *k);
+
+/* krb5_timestamp is read unsigned, as libkrb5 does: to 2106. */
+#define CM_KRB5_TIME(t)	((time_t)(uint32_t)(t))
+
+#endif /* CM_KRB5_PKINIT_INTERNAL_H */
