@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -129,13 +130,19 @@ class Demo:
         self.note('servers are back; another card, that nobody in the directory has')
         self.rig.start(*SERVERS).card('carol')
         self.step("A card without an account", ['login'], 1, r'reason: +no_account', pin=PIN)
-        self.note("alice's certificate, copied onto a card with another key")
-        self.rig.card('copied')
+        self.note("bob's certificate, copied onto a card with another key")
+        self.insert_copy('bob', 'carol')
         self.login('A copied certificate', 3, r'reason: +card_key')
         self.note("bob's own card")
         self.rig.card('bob')
         self.login('A wrong PIN', 3, r'reason: +pin_wrong', '2 tries', pin='654321')
         self.login('The right PIN afterwards: one try was spent', 0, r'account +bob\b')
+
+    def insert_copy(self, certificate, key):
+        self.rig.card('none')
+        folder = self.rig.make_card(WORK / 'card', certificate)
+        shutil.copy(self.rig.pki / f'{key}.key', folder / '9a.key')
+        self.rig.start('card')
 
     def hard_without_evidence(self):
         self.note('OCSP responder and CRL server are stopped; a card that was not seen here before')
