@@ -1,5 +1,6 @@
 /*
- * tests/rig/apdu.h - APDUs in and out of a card: lengths, command chaining, GET RESPONSE (ISO/IEC 7816-4 5.1, 5.1.1.1, 7.6.1).
+ * tests/rig/apdu.h - APDUs in and out of a card: lengths, command chaining, GET RESPONSE
+ * (ISO/IEC 7816-4 5.1, 5.1.1.1, 7.6.1).
  */
 #ifndef RIG_APDU_H
 #define RIG_APDU_H

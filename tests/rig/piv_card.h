@@ -27,7 +27,13 @@ enum {
 	SW_FAILURE = 0x6f00,
 };
 
-enum { INS_VERIFY = 0x20, INS_GENERAL_AUTHENTICATE = 0x87, INS_SELECT = 0xa4, INS_GET_RESPONSE = 0xc0, INS_GET_DATA = 0xcb };
+enum {
+	INS_VERIFY = 0x20,
+	INS_GENERAL_AUTHENTICATE = 0x87,
+	INS_SELECT = 0xa4,
+	INS_GET_RESPONSE = 0xc0,
+	INS_GET_DATA = 0xcb,
+};
 
 /* A command, its data borrowed. */
 struct command {

@@ -1,6 +1,6 @@
 /*
  * tests/rig/piv_key.h - what a PIV card does with one private key.
- * All keys are borrowed; results are appended to out. Every function that answers bool is false for input a card refuses.
+ * All keys are borrowed; results are appended to out. A function that answers bool is false for input a card refuses.
  */
 #ifndef RIG_PIV_KEY_H
 #define RIG_PIV_KEY_H

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """test_vcard.py [--pki DIR]: the virtual card, named by CM_VCARD.
 
-Twice: with this program in vpcd's place, where each byte is seen, and in pcscd's reader with OpenSC, a client that is not ours.
+Twice: with this program in vpcd's place, where each byte is seen, and in pcscd's reader with OpenSC, a client that is
+not ours.
 """
 import ctypes
 import gzip
@@ -86,11 +87,13 @@ def transmit(*commands):
         assert status == 0, f'{name}: {status & 0xffffffff:08x}'
     context, card, protocol = ctypes.c_long(), ctypes.c_long(), ctypes.c_ulong()
     call('SCardEstablishContext', ctypes.c_ulong(2), None, None, ctypes.byref(context))
-    call('SCardConnect', context, b'Virtual PCD 00 00', ctypes.c_ulong(2), ctypes.c_ulong(2), ctypes.byref(card), ctypes.byref(protocol))
+    call('SCardConnect', context, b'Virtual PCD 00 00', ctypes.c_ulong(2), ctypes.c_ulong(2),
+         ctypes.byref(card), ctypes.byref(protocol))
     answers = []
     for command in map(bytes.fromhex, commands):
         answer, size = ctypes.create_string_buffer(65538), ctypes.c_ulong(65538)
-        call('SCardTransmit', card, ctypes.byref(Request(2, 16)), command, ctypes.c_ulong(len(command)), None, answer, ctypes.byref(size))
+        call('SCardTransmit', card, ctypes.byref(Request(2, 16)), command, ctypes.c_ulong(len(command)), None,
+             answer, ctypes.byref(size))
         answers.append(answer.raw[:size.value])
     call('SCardDisconnect', card, ctypes.c_ulong(1))
     call('SCardReleaseContext', context)
@@ -128,9 +131,10 @@ class Reader:
         self.log = self.folder / 'log'
         self.listener = socket.create_server(('127.0.0.1', 0))
         self.listener.settimeout(SECONDS)
-        self.process = subprocess.Popen([os.environ['CM_VCARD'], '--card', card, '--port', str(self.listener.getsockname()[1]),
-                                         '--log', self.log, '--control', self.folder / 'control', '--gap-ms', '0', *options],
-                                        pass_fds=[int(options[i + 1]) for i, o in enumerate(options) if o == '--ready-fd'])
+        command = [os.environ['CM_VCARD'], '--card', card, '--port', str(self.listener.getsockname()[1]), '--log', self.log,
+                   '--control', self.folder / 'control', '--gap-ms', '0', *options]
+        passed = [int(after) for option, after in zip(options, options[1:]) if option == '--ready-fd']
+        self.process = subprocess.Popen(command, pass_fds=passed)
         test.addCleanup(self.end, test)
         self.accept()
 
@@ -201,8 +205,8 @@ class Reader:
 
     def authenticate(self, algorithm, slot, template, sw='9000'):
         body = tlv('7c', template)
-        command = f'0087{algorithm}{slot}' + (f'{len(body):02x}{body.hex()}00' if len(body) < 256 else f'00{len(body):04x}{body.hex()}0000')
-        data = self.expect(command, sw)
+        tail = f'{len(body):02x}{body.hex()}00' if len(body) < 256 else f'00{len(body):04x}{body.hex()}0000'
+        data = self.expect(f'0087{algorithm}{slot}{tail}', sw)
         return objects(objects(data)[0][1])[0][1] if data else b''
 
     def sign(self, algorithm, slot, what, sw='9000'):
@@ -227,9 +231,9 @@ class CardCase(unittest.TestCase):
         """By the openssl command and the certificate's own key."""
         (self.folder / 'digest').write_bytes(digest)
         (self.folder / 'signature').write_bytes(signature)
-        rsa = ['-pkeyopt', 'digest:sha256', '-pkeyopt', 'rsa_padding_mode:pkcs1'] if 'rsa' in name or name == 'alice-9d' else []
-        said(['openssl', 'pkeyutl', '-verify', '-certin', '-inkey', RIG.pki / f'{name}.crt', '-in', self.folder / 'digest',
-              '-sigfile', self.folder / 'signature', *rsa])
+        rsa = ['-pkeyopt', 'digest:sha256', '-pkeyopt', 'rsa_padding_mode:pkcs1'] if 'rsa' in name else []
+        said(['openssl', 'pkeyutl', '-verify', '-certin', '-inkey', RIG.pki / f'{name}.crt',
+              '-in', self.folder / 'digest', '-sigfile', self.folder / 'signature', *rsa])
 
 
 def padded(size, digest=b'd' * 32):
@@ -268,7 +272,8 @@ class TransportTest(CardCase):
                             ('00CB3FFF0000055C035FC1050000', '6700'), ('80CB3FFF055C035FC10500', '6e00'),
                             ('01CB3FFF055C035FC10500', '6881'), ('0CCB3FFF055C035FC10500', '6882'),
                             ('10CB3FFF055C035FC105', '6884'), ('00CB3FFE055C035FC10500', '6a86'),
-                            ('00CB3FFF055D035FC10500', '6a80'), ('00DB3FFF055C035FC105', '6d00'), ('00C0000000', '6985')):
+                            ('00CB3FFF055D035FC10500', '6a80'), ('00DB3FFF055C035FC105', '6d00'),
+                            ('00C0000000', '6985')):
             with self.subTest(command):
                 self.assertEqual(reader.apdu(command)[1], sw)
 
@@ -357,7 +362,8 @@ class ApplicationTest(CardCase):
             for slot, name in slots.items():
                 [(tag, body)] = objects(reader.expect(get_data(tags[slot]), '9000'))
                 parts = objects(body)
-                self.assertEqual((tag, [part for part, _ in parts], parts[1][1], parts[2][1]), ('53', ['70', '71', 'fe'], info, b''))
+                self.assertEqual((tag, [part for part, _ in parts]), ('53', ['70', '71', 'fe']))
+                self.assertEqual(parts[1:], [('71', info), ('fe', b'')])
                 der = gzip.decompress(parts[0][1]) if info == b'\1' else parts[0][1]
                 self.assertEqual(der, (RIG.pki / f'{name}.der').read_bytes())
             history = objects(objects(reader.expect(get_data('5fc10c'), '9000'))[0][1])
@@ -411,7 +417,8 @@ class ApplicationTest(CardCase):
     def test_bad_folder(self):
         for conf in ('retries=16', 'colour=red', 'gzip=maybe', 'guid=00', 'size.9a=10000000'):
             folder = self.folder_of(None, conf, name=conf)
-            done = subprocess.run([os.environ['CM_VCARD'], '--card', folder], capture_output=True, text=True, timeout=SECONDS)
+            done = subprocess.run([os.environ['CM_VCARD'], '--card', folder], capture_output=True, text=True,
+                                  timeout=SECONDS)
             self.assertEqual(done.returncode, 1)
             self.assertIn('card.conf:1', done.stderr)
 
@@ -457,7 +464,8 @@ class PinTest(CardCase):
 
     def test_global_pin(self):
         for policy, value in (('both', '6010'), ('global', '6020')):
-            reader = Reader(self, self.folder_of(None, f'pin_policy={policy}', name=policy, **{'pin.global': '11112222'}))
+            folder = self.folder_of(None, f'pin_policy={policy}', name=policy, **{'pin.global': '11112222'})
+            reader = Reader(self, folder)
             reader.expect(SELECT, '9000')
             discovery = reader.expect(get_data('7e'), '9000').hex()
             self.assertEqual(discovery, '7e124f0ba0000003080000100001005f2f02' + value)
@@ -488,8 +496,8 @@ class PinTest(CardCase):
 
 class KeyTest(CardCase):
     def test_signatures(self):
-        for name, algorithm, size in (('alice-rsa2048', '07', 256), ('alice-rsa3072', '05', 384), ('alice-rsa4096', '16', 512),
-                                      ('alice-p256', '11', 0), ('alice-p384', '14', 0)):
+        for name, algorithm, size in (('alice-rsa2048', '07', 256), ('alice-rsa3072', '05', 384),
+                                      ('alice-rsa4096', '16', 512), ('alice-p256', '11', 0), ('alice-p384', '14', 0)):
             with self.subTest(name):
                 reader = Reader(self, self.folder_of({'9a': name}, name=name))
                 reader.expect(SELECT, '9000')
@@ -502,8 +510,8 @@ class KeyTest(CardCase):
         reader.expect(SELECT, '9000')
         reader.expect(PIN_COMMAND, '9000')
         (self.folder / 'plain').write_bytes(b'secret')
-        said(['openssl', 'pkeyutl', '-encrypt', '-certin', '-inkey', RIG.pki / 'alice-9d.crt', '-in', self.folder / 'plain',
-              '-out', self.folder / 'cipher'])
+        said(['openssl', 'pkeyutl', '-encrypt', '-certin', '-inkey', RIG.pki / 'alice-9d.crt',
+              '-in', self.folder / 'plain', '-out', self.folder / 'cipher'])
         clear = reader.sign('07', '9D', (self.folder / 'cipher').read_bytes())
         self.assertEqual((clear[:2], clear.rpartition(b'\0')[2]), (b'\0\2', b'secret'))
 
@@ -519,7 +527,8 @@ class KeyTest(CardCase):
             peer.write_text(said(['openssl', 'x509', '-in', RIG.pki / f'{name}.crt', '-noout', '-pubkey']))
             want = said(['openssl', 'pkeyutl', '-derive', '-inkey', key, '-peerkey', peer], text=False)
             self.assertEqual(reader.authenticate(algorithm, '9D', b'\x82\0' + tlv('85', public[-size:])), want)
-            reader.authenticate(algorithm, '9D', b'\x82\0' + tlv('85', b'\4' + b'\1' * (size - 1)), '6a80')  # not on the curve
+            off_the_curve = b'\4' + b'\1' * (size - 1)
+            reader.authenticate(algorithm, '9D', b'\x82\0' + tlv('85', off_the_curve), '6a80')
             reader.sign(algorithm, '9D', b'd' * 32, '6a80')
 
     def test_certificate_of_another_key(self):
@@ -596,7 +605,8 @@ class FaultTest(CardCase):
 
     def test_signatures(self):
         for name, algorithm, what in (('alice-rsa2048', '07', padded(256)), ('alice-p256', '11', b'd' * 32)):
-            reader = Reader(self, self.folder_of({'9a': name}, name=name), '--faults', 'garbage-signature@1,wrong-key@2')
+            reader = Reader(self, self.folder_of({'9a': name}, name=name),
+                            '--faults', 'garbage-signature@1,wrong-key@2')
             reader.expect(SELECT, '9000')
             reader.expect(PIN_COMMAND, '9000')
             self.assertEqual(set(reader.sign(algorithm, '9A', what)), {0xa5})
@@ -625,7 +635,8 @@ class FaultTest(CardCase):
             self.assertEqual(control.read(), 'ok')
 
     def test_removed(self):
-        for spec, answered in (('remove@2', False), ('remove@insCB', False), ('remove-after@2', True), ('remove@ins87#2', True)):
+        for spec, answered in (('remove@2', False), ('remove@insCB', False), ('remove-after@2', True),
+                               ('remove@ins87#2', True)):
             reader = Reader(self, self.folder_of(name=spec), '--faults', spec)
             reader.expect(SELECT, '9000')
             self.assertEqual(reader.apdu(get_data('7e'))[1], '9000' if answered else '')
@@ -680,8 +691,8 @@ class FaultTest(CardCase):
 
     def test_refused(self):
         reader = self.reader()
-        for line in ('fault nothing', 'fault slow', 'fault remove@', 'fault remove@ins', 'fault remove@0', 'fault remove@3x',
-                     'fault slow=1,nothing', 'fault', 'swap', 'swap /nowhere', 'insert', 'dance'):
+        for line in ('fault nothing', 'fault slow', 'fault remove@', 'fault remove@ins', 'fault remove@0',
+                     'fault remove@3x', 'fault slow=1,nothing', 'fault', 'swap', 'swap /nowhere', 'insert', 'dance'):
             self.assertEqual(reader.control(line)[:6], 'error ', line)
         reader.expect(SELECT, '9000')
 
@@ -699,7 +710,8 @@ class ReaderControl(Control):
 
 class OpenScTest(CardCase):
     """In pcscd's reader. OpenSC's cache would hide commands, and a card that changed."""
-    CARDS = {'alice-rsa2048': 'SHA256-RSA-PKCS', 'alice-rsa3072': 'SHA256-RSA-PKCS', 'alice-p256': 'ECDSA', 'alice-p384': 'ECDSA'}
+    CARDS = {'alice-rsa2048': 'SHA256-RSA-PKCS', 'alice-rsa3072': 'SHA256-RSA-PKCS',
+             'alice-p256': 'ECDSA', 'alice-p384': 'ECDSA'}
 
     @classmethod
     def setUpClass(cls):
@@ -735,9 +747,11 @@ class OpenScTest(CardCase):
         if mechanism == 'ECDSA':  # over the hash itself
             signed = self.folder / 'digest'
             signed.write_bytes(hashlib.sha256(b'message').digest())
-        self.tool('--login', '--pin', '123456', '--sign', '--id', identity, '-m', mechanism, '-i', signed, '-o', signature, '-f', 'openssl')
+        self.tool('--login', '--pin', '123456', '--sign', '--id', identity, '-m', mechanism, '-i', signed,
+                  '-o', signature, '-f', 'openssl')
         public.write_text(said(['openssl', 'x509', '-in', RIG.pki / f'{name}.crt', '-noout', '-pubkey']))
-        self.assertIn('Verified OK', said(['openssl', 'dgst', '-sha256', '-verify', public, '-signature', signature, message]))
+        check = ['openssl', 'dgst', '-sha256', '-verify', public, '-signature', signature, message]
+        self.assertIn('Verified OK', said(check))
 
     def read_certificate(self, name, identity):
         got = self.folder / 'got'
@@ -796,7 +810,8 @@ class OpenScTest(CardCase):
         rig_module.wait_until(self.present, 'the other card')
         self.read_certificate('bob', '01')
         self.assertEqual(control.ask('fault remove@ins87'), 'ok')
-        self.tool('--login', '--pin', '123456', '--sign', '--id', '01', '-m', 'SHA256-RSA-PKCS', '-i', '/dev/null', '-o', '/dev/null', status=1)
+        self.tool('--login', '--pin', '123456', '--sign', '--id', '01', '-m', 'SHA256-RSA-PKCS',
+                  '-i', '/dev/null', '-o', '/dev/null', status=1)
         rig_module.wait_until(lambda: not self.present(), 'an empty reader')
 
     def test_pkcs11_own_test(self):
@@ -805,7 +820,7 @@ class OpenScTest(CardCase):
         answer = self.tool('--test', '--login', '--pin', '123456')
         self.assertIn('all 4 signature functions seem to work', answer)
         self.assertGreater(answer.count('OK\n'), 20)
-        self.assertEqual(re.findall('ERR.*', answer), ['ERR: C_GenerateRandom failed: CKR_FUNCTION_NOT_SUPPORTED (0x54)'])
+        self.assertEqual(re.findall('ERR: (.*) failed', answer), ['C_GenerateRandom'])  # a PIV card has none
 
 
 if __name__ == '__main__':

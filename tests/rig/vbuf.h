@@ -1,6 +1,7 @@
 /*
  * tests/rig/vbuf.h - growable bytes and BER-TLV for the virtual card.
- * Lengths are bytes. A vbuf owns its bytes; {0} is an empty one. Running out of memory ends the program: this is a test tool.
+ * Lengths are bytes. A vbuf owns its bytes; {0} is an empty one.
+ * Running out of memory ends the program: this is a test tool.
  */
 #ifndef RIG_VBUF_H
 #define RIG_VBUF_H
