@@ -78,7 +78,12 @@ void cm_query_filter(const struct cm_query *q, struct cm_buf *out);
 /* Append v escaped as an RFC 4515 assertion value. */
 void cm_filter_escape(struct cm_blob v, struct cm_buf *out);
 
-/* AD's text of a name: root first, "," without a space, AD's attribute names (features of [MS-PKCA] 3.1.5.2.1.3). */
+/*
+ * AD's text of a name: root first, "," without a space, AD's attribute names
+ * ([MS-PKCA] 3.1.5.2.1.3).
+ * CM_ERR_ABSENT  the name is empty
+ * CM_ERR_SYNTAX  a value holds a NUL, or out is full
+ */
 CM_MUST_USE enum cm_err cm_name_ad(const struct cm_cert_name *n, struct cm_buf *out);
 
 #endif /* CM_MAPPER_MAPPER_H */

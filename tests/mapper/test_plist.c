@@ -1,0 +1,391 @@
+/* tests/mapper/test_plist.c - SmartcardLogin.plist as people write it, right and wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <plist/plist.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "make_cert.h"
+#include "mapper/mapper.h"
+
+#define HEAD	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" \
+	"<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" " \
+	"\"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n" \
+	"<plist version=\"1.0\">\n"
+#define MAPPING(fields, format, attribute) \
+	"<key>AttributeMapping</key>\n<dict>\n" \
+	"<key>fields</key>\n<array>\n" fields "\n</array>\n" \
+	"<key>formatString</key>\n<string>" format "</string>\n" \
+	"<key>dsAttributeString</key>\n<string>" attribute "</string>\n</dict>\n"
+#define UPN	"<string>NT Principal Name</string>"
+#define ALT	"dsAttrTypeStandard:AltSecurityIdentities"
+#define PIN_A	"2C9F3D1E00000000000000000000000000000000000000000000000000000001"
+#define PIN_B	"aa:bb:cc:dd:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:02"
+
+static const char good[] = HEAD "<dict>\n" MAPPING(UPN, "Kerberos:$1", ALT)
+    "<key>TrustedAuthorities</key>\n<array>\n<string>" PIN_A "</string>\n</array>\n</dict>\n</plist>\n";
+
+static enum cm_err
+parse(const char *text, size_t len, struct cm_trace **t, struct cm_rules **r)
+{
+	assert_int_equal(cm_trace_new(t), CM_OK);
+	cm_trace_begin(*t, "plist");
+	return cm_rules_parse_plist((struct cm_blob){ (const uint8_t *)text, len }, "f.plist", *t, r);
+}
+
+/* Every mistake is named with its line and its remedy. */
+static void
+mistakes(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		/* line 4 is <dict>, 5 AttributeMapping, 6 <dict>, 7 fields, 8 <array>, 9 names, 12 formatString */
+		{ HEAD "<dict>\n" MAPPING(UPN, "Kerberos:\\$1", ALT) "</dict>\n</plist>\n",
+		    "f.plist:12: formatString has \"\\$1\"; write \"$1\" without the backslash" },
+		{ HEAD "<dict>\n<key>AttributeMapping</key>\n<dict>\n<key>NotEnforcedGroup</key>\n"
+		    "<string>g</string>\n</dict>\n</dict>\n</plist>\n",
+		    "f.plist:8: key \"NotEnforcedGroup\" has no place inside AttributeMapping; move it to" },
+		{ HEAD "<dict>\n" MAPPING(UPN, "$1", ALT) "</plist>\n",
+		    "f.plist:16: the closing tag does not match: <dict> of line 4 is closed by </plist>" },
+		{ HEAD "<dict>\n<key>AttributeMapping</key>\n<dict>\n<key>fields</key>\n<array/>\n"
+		    "<key>formatString</key>\n<string>$1</string>\n</dict>\n</dict>\n</plist>\n",
+		    "f.plist:6: AttributeMapping lacks \"dsAttributeString\"; add it" },
+		{ HEAD "<dict>\n<key>AttributeMapping</key>\n<dict>\n<key>formatString</key>\n"
+		    "<string>$1</string>\n</dict>\n</dict>\n</plist>\n",
+		    "f.plist:6: AttributeMapping lacks \"fields\"; add it" },
+		{ HEAD "<dict>\n<key>AttributeMapping</key>\n<dict>\n<key>fields</key>\n<array/>\n"
+		    "<key>dsAttributeString</key>\n<string>x</string>\n</dict>\n</dict>\n</plist>\n",
+		    "f.plist:6: AttributeMapping lacks \"formatString\"; add it" },
+		{ HEAD "<dict>\n<key>userPairing</key>\n<false/>\n</dict>\n</plist>\n",
+		    "f.plist:6: key \"userPairing\" is in the wrong case; write \"UserPairing\"" },
+		{ HEAD "<dict>\n<key>attributeMapping</key>\n<dict/>\n</dict>\n</plist>\n",
+		    "f.plist:6: key \"attributeMapping\" is in the wrong case; write \"AttributeMapping\"" },
+		{ HEAD "<dict>\n<key>formatString</key>\n<string>$1</string>\n</dict>\n</plist>\n",
+		    "f.plist:6: key \"formatString\" has no place at the top level; move it into" },
+		{ HEAD "<dict>\n" MAPPING("<string>NTPrincipalName</string>", "$1", ALT) "</dict>\n</plist>\n",
+		    "f.plist:9: unknown field \"NTPrincipalName\"; write one of \"Common Name\", " },
+		{ HEAD "<dict>\n" MAPPING("<string>issuer</string>", "$1", ALT) "</dict>\n</plist>\n",
+		    "f.plist:9: unknown field \"issuer\"" },
+		{ HEAD "<dict>\n" MAPPING(UPN, "$1-$2", ALT) "</dict>\n</plist>\n",
+		    "f.plist:12: formatString names $2, but fields lists 1; $1 is the first" },
+		{ HEAD "<dict>\n" MAPPING(UPN, "$0", ALT) "</dict>\n</plist>\n",
+		    "f.plist:12: formatString names $0, but fields lists 1" },
+		{ HEAD "<dict>\n" MAPPING(UPN, "$99999999999999999999", ALT) "</dict>\n</plist>\n",
+		    "f.plist:12: formatString names $9999999, but fields lists 1" },
+		{ HEAD "<dict>\n" MAPPING(UPN, "Kerberos:", ALT) "</dict>\n</plist>\n",
+		    "f.plist:12: formatString names no field; write $1" },
+		{ HEAD "<dict>\n" MAPPING(UPN, "$1", "email") "</dict>\n</plist>\n",
+		    "f.plist:14: dsAttributeString \"email\" has no type; write dsAttrTypeNative:" },
+		{ HEAD "<dict>\n" MAPPING(UPN, "$1", "dsAttrTypeStandard:Nickname") "</dict>\n</plist>\n",
+		    "f.plist:14: dsAttrTypeStandard:Nickname has no known LDAP attribute" },
+		{ HEAD "<dict>\n" MAPPING(UPN, "$1", "dsAttrTypeNative:a)(b=*") "</dict>\n</plist>\n",
+		    "f.plist:14: \"a)(b=*\" is no LDAP attribute" },
+		{ HEAD "<dict>\n" MAPPING(UPN, "$1", "dsAttrTypeNative:") "</dict>\n</plist>\n",
+		    "f.plist:14: \"\" is no LDAP attribute" },
+		{ HEAD "<dict>\n" MAPPING("<integer>1</integer>", "$1", ALT) "</dict>\n</plist>\n",
+		    "f.plist:9: fields holds something that is no <string>" },
+		{ HEAD "<dict>\n<key>AttributeMapping</key>\n<string>x</string>\n</dict>\n</plist>\n",
+		    "f.plist:6: AttributeMapping has the wrong type; make it a <dict>" },
+		{ HEAD "<dict>\n" MAPPING(UPN, "$1", ALT) MAPPING(UPN, "$1", ALT) "</dict>\n</plist>\n",
+		    "f.plist:17: key \"AttributeMapping\" stands here twice; remove one" },
+		/* TrustedAuthorities */
+		{ HEAD "<dict>\n<key>TrustedAuthorities</key>\n<array/>\n</dict>\n</plist>\n",
+		    "f.plist:6: TrustedAuthorities lists no CA" },
+		{ HEAD "<dict>\n<key>TrustedAuthorities</key>\n<true/>\n</dict>\n</plist>\n",
+		    "f.plist:6: TrustedAuthorities lists no CA" },
+		{ HEAD "<dict>\n<key>TrustedAuthorities</key>\n<array>\n<data>AAAA</data></array>\n</dict>\n</plist>\n",
+		    "f.plist:7: TrustedAuthorities holds something that is no <string>" },
+		{ HEAD "<dict>\n<key>TrustedAuthorities</key>\n<string>xyz</string>\n</dict>\n</plist>\n",
+		    "f.plist:6: TrustedAuthorities: \"xyz\" is not hex; write the CA's SHA-256" },
+		{ HEAD "<dict>\n<key>TrustedAuthorities</key>\n"
+		    "<string>0123456789012345678901234567890123456789</string>\n</dict>\n</plist>\n",
+		    "has 40 hex digits (SHA-1?); write the CA's SHA-256 fingerprint, 64 digits" },
+		{ HEAD "<dict>\n<key>TrustedAuthorities</key>\n<string>" PIN_A ",</string>\n</dict>\n</plist>\n",
+		    "f.plist:6: TrustedAuthorities: \"\" has 0 hex digits" },
+		/* the form */
+		{ "", "f.plist:" },
+		{ "not xml", "f.plist:1: not well-formed XML" },
+		{ "<html/>", "f.plist:1: not a property list; the outermost element is <plist>" },
+		{ "<plist/>", "f.plist:1: <plist> is empty; write a <dict>" },
+		{ "<plist></plist>", "f.plist:1: <plist> has no place in a property list" },
+		{ "<plist><array/></plist>", "f.plist:1: the outermost value is no <dict>" },
+		{ "<plist><dict/>\n<dict/></plist>", "f.plist:2: <dict> has no place in <plist> behind" },
+		{ "<plist><dict/></plist>\n<plist/>", "f.plist:2: not well-formed XML" },
+		{ "<plist><dict>\n<string>x</string></dict></plist>", "f.plist:2: a <dict> holds pairs" },
+		{ "<plist><dict>\n<key>a</key></dict></plist>", "f.plist:2: key \"a\" has no value" },
+		{ "<plist><dict>\n<key>a</key><key>b</key></dict></plist>", "f.plist:2: key \"a\" has no value" },
+		{ "<plist><dict>\n<key>a</key><banana/></dict></plist>", "f.plist:2: <banana> has no place" },
+		{ "<plist><dict>\n<key>a</key><string>x<b/></string></dict></plist>", "f.plist:2: <b> has no place in text" },
+		{ "<plist><dict>text</dict></plist>", "f.plist:1: text between the elements" },
+		{ "<plist><dict><key>a</key><string>x", "f.plist:1: not well-formed XML" },
+		/* entities: neither from a file nor grown from few bytes */
+		{ "<!DOCTYPE plist [<!ENTITY e SYSTEM \"file:///etc/hostname\">]>\n<plist><dict>"
+		    "<key>a</key><string>&e;</string></dict></plist>", "f.plist:2: " },
+		{ "<!DOCTYPE plist [<!ENTITY e \"$1\">]>\n<plist><dict>\n&e;</dict></plist>", ": an entity of its own has no place here" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct cm_rules *r = NULL;
+		struct cm_trace *t = NULL;
+
+		assert_int_equal(parse(rows[i].text, strlen(rows[i].text), &t, &r), CM_ERR_CONFIG);
+		assert_null(r);
+		assert_int_equal(cm_trace_reason(t), CM_REASON_CONFIG);
+		if (strstr(cm_trace_message(t), rows[i].want) == NULL)
+			fail_msg("row %zu: got \"%s\", wanted \"%s\"", i, cm_trace_message(t), rows[i].want);
+		cm_trace_free(&t);
+		/* and with nobody listening */
+		assert_int_equal(cm_rules_parse_plist(cm_blob_str(rows[i].text), "f", NULL, &r), CM_ERR_CONFIG);
+	}
+}
+
+/* What an XML property list means, its binary form means too. */
+static void
+to_binary(const char *xml, char **bin, uint32_t *len)
+{
+	plist_t p = NULL;
+
+	plist_from_xml(xml, (uint32_t)strlen(xml), &p);
+	assert_non_null(p);
+	plist_to_bin(p, bin, len);
+	assert_non_null(*bin);
+	plist_free(p);
+}
+
+static void
+expect_rules(const char *bytes, size_t len, const char *origin, const char *filter, size_t pins)
+{
+	static const struct cert_spec spec = { .upn = { (const uint8_t *)"a@B", 3 } };
+	struct cm_cert *c = make_cert(&spec);
+	struct cm_rules *r = NULL;
+	struct cm_trace *t = NULL;
+	struct cm_query *q = NULL;
+	struct cm_buf b;
+	size_t count = 99;
+
+	if (parse(bytes, len, &t, &r) != CM_OK)
+		fail_msg("%s", cm_trace_message(t));
+	assert_string_equal(cm_rules_origin(r), origin);
+	assert_int_equal(cm_rules_map(r, c, t, &q), CM_OK);
+	cm_buf_init(&b, 0);
+	cm_query_filter(q, &b);
+	assert_string_equal(cm_buf_str(&b), filter);
+	cm_rules_pins(r, &count);
+	assert_int_equal(count, pins);
+	cm_buf_free(&b);
+	cm_query_free(&q);
+	cm_trace_free(&t);
+	cm_rules_free(&r);
+	cm_cert_free(&c);
+}
+
+static void
+both_forms(void **state)
+{
+	static const struct {
+		const char *xml, *origin, *filter;
+		size_t pins;
+	} rows[] = {
+		{ good, "f.plist:6", "(altSecurityIdentities=Kerberos:a@B)", 1 },
+		/* no AttributeMapping: the default rules, with the pins of the file */
+		{ HEAD "<dict><key>TrustedAuthorities</key><string>" PIN_A "," PIN_B "</string></dict></plist>",
+		    "built in", "(|(altSecurityIdentities=Kerberos:a@B)"
+		    "(altSecurityIdentities=X509:<I>CN=issuer<SR>01))", 2 },
+		{ HEAD "<dict/></plist>", "built in", "(|(altSecurityIdentities=Kerberos:a@B)"
+		    "(altSecurityIdentities=X509:<I>CN=issuer<SR>01))", 0 },
+		{ HEAD "<dict><key>UserSelector</key><string>/x</string><key>NotEnforcedGroup</key>"
+		    "<string>g</string><key>Other</key><array><date>2020-01-01T00:00:00Z</date></array>"
+		    MAPPING(UPN, "\xc3\xbc &amp; &lt;$1", "dsAttrTypeNative:x-y") "</dict></plist>",
+		    "f.plist:5", "(x-y=\\c3\\bc & <a@B)", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		uint32_t len = 0;
+		char *bin = NULL;
+
+		expect_rules(rows[i].xml, strlen(rows[i].xml), rows[i].origin, rows[i].filter, rows[i].pins);
+		to_binary(rows[i].xml, &bin, &len);
+		expect_rules(bin, len, strcmp(rows[i].origin, "built in") == 0 ? "built in" : "f.plist",
+		    rows[i].filter, rows[i].pins);
+		free(bin);
+	}
+}
+
+static void
+binary_mistakes(void **state)
+{
+	static const char xml[] = HEAD "<dict>" MAPPING(UPN, "\\$1", ALT) "</dict></plist>";
+	struct cm_rules *r = NULL;
+	struct cm_trace *t = NULL;
+	char *bin = NULL;
+	uint32_t len = 0;
+
+	(void)state;
+	to_binary(xml, &bin, &len);
+	assert_int_equal(parse(bin, len, &t, &r), CM_ERR_CONFIG);
+	assert_string_equal(cm_trace_message(t),
+	    "f.plist: formatString has \"\\$1\"; write \"$1\" without the backslash");
+	cm_trace_free(&t);
+	for (uint32_t n = 0; n < len; n++) {	/* cut anywhere */
+		assert_int_equal(parse(bin, n, &t, &r), CM_ERR_CONFIG);
+		cm_trace_free(&t);
+	}
+	free(bin);
+}
+
+/* Ingredients of one list: a string each, joined by commas, with colons, spaces and either case. */
+static void
+authorities(void **state)
+{
+	static const char xml[] = HEAD "<dict><key>TrustedAuthorities</key><array>"
+	    "<string>" PIN_A "</string><string>" PIN_B ", 2c 9f 3d 1e" /* 28 more bytes */
+	    "0000000000000000000000000000000000000000000000000000 0003\n</string></array></dict></plist>";
+	struct cm_rules *r = NULL;
+	struct cm_trace *t = NULL;
+	const struct cm_rules_pin *pins;
+	size_t count = 0;
+
+	(void)state;
+	assert_int_equal(parse(xml, strlen(xml), &t, &r), CM_OK);
+	pins = cm_rules_pins(r, &count);
+	assert_int_equal(count, 3);
+	assert_memory_equal(pins[0].sha256, "\x2c\x9f\x3d\x1e", 4);
+	assert_int_equal(pins[0].sha256[31], 1);
+	assert_memory_equal(pins[1].sha256, "\xaa\xbb\xcc\xdd", 4);
+	assert_int_equal(pins[1].sha256[31], 2);
+	assert_memory_equal(pins[2].sha256, "\x2c\x9f\x3d\x1e", 4);
+	assert_int_equal(pins[2].sha256[31], 3);
+	cm_rules_free(&r);
+	cm_trace_free(&t);
+}
+
+/* What is not understood is said to be ignored. */
+static void
+ignored_keys_are_named(void **state)
+{
+	static const char xml[] = HEAD "<dict>\n<key>UserSelector</key>\n<string>/x</string></dict></plist>";
+	struct cm_rules *r = NULL;
+	struct cm_trace *t = NULL;
+
+	(void)state;
+	assert_int_equal(parse(xml, strlen(xml), &t, &r), CM_OK);
+	assert_string_equal(cm_trace_find(t, "ignored"), "f.plist:6: key \"UserSelector\"");
+	cm_rules_free(&r);
+	cm_trace_free(&t);
+}
+
+static void
+put32(struct cm_buf *b, size_t v)
+{
+	for (int shift = 24; shift >= 0; shift -= 8)
+		cm_buf_add_byte(b, (uint8_t)(v >> shift));
+}
+
+/* Forty arrays, each twice in the one before: 2^40 of them, were they copied. */
+static void
+attack_binary_bomb(void **state)
+{
+	enum { N = 40 };
+	struct cm_rules *r = NULL;
+	struct cm_trace *t = NULL;
+	struct cm_buf b;
+	size_t table;
+
+	(void)state;
+	cm_buf_init(&b, 0);
+	cm_buf_add_str(&b, "bplist00");
+	for (uint8_t i = 0; i < N; i++)
+		cm_buf_add(&b, (uint8_t[]){ 0xA2, i + 1, i + 1 }, 3);
+	cm_buf_add(&b, "\x51" "a", 2);
+	table = b.len;
+	for (size_t i = 0; i <= N; i++)
+		cm_buf_add_byte(&b, (uint8_t)(8 + 3 * i));
+	cm_buf_add(&b, (uint8_t[]){ 0, 0, 0, 0, 0, 0, 1, 1 }, 8);
+	put32(&b, 0), put32(&b, N + 1), put32(&b, 0), put32(&b, 0), put32(&b, 0), put32(&b, table);
+	assert_int_equal(parse((const char *)b.ptr, b.len, &t, &r), CM_ERR_CONFIG);
+	assert_non_null(strstr(cm_trace_message(t), "nested too deep"));
+	cm_trace_free(&t);
+	cm_buf_free(&b);
+}
+
+static void
+attack_xml_size_and_depth(void **state)
+{
+	struct cm_rules *r = NULL;
+	struct cm_trace *t = NULL;
+	struct cm_buf b;
+
+	(void)state;
+	cm_buf_init(&b, 0);
+	cm_buf_add_str(&b, "<plist><dict><key>a</key>");
+	for (int i = 0; i < 100; i++)
+		cm_buf_add_str(&b, "<array>");
+	assert_int_equal(parse(cm_buf_str(&b), b.len, &t, &r), CM_ERR_CONFIG);
+	assert_non_null(strstr(cm_trace_message(t), "nested too deep"));
+	cm_trace_free(&t);
+	cm_buf_truncate(&b, 0);
+	cm_buf_add_str(&b, "<plist><array>");
+	for (int i = 0; i < 5000; i++)
+		cm_buf_add_str(&b, "<true/>");
+	assert_int_equal(parse(cm_buf_str(&b), b.len, &t, &r), CM_ERR_CONFIG);
+	assert_non_null(strstr(cm_trace_message(t), "more than 4096 values"));
+	cm_trace_free(&t);
+	while (b.len <= 1 << 20)
+		cm_buf_add_str(&b, "<!-- padding -->");
+	assert_int_equal(parse(cm_buf_str(&b), b.len, &t, &r), CM_ERR_CONFIG);
+	assert_non_null(strstr(cm_trace_message(t), "larger than 1048576 bytes"));
+	cm_trace_free(&t);
+	cm_buf_free(&b);
+}
+
+/* By path: only a file that nobody else can write. */
+static void
+attack_file_others_can_write(void **state)
+{
+	char path[] = "/tmp/cm_plist_XXXXXX";
+	struct cm_rules *r = NULL;
+	struct cm_trace *t = NULL;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, good, sizeof(good) - 1), sizeof(good) - 1);
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	assert_int_equal(fchmod(fd, 0644), 0);
+	assert_int_equal(cm_rules_load_plist(path, t, &r), CM_OK);
+	cm_rules_free(&r);
+	assert_int_equal(fchmod(fd, 0664), 0);
+	assert_int_equal(cm_rules_load_plist(path, t, &r), CM_ERR_CONFIG);
+	assert_non_null(strstr(cm_trace_message(t), "others may write it"));
+	assert_null(r);
+	close(fd);
+	unlink(path);
+	cm_trace_clear_reason(t);
+	assert_int_equal(cm_rules_load_plist(path, t, &r), CM_ERR_ABSENT);
+	assert_int_equal(cm_trace_reason(t), CM_REASON_NONE);
+	cm_trace_free(&t);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mistakes),
+		cmocka_unit_test(both_forms),
+		cmocka_unit_test(binary_mistakes),
+		cmocka_unit_test(authorities),
+		cmocka_unit_test(ignored_keys_are_named),
+		cmocka_unit_test(attack_binary_bomb),
+		cmocka_unit_test(attack_xml_size_and_depth),
+		cmocka_unit_test(attack_file_others_can_write),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
