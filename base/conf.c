@@ -304,6 +304,12 @@ fail:
 	return CM_ERR_NOMEM;
 }
 
+/*
+ * libconfuse takes a file that ends inside a quote or comment for a whole one.
+ * So this stands behind its last line, and must have been seen.
+ */
+#define END_MARK	"end-of-file"
+
 /* What libconfuse's callbacks need; libconfuse has no pointer of ours, so it is one per thread, for one call. */
 struct reading {
 	struct cm_conf *conf;
@@ -328,6 +334,8 @@ report(cfg_t *cfg, const char *fmt, va_list ap)
 	char text[512];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
+	if (strstr(text, END_MARK) != NULL)
+		snprintf(text, sizeof(text), "the file ends before a section, quote or comment is closed");
 	mistake(reading->path, cfg != NULL ? cfg->line : 0, text);
 }
 
@@ -386,12 +394,6 @@ struct schema {
 	cfg_opt_t options[2 * CM_COUNT(rows)];	/* each section's, ended by CFG_END */
 	cfg_opt_t sections[CM_COUNT(rows) + 2];
 };
-
-/*
- * libconfuse takes a file that ends inside a quote or comment for a whole one.
- * So this stands behind its last line, and must have been seen.
- */
-#define END_MARK	"end-of-file"
 
 static void
 build_schema(struct schema *s)
@@ -452,7 +454,7 @@ parse(const char *path, const char *text, struct cm_conf *c, struct cm_trace *t)
 	register_rows(cfg);
 	if ((cfg_parse_buf(cfg, text) != CFG_SUCCESS || cfg_getstr(cfg, END_MARK) == NULL) &&
 	    r.mistakes == 0)
-		mistake(path, cfg->line, "a section, quote or comment is not closed");
+		mistake(path, cfg->line, "the file ends before a section, quote or comment is closed");
 	reading = NULL;
 	err = r.mistakes == 0 ? CM_OK : CM_ERR_CONFIG;
 out:

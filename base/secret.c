@@ -38,7 +38,7 @@ allocate(struct cm_secret **out)
 	if (map == MAP_FAILED)
 		return CM_ERR_NOMEM;
 	if (mprotect(map + page, body, PROT_READ | PROT_WRITE) != 0 ||
-	    mlock(map + page, body) != 0 ||
+	    mlock2(map + page, body, 0) != 0 ||
 	    madvise(map + page, body, MADV_DONTDUMP) != 0 ||
 	    madvise(map + page, body, MADV_WIPEONFORK) != 0) {
 		munmap(map, body + 2 * page);

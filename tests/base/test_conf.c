@@ -85,9 +85,9 @@ test_mistakes(void **state)
 		{ "trust {\n level = soft\n level = hard\n}\n", ":3: trust.level: given before, on line 2" },
 		{ "trust {\n colour = red\n}\n", ":2: no such option 'colour'" },
 		{ "nonsense {\n}\n", ":1: no such option 'nonsense'" },
-		{ "trust {\n level = hard\n", "premature end of file" },
-		{ "trust {\n level = hard\n}\n/* never closed", "not closed" },
-		{ "accounts {\n path = \"/var/lib\n}\n", "not closed" },
+		{ "trust {\n level = hard\n", ":4: the file ends before" },
+		{ "trust {\n level = hard\n}\n/* never closed", "the file ends before" },
+		{ "accounts {\n path = \"/var/lib\n}\n", "the file ends before" },
 	};
 
 	(void)state;
