@@ -1,0 +1,106 @@
+/* trust/trust_internal.h - what the files of this folder share. */
+#ifndef CM_TRUST_TRUST_INTERNAL_H
+#define CM_TRUST_TRUST_INTERNAL_H
+
+#include <openssl/ocsp.h>
+#include <openssl/x509.h>
+
+#include "base/buf.h"
+#include "trust/trust.h"
+
+/* Clocks of honest hosts differ by this much, seconds. */
+#define CM_SKEW			300
+/* How long an answer that names no nextUpdate counts, seconds. */
+#define CM_UNDATED_MAX		3600
+
+struct cm_trust {
+	struct cm_trust_options o;
+	STACK_OF(X509) *anchors, *intermediates;	/* owned */
+	X509_STORE *store;				/* of the anchors; owned */
+	struct cm_buf anchors_pem;			/* for https servers */
+};
+
+struct cm_verdict {
+	const struct cm_trust *trust;	/* whose verdict it is; compared, never followed */
+	enum cm_trust_level level;
+	struct cm_cert *cert;		/* a reference */
+	STACK_OF(X509) *chain;		/* leaf first, anchor last; NULL at level 0 */
+	struct cm_blob *der;		/* the same as DER; owned, each ptr too */
+	size_t der_count;
+	bool chain_passed, revocation_passed;
+	enum cm_status status;		/* of the leaf */
+	struct cm_evidence *evidence;
+	size_t evidence_count;
+	time_t signed_time;
+};
+
+/* verdict.c */
+CM_MUST_USE enum cm_err cm_verdict_new(const struct cm_trust *tr, const struct cm_cert *c,
+    struct cm_verdict **out);
+/* Keep a reference to each certificate of chain, and its DER. */
+CM_MUST_USE enum cm_err cm_verdict_keep_chain(struct cm_verdict *v, STACK_OF(X509) *chain);
+CM_MUST_USE enum cm_err cm_verdict_add(struct cm_verdict *v, const struct cm_evidence *e);
+
+/*
+ * One certificate whose revocation is asked for.  A source answers with a
+ * status; UNKNOWN leaves the reason in why, which is empty when it is called.
+ */
+struct cm_question {
+	const struct cm_trust *trust;
+	const struct cm_known *known;
+	X509 *cert, *issuer;		/* borrowed */
+	time_t now;			/* cm_known_time() */
+	cm_deadline deadline;		/* of this source */
+	struct cm_evidence answer;	/* issuer_key, serial and learned are set; the source fills in the rest */
+	struct cm_buf why;
+	const char *note;		/* said beside a good answer: static text, or "" */
+};
+
+/* trust/pem.c: append the certificates of a PEM file or of a folder's; raw, if not NULL, gets their text. */
+CM_MUST_USE enum cm_err cm_pem_load(const char *path, struct cm_trace *t, STACK_OF(X509) *out,
+    struct cm_buf *raw);
+CM_MUST_USE enum cm_err cm_pem_parse(struct cm_blob text, const char *path, struct cm_trace *t,
+    STACK_OF(X509) *out);
+
+/* trust/fetch.c: GET, or POST when body is not empty.  Failing, why says what happened. */
+struct cm_fetch {
+	const char *url;
+	struct cm_blob body;
+	const char *type;		/* Content-Type header line of the body */
+	size_t max;			/* bytes of the answer */
+	cm_deadline deadline;
+	struct cm_blob anchors;		/* PEM, for https */
+};
+CM_MUST_USE enum cm_err cm_fetch(const struct cm_fetch *f, struct cm_buf *out, struct cm_buf *why);
+bool cm_fetch_can(const char *url);	/* http or https */
+
+/* trust/ocsp.c */
+enum cm_status cm_ocsp_ask(struct cm_question *q, const char *url);
+/* Judge an answer to request, which names the certificate by id. */
+enum cm_status cm_ocsp_judge(struct cm_question *q, struct cm_blob der, OCSP_REQUEST *request,
+    OCSP_CERTID *id);
+
+/* trust/crl.c */
+enum cm_status cm_crl_ask_url(struct cm_question *q, const char *url);
+enum cm_status cm_crl_ask_file(struct cm_question *q, const char *path);
+enum cm_status cm_crl_judge(struct cm_question *q, struct cm_blob bytes);
+
+/* trust/evidence.c */
+/* This host's clock, or the floor when the clock is behind what was once signed. */
+time_t cm_known_time(const struct cm_known *known);
+/* Who is asked about: fills in issuer_key and serial.  CM_ERR_SYNTAX: the serial is longer than evidence holds. */
+CM_MUST_USE enum cm_err cm_evidence_name(X509 *cert, X509 *issuer, struct cm_evidence *e);
+/* Kept evidence that it is revoked, or NULL. */
+const struct cm_evidence *cm_known_revoked(const struct cm_known *known, const struct cm_evidence *who);
+/* A source: kept good evidence that still counts. */
+enum cm_status cm_evidence_ask(struct cm_question *q, const char *unused);
+/* Do these dates hold at now?  If not, why says so. */
+bool cm_evidence_current(const struct cm_evidence *e, time_t now, time_t skew, struct cm_buf *why);
+
+/* trust/x509.c */
+bool cm_asn1_time(const ASN1_TIME *t, time_t *out);
+void cm_name_text(const X509_NAME *name, struct cm_buf *out);	/* RFC 4514 */
+/* SHA-224 or stronger: SHA-1 and MD5 can be made to collide. */
+bool cm_signature_is_strong(const X509_ALGOR *alg);
+
+#endif /* CM_TRUST_TRUST_INTERNAL_H */
