@@ -1,0 +1,183 @@
+/* ldap/groups.c - the groups of an account, in one search. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ldap/directory_internal.h"
+
+/* Most groups named by memberOf that are asked for, and most groups of one account. */
+#define MEMBER_OF_MAX	256
+#define GROUPS_MAX	1024
+#define FIXED_TERMS	3
+
+struct cm_groups {
+	struct cm_account *account;	/* borrowed */
+	gid_t first_gid;
+	struct cm_trace *trace;
+	char gid[16];
+	struct cm_query query;
+	struct cm_query_term terms[FIXED_TERMS + MEMBER_OF_MAX];
+	/* the values of memberOf, one after the other; terms point into it */
+	struct cm_buf member_of;
+};
+
+/* A query's texts are not const, since whoever maps owns them; these are never written or freed. */
+static void
+add_term(struct cm_groups *g, const char *attribute, struct cm_blob value)
+{
+	g->terms[g->query.count++] = (struct cm_query_term){
+		.attribute = (char *)(uintptr_t)attribute, .value = value,
+	};
+}
+
+/*
+ * member=DN finds the groups that list the account; memberOf (RFC 2307bis with
+ * slapd's overlay, FreeIPA) names those it is in through others as well, which
+ * are then asked for by their own name (RFC 5020).
+ */
+static enum cm_err
+add_member_of(struct cm_groups *g, const struct cm_entry *e)
+{
+	enum cm_err err;
+
+	for (size_t i = 0; i < e->count; i++)
+		if (cm_attribute_is(e->values[i].attribute, "memberOf"))
+			cm_buf_add_blob(&g->member_of, e->values[i].value);
+	if ((err = cm_buf_status(&g->member_of)) != CM_OK)
+		return err;
+	for (size_t i = 0, at = 0; i < e->count; i++) {
+		const size_t len = e->values[i].value.len;
+
+		if (len == 0 || !cm_attribute_is(e->values[i].attribute, "memberOf"))
+			continue;
+		if (g->query.count == CM_COUNT(g->terms)) {
+			cm_trace_add(g->trace, "groups", "memberOf has more than %d values: "
+			    "the rest is found by member only", MEMBER_OF_MAX);
+			break;
+		}
+		add_term(g, "entryDN", (struct cm_blob){ g->member_of.ptr + at, len });
+		at += len;
+	}
+	return CM_OK;
+}
+
+enum cm_err
+cm_groups_new(struct cm_account *account, const struct cm_entry *e, gid_t first_gid,
+    struct cm_trace *t, struct cm_groups **out)
+{
+	struct cm_groups *g = calloc(1, sizeof(*g));
+	enum cm_err err = CM_ERR_NOMEM;
+
+	if (g == NULL)
+		return err;
+	g->account = account;
+	g->first_gid = first_gid;
+	g->trace = t;
+	g->query.terms = g->terms;
+	snprintf(g->gid, sizeof(g->gid), "%u", account->gid);
+	add_term(g, "memberUid", cm_blob_str(account->name));	/* RFC 2307 */
+	add_term(g, "member", cm_blob_str(account->dn));		/* RFC 2307bis */
+	add_term(g, "gidNumber", cm_blob_str(g->gid));		/* the primary group */
+	if ((err = add_member_of(g, e)) != CM_OK)
+		goto out;
+	*out = g;
+	g = NULL;
+out:
+	cm_groups_free(&g);
+	return err;
+}
+
+void
+cm_groups_free(struct cm_groups **g)
+{
+	if (*g == NULL)
+		return;
+	cm_buf_free(&(*g)->member_of);
+	free(*g);
+	*g = NULL;
+}
+
+static enum cm_err
+dropped(struct cm_groups *g, const struct cm_entry *e, const char *why)
+{
+	cm_trace_add(g->trace, "group dropped", "%.*s: %s", (int)e->dn.len,
+	    (const char *)e->dn.ptr, why);
+	return CM_OK;
+}
+
+static enum cm_err
+add_group(struct cm_account *a, const struct cm_group *group)
+{
+	struct cm_group *more;
+
+	for (size_t i = 0; i < a->group_count; i++)
+		if (a->groups[i].gid == group->gid)
+			return CM_OK;
+	if ((more = realloc(a->groups, (a->group_count + 1) * sizeof(*more))) == NULL)
+		return CM_ERR_NOMEM;
+	a->groups = more;
+	more[a->group_count].gid = group->gid;
+	if ((more[a->group_count].name = strdup(group->name)) == NULL)
+		return CM_ERR_NOMEM;
+	a->group_count++;
+	return CM_OK;
+}
+
+static bool
+is_group(const struct cm_entry *e)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (cm_attribute_is(e->values[i].attribute, "objectClass") &&
+		    (cm_value_compare(e->values[i].value, cm_blob_str("posixGroup")) == 0 ||
+		    cm_value_compare(e->values[i].value, cm_blob_str("group")) == 0))
+			return true;
+	return false;
+}
+
+/* The only value; {NULL, 0} for none or several. */
+static struct cm_blob
+only(const struct cm_entry *e, const char *attribute)
+{
+	struct cm_blob v = { NULL, 0 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->count; i++)
+		if (cm_attribute_is(e->values[i].attribute, attribute) && n++ == 0)
+			v = e->values[i].value;
+	return n == 1 ? v : (struct cm_blob){ NULL, 0 };
+}
+
+/* A group whose name or number means something on this host is not a directory's to give. */
+static enum cm_err
+visit(void *arg, const struct cm_entry *e)
+{
+	struct cm_groups *g = arg;
+	const struct cm_blob cn = only(e, "cn");
+	char name[256] = "";
+	struct cm_group group = { name, 0 };
+
+	if (!is_group(e))
+		return CM_OK;
+	if (cn.len == 0 || cn.len >= sizeof(name) || memchr(cn.ptr, '\0', cn.len) != NULL)
+		return dropped(g, e, "it has no usable cn, or several");
+	memcpy(name, cn.ptr, cn.len);
+	if (!cm_number_parse(only(e, "gidNumber"), &group.gid))
+		return dropped(g, e, "it has no usable gidNumber, or several");
+	if (!cm_group_is_allowed(&group, g->first_gid))
+		return dropped(g, e, "a directory may not hand out this name or gidNumber");
+	return add_group(g->account, &group);
+}
+
+void
+cm_groups_search(struct cm_groups *g, struct cm_search *s)
+{
+	*s = (struct cm_search){
+		.query = &g->query,
+		.within = "(|(objectClass=posixGroup)(objectClass=group))",
+		.holds = is_group,
+		.attributes = { "objectClass", "cn", "gidNumber" },
+		.limit = GROUPS_MAX,
+		.visit = visit,
+		.arg = g,
+	};
+}

@@ -1,0 +1,339 @@
+/* ldap/ldap_link.c - a TCP connection for libldap on which nothing waits beyond a deadline. */
+#include "ldap/ldap_link.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* An idle connection that died unseen is found out after this many seconds, and two probes. */
+#define KEEPALIVE_IDLE_S	30
+#define KEEPALIVE_PROBE_S	5
+#define KEEPALIVE_PROBES	2
+
+/* glibc goes on with a lookup after we stopped waiting: what it uses stays alive here. */
+struct cm_link_lookup {
+	struct gaicb request;
+	struct addrinfo hints;
+	char port[8];
+	char host[NI_MAXHOST];
+};
+
+static bool
+is_loopback_address(const struct sockaddr *a)
+{
+	if (a->sa_family == AF_INET)	/* RFC 1122 section 3.2.1.3 (g) */
+		return ntohl(((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr) >> 24 == 127;
+	return a->sa_family == AF_INET6 &&
+	    IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr);
+}
+
+bool
+cm_link_is_loopback(const char *host)
+{
+	struct in6_addr a6;
+	struct in_addr a4;
+
+	if (inet_pton(AF_INET, host, &a4) == 1)
+		return ntohl(a4.s_addr) >> 24 == 127;
+	if (inet_pton(AF_INET6, host, &a6) == 1)
+		return IN6_IS_ADDR_LOOPBACK(&a6);
+	return strcasecmp(host, "localhost") == 0;	/* RFC 6761 section 6.3 */
+}
+
+static bool
+wait_for(struct cm_link *l, short events)
+{
+	struct pollfd p = { .fd = l->fd, .events = events };
+
+	for (;;) {
+		const int left = cm_deadline_left(l->deadline);
+		const int n = left > 0 ? poll(&p, 1, left) : 0;
+
+		if (n > 0)
+			return true;
+		if (n < 0 && errno != EINTR)
+			return false;
+		if (n == 0 && cm_deadline_passed(l->deadline)) {
+			l->silent = true;
+			return false;
+		}
+	}
+}
+
+bool
+cm_link_wait(struct cm_link *l)
+{
+	return wait_for(l, POLLIN);
+}
+
+static struct cm_link_lookup *
+begin_lookup(const struct cm_link_target *target)
+{
+	struct cm_link_lookup *k = calloc(1, sizeof(*k));
+	struct gaicb *list[1];
+
+	if (k == NULL)
+		return NULL;
+	k->hints = (struct addrinfo){ .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	snprintf(k->port, sizeof(k->port), "%u", target->port);
+	snprintf(k->host, sizeof(k->host), "%s", target->host);
+	k->request = (struct gaicb){
+		.ar_name = k->host, .ar_service = k->port, .ar_request = &k->hints,
+	};
+	list[0] = &k->request;
+	if (getaddrinfo_a(GAI_NOWAIT, list, 1, NULL) != 0) {
+		free(k);
+		return NULL;
+	}
+	return k;
+}
+
+/* The lookup's end: 0 and addresses, or an error of getaddrinfo(3); EAI_INPROGRESS at the deadline. */
+static int
+await_lookup(struct cm_link_lookup *k, cm_deadline deadline)
+{
+	const struct gaicb *const list[1] = { &k->request };
+	int left;
+
+	while (gai_error(&k->request) == EAI_INPROGRESS && (left = cm_deadline_left(deadline)) > 0) {
+		const struct timespec ts = { left / 1000, left % 1000 * 1000000L };
+
+		(void)gai_suspend(list, 1, &ts);
+	}
+	return gai_error(&k->request);
+}
+
+static int
+resolve(struct cm_link_target *target, cm_deadline deadline, struct addrinfo **out)
+{
+	const struct addrinfo numeric = {
+		.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+	};
+	char port[8];
+	int status;
+
+	snprintf(port, sizeof(port), "%u", target->port);
+	if (getaddrinfo(target->host, port, &numeric, out) == 0)
+		return 0;
+	if (target->lookup == NULL && (target->lookup = begin_lookup(target)) == NULL)
+		return EAI_MEMORY;
+	if ((status = await_lookup(target->lookup, deadline)) == EAI_INPROGRESS)
+		return status;	/* the next call waits for the same lookup */
+	*out = target->lookup->request.ar_result;
+	free(target->lookup);
+	target->lookup = NULL;
+	return status;
+}
+
+void
+cm_link_target_free(struct cm_link_target *target)
+{
+	struct cm_link_lookup *k = target->lookup;
+
+	target->lookup = NULL;
+	if (k == NULL)
+		return;
+	(void)gai_cancel(&k->request);
+	if (gai_error(&k->request) == EAI_INPROGRESS)
+		return;		/* a thread of glibc still writes to it: it must be lost */
+	if (gai_error(&k->request) == 0)
+		freeaddrinfo(k->request.ar_result);
+	free(k);
+}
+
+static void
+set_options(int fd)
+{
+	static const struct { int level, name, value; } options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_PROBE_S },
+		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES },
+	};
+
+	for (size_t i = 0; i < CM_COUNT(options); i++)
+		(void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+		    sizeof(options[i].value));
+}
+
+/* 0, or an errno. */
+static int
+connect_one(struct cm_link *l, const struct addrinfo *a)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	l->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd < 0)
+		return errno;
+	set_options(l->fd);
+	if (connect(l->fd, a->ai_addr, a->ai_addrlen) == 0)
+		return 0;
+	if (errno != EINPROGRESS)
+		error = errno;
+	else if (!wait_for(l, POLLOUT))
+		error = ETIMEDOUT;
+	else if (getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		error = errno;
+	if (error != 0)
+		cm_link_close(l);
+	return error;
+}
+
+/* Each address in turn; one that is silent leaves the others their share of the time. */
+static int
+connect_any(struct cm_link *l, const struct addrinfo *list, bool loopback_only)
+{
+	const cm_deadline whole = l->deadline;
+	int error = EADDRNOTAVAIL, rest = 0;
+
+	for (const struct addrinfo *a = list; a != NULL; a = a->ai_next)
+		rest++;
+	for (const struct addrinfo *a = list; a != NULL && error != 0; a = a->ai_next, rest--) {
+		if (loopback_only && !is_loopback_address(a->ai_addr))
+			continue;
+		l->silent = false;
+		l->deadline = cm_deadline_in((unsigned)(cm_deadline_left(whole) / rest));
+		error = connect_one(l, a);
+	}
+	l->deadline = whole;
+	return error;
+}
+
+enum cm_err
+cm_link_connect(struct cm_link_target *target, const char *uri, struct cm_trace *t,
+    struct cm_link *l)
+{
+	struct addrinfo *list = NULL;
+	int error;
+
+	*l = (struct cm_link){ .fd = -1, .deadline = l->deadline };
+	if ((error = resolve(target, l->deadline, &list)) != 0) {
+		l->silent = error == EAI_INPROGRESS;
+		return cm_trace_fail(t, CM_REASON_DIRECTORY_OFFLINE,
+		    "%s: the name %s could not be looked up: %s", uri, target->host,
+		    error == EAI_INPROGRESS ? "no answer in time" : gai_strerror(error));
+	}
+	error = connect_any(l, list, target->loopback_only);
+	freeaddrinfo(list);
+	if (error != 0)
+		return cm_trace_fail(t, CM_REASON_DIRECTORY_OFFLINE, "%s: connecting: %s", uri,
+		    l->silent ? "no answer in time" : strerror(error));
+	return CM_OK;
+}
+
+static int
+io_setup(Sockbuf_IO_Desc *d, void *link)
+{
+	d->sbiod_pvt = link;
+	return 0;
+}
+
+static int
+io_remove(Sockbuf_IO_Desc *d)
+{
+	(void)d;
+	return 0;
+}
+
+static int
+io_ctrl(Sockbuf_IO_Desc *d, int option, void *arg)
+{
+	(void)d;
+	(void)option;
+	(void)arg;
+	return 0;	/* nothing is buffered here, and there is nothing to set */
+}
+
+/* After a try that gave -1: may it be tried again? */
+static bool
+again(struct cm_link *l, short events)
+{
+	if (errno == EINTR)
+		return true;
+	if (errno != EAGAIN && errno != EWOULDBLOCK)
+		return false;
+	if (wait_for(l, events))
+		return true;
+	errno = ETIMEDOUT;	/* never EAGAIN: libldap would come back at once, for ever */
+	return false;
+}
+
+/* A stream that never pauses ends at the deadline too. */
+static bool
+in_time(struct cm_link *l)
+{
+	if (!cm_deadline_passed(l->deadline))
+		return true;
+	l->silent = true;
+	errno = ETIMEDOUT;
+	return false;
+}
+
+static ber_slen_t
+io_read(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
+{
+	struct cm_link *l = d->sbiod_pvt;
+	ssize_t n;
+
+	do {
+		if (!in_time(l))
+			return -1;
+		n = recv(l->fd, buf, len, MSG_DONTWAIT);
+	} while (n < 0 && again(l, POLLIN));
+	l->ended = n == 0 || (n < 0 && !l->silent);
+	return n;
+}
+
+static ber_slen_t
+io_write(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
+{
+	struct cm_link *l = d->sbiod_pvt;
+	ssize_t n;
+
+	do {
+		if (!in_time(l))
+			return -1;
+		n = send(l->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && again(l, POLLOUT));
+	l->ended = n < 0 && !l->silent;
+	return n;
+}
+
+void
+cm_link_close(struct cm_link *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+}
+
+static int
+io_close(Sockbuf_IO_Desc *d)
+{
+	cm_link_close(d->sbiod_pvt);
+	return 0;
+}
+
+enum cm_err
+cm_link_attach(struct cm_link *l, Sockbuf *sb)
+{
+	static const Sockbuf_IO io = {
+		.sbi_setup = io_setup, .sbi_remove = io_remove, .sbi_ctrl = io_ctrl,
+		.sbi_read = io_read, .sbi_write = io_write, .sbi_close = io_close,
+	};
+
+	/* liblber only reads it */
+	return ber_sockbuf_add_io(sb, (Sockbuf_IO *)(uintptr_t)&io, LBER_SBIOD_LEVEL_PROVIDER,
+	    l) == 0 ? CM_OK : CM_ERR_NOMEM;
+}

@@ -1,0 +1,51 @@
+/* ldap/ldap_link.h - a TCP connection for libldap on which nothing waits beyond a deadline. */
+#ifndef CM_LDAP_LDAP_LINK_H
+#define CM_LDAP_LDAP_LINK_H
+
+#include <lber.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/trace.h"
+
+/* A server by name; the texts are borrowed. */
+struct cm_link_target {
+	const char *host;	/* a name or an address, without brackets */
+	uint16_t port;
+	bool loopback_only;	/* connect to no address but this host's own */
+	struct cm_link_lookup *lookup;	/* of the name, when one is under way */
+};
+
+struct cm_link {
+	int fd;
+	cm_deadline deadline;	/* of everything below; set anew for each use */
+	bool silent;		/* the deadline passed */
+	bool ended;		/* the other side closed it, or it broke */
+};
+
+/* An address or name that means this host, whatever a resolver says. */
+bool cm_link_is_loopback(const char *host);
+
+/*
+ * Look the name up and connect, within l->deadline, which is set before.
+ * CM_ERR_OFFLINE  DIRECTORY_OFFLINE; uri is for the text
+ */
+CM_MUST_USE enum cm_err cm_link_connect(struct cm_link_target *target, const char *uri,
+    struct cm_trace *t, struct cm_link *l);
+void cm_link_target_free(struct cm_link_target *target);
+
+/* Wait until there is something to read; false: the deadline passed. */
+bool cm_link_wait(struct cm_link *l);
+
+/* Closed already is fine. */
+void cm_link_close(struct cm_link *l);
+
+/*
+ * Make the link libldap's transport.  libldap and the TLS library below it know
+ * no deadline for a handshake, the rest of a message, or a write to a full
+ * buffer: here every byte has one.  From now on sb closes fd.
+ */
+CM_MUST_USE enum cm_err cm_link_attach(struct cm_link *l, Sockbuf *sb);
+
+#endif /* CM_LDAP_LDAP_LINK_H */
