@@ -1,0 +1,358 @@
+/* tests/trust/fixture.c - the test PKI, and certificates, answers and lists that a test makes for itself. */
+#include "tests/trust/fixture.h"
+
+#include <openssl/ocsp.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static FILE *
+open_pki(const char *name, const char *end)
+{
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s.%s", CM_PKI_DIR, name, end);
+	if ((f = fopen(path, "r")) == NULL)
+		fail_msg("%s: cannot be read", path);
+	return f;
+}
+
+X509 *
+load_x509(const char *name)
+{
+	FILE *f = open_pki(name, "crt");
+	X509 *x = PEM_read_X509(f, NULL, NULL, NULL);
+
+	fclose(f);
+	assert_non_null(x);
+	return x;
+}
+
+EVP_PKEY *
+load_key(const char *name)
+{
+	FILE *f = open_pki(name, "key");
+	EVP_PKEY *k = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+
+	fclose(f);
+	assert_non_null(k);
+	return k;
+}
+
+struct cm_cert *
+cert_of(X509 *x)
+{
+	struct cm_cert *c = NULL;
+	uint8_t *der = NULL;
+	const int len = i2d_X509(x, &der);
+
+	assert_int_equal(cm_cert_decode((struct cm_blob){ der, (size_t)len }, NULL, &c), CM_OK);
+	OPENSSL_free(der);
+	return c;
+}
+
+struct cm_cert *
+load_cert(const char *name)
+{
+	X509 *x = load_x509(name);
+	struct cm_cert *c = cert_of(x);
+
+	X509_free(x);
+	return c;
+}
+
+EVP_PKEY *
+make_key(const char *kind)
+{
+	EVP_PKEY *k;
+
+	if (strncmp(kind, "rsa", 3) == 0)
+		k = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)strtoul(kind + 3, NULL, 10));
+	else if (strcmp(kind, "ED25519") == 0)
+		k = EVP_PKEY_Q_keygen(NULL, NULL, kind);
+	else
+		k = EVP_PKEY_Q_keygen(NULL, NULL, "EC", kind);
+	assert_non_null(k);
+	return k;
+}
+
+static void
+add_extension(X509 *x, X509 *issuer, const char *name, const char *value)
+{
+	X509_EXTENSION *e;
+	X509V3_CTX ctx;
+
+	if (value == NULL)
+		return;
+	X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
+	e = X509V3_EXT_conf(NULL, &ctx, name, value);
+	assert_non_null(e);
+	assert_int_equal(X509_add_ext(x, e, -1), 1);
+	X509_EXTENSION_free(e);
+}
+
+static void
+add_named(X509 *x, X509 *issuer, const char *pair)
+{
+	char name[64];
+	const char *eq = pair != NULL ? strchr(pair, '=') : NULL;
+
+	if (eq == NULL)
+		return;
+	snprintf(name, sizeof(name), "%.*s", (int)(eq - pair), pair);
+	add_extension(x, issuer, name, eq + 1);
+}
+
+X509 *
+make_x509(const struct recipe *r, EVP_PKEY **key)
+{
+	X509 *issuer = load_x509(r->issuer), *x = X509_new();
+	EVP_PKEY *k = make_key(r->key), *ca = load_key(r->signer != NULL ? r->signer : r->issuer);
+	X509_NAME *name = X509_NAME_new();
+
+	assert_true(X509_set_version(x, X509_VERSION_3));
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 0x7001);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)r->cn, -1, -1, 0);
+	X509_set_subject_name(x, name);
+	X509_set_issuer_name(x, X509_get_subject_name(issuer));
+	X509_gmtime_adj(X509_getm_notBefore(x), r->from);
+	X509_gmtime_adj(X509_getm_notAfter(x), r->to);
+	X509_set_pubkey(x, k);
+	add_extension(x, issuer, "basicConstraints", r->basic != NULL ? r->basic : "critical,CA:FALSE");
+	add_extension(x, issuer, "subjectKeyIdentifier", "hash");
+	add_extension(x, issuer, "authorityKeyIdentifier", "keyid");
+	add_extension(x, issuer, "keyUsage", r->ku);
+	add_extension(x, issuer, "extendedKeyUsage", r->eku);
+	add_named(x, issuer, r->more);
+	assert_true(X509_sign(x, ca, EVP_get_digestbyname(r->md != NULL ? r->md : "SHA256")) > 0);
+	X509_NAME_free(name);
+	X509_free(issuer);
+	EVP_PKEY_free(ca);
+	if (key != NULL)
+		*key = k;
+	else
+		EVP_PKEY_free(k);
+	return x;
+}
+
+void
+write_bytes(const char *path, const void *p, size_t len)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(p, 1, len, f), len);
+	assert_int_equal(fclose(f), 0);
+}
+
+void
+write_pem(const char *path, X509 *const *certs, size_t count)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(PEM_write_X509(f, certs[i]), 1);
+	assert_int_equal(fclose(f), 0);
+}
+
+static char folder[64];
+
+const char *
+scratch(const char *name)
+{
+	static char paths[4][512];
+	static unsigned next;
+	char *path = paths[next++ % 4];
+
+	if (folder[0] == '\0') {
+		snprintf(folder, sizeof(folder), "/tmp/cm-trust.XXXXXX");
+		assert_non_null(mkdtemp(folder));
+	}
+	snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
+	return path;
+}
+
+void
+remove_scratch(void)
+{
+	char command[128];
+
+	if (folder[0] == '\0')
+		return;
+	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+	assert_int_equal(system(command), 0);
+	folder[0] = '\0';
+}
+
+static void
+set_entry(X509_CRL *crl, const struct crl_recipe *r, ASN1_TIME *when)
+{
+	X509 *cert = load_x509(r->names);
+	X509_REVOKED *entry = X509_REVOKED_new();
+	ASN1_ENUMERATED *reason = ASN1_ENUMERATED_new();
+	X509_EXTENSION *e;
+
+	X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(cert));
+	X509_REVOKED_set_revocationDate(entry, when);
+	if (r->reason > 0) {
+		ASN1_ENUMERATED_set(reason, r->reason);
+		X509_REVOKED_add1_ext_i2d(entry, NID_crl_reason, reason, 0, 0);
+	}
+	if (r->entry_critical) {
+		e = X509V3_EXT_conf(NULL, NULL, "1.2.3.4", "critical,ASN1:NULL");
+		assert_non_null(e);
+		X509_REVOKED_add_ext(entry, e, -1);
+		X509_EXTENSION_free(e);
+	}
+	assert_int_equal(X509_CRL_add0_revoked(crl, entry), 1);
+	ASN1_ENUMERATED_free(reason);
+	X509_free(cert);
+}
+
+static void
+set_crl_extension(X509_CRL *crl, const char *pair)
+{
+	/* The last section is what issuingDistributionPoint=@point names. */
+	static const char sections[] = "[point]\nfullname=URI:http://127.0.0.1:8080/inter.crl\n"
+	    "[other]\nfullname=URI:http://127.0.0.1:8080/elsewhere.crl\n"
+	    "[ca]\nonlyCA=TRUE\n[user]\nonlyuser=TRUE\n[indirect]\nindirectCRL=TRUE\n"
+	    "[reasons]\nonlysomereasons=keyCompromise\n[attribute]\nonlyAA=TRUE\n";
+	BIO *bio = BIO_new_mem_buf(sections, -1);
+	CONF *conf = NCONF_new(NULL);
+	X509_EXTENSION *e;
+	X509V3_CTX ctx;
+	char name[64];
+	long line;
+
+	assert_int_equal(NCONF_load_bio(conf, bio, &line), 1);
+	X509V3_set_ctx(&ctx, NULL, NULL, NULL, crl, 0);
+	X509V3_set_nconf(&ctx, conf);
+	snprintf(name, sizeof(name), "%.*s", (int)(strchr(pair, '=') - pair), pair);
+	e = X509V3_EXT_nconf(conf, &ctx, name, strchr(pair, '=') + 1);
+	assert_non_null(e);
+	assert_int_equal(X509_CRL_add_ext(crl, e, -1), 1);
+	X509_EXTENSION_free(e);
+	NCONF_free(conf);
+	BIO_free(bio);
+}
+
+uint8_t *
+make_crl(const struct crl_recipe *r, int *len)
+{
+	X509_CRL *crl = X509_CRL_new();
+	X509 *issuer = load_x509(r->issuer);
+	EVP_PKEY *key = load_key(r->signer != NULL ? r->signer : r->issuer);
+	ASN1_TIME *from = X509_gmtime_adj(NULL, r->from), *to = X509_gmtime_adj(NULL, r->to);
+	ASN1_INTEGER *number = ASN1_INTEGER_new();
+	uint8_t *der = NULL;
+
+	X509_CRL_set_version(crl, X509_CRL_VERSION_2);
+	X509_CRL_set_issuer_name(crl, X509_get_subject_name(issuer));
+	X509_CRL_set1_lastUpdate(crl, from);
+	if (r->to != 0)
+		X509_CRL_set1_nextUpdate(crl, to);
+	ASN1_INTEGER_set(number, 17);
+	X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, 0);
+	if (r->reason != NO_ENTRY)
+		set_entry(crl, r, from);
+	if (r->extension != NULL)
+		set_crl_extension(crl, r->extension);
+	X509_CRL_sort(crl);
+	assert_true(X509_CRL_sign(crl, key, EVP_get_digestbyname(r->md != NULL ? r->md : "SHA256")) > 0);
+	*len = i2d_X509_CRL(crl, &der);
+	assert_true(*len > 0);
+	ASN1_INTEGER_free(number);
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+	EVP_PKEY_free(key);
+	X509_free(issuer);
+	X509_CRL_free(crl);
+	return der;
+}
+
+/* The CertID to answer about: that of the request, or another. */
+static OCSP_CERTID *
+certid_for(const struct answer *a, OCSP_REQUEST *request)
+{
+	OCSP_CERTID *id = OCSP_CERTID_dup(OCSP_onereq_get0_id(OCSP_request_onereq_get0(request, 0)));
+	X509 *other = load_x509("bob"), *root = load_x509("root"), *inter = load_x509("inter");
+
+	if (a->other_serial || a->other_issuer) {
+		OCSP_CERTID_free(id);
+		id = OCSP_cert_to_id(EVP_sha1(), other, a->other_issuer ? root : inter);
+	}
+	X509_free(other);
+	X509_free(root);
+	X509_free(inter);
+	return id;
+}
+
+static void
+add_nonce(const struct answer *a, OCSP_REQUEST *request, OCSP_BASICRESP *basic)
+{
+	if (a->nonce == NONCE_KEPT)
+		assert_true(OCSP_copy_nonce(basic, request) > 0);
+	if (a->nonce == NONCE_OTHER)
+		assert_int_equal(OCSP_basic_add1_nonce(basic, NULL, 32), 1);
+}
+
+static uint8_t *
+encode(const struct answer *a, OCSP_BASICRESP *basic, int *len)
+{
+	OCSP_RESPONSE *response = OCSP_response_create(a->response_status,
+	    a->response_status == 0 ? basic : NULL);
+	uint8_t *der = NULL;
+
+	*len = i2d_OCSP_RESPONSE(response, &der);
+	assert_true(*len > 0);
+	OCSP_RESPONSE_free(response);
+	return der;
+}
+
+uint8_t *
+make_answer(const struct answer *a, const uint8_t *request_der, size_t request_len, int *len)
+{
+	const char *name = a->signer != NULL ? a->signer : "ocsp";
+	const uint8_t *p = request_der;
+	OCSP_REQUEST *request = d2i_OCSP_REQUEST(NULL, &p, (long)request_len);
+	OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+	ASN1_TIME *from = X509_gmtime_adj(NULL, a->from), *to = X509_gmtime_adj(NULL, a->to);
+	X509 *signer = load_x509(name);
+	EVP_PKEY *key = load_key(name);
+	OCSP_CERTID *id;
+	uint8_t *der;
+
+	assert_non_null(request);
+	id = certid_for(a, request);
+	for (int i = 0; i <= a->twice; i++)
+		assert_non_null(OCSP_basic_add1_status(basic, id, a->status, a->reason, from, from,
+		    a->to != 0 ? to : NULL));
+	add_nonce(a, request, basic);
+	assert_int_equal(OCSP_basic_sign(basic, signer, key, a->md_sha1 ? EVP_sha1() : EVP_sha256(), NULL,
+	    a->no_certificate ? OCSP_NOCERTS : 0), 1);
+	if (a->spoiled) {
+		const ASN1_OCTET_STRING *s = OCSP_resp_get0_signature(basic);
+
+		((uint8_t *)(uintptr_t)ASN1_STRING_get0_data(s))[ASN1_STRING_length(s) - 1] ^= 1;
+	}
+	der = encode(a, basic, len);
+	OCSP_CERTID_free(id);
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+	EVP_PKEY_free(key);
+	X509_free(signer);
+	OCSP_BASICRESP_free(basic);
+	OCSP_REQUEST_free(request);
+	return der;
+}
+
+void
+assert_has(const char *text, const char *part)
+{
+	if (text == NULL || strstr(text, part) == NULL)
+		fail_msg("\"%s\" does not hold \"%s\"", text != NULL ? text : "(none)", part);
+}
