@@ -96,9 +96,9 @@ cm_cert_decode(struct cm_blob der, struct cm_trace *t, struct cm_cert **out)
 
 /* The first block that is a certificate; keys that stand before it are wiped by OpenSSL. */
 static enum cm_err
-decode_pem(struct cm_blob pem, const char *path, struct cm_trace *t, struct cm_cert **out)
+decode_pem(const struct cm_buf *pem, const char *path, struct cm_trace *t, struct cm_cert **out)
 {
-	BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+	BIO *bio = BIO_new_mem_buf(cm_buf_str(pem), (int)pem->len);
 	unsigned char *der = NULL;
 	enum cm_err err = CM_ERR_NOMEM;
 	long len = 0;
@@ -134,7 +134,7 @@ cm_cert_load(const char *path, struct cm_trace *t, struct cm_cert **out)
 	else if (err == CM_OK && v.len > 0 && v.ptr[0] == CM_DER_SEQUENCE)
 		err = cm_cert_decode(v, t, out);
 	else if (err == CM_OK)
-		err = decode_pem(v, path, t, out);
+		err = decode_pem(&content, path, t, out);
 	cm_buf_free(&content);
 	return err;
 }

@@ -134,7 +134,7 @@ const struct cm_blob *cm_cert_urls(const struct cm_cert *c, enum cm_cert_url kin
 
 /* id-pkix-ocsp-nocheck is not here: trust/ asks OpenSSL for what only a chain needs. */
 
-/* "1.3.6.1.5.5.7.3.2" of DER content octets. */
+/* "1.3.6.1.5.5.7.3.2" of DER content octets; "#" and hex of an OID with an arc above 63 bits. */
 void cm_cert_oid_text(struct cm_blob oid, struct cm_buf *out);
 
 /* For messages: "CN=Alice Example,O=..." subject as RFC 4514 made printable; borrowed, made once. */

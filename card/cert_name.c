@@ -1,6 +1,7 @@
 /* card/cert_name.c - distinguished names: read (RFC 5280 4.1.2.4), and written as RFC 4514 has them. */
 #include "card/cert_internal.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 static enum cm_err
@@ -142,6 +143,33 @@ cm_cert_name_rfc4514(const struct cm_cert_name *n, struct cm_buf *out)
 	}
 }
 
+/* Arcs made of UUIDs (2.25.N) are longer than our numbers: nine octets hold 63 bits. */
+static bool
+has_long_arc(struct cm_blob oid)
+{
+	size_t octets = 0;
+
+	for (size_t i = 0; i < oid.len; i++) {
+		if (++octets > 9)
+			return true;
+		if (oid.ptr[i] < 0x80)
+			octets = 0;
+	}
+	return false;
+}
+
+static void
+add_arc(struct cm_buf *out, uint64_t arc, bool first)
+{
+	/* X.690 8.19.4: the first two arcs share one number; the first is 0, 1 or 2. */
+	const uint64_t root = arc < 80 ? arc / 40 : 2;
+
+	if (first)
+		cm_buf_addf(out, "%" PRIu64 ".%" PRIu64, root, arc - root * 40);
+	else
+		cm_buf_addf(out, ".%" PRIu64, arc);
+}
+
 void
 cm_cert_oid_text(struct cm_blob oid, struct cm_buf *out)
 {
@@ -150,24 +178,16 @@ cm_cert_oid_text(struct cm_blob oid, struct cm_buf *out)
 
 	if (!cm_der_is_oid(oid))
 		return;
+	if (has_long_arc(oid)) {
+		cm_buf_add_byte(out, '#');
+		cm_buf_add_hex(out, oid);
+		return;
+	}
 	for (size_t i = 0; i < oid.len; i++) {
-		if (arc > UINT64_MAX >> 7) {
-			/* Arcs made of UUIDs (2.25.N): no number of ours holds them. */
-			cm_buf_add_byte(out, '#');
-			cm_buf_add_hex(out, oid);
-			return;
-		}
 		arc = arc << 7 | (oid.ptr[i] & 0x7F);
 		if (oid.ptr[i] >= 0x80)
 			continue;
-		if (first) {
-			/* X.690 8.19.4: the first two arcs share one, the first is 0, 1 or 2. */
-			const unsigned root = arc < 80 ? (unsigned)arc / 40 : 2;
-
-			cm_buf_addf(out, "%u.%llu", root, (unsigned long long)(arc - root * 40));
-		} else {
-			cm_buf_addf(out, ".%llu", (unsigned long long)arc);
-		}
+		add_arc(out, arc, first);
 		first = false;
 		arc = 0;
 	}
