@@ -221,7 +221,6 @@ cm_crl_ask_url(struct cm_question *q, const char *url)
 	struct cm_buf bytes;
 
 	cm_buf_init(&bytes, f.max);
-	snprintf(q->answer.source, sizeof(q->answer.source), "CRL %s", url);
 	if (cm_fetch(&f, &bytes, &q->why) == CM_OK)
 		status = cm_crl_judge(q, cm_buf_blob(&bytes));
 	cm_buf_free(&bytes);
@@ -237,7 +236,6 @@ cm_crl_ask_file(struct cm_question *q, const char *path)
 	enum cm_err err;
 
 	cm_buf_init(&bytes, q->trust->o.crl_max);
-	snprintf(q->answer.source, sizeof(q->answer.source), "CRL %s", path);
 	if (cm_trace_new(&why) != CM_OK) {
 		cm_buf_add_str(&q->why, "out of memory");
 		goto out;

@@ -239,7 +239,6 @@ cm_ocsp_ask(struct cm_question *q, const char *url)
 	if (request == NULL)
 		return unknown(q, "the request could not be made: out of memory");
 	cm_buf_init(&answer, q->trust->o.ocsp_max);
-	snprintf(q->answer.source, sizeof(q->answer.source), "OCSP %s", url);
 	if (exchange(q, url, request, &answer) == CM_OK)
 		status = cm_ocsp_judge(q, cm_buf_blob(&answer), request, id);
 	cm_buf_free(&answer);

@@ -30,14 +30,15 @@ static void collect_kept(struct round *r, int cert);
 /* In this order; the first that knows ends the search.  A new source is one row. */
 static const struct source {
 	const char *key;	/* in the trace */
+	const char *name;
 	bool network;
 	collect_fn collect;
 	enum cm_status (*ask)(struct cm_question *, const char *where);
 } sources[] = {
-	{ "ocsp", true, collect_ocsp, cm_ocsp_ask },
-	{ "crl", true, collect_crl_urls, cm_crl_ask_url },
-	{ "crl", false, collect_crl_files, cm_crl_ask_file },
-	{ "evidence", false, collect_kept, cm_evidence_ask },
+	{ "ocsp", "OCSP", true, collect_ocsp, cm_ocsp_ask },
+	{ "crl", "CRL", true, collect_crl_urls, cm_crl_ask_url },
+	{ "crl", "CRL", false, collect_crl_files, cm_crl_ask_file },
+	{ "evidence", "kept", false, collect_kept, cm_evidence_ask },
 };
 enum { OCSP, CRL_URL, CRL_FILE, KEPT };
 
@@ -147,7 +148,7 @@ collect_crl_files(struct round *r, int cert)
 static void
 collect_kept(struct round *r, int cert)
 {
-	add_step(r, KEPT, cert, "kept", strlen("kept"));
+	add_step(r, KEPT, cert, "evidence", strlen("evidence"));
 }
 
 /* Below the anchor: nobody can revoke an anchor but who trusts it. */
@@ -186,22 +187,20 @@ share(const struct round *r, const struct step *s)
 }
 
 static void
-trace_step(const struct round *r, const struct step *s, const struct cm_question *q,
-    enum cm_status status)
+trace_step(const struct round *r, const char *key, const struct cm_question *q, enum cm_status status)
 {
-	const char *name = s->source == &sources[KEPT] ? q->answer.source : s->where;
+	const struct cm_evidence *e = &q->answer;
 	char from[CM_TIME_SIZE], to[CM_TIME_SIZE];
 
 	if (status == CM_STATUS_UNKNOWN)
-		cm_trace_add(r->t, s->source->key, "%s: %s", s->where, cm_buf_str(&q->why));
+		cm_trace_add(r->t, key, "%s: %s", e->source, cm_buf_str(&q->why));
 	else if (status == CM_STATUS_REVOKED)
-		cm_trace_add(r->t, s->source->key, "%s: revoked on %s%s", name,
-		    cm_clock_text(q->answer.revoked_at, from), q->note);
+		cm_trace_add(r->t, key, "%s: revoked on %s%s", e->source,
+		    cm_clock_text(e->revoked_at, from), q->note);
 	else
-		cm_trace_add(r->t, s->source->key, "%s: good, of %s%s%s%s", name,
-		    cm_clock_text(q->answer.this_update, from),
-		    q->answer.next_update != 0 ? " until " : "",
-		    q->answer.next_update != 0 ? cm_clock_text(q->answer.next_update, to) : "", q->note);
+		cm_trace_add(r->t, key, "%s: good, of %s%s%s%s", e->source,
+		    cm_clock_text(e->this_update, from), e->next_update != 0 ? " until " : "",
+		    e->next_update != 0 ? cm_clock_text(e->next_update, to) : "", q->note);
 }
 
 static enum cm_status
@@ -232,11 +231,12 @@ ask(struct round *r, const struct step *s, struct cm_evidence *e, struct cm_buf 
 
 	cm_buf_init(&q.why, 0);
 	q.answer.learned = r->known->now;
+	snprintf(q.answer.source, sizeof(q.answer.source), "%s %s", s->source->name, s->where);
 	status = run_step(r, s, &q);
-	trace_step(r, s, &q, status);
+	trace_step(r, s->source->key, &q, status);
 	if (status == CM_STATUS_UNKNOWN) {
-		cm_buf_addf(failures, "%s%s %s: %s", failures->len > 0 ? "; " : "", s->source->key,
-		    s->where, cm_buf_str(&q.why));
+		cm_buf_addf(failures, "%s%s: %s", failures->len > 0 ? "; " : "", q.answer.source,
+		    cm_buf_str(&q.why));
 	} else {
 		*e = q.answer;
 		e->status = status;

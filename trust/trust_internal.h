@@ -51,7 +51,7 @@ struct cm_question {
 	X509 *cert, *issuer;		/* borrowed */
 	time_t now;			/* cm_known_time() */
 	cm_deadline deadline;		/* of this source */
-	struct cm_evidence answer;	/* issuer_key, serial and learned are set; the source fills in the rest */
+	struct cm_evidence answer;	/* issuer_key, serial, learned and source are set; the source fills in the rest */
 	struct cm_buf why;
 	const char *note;		/* said beside a good answer: static text, or "" */
 };

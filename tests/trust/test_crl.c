@@ -1,0 +1,301 @@
+/* tests/trust/test_crl.c - which revocation lists are believed.  At level hard only a good answer lets pass. */
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/trust/web.h"
+
+#define MIN	60
+
+/* The issuing CA is the anchor, so that the card is all there is to ask about. */
+static const char *const anchor[] = { PKI("inter.crt"), NULL };
+
+struct outcome {
+	enum cm_err err;
+	enum cm_reason reason;
+	enum cm_status status;
+	time_t signed_time;
+	struct cm_evidence evidence;
+	size_t evidence_count;
+	char message[1024], trace[1024];
+};
+
+static struct outcome
+ask(const char *cert, const char *list, size_t max)
+{
+	const char *const crls[] = { list, NULL };
+	const struct cm_trust_options o = { .level = CM_TRUST_HARD, .anchors = anchor, .crls = crls,
+	    .use_crl = true, .ocsp_max = 65536, .crl_max = max };
+	const struct cm_known known = { .now = time(NULL) };
+	struct cm_cert *c = load_cert(cert);
+	struct outcome r = { 0 };
+	struct cm_verdict *v = NULL;
+	struct cm_trust *tr = NULL;
+	struct cm_trace *t = NULL;
+	const struct cm_evidence *e;
+
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	cm_trace_begin(t, "revocation");
+	assert_int_equal(cm_trust_open(&o, t, &tr), CM_OK);
+	assert_int_equal(cm_trust_check_chain(tr, c, &known, t, &v), CM_OK);
+	r.err = cm_trust_check_revocation(tr, v, &known, true, cm_deadline_in(3000), t);
+	r.reason = cm_trace_reason(t);
+	r.status = cm_verdict_status(v);
+	r.signed_time = cm_verdict_signed_time(v);
+	e = cm_verdict_evidence(v, &r.evidence_count);
+	if (r.evidence_count > 0)
+		r.evidence = e[0];
+	snprintf(r.message, sizeof(r.message), "%s", cm_trace_message(t));
+	snprintf(r.trace, sizeof(r.trace), "%s", cm_trace_find(t, "crl"));
+	cm_trace_free(&t);
+	cm_verdict_free(&v);
+	cm_cert_free(&c);
+	cm_trust_close(&tr);
+	return r;
+}
+
+static void
+expect(const char *name, const struct outcome *r, enum cm_reason reason, const char *part)
+{
+	if (r->reason != reason || strstr(r->trace, part) == NULL)
+		print_error("%s: %s\n", name, r->trace);
+	assert_int_equal(r->reason, reason);
+	assert_int_equal(r->err, cm_reason_err(reason));
+	assert_has(r->trace, part);
+	assert_int_equal(r->evidence_count, r->status == CM_STATUS_UNKNOWN ? 0 : 1);
+	assert_true((r->status == CM_STATUS_GOOD) == (reason == CM_REASON_NONE));
+	assert_true((r->status == CM_STATUS_REVOKED) == (reason == CM_REASON_REVOKED));
+}
+
+/* A list in a file, about a certificate that names none itself. */
+static void
+lists(void **state)
+{
+	static const struct row {
+		const char *name;
+		struct crl_recipe r;
+		enum cm_reason reason;
+		const char *part;
+	} rows[] = {
+		{ "not in it", { .reason = NO_ENTRY, .to = DAY }, CM_REASON_NONE, "number 17: good, of " },
+		{ "another in it", { .names = "bob", .reason = KEY_COMPROMISE, .to = DAY }, CM_REASON_NONE, ": good" },
+		{ "in it", { .reason = KEY_COMPROMISE, .to = DAY }, CM_REASON_REVOKED, ": revoked on " },
+		{ "in it without reason", { .reason = NO_REASON, .to = DAY }, CM_REASON_REVOKED, ": revoked on " },
+		{ "on hold", { .reason = ON_HOLD, .to = DAY }, CM_REASON_REVOKED, ": revoked on " },
+		{ "removeFromCRL", { .reason = REMOVED, .to = DAY }, CM_REASON_NONE, ": good" },
+		{ "expired", { .reason = NO_ENTRY, .from = -2 * DAY, .to = -DAY }, CM_REASON_REVOCATION_UNKNOWN,
+		    "expired " },
+		{ "attack: revoked serial forgiven when the CRL expires", { .reason = KEY_COMPROMISE,
+		    .from = -2 * DAY, .to = -DAY }, CM_REASON_REVOKED, ": revoked on " },
+		{ "attack: clock rollback hides a revocation", { .reason = KEY_COMPROMISE, .from = DAY,
+		    .to = 2 * DAY }, CM_REASON_REVOKED, ": revoked on " },
+		{ "on hold, expired", { .reason = ON_HOLD, .from = -2 * DAY, .to = -DAY },
+		    CM_REASON_REVOCATION_UNKNOWN, "expired " },
+		{ "clocks differ a little", { .reason = NO_ENTRY, .from = 4 * MIN, .to = DAY }, CM_REASON_NONE, ": good" },
+		{ "future", { .reason = NO_ENTRY, .from = DAY, .to = 2 * DAY }, CM_REASON_REVOCATION_UNKNOWN,
+		    "ahead of this computer's clock" },
+		{ "no nextUpdate, fresh", { .reason = NO_ENTRY, .from = -MIN }, CM_REASON_NONE, ": good" },
+		{ "no nextUpdate, old", { .reason = NO_ENTRY, .from = -DAY }, CM_REASON_REVOCATION_UNKNOWN,
+		    "names no nextUpdate" },
+
+		{ "attack: signed by a look-alike CA", { .signer = "look-alike-ca", .reason = NO_ENTRY, .to = DAY },
+		    CM_REASON_REVOCATION_UNKNOWN, "its signature is not that of the CA" },
+		{ "attack: revoked, says a look-alike CA", { .signer = "look-alike-ca", .reason = KEY_COMPROMISE,
+		    .to = DAY }, CM_REASON_REVOCATION_UNKNOWN, "its signature is not that of the CA" },
+		{ "of another CA", { .issuer = "root", .reason = NO_ENTRY, .to = DAY }, CM_REASON_REVOCATION_UNKNOWN,
+		    "it is the list of another CA" },
+		{ "SHA-1", { .reason = NO_ENTRY, .to = DAY, .md = "SHA1" }, CM_REASON_REVOCATION_UNKNOWN,
+		    "a hash that is broken" },
+
+		{ "delta", { .reason = NO_ENTRY, .to = DAY, .extension = "2.5.29.27=critical,DER:020101" },
+		    CM_REASON_REVOCATION_UNKNOWN, "a delta CRL" },
+		{ "critical extension", { .reason = NO_ENTRY, .to = DAY, .extension = "1.2.3.4=critical,ASN1:NULL" },
+		    CM_REASON_REVOCATION_UNKNOWN, "it has a critical extension that is not understood" },
+		{ "other extension", { .reason = NO_ENTRY, .to = DAY, .extension = "1.2.3.4=ASN1:NULL" },
+		    CM_REASON_NONE, ": good" },
+		{ "critical in an entry", { .names = "bob", .reason = NO_REASON, .to = DAY, .entry_critical = true },
+		    CM_REASON_REVOCATION_UNKNOWN, "an entry has a critical extension" },
+		{ "users only", { .reason = NO_ENTRY, .to = DAY,
+		    .extension = "issuingDistributionPoint=critical,@user" }, CM_REASON_NONE, ": good" },
+		{ "CAs only", { .reason = NO_ENTRY, .to = DAY, .extension = "issuingDistributionPoint=critical,@ca" },
+		    CM_REASON_REVOCATION_UNKNOWN, "it is about CAs only" },
+		{ "indirect", { .reason = NO_ENTRY, .to = DAY,
+		    .extension = "issuingDistributionPoint=critical,@indirect" }, CM_REASON_REVOCATION_UNKNOWN, "indirect" },
+		{ "some reasons", { .reason = NO_ENTRY, .to = DAY,
+		    .extension = "issuingDistributionPoint=critical,@reasons" }, CM_REASON_REVOCATION_UNKNOWN, "some reasons" },
+		{ "attribute certificates", { .reason = NO_ENTRY, .to = DAY,
+		    .extension = "issuingDistributionPoint=critical,@attribute" }, CM_REASON_REVOCATION_UNKNOWN, "attribute" },
+		{ "a point, and the certificate names none", { .reason = NO_ENTRY, .to = DAY,
+		    .extension = "issuingDistributionPoint=critical,@point" }, CM_REASON_REVOCATION_UNKNOWN,
+		    "another distribution point" },
+		{ "malformed point", { .reason = NO_ENTRY, .to = DAY,
+		    .extension = "2.5.29.28=critical,DER:0500" }, CM_REASON_REVOCATION_UNKNOWN, "malformed" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const char *path = scratch("list.crl");
+		struct crl_recipe recipe = rows[i].r;
+		struct outcome r;
+		uint8_t *der;
+		int len;
+
+		recipe.issuer = recipe.issuer != NULL ? recipe.issuer : "inter";
+		recipe.names = recipe.names != NULL ? recipe.names : "no-aia-cdp";
+		der = make_crl(&recipe, &len);
+		write_bytes(path, der, (size_t)len);
+		OPENSSL_free(der);
+		r = ask("no-aia-cdp", path, 1 << 20);
+		expect(rows[i].name, &r, rows[i].reason, rows[i].part);
+		assert_int_equal(r.signed_time, 0);	/* a file is not heard online */
+	}
+}
+
+/* A list with a scope is the certificate's when one of its own points is named. */
+static void
+lists_with_a_point(void **state)
+{
+	static const struct row {
+		const char *extension;
+		enum cm_reason reason;
+		const char *part;
+	} rows[] = {
+		{ "issuingDistributionPoint=critical,@point", CM_REASON_NONE, ": good" },
+		{ "issuingDistributionPoint=critical,@other", CM_REASON_REVOCATION_UNKNOWN, "another distribution point" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const struct crl_recipe recipe = { .issuer = "inter", .reason = NO_ENTRY, .to = DAY,
+		    .extension = rows[i].extension };
+		const char *path = scratch("point.crl");
+		struct outcome r;
+		uint8_t *der;
+		int len;
+
+		der = make_crl(&recipe, &len);
+		write_bytes(path, der, (size_t)len);
+		OPENSSL_free(der);
+		r = ask("alice-p256", path, 1 << 20);
+		expect(rows[i].extension, &r, rows[i].reason, rows[i].part);
+	}
+}
+
+static void
+files(void **state)
+{
+	static const struct row {
+		const char *cert, *path;
+		size_t max;
+		enum cm_reason reason;
+		const char *part;
+	} rows[] = {
+		{ "no-aia-cdp", PKI("inter.crl"), 1 << 20, CM_REASON_NONE, "inter.crl number 1: good" },
+		{ "no-aia-cdp", PKI("inter.crl.pem"), 1 << 20, CM_REASON_NONE, ": good" },
+		{ "revoked", PKI("inter.crl"), 1 << 20, CM_REASON_REVOKED, ": revoked on 2024-01-01" },
+		{ "revoked", PKI("inter-expired.crl"), 1 << 20, CM_REASON_REVOKED, ": revoked on 2024-01-01" },
+		{ "no-aia-cdp", PKI("inter-expired.crl"), 1 << 20, CM_REASON_REVOCATION_UNKNOWN, "expired 2020-01-31" },
+		{ "no-aia-cdp", PKI("inter-forged.crl"), 1 << 20, CM_REASON_REVOCATION_UNKNOWN, "not that of the CA" },
+		{ "no-aia-cdp", PKI("root.crl"), 1 << 20, CM_REASON_REVOCATION_UNKNOWN, "list of another CA" },
+		{ "no-aia-cdp", PKI("inter.crl"), 100, CM_REASON_REVOCATION_UNKNOWN, "larger than 100 bytes" },
+		{ "no-aia-cdp", "/nonexistent.crl", 100, CM_REASON_REVOCATION_UNKNOWN, "there is no such file" },
+		{ "no-aia-cdp", "/dev/zero", 100, CM_REASON_REVOCATION_UNKNOWN, "not a regular file" },
+		{ "no-aia-cdp", PKI("inter.crt"), 1 << 20, CM_REASON_REVOCATION_UNKNOWN, "no revocation list" },
+		{ "no-aia-cdp", PKI("inter.der"), 1 << 20, CM_REASON_REVOCATION_UNKNOWN, "no revocation list" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const struct outcome r = ask(rows[i].cert, rows[i].path, rows[i].max);
+
+		expect(rows[i].path, &r, rows[i].reason, rows[i].part);
+	}
+}
+
+static void
+trailing_bytes(void **state)
+{
+	const struct crl_recipe recipe = { .issuer = "inter", .reason = NO_ENTRY, .to = DAY };
+	const char *path = scratch("long.crl");
+	uint8_t bytes[4096] = { 0 };
+	struct outcome r;
+	uint8_t *der;
+	int len;
+
+	(void)state;
+	der = make_crl(&recipe, &len);
+	memcpy(bytes, der, (size_t)len);
+	write_bytes(path, bytes, (size_t)len + 1);
+	r = ask("no-aia-cdp", path, 1 << 20);
+	expect("trailing", &r, CM_REASON_REVOCATION_UNKNOWN, "no revocation list");
+	write_bytes(path, bytes, (size_t)len - 1);
+	r = ask("no-aia-cdp", path, 1 << 20);
+	expect("cut", &r, CM_REASON_REVOCATION_UNKNOWN, "no revocation list");
+	write_bytes(path, "", 0);
+	r = ask("no-aia-cdp", path, 1 << 20);
+	expect("empty", &r, CM_REASON_REVOCATION_UNKNOWN, "no revocation list");
+	OPENSSL_free(der);
+}
+
+/* The same over HTTP; redirections lead to other servers, never to files. */
+static void
+over_http(void **state)
+{
+	const struct crl_recipe recipe = { .issuer = "inter", .reason = NO_ENTRY, .from = -MIN, .to = DAY };
+	struct web good = { .mode = WEB_BYTES }, huge = { .mode = WEB_HUGE }, endless = { .mode = WEB_ENDLESS },
+	    moved = { .mode = WEB_REDIRECT, .location = good.url }, loop = { .mode = WEB_REDIRECT, .location = loop.url },
+	    leak = { .mode = WEB_REDIRECT, .location = "file://" PKI("inter.crl") };
+	const struct row {
+		struct web *web;
+		enum cm_reason reason;
+		const char *part;
+	} rows[] = {
+		{ &good, CM_REASON_NONE, "number 17: good" },
+		{ &moved, CM_REASON_NONE, "number 17: good" },
+		{ &loop, CM_REASON_REVOCATION_UNKNOWN, "redirects" },
+		{ &leak, CM_REASON_REVOCATION_UNKNOWN, "protocol" },
+		{ &huge, CM_REASON_REVOCATION_UNKNOWN, "larger than 1048576 bytes" },
+		{ &endless, CM_REASON_REVOCATION_UNKNOWN, "larger than 1048576 bytes" },
+	};
+	uint8_t *der;
+	int len;
+
+	(void)state;
+	der = make_crl(&recipe, &len);
+	good.bytes = der;
+	good.len = (size_t)len;
+	for (size_t i = 0; i < CM_COUNT(rows); i++)
+		web_start(rows[i].web);
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const struct outcome r = ask("no-aia-cdp", rows[i].web->url, 1 << 20);
+
+		expect(rows[i].part, &r, rows[i].reason, rows[i].part);
+		assert_int_equal(r.signed_time, r.evidence.this_update);
+	}
+	assert_in_range(atomic_load(&loop.asked), 2, 4);
+	for (size_t i = 0; i < CM_COUNT(rows); i++)
+		web_stop(rows[i].web);
+	OPENSSL_free(der);
+}
+
+static int
+clean_up(void **state)
+{
+	(void)state;
+	remove_scratch();
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lists),
+		cmocka_unit_test(lists_with_a_point),
+		cmocka_unit_test(files),
+		cmocka_unit_test(trailing_bytes),
+		cmocka_unit_test(over_http),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, clean_up);
+}
