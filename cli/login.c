@@ -78,10 +78,14 @@ tell_ticket(const struct cm_cli *c, const struct cm_login *l)
 static void
 tell_kept(const struct cm_cli *c, const struct cm_login *l)
 {
+	const char *kept = "account, mapping, certificate, chain and evidence, for use with no network";
+
+	if (!l->remembered)
+		kept = "nothing of this login: see the warning under --verbose";
+	else if (l->account_kept)
+		kept = "what was kept before stays";
 	json_object_set_new(c->answer, "kept", json_boolean(l->remembered));
-	cm_cli_line(c, "kept", "%s", l->remembered ?
-	    "account, mapping, certificate, chain and evidence, for use with no network" :
-	    "nothing: see the warning under --verbose");
+	cm_cli_line(c, "kept", "%s", kept);
 }
 
 static void

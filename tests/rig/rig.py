@@ -514,7 +514,7 @@ class Rig:
             'kerberos.kdc': [f'127.0.0.1:{KDC_PORT}'],
             'kerberos.anchors': [self.pki / 'root.crt'], 'kerberos.intermediates': [self.pki / 'inter.crt'],
             'kerberos.keytab': self.keytab, 'kerberos.host_principal': HOST_PRINCIPAL,
-            'kerberos.ccache': f'FILE:{self.work}/krb5cc_%{{uid}}',
+            'kerberos.ccache': f'FILE:{self.work}/tmp/krb5cc_%{{uid}}',
             'accounts.path': self.work / 'accounts.db', 'service.log': 'stderr', **(changes or {}),
         }
         sections = {}
@@ -539,7 +539,7 @@ class Rig:
   dns_lookup_kdc = false
   rdns = false
   dns_canonicalize_hostname = false
-  default_ccache_name = FILE:{self.work}/krb5cc_%{{uid}}
+  default_ccache_name = FILE:{self.work}/tmp/krb5cc_%{{uid}}
   default_keytab_name = FILE:{self.keytab}
   default_rcache_name = file2:{self.work}/rcache
 [realms]
