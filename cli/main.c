@@ -207,7 +207,7 @@ set_pin_fd(struct cm_cli *c, const char *text)
 
 	if (text[0] == '\0' || *end != '\0' || fd < 0 || fd > 65535)
 		return cm_trace_fail(c->trace, CM_REASON_USAGE,
-		    "--pin-fd %s: expected the number of an open file descriptor", text);
+		    "--pin-fd: expected the number of an open file descriptor");
 	c->pin_fd = (int)fd;
 	return CM_OK;
 }
@@ -239,17 +239,42 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	}
 }
 
+/*
+ * getopt takes "--pin" for "--pin-fd", and then a PIN would stand among the
+ * arguments, where everybody can read it: names are given whole.
+ */
+static bool
+is_whole(const char *given, const struct option *row)
+{
+	return row == NULL || strcspn(given + 2, "=") == strlen(row->name);
+}
+
+/* What may be a PIN given by mistake is not repeated. */
+static enum cm_err
+refuse_option(struct cm_cli *c, const struct command *cmd, const char *given, const char *why)
+{
+	return cm_trace_fail(c->trace, CM_REASON_USAGE, "%.*s: %s; see cardmap %s --help",
+	    (int)strcspn(given, "="), given, why, cmd->name);
+}
+
 static enum cm_err
 parse_options(struct cm_cli *c, const struct command *cmd, int argc, char **argv,
     struct settings *s)
 {
 	struct getopt_tables t;
 	enum cm_err err = CM_OK;
-	int letter;
+	int letter, row = -1;
 
 	build_getopt(cmd, &t);
 	opterr = 0;
-	while (err == CM_OK && (letter = getopt_long(argc, argv, t.letters, t.rows, NULL)) != -1) {
+	for (; err == CM_OK && (letter = getopt_long(argc, argv, t.letters, t.rows, &row)) != -1; row = -1) {
+		const bool apart = optarg != NULL && optarg == argv[optind - 1];
+		const char *given = argv[optind - (apart ? 2 : 1)];
+
+		if (letter == ':')
+			return refuse_option(c, cmd, given, "needs a value");
+		if (letter == '?' || !is_whole(given, row >= 0 ? &t.rows[row] : NULL))
+			return refuse_option(c, cmd, given, "no such option here");
 		if (letter == 'h') {
 			print_help(stdout, cmd);
 			exit(0);
@@ -258,10 +283,6 @@ parse_options(struct cm_cli *c, const struct command *cmd, int argc, char **argv
 			puts("cardmap " CM_VERSION);
 			exit(0);
 		}
-		if (letter == ':' || letter == '?')
-			return cm_trace_fail(c->trace, CM_REASON_USAGE, "%s: %s; see cardmap %s --help",
-			    argv[optind - 1], letter == ':' ? "needs a value" : "no such option here",
-			    cmd->name);
 		err = take_option(c, s, letter, optarg);
 	}
 	c->args = argv + optind;

@@ -1,0 +1,316 @@
+"""scenario.py: what the end-to-end tests share. Each test file runs in a rig of its own; main() enters it.
+
+Environment: CM_CARDMAP the program, CM_CARDMAP_PLAIN the same without sanitizers (for faketime and strace),
+CM_VCARD the virtual card, CM_RIG_PKI the certificates.
+"""
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / 'rig'))
+
+import demo  # noqa: E402
+import people  # noqa: E402
+import rig as rig_module  # noqa: E402
+from rig import PIN, WORK  # noqa: E402
+
+SERVERS = ('slapd', 'kdc', 'ocsp', 'http')
+SECONDS = 30
+ALICE_UID = 10001
+# Short ones, so that silence is soon told from an answer; a test says how long a whole login may take.
+DEADLINES = {'directory.timeout': 400, 'trust.timeout': 800, 'kerberos.timeout': 800}
+RIG = None
+PREFIX = []
+
+
+def program():
+    return os.environ['CM_CARDMAP']
+
+
+def plain():
+    """Built without sanitizers: under faketime and strace the others do not start."""
+    path = os.environ.get('CM_CARDMAP_PLAIN', '')
+    if not os.access(path, os.X_OK):
+        raise AssertionError(f'CM_CARDMAP_PLAIN={path}: no such program; build the release preset first (scripts/test does)')
+    return path
+
+
+def said(command, status=0, **options):
+    """Another program's output; its status must be this one."""
+    options.setdefault('env', {**os.environ, **RIG.environment()})
+    options.setdefault('stdin', subprocess.DEVNULL)
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=SECONDS, **options)
+    if done.returncode != status:
+        raise AssertionError(f'{command}: status {done.returncode}, not {status}\n{done.stdout}')
+    return done.stdout
+
+
+class Answer:
+    """What one call of cardmap ended with."""
+
+    def __init__(self, command, status, out, err, seconds):
+        self.command, self.status, self.out, self.err, self.seconds = command, status, out, err, seconds
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    @property
+    def reason(self):
+        return self.json.get('reason')
+
+    @property
+    def account(self):
+        return self.json['account']['name']
+
+    def stage(self, name):
+        """The last stage so named: its result, its reason and {what: [texts]}."""
+        found = [stage for stage in self.json['stages'] if stage['stage'] == name]
+        return found[-1] if found else None
+
+    def seen(self, stage, what):
+        found = self.stage(stage)
+        return [item['text'] for item in found['seen'] if item['what'] == what] if found else []
+
+    def __str__(self):
+        return f'{" ".join(self.command)}\nstatus {self.status} in {self.seconds:.2f} s\n{self.out}{self.err}'
+
+
+class Counts:
+    """What passed between two moments, as the others tell it: card, directory, kernel."""
+
+    def __init__(self):
+        self.start = self.read()
+
+    @staticmethod
+    def read():
+        card = lines_of(RIG.card_log, skip='#')
+        slapd = lines_of(RIG.log('slapd'))
+        http = lines_of(RIG.http_log)
+        return {'apdus': card, 'slapd': slapd, 'http': http, 'packets': packets()}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        end = self.read()
+        self.apdus = end['apdus'][len(self.start['apdus']):]
+        self.slapd = end['slapd'][len(self.start['slapd']):]
+        self.http = end['http'][len(self.start['http']):]
+        self.packets = {name: end['packets'][name] - self.start['packets'][name] for name in end['packets']}
+
+    def commands(self):
+        return len(self.apdus)
+
+    def sent(self, ins):
+        """Command APDUs with this INS, in hex: 20 VERIFY, 87 GENERAL AUTHENTICATE, 84 GET CHALLENGE."""
+        return [line for line in self.apdus if line.split()[1][2:4] == ins]
+
+    def verifies(self):
+        """Those that carried a PIN: the card's log shows the length of what it hides."""
+        return len([line for line in self.sent('20') if '[' in line])
+
+    def signatures(self):
+        """Chained ones counted once: the last link has no chaining bit in CLA (ISO/IEC 7816-4, 5.1.1.1)."""
+        return len([line for line in self.sent('87') if line.split()[1][:2] == '00'])
+
+    def directory(self, what):
+        return len([line for line in self.slapd if what in line])
+
+    def searches(self, attribute=''):
+        """Searches, or those whose filter names this attribute."""
+        return len([line for line in self.slapd if ' SRCH base=' in line and attribute in line])
+
+
+def lines_of(path, skip=None):
+    try:
+        lines = Path(path).read_text(errors='replace').splitlines()
+    except FileNotFoundError:
+        return []
+    return [line for line in lines if line and not (skip and line.startswith(skip))]
+
+
+def packets():
+    """This namespace's own counters: TCP connections begun, UDP datagrams sent."""
+    tables = Path('/proc/net/snmp').read_text(encoding='ascii').splitlines()
+    found = {}
+    for names, values in zip(tables[::2], tables[1::2]):
+        found.update({names.split(':')[0] + key: value
+                      for key, value in zip(names.split()[1:], values.split()[1:])})
+    return {'connections': int(found['TcpActiveOpens']), 'datagrams': int(found['UdpOutDatagrams'])}
+
+
+class Scenario(unittest.TestCase):
+    """All servers run when a test begins, whatever the one before did to them."""
+    servers = SERVERS
+    card = ''  # of Rig.card(); empty: card files only
+    maxDiff = None
+
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(dir=WORK))
+        self.folder.chmod(0o711)
+        for name, mode in (('store', 0o700), ('tickets', 0o1777)):
+            (self.folder / name).mkdir()
+            (self.folder / name).chmod(mode)
+        self.store = self.folder / 'store/accounts.db'
+        self.settings = {}
+        RIG.thaw(*filter(RIG.is_running, self.servers))
+        if RIG.revoked != set(rig_module.pki_module.REVOKED):
+            RIG.unrevoke(*RIG.revoked - set(rig_module.pki_module.REVOKED))
+        RIG.start(*self.servers)
+        if self.card:
+            self.use_reader()
+
+    def use_reader(self):
+        RIG.start('pcscd')
+        if not RIG.is_running('card'):
+            RIG.card(self.card)
+        self.control('clear')
+        self.insert(self.card)
+
+    # -- cardmap
+
+    def conf(self, **changes):
+        """A configuration of this test's own; a__b is a.b."""
+        values = {'accounts.path': self.store, 'kerberos.ccache': f'FILE:{self.folder}/tickets/krb5cc_%{{uid}}',
+                  **DEADLINES, **self.settings, **{key.replace('__', '.'): value for key, value in changes.items()}}
+        return RIG.conf(values, self.folder / 'cardmap.conf')
+
+    def environment(self, **more):
+        known_leaks = f'suppressions={HERE.parent}/lsan.supp:print_suppressions=0'
+        return {**os.environ, **RIG.environment(), 'NO_COLOR': '1', 'LSAN_OPTIONS': known_leaks, **more}
+
+    def cardmap(self, *arguments, status=0, pin=None, binary=None, wrapper=(), env=None, cwd=None, seconds=SECONDS):
+        """Run the program as it is; with a PIN, through --pin-fd."""
+        arguments, passed = list(map(str, arguments)), []
+        if pin is not None:
+            read, write = os.pipe()
+            os.write(write, pin.encode() + b'\n')
+            os.close(write)
+            arguments[1:1] = ['--pin-fd', str(read)]
+            passed = [read]
+        command = [*PREFIX, *map(str, wrapper), binary or program(), *arguments]
+        started = time.monotonic()
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace',
+                                  timeout=seconds, pass_fds=passed, cwd=cwd, env=self.environment(**(env or {})))
+        finally:
+            for descriptor in passed:
+                os.close(descriptor)
+        answer = Answer(command, done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+        if status is not None:
+            self.assertEqual(answer.status, status, str(answer))
+        return answer
+
+    def ask(self, command, *arguments, status=0, reason=None, card='alice-rsa2048', more=None, **options):
+        """One command with --json among the rig's servers; card: a card file's name, or None for the reader."""
+        source = ['--card', f'file:{RIG.pki}/{card}.pem'] if card else []
+        answer = self.cardmap(command, '--config', self.conf(**(more or {})), '--json', *source, *arguments,
+                              status=status, **options)
+        if reason is not None:
+            self.assertEqual(answer.reason, reason, str(answer))
+        return answer
+
+    def login(self, *arguments, pin=PIN, **options):
+        return self.ask('login', *arguments, pin=pin, **options)
+
+    # -- the card in the reader
+
+    def control(self, line):
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(SECONDS)
+            link.connect(str(RIG.card_control))
+            link.sendall(line.encode() + b'\n')
+            answer = link.makefile().readline()
+        if not answer.startswith('ok'):
+            raise AssertionError(f'{line}: {answer}')
+        return answer
+
+    def card_folder(self, spec, key=None, conf='', pin=None):
+        """A card's folder; key: another certificate's key in 9A."""
+        folder = RIG.make_card(WORK / 'cards' / re.sub(r'\W', '_', f'{self.id()} {spec} {key} {conf}'), spec)
+        if key:
+            shutil.copy(RIG.pki / f'{key}.key', folder / '9a.key')
+        if conf:
+            (folder / 'card.conf').write_text(conf)
+        if pin:
+            (folder / 'pin').write_text(pin)
+        return folder
+
+    def insert(self, spec, **options):
+        """Another card in the reader, at once: no test is about pcscd seeing it come (become, not swap)."""
+        (WORK / 'cards').mkdir(exist_ok=True)
+        folder = self.card_folder(spec, **options)
+        self.control(f'become {folder}')
+        self.control('tries 3')
+        return folder
+
+    def tries(self):
+        return int(self.control('tries').split()[1])
+
+    # -- what others say
+
+    def klist(self, uid=ALICE_UID):
+        return said(['klist', '-c', f'FILE:{self.folder}/tickets/krb5cc_{uid}'])
+
+
+class Terminal:
+    """A program at a terminal of its own."""
+
+    def __init__(self, command, environment, cwd=None):
+        self.master, self.slave = pty.openpty()
+        self.text = b''
+        self.child = subprocess.Popen(list(map(str, command)), stdin=self.slave, stdout=self.slave, stderr=self.slave,
+                                      start_new_session=True, env=environment, cwd=cwd, preexec_fn=self.take_terminal)
+
+    def take_terminal(self):
+        import fcntl
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
+
+    def expect(self, pattern):
+        """Read until the text matches."""
+        deadline = time.monotonic() + SECONDS
+        while not re.search(pattern, self.text):
+            if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
+                raise AssertionError(f'{pattern} did not come:\n{self.text.decode(errors="replace")}')
+            self.text += os.read(self.master, 4096)
+
+    def type(self, text):
+        os.write(self.master, text)
+
+    def end(self):
+        """Status and all it wrote."""
+        status = self.child.wait(SECONDS)
+        while select.select([self.master], [], [], 0)[0]:
+            self.text += os.read(self.master, 65536)
+        os.close(self.slave)
+        os.close(self.master)
+        return status, self.text.decode(errors='replace').replace('\r\n', '\n')
+
+
+def wait_until(condition, what, seconds=SECONDS):
+    rig_module.wait_until(condition, what, seconds)
+
+
+def main(users=20):
+    global RIG, PREFIX
+    rig_module.enter()
+    RIG = rig_module.Rig(os.environ['CM_RIG_PKI'], users=users)
+    PREFIX = demo.as_alice_if_alone()
+    unittest.main(module='__main__', verbosity=2)
