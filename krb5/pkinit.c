@@ -3,8 +3,7 @@
  * to proof.
  *
  * libkrb5 makes and reads the messages, exchange.c carries them, module.c lends
- * it the card.  What it says of PKINIT on the way (its trace is the only place
- * that names the cause) is kept for the message to the person.
+ * it the card.
  */
 #include "krb5/pkinit.h"
 
@@ -17,7 +16,7 @@
 struct attempt {
 	struct cm_exchange x;
 	struct cm_module_session module;
-	struct cm_buf said;		/* the last that the pkinit plugin told */
+	struct cm_buf said;		/* why the pkinit plugin failed */
 	struct cm_ticket *ticket;
 	krb5_error_code code;
 };
@@ -36,23 +35,28 @@ no_prompt(krb5_context context, void *data, const char *name, const char *banner
 	return KRB5_LIBOS_CANTREADPWD;
 }
 
-/* Only what PKINIT says, and nothing of keys; its errors without their prefix. */
+/*
+ * libkrb5's trace: what the pkinit plugin learns, for people, and nothing of
+ * keys; and why it failed, as "Preauth module pkinit (17) (real) returned:
+ * CODE/WORDS" tells and no error code does.
+ */
 static void
 overhear(krb5_context context, const krb5_trace_info *info, void *data)
 {
-	static const char pkinit[] = ": PKINIT ", openssl[] = "OpenSSL error: ";
+	static const char learned[] = "PKINIT client ", ended[] = "Preauth module pkinit", with[] = " returned: ";
+	const char *text = info != NULL ? info->message : "", *p;
 	struct attempt *a = data;
-	const char *text = info != NULL ? strstr(info->message, pkinit) : NULL;
 
 	(void)context;
-	if (text == NULL || strstr(text, "key") != NULL)
+	if ((p = strstr(text, learned)) != NULL && strstr(p, "key") == NULL)
+		cm_trace_add(a->x.trace, "pkinit", "%.*s", (int)strcspn(p, "\n"), p + sizeof("PKINIT"));
+	if (strstr(text, ended) == NULL || (p = strstr(text, with)) == NULL)
 		return;
-	text += sizeof(pkinit) - 1;
-	if (strncmp(text, openssl, sizeof(openssl) - 1) == 0)
-		text += sizeof(openssl) - 1;
-	cm_trace_add(a->x.trace, "pkinit", "%.*s", (int)strcspn(text, "\n"), text);
+	p += sizeof(with) - 1;
+	if (*p == '0' || (p = strchr(p, '/')) == NULL)
+		return;
 	cm_buf_truncate(&a->said, 0);
-	cm_buf_add(&a->said, text, strcspn(text, "\n"));
+	cm_buf_add(&a->said, p + 1, strcspn(p + 1, "\n"));
 }
 
 static krb5_error_code
@@ -98,24 +102,29 @@ as_exchange(struct attempt *a)
 	krb5_get_init_creds_opt_free(k->context, options);
 }
 
-/* Before the card was asked to sign: nothing that it could have answered. */
+#define AS_REP	0x6B	/* RFC 4120 section 5.10: [APPLICATION 11] */
+
+/* Before the card was asked to sign: its key had no part in the failure. */
 static enum cm_err
 explain_unsigned(struct attempt *a)
 {
-	const char *subject = cm_cert_subject_text(a->module.cert);
+	const char *kdc = cm_exchange_kdc(&a->x), *principal = a->ticket->principal;
+	struct cm_trace *t = a->x.trace;
 
 	if (a->x.kdc_error != 0 && a->x.kdc_error != KRB5KDC_ERR_PREAUTH_REQUIRED)
-		return cm_exchange_refused(&a->x, a->ticket->principal, a->x.kdc_error);
-	if (!a->module.opened && a->x.kdc_error != 0)
-		return cm_trace_fail(a->x.trace, CM_REASON_KDC_REFUSED,
-		    "KDC %s offers no PKINIT for %s, or libkrb5's pkinit plugin (package krb5-pkinit) is missing",
-		    cm_exchange_kdc(&a->x), a->ticket->principal);
+		return cm_exchange_refused(&a->x, principal, a->x.kdc_error);
+	if (a->x.kdc_error != 0 && a->module.opened)
+		return cm_trace_fail(t, CM_REASON_CERT_UNTRUSTED,
+		    "the certificate of %s does not lead to an anchor for Kerberos, so nothing was signed: %s",
+		    cm_cert_subject_text(a->module.cert), cm_buf_str(&a->said));
 	if (a->x.kdc_error != 0)
-		return cm_trace_fail(a->x.trace, CM_REASON_CERT_UNTRUSTED,
-		    "the certificate of %s does not verify with kerberos.anchors, so nothing was signed: %s",
-		    subject, cm_buf_str(&a->said));
-	return cm_trace_fail(a->x.trace, CM_REASON_KDC_UNTRUSTED,
-	    "KDC %s answered without asking for the card", cm_exchange_kdc(&a->x));
+		return cm_trace_fail(t, CM_REASON_KDC_REFUSED,
+		    "KDC %s offers no PKINIT for %s, or libkrb5's plugin for it (package krb5-pkinit) is missing",
+		    kdc, principal);
+	if (a->x.reply.len > 0 && a->x.reply.ptr[0] == AS_REP)
+		return cm_trace_fail(t, CM_REASON_KDC_REFUSED,
+		    "KDC %s did not ask %s for the card: the principal needs requires_preauth", kdc, principal);
+	return cm_trace_fail(t, CM_REASON_KDC_OFFLINE, "KDC %s: its answer is not Kerberos", kdc);
 }
 
 static enum cm_err

@@ -1,0 +1,136 @@
+/* tests/krb5/krb5_rig.c - a card, a KDC and a login between them. */
+#include "krb5_rig.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+const char *
+rig(const char *name)
+{
+	const char *value = getenv(name);
+
+	assert_non_null(value);
+	return value;
+}
+
+const char *
+rig_file(char path[RIG_PATH], const char *name)
+{
+	assert_true(snprintf(path, RIG_PATH, "%s/%s", rig("CM_RIG_PKI"), name) < RIG_PATH);
+	return path;
+}
+
+static void
+open_card(struct login *l, const char *source)
+{
+	const cm_deadline deadline = cm_deadline_in(10000);
+	struct cm_secret *pin = NULL;
+	struct cm_buf name = { 0 };
+	unsigned tries;
+
+	if (strcmp(source, "reader") == 0)
+		cm_buf_add_str(&name, source);
+	else
+		cm_buf_addf(&name, "file:%s/%s.pem", rig("CM_RIG_PKI"), source);
+	assert_int_equal(cm_card_open(cm_buf_str(&name), CM_CARD_LOGIN, deadline, l->trace, &l->card), CM_OK);
+	assert_int_equal(cm_card_certificate(l->card, CM_SLOT_AUTHENTICATION, deadline, l->trace, &l->cert), CM_OK);
+	assert_int_equal(cm_card_pin_tries(l->card, deadline, l->trace, &tries), CM_OK);
+	assert_int_equal(cm_secret_new(cm_blob_str(rig("CM_RIG_PIN")), &pin), CM_OK);
+	assert_int_equal(cm_card_verify_pin(l->card, pin, false, deadline, l->trace, &tries), CM_OK);
+	cm_secret_free(&pin);
+	cm_buf_free(&name);
+}
+
+void
+login_begin(struct login *l, const char *source)
+{
+	*l = (struct login){ .deadline_ms = 10000 };
+	assert_int_equal(cm_trace_new(&l->trace), CM_OK);
+	cm_trace_begin(l->trace, "ticket");
+	open_card(l, source);
+	l->account = (struct cm_account){ .name = "alice", .principal = "alice@CARDMAP.TEST",
+	    .uid = 10001, .gid = 10000 };
+	l->kdcs[0] = rig("CM_RIG_KDC");
+	l->anchors[0] = rig_file(l->files[0], "root.crt");
+	l->intermediates[0] = rig_file(l->files[1], "inter.crt");
+	l->options = (struct cm_pkinit_options){ .kdcs = l->kdcs, .anchors = l->anchors,
+	    .intermediates = l->intermediates, .keytab = rig("CM_RIG_KEYTAB"), .timeout_ms = 3000 };
+}
+
+enum cm_err
+login_run(struct login *l)
+{
+	enum cm_err err = CM_OK;
+
+	if (l->pkinit == NULL)
+		err = cm_pkinit_open(&l->options, l->trace, &l->pkinit);
+	if (err == CM_OK)
+		err = cm_pkinit_get_ticket(l->pkinit, l->card, CM_SLOT_AUTHENTICATION, l->cert,
+		    &l->account, cm_deadline_in(l->deadline_ms), l->trace, &l->ticket);
+	if (err != CM_OK)
+		assert_null(l->ticket);
+	return err;
+}
+
+void
+login_end(struct login *l)
+{
+	cm_ticket_free(&l->ticket);
+	cm_pkinit_close(&l->pkinit);
+	cm_card_close(&l->card);
+	cm_cert_free(&l->cert);
+	cm_trace_free(&l->trace);
+}
+
+char *
+read_text(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char *text = calloc(1, 1 << 20);
+
+	assert_non_null(f);
+	assert_non_null(text);
+	(void)!fread(text, 1, (1 << 20) - 1, f);
+	fclose(f);
+	return text;
+}
+
+void
+write_bytes(const char *path, const void *p, size_t len)
+{
+	const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, p, len), len);
+	close(fd);
+}
+
+int
+run(char *const argv[], char *out, size_t size)
+{
+	int ends[2], status = 0;
+	size_t len = 0;
+	ssize_t n;
+	pid_t child;
+
+	assert_int_equal(pipe(ends), 0);
+	if ((child = fork()) == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		dup2(ends[1], STDERR_FILENO);
+		close(ends[0]);
+		close(ends[1]);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	close(ends[1]);
+	while ((n = read(ends[0], out + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	out[len] = '\0';
+	close(ends[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}

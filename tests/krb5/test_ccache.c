@@ -1,0 +1,233 @@
+/* tests/krb5/test_ccache.c - the ticket in the user's own ccache. */
+#include "krb5_rig.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct login l;
+static char folder[RIG_PATH];	/* as /tmp is: anybody may write, the sticky bit set */
+
+static int
+setup(void **state)
+{
+	(void)state;
+	login_begin(&l, "alice-p256");
+	assert_int_equal(login_run(&l), CM_OK);
+	snprintf(folder, sizeof(folder), "%s/tmp", rig("CM_RIG_DIR"));
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	login_end(&l);
+	return 0;
+}
+
+static enum cm_err
+store(const char *pattern, char **name)
+{
+	return cm_ticket_store(l.ticket, pattern, &l.account, cm_deadline_in(5000), l.trace, name);
+}
+
+/* FOLDER/file, with FILE: before it in pattern. */
+static void
+place(const char *file, char path[RIG_PATH], char pattern[RIG_PATH])
+{
+	assert_true(snprintf(path, RIG_PATH, "%.400s/%s", folder, file) < RIG_PATH);
+	assert_true(snprintf(pattern, RIG_PATH, "FILE:%.400s/%s", folder, file) < RIG_PATH);
+}
+
+static void
+assert_ccache_of(const char *path, uid_t uid, gid_t gid)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(st.st_uid, uid);
+	assert_int_equal(st.st_gid, gid);
+}
+
+/* klist is not ours: what it reads, others read. */
+static void
+test_klist_reads_it(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], wanted[RIG_PATH], out[4096], *name = NULL;
+	char *const argv[] = { "klist", "-c", path, NULL };
+
+	(void)state;
+	place("krb5cc_%{uid}", path, pattern);
+	place("krb5cc_10001", path, wanted);
+	assert_int_equal(store(pattern, &name), CM_OK);
+	assert_string_equal(name, wanted);
+	assert_ccache_of(path, 10001, 10000);
+	assert_int_equal(run(argv, out, sizeof(out)), 0);
+	assert_non_null(strstr(out, "Default principal: alice@CARDMAP.TEST"));
+	assert_non_null(strstr(out, "krbtgt/CARDMAP.TEST@CARDMAP.TEST"));
+	assert_null(strstr(out, "host/"));
+	assert_int_equal(geteuid(), 0);		/* only the child became the user */
+	assert_int_equal(getuid(), 0);
+	free(name);
+	assert_int_equal(store(pattern, &name), CM_OK);	/* and once more over it */
+	assert_ccache_of(path, 10001, 10000);
+	free(name);
+	unlink(path);
+}
+
+static void
+test_name_is_replaced_too(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], *name = NULL;
+
+	(void)state;
+	place("cc_%{name}_%{uid}", path, pattern);
+	assert_int_equal(store(pattern + 5, &name), CM_OK);	/* a bare path is a FILE: */
+	place("cc_alice_10001", path, pattern);
+	assert_string_equal(name, path);
+	assert_ccache_of(path, 10001, 10000);
+	free(name);
+	unlink(path);
+}
+
+static void
+refused(const char *pattern, const char *text)
+{
+	char *name = NULL;
+
+	assert_int_equal(store(pattern, &name), CM_ERR_SYSTEM);
+	assert_null(name);
+	assert_int_equal(cm_trace_reason(l.trace), CM_REASON_CCACHE);
+	if (strstr(cm_trace_message(l.trace), text) == NULL)
+		fail_msg("%s", cm_trace_message(l.trace));
+}
+
+static void
+test_what_cannot_be(void **state)
+{
+	(void)state;
+	refused("FILE:/tmp/krb5cc_%{TEMP}", "only %{uid} and %{name}");
+	refused("FILE:/nonexistent/krb5cc_%{uid}", "No such file");
+	refused("FILE:/root/krb5cc_%{uid}", "Permission denied");
+	refused("FILE:/etc/passwd", "Permission denied");
+	refused("NOSUCH:krb5cc", "ccache NOSUCH:krb5cc: ");
+}
+
+/* Attack: a link of somebody else waits under the name of the ccache. */
+static void
+test_link_of_another_user(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], victim[RIG_PATH], *text, *name = NULL;
+
+	(void)state;
+	snprintf(victim, sizeof(victim), "%s/victim", rig("CM_RIG_DIR"));
+	write_bytes(victim, "precious", 8);
+	assert_int_equal(chmod(victim, 0666), 0);
+	place("krb5cc_10001", path, pattern);
+	assert_int_equal(symlink(victim, path), 0);
+	assert_int_equal(lchown(path, 10002, 10000), 0);
+	refused(pattern, "not permitted");
+	text = read_text(victim);
+	assert_string_equal(text, "precious");
+	free(text);
+	unlink(path);
+
+	/* and the user's own link is replaced, not followed */
+	assert_int_equal(symlink(victim, path), 0);
+	assert_int_equal(lchown(path, 10001, 10000), 0);
+	assert_int_equal(store(pattern, &name), CM_OK);
+	free(name);
+	assert_ccache_of(path, 10001, 10000);
+	text = read_text(victim);
+	assert_string_equal(text, "precious");
+	free(text);
+	unlink(path);
+	unlink(victim);
+}
+
+/* A failure leaves nothing behind beside the name. */
+static void
+test_nothing_left_over(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], out[4096];
+	char *const argv[] = { "ls", "-A", folder, NULL };
+
+	(void)state;
+	place("krb5cc_10001", path, pattern);
+	assert_int_equal(mkdir(path, 0755), 0);
+	refused(pattern, "krb5cc_10001");
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(run(argv, out, sizeof(out)), 0);
+	assert_null(strstr(out, "krb5cc"));
+}
+
+static void
+test_deadline(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], *name = NULL;
+
+	(void)state;
+	place("krb5cc_10001", path, pattern);
+	assert_int_equal(cm_ticket_store(l.ticket, pattern, &l.account, cm_deadline_in(0), l.trace, &name),
+	    CM_ERR_SYSTEM);
+	assert_non_null(strstr(cm_trace_message(l.trace), "not written in time"));
+	assert_null(name);
+	unlink(path);
+}
+
+/* An ordinary user can store for themselves, and for nobody else. */
+static int
+as_user(uid_t uid, const char *pattern)
+{
+	char *name = NULL;
+	int status = 0;
+	pid_t child;
+
+	if ((child = fork()) == 0) {
+		if (setgroups(0, NULL) != 0 || setresgid(10000, 10000, 10000) != 0 || setresuid(uid, uid, uid) != 0)
+			_exit(99);
+		if (cm_ticket_store(l.ticket, pattern, &l.account, cm_deadline_in(5000), l.trace, &name) == CM_OK)
+			_exit(0);
+		_exit(strstr(cm_trace_message(l.trace), "run this as root, or as that user") != NULL ? 1 : 98);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WEXITSTATUS(status);
+}
+
+static void
+test_without_root(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH];
+
+	(void)state;
+	place("krb5cc_10001", path, pattern);
+	assert_int_equal(as_user(10001, pattern), 0);
+	assert_ccache_of(path, 10001, 10000);
+	unlink(path);
+	assert_int_equal(as_user(10002, pattern), 1);
+	assert_int_not_equal(access(path, F_OK), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_klist_reads_it),
+		cmocka_unit_test(test_name_is_replaced_too),
+		cmocka_unit_test(test_what_cannot_be),
+		cmocka_unit_test(test_link_of_another_user),
+		cmocka_unit_test(test_nothing_left_over),
+		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_without_root),
+	};
+
+	return cmocka_run_group_tests_name("krb5.ccache", tests, setup, teardown);
+}
