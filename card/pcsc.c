@@ -88,6 +88,9 @@ job_transmit(struct pcsc *p)
 	    p->protocol == SCARD_PROTOCOL_T0 ? SCARD_PCI_T0 : SCARD_PCI_T1,
 	    p->command, p->command_len, NULL, p->answer, &p->answer_len);
 	explicit_bzero(p->command, p->command_len);	/* it may hold a PIN */
+	/* Some drivers tell a card that went away so. */
+	if (p->rv == SCARD_S_SUCCESS && p->answer_len == 0)
+		p->rv = SCARD_F_COMM_ERROR;
 }
 
 /* A reset or a swap since SCardConnect() makes this fail, for this connection and for good. */
@@ -254,6 +257,8 @@ static const struct meaning {
 	{ SCARD_E_NO_SMARTCARD, CM_REASON_CARD_REMOVED, "the card was taken out" },
 	{ SCARD_W_REMOVED_CARD, CM_REASON_CARD_REMOVED, "the card was taken out" },
 	{ SCARD_W_RESET_CARD, CM_REASON_CARD_CHANGED, "another program has reset the card" },
+	/* Reset while we connected: pcscd forgot the protocol that it had agreed on for us. */
+	{ SCARD_E_PROTO_MISMATCH, CM_REASON_CARD_CHANGED, "another program has reset the card" },
 	{ SCARD_E_SHARING_VIOLATION, CM_REASON_CARD_SILENT, "another program keeps the card to itself" },
 	{ SCARD_W_UNRESPONSIVE_CARD, CM_REASON_CARD_SILENT, "the card does not answer a reset" },
 	{ SCARD_W_UNPOWERED_CARD, CM_REASON_CARD_SILENT, "the card has no power" },
