@@ -94,6 +94,8 @@ cm_term_matches(const struct cm_query_term *term, const struct cm_value *v)
 	if (!cm_attribute_is(v->attribute, term->attribute) &&
 	    !cm_attribute_is(without_options(v->attribute), term->attribute))
 		return false;
+	if (significant(term->value).v.len == 0)	/* nothing is nobody's */
+		return false;
 	return is_exact(term->attribute) ? cm_blob_equal(term->value, v->value) :
 	    cm_value_compare(term->value, v->value) == 0;
 }

@@ -1,0 +1,131 @@
+/* tests/ldap/ask.c - queries made by hand, and directories asked with them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "ask.h"
+
+static void
+set_term(struct cm_query_term *t, const char *rule, const char *attribute, const char *value)
+{
+	t->rule = (char *)(uintptr_t)rule;
+	t->attribute = (char *)(uintptr_t)attribute;
+	t->value = cm_blob_str(value);
+}
+
+const struct cm_query *
+ask_for(struct ask *a, const char *attribute, const char *value, const char *attribute2,
+    const char *value2)
+{
+	set_term(&a->terms[0], "first", attribute, value);
+	set_term(&a->terms[1], "second", attribute2, value2);
+	a->query = (struct cm_query){ a->terms, attribute2 != NULL ? 2 : 1 };
+	return &a->query;
+}
+
+struct answer
+find_query(struct cm_directory *d, const struct cm_query *q, unsigned ms)
+{
+	struct answer a = { 0 };
+
+	assert_int_equal(cm_trace_new(&a.trace), CM_OK);
+	cm_trace_begin(a.trace, "account");
+	a.err = cm_directory_find(d, q, cm_deadline_in(ms), a.trace, &a.account);
+	cm_trace_end(a.trace, a.err);
+	a.reason = cm_trace_reason(a.trace);
+	assert_int_equal(a.err == CM_OK, a.account != NULL);
+	return a;
+}
+
+struct answer
+find(struct cm_directory *d, const char *attribute, const char *value)
+{
+	struct ask a;
+
+	return find_query(d, ask_for(&a, attribute, value, NULL, NULL), 10000);
+}
+
+void
+answer_free(struct answer *a)
+{
+	cm_account_free(&a->account);
+	cm_trace_free(&a->trace);
+}
+
+void
+expect(struct answer *a, enum cm_reason reason, const char *text)
+{
+	if (a->reason != reason || strstr(cm_trace_message(a->trace), text) == NULL)
+		fail_msg("wanted %d with \"%s\", got %d: %s", reason, text, a->reason,
+		    cm_trace_message(a->trace));
+	assert_int_equal(a->err, cm_reason_err(reason));
+	answer_free(a);
+}
+
+struct cm_directory *
+must_open(const struct cm_directory_options *o)
+{
+	struct cm_directory *d = NULL;
+	struct cm_trace *t = NULL;
+
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	if (cm_directory_open(o, t, &d) != CM_OK)
+		fail_msg("%s", cm_trace_message(t));
+	cm_trace_free(&t);
+	return d;
+}
+
+void
+must_not_open(const struct cm_directory_options *o, enum cm_reason reason, const char *text)
+{
+	struct cm_directory *d = NULL;
+	struct cm_trace *t = NULL;
+
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	assert_int_equal(cm_directory_open(o, t, &d), cm_reason_err(reason));
+	assert_null(d);
+	if (cm_trace_reason(t) != reason || strstr(cm_trace_message(t), text) == NULL)
+		fail_msg("wanted %d with \"%s\", got %d: %s", reason, text, cm_trace_reason(t),
+		    cm_trace_message(t));
+	assert_int_equal(cm_directory_open(o, NULL, &d), cm_reason_err(reason));
+	cm_trace_free(&t);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct cm_group *)a)->name, ((const struct cm_group *)b)->name);
+}
+
+const char *
+groups_of(const struct cm_account *a)
+{
+	static char text[1024];
+	size_t n = 0;
+
+	text[0] = '\0';
+	if (a->group_count > 0)
+		qsort(a->groups, a->group_count, sizeof(*a->groups), by_name);
+	for (size_t i = 0; i < a->group_count && n < sizeof(text); i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s(%u)", i > 0 ? " " : "",
+		    a->groups[i].name, a->groups[i].gid);
+	return text;
+}
+
+bool
+trace_has(const struct cm_trace *t, const char *key, const char *text)
+{
+	for (size_t i = 0; i < cm_trace_count(t); i++) {
+		const struct cm_trace_stage *s = cm_trace_stage(t, i);
+
+		for (size_t k = 0; k < s->count; k++)
+			if (strcmp(s->items[k].key, key) == 0 && strstr(s->items[k].text, text) != NULL)
+				return true;
+	}
+	return false;
+}
