@@ -1,0 +1,26 @@
+/* tests/fuzz/fuzz_crl.c - revocation lists, parsed and judged for a fixed issuer. */
+#include <stdlib.h>
+
+#include "tests/trust/fuzz_pki.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct cm_trust tr;
+	static const struct cm_known known = { .now = FUZZ_NOW };
+	struct cm_question q = fuzz_question(&tr, &known);
+	const enum cm_status status = cm_crl_judge(&q, (struct cm_blob){ data, size });
+
+	/* Unknown has a reason, and a good answer has its dates. */
+	if ((status == CM_STATUS_UNKNOWN) != (q.why.len > 0))
+		abort();
+	if (status == CM_STATUS_GOOD && (q.answer.this_update == 0 ||
+	    q.answer.this_update > FUZZ_NOW + CM_SKEW))
+		abort();
+	X509_free(q.cert);
+	X509_free(q.issuer);
+	cm_buf_free(&q.why);
+	return 0;
+}
