@@ -206,8 +206,6 @@ cm_ticket_store(const struct cm_ticket *k, const char *ccache, const struct cm_a
 	err = expand(ccache, account, t, &resolved);
 	if (err == CM_OK)
 		err = store(k, cm_buf_str(&resolved), account, deadline, t);
-	if (err == CM_OK)
-		cm_trace_add(t, "ccache", "%s", cm_buf_str(&resolved));
 	if (err == CM_OK && (*name = cm_buf_take(&resolved)) == NULL)
 		err = CM_ERR_NOMEM;
 	cm_buf_free(&resolved);

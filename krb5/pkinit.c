@@ -187,8 +187,8 @@ run(struct attempt *a)
 	cm_trace_add(a->x.trace, "kdc", "%s", cm_exchange_kdc(&a->x));
 	if (a->x.pkinit->keytab != NULL && (err = cm_verify_with_keytab(&a->x, a->ticket)) != CM_OK)
 		return err;
-	cm_trace_add(a->x.trace, "ticket", "%s, %s", a->ticket->principal, a->ticket->verified ?
-	    "verified with this host's keytab" : "not verified: this host has no keytab");
+	cm_trace_add(a->x.trace, "host check", "%s", a->ticket->verified ? a->x.pkinit->host_text :
+	    "not done: this host has no keytab");
 	return CM_OK;
 }
 

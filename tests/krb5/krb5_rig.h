@@ -10,9 +10,14 @@
 
 #include "krb5/pkinit.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
-#else
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#include <sanitizer/lsan_interface.h>
+#endif
+#endif
+#ifndef SANITIZER_LSAN_INTERFACE_H
 #define __lsan_disable()
 #define __lsan_enable()
 #endif

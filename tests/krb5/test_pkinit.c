@@ -424,7 +424,7 @@ test_trace_is_redacted(void **state)
 	login_begin(&l, "alice-p256");
 	assert_int_equal(login_run(&l), CM_OK);
 	assert_non_null(cm_trace_find(l.trace, "pkinit"));
-	assert_non_null(strstr(cm_trace_find(l.trace, "ticket"), "verified with this host's keytab"));
+	assert_string_equal(cm_trace_find(l.trace, "host check"), rig("CM_RIG_HOST_PRINCIPAL"));
 	s = cm_trace_stage(l.trace, 0);
 	for (size_t i = 0; i < s->count; i++)
 		assert_null(strstr(s->items[i].text, "reply key"));
