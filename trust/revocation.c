@@ -27,6 +27,8 @@ static void collect_crl_urls(struct round *r, int cert);
 static void collect_crl_files(struct round *r, int cert);
 static void collect_kept(struct round *r, int cert);
 
+enum { OCSP, CRL_URL, CRL_FILE, KEPT };
+
 /* In this order; the first that knows ends the search.  A new source is one row. */
 static const struct source {
 	const char *key;	/* in the trace */
@@ -35,12 +37,11 @@ static const struct source {
 	collect_fn collect;
 	enum cm_status (*ask)(struct cm_question *, const char *where);
 } sources[] = {
-	{ "ocsp", "OCSP", true, collect_ocsp, cm_ocsp_ask },
-	{ "crl", "CRL", true, collect_crl_urls, cm_crl_ask_url },
-	{ "crl", "CRL", false, collect_crl_files, cm_crl_ask_file },
-	{ "evidence", "kept", false, collect_kept, cm_evidence_ask },
+	[OCSP] = { "ocsp", "OCSP", true, collect_ocsp, cm_ocsp_ask },
+	[CRL_URL] = { "crl", "CRL", true, collect_crl_urls, cm_crl_ask_url },
+	[CRL_FILE] = { "crl", "CRL", false, collect_crl_files, cm_crl_ask_file },
+	[KEPT] = { "evidence", "kept", false, collect_kept, cm_evidence_ask },
 };
-enum { OCSP, CRL_URL, CRL_FILE, KEPT };
 
 struct step {
 	const struct source *source;
@@ -55,7 +56,7 @@ add_step(struct round *r, int row, int cert, const char *where, size_t len)
 	char *copy;
 
 	/* A NUL inside would make another address of it. */
-	if (r->err != CM_OK || memchr(where, '\0', len) != NULL)
+	if (r->err != CM_OK || len == 0 || memchr(where, '\0', len) != NULL)
 		return;
 	for (size_t i = 0; i < r->count; i++)
 		if (r->steps[i].cert == cert && r->steps[i].source == &sources[row] &&

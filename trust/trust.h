@@ -92,6 +92,7 @@ CM_MUST_USE enum cm_err cm_trust_check_chain(struct cm_trust *tr, const struct c
  *
  * CM_OK           passes at this level; the trace says on what evidence, or that there was none
  * CM_ERR_REFUSED  REVOKED (at any level above 1), REVOCATION_UNKNOWN (hard: says what was missing)
+ * CM_ERR_STATE    v is not a passed check of the chain by this very trust
  */
 CM_MUST_USE enum cm_err cm_trust_check_revocation(struct cm_trust *tr, struct cm_verdict *v,
     const struct cm_known *known, bool online, cm_deadline deadline, struct cm_trace *t);

@@ -1,4 +1,5 @@
 /* tests/trust/test_revocation.c - level by evidence by network: who passes; then the same with real servers. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -492,6 +493,48 @@ live_bad_responders(void **state)
 	rig("start", "ocsp");
 }
 
+/* An https server must show a certificate of ours; its bytes are judged as any others. */
+static void
+live_https(void **state)
+{
+	static const struct row {
+		const char *cert, *key;
+		char expected;
+		const char *part;
+	} rows[] = {
+		{ PKI("server-chain.pem"), PKI("server.key"), 'G', ": good" },
+		{ PKI("stranger.crt"), PKI("stranger.key"), 'X', "certificate" },
+	};
+	const char *const crls[] = { "https://127.0.0.1:4433/inter.crl", NULL };
+	const struct cm_trust_options both = { .level = CM_TRUST_HARD, .anchors = root, .intermediates = inters,
+	    .crls = (const char *const[]){ crls[0], PKI("root.crl"), NULL }, .use_crl = true };
+	const struct cm_known known = { .now = time(NULL) };
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const pid_t pid = fork();
+		struct outcome r = { 0 };
+		int status;
+
+		if (pid == 0) {
+			if (chdir(CM_PKI_DIR) == 0)
+				execlp("openssl", "openssl", "s_server", "-quiet", "-accept", "127.0.0.1:4433", "-WWW",
+				    "-cert", rows[i].cert, "-cert_chain", rows[i].cert, "-key", rows[i].key, (char *)NULL);
+			_exit(127);
+		}
+		/* Until it listens. */
+		for (const cm_deadline d = cm_deadline_in(10000); !cm_deadline_passed(d);) {
+			r = check("no-aia-cdp", both, &known, true, 3000);
+			if (r.passes || strstr(r.message, "connect to server") == NULL)
+				break;
+		}
+		assert_int_equal(kill(pid, SIGTERM), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(letter(&r), rows[i].expected);
+		assert_has(rows[i].expected == 'X' ? r.message : r.crl, rows[i].part);
+	}
+}
+
 static int
 clean_up(void **state)
 {
@@ -514,6 +557,7 @@ main(void)
 		cmocka_unit_test(live_good_and_revoked),
 		cmocka_unit_test(live_servers_stopped),
 		cmocka_unit_test(live_bad_responders),
+		cmocka_unit_test(live_https),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, clean_up);
