@@ -30,14 +30,30 @@ get_length(const uint8_t **p, const uint8_t *end, size_t *len)
 	return true;
 }
 
+/*
+ * X.690 8.1.2.4: tag numbers above 30 do not occur in a certificate.  8.9.1,
+ * 8.11.1 and 10.2: of the universal types in one only SEQUENCE and SET are
+ * constructed; 8.1.5: 00 is no type.
+ */
+static bool
+is_identifier(uint8_t octet)
+{
+	const unsigned number = octet & 0x1F;
+
+	if (number == 0x1F)
+		return false;
+	if (octet >= 0x40)
+		return true;
+	return number != 0 && ((octet & 0x20) != 0) == (number == 0x10 || number == 0x11);
+}
+
 bool
 cm_der_any(struct cm_der *in, struct cm_blob *whole, struct cm_blob *value)
 {
 	const uint8_t *p = in->p;
 	size_t len;
 
-	/* X.690 8.1.2.4: tag numbers above 30 do not occur in a certificate. */
-	if (p == in->end || (*p & 0x1F) == 0x1F)
+	if (p == in->end || !is_identifier(*p))
 		return false;
 	p++;
 	if (!get_length(&p, in->end, &len) || (size_t)(in->end - p) < len)

@@ -108,6 +108,12 @@ static const struct malformed {
 	{ "otherName without value", { .extensions = EXTENSIONS(SAN("A0{06{2A03}}")) }, "subjectAltName" },
 	{ "FASC-N that is no OCTET STRING",
 	    { .extensions = EXTENSIONS(SAN(OTHER(OID_FASC_N, "0C{'a'}"))) }, "subjectAltName" },
+	{ "otherName of a constructed string",
+	    { .extensions = EXTENSIONS(SAN(OTHER("2A03", "35{04{'a'}}"))) }, "subjectAltName" },
+	{ "otherName of a primitive SEQUENCE",
+	    { .extensions = EXTENSIONS(SAN(OTHER("2A03", "10{}"))) }, "subjectAltName" },
+	{ "otherName of end-of-contents",
+	    { .extensions = EXTENSIONS(SAN(OTHER("2A03", "00{}"))) }, "subjectAltName" },
 	{ "broken directoryName", { .extensions = EXTENSIONS(SAN("A4{30{3000}}")) }, "subjectAltName" },
 	{ "SID that is none", { .extensions = EXTENSIONS(SID_EXT("S-1-5-21-")) }, "SID" },
 	{ "SID with more behind", { .extensions = EXTENSIONS(SID_EXT("S-1-5-21)(uid=*")) }, "SID" },
@@ -253,6 +259,70 @@ test_sizes(void **state)
 	free(big);
 }
 
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+static size_t allocations_left = SIZE_MAX;	/* what card/ may still ask for */
+
+static bool
+may_allocate(void)
+{
+	if (allocations_left == SIZE_MAX)
+		return true;
+	return allocations_left > 0 && allocations_left-- > 0;
+}
+
+void *
+__wrap_malloc(size_t size)
+{
+	return may_allocate() ? __real_malloc(size) : NULL;
+}
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	return may_allocate() ? __real_calloc(n, size) : NULL;
+}
+
+void *
+__wrap_realloc(void *p, size_t size)
+{
+	return may_allocate() ? __real_realloc(p, size) : NULL;
+}
+
+/* Whichever allocation fails, the answer is that, and nothing leaks. */
+static void
+test_no_memory(void **state)
+{
+	struct cert_text parts = ad_sample;
+	struct cm_buf der = { .ptr = NULL };
+	struct cm_cert *c = NULL;
+	enum cm_err err = CM_ERR_NOMEM;
+	size_t n = 0;
+
+	(void)state;
+	parts.issuer = CN_OF("1E{00410042}");
+	assert_true(make_der(&parts, 0, DER_RIGHT, &der));
+	for (; err == CM_ERR_NOMEM; n++) {
+		assert_null(c);
+		allocations_left = n;
+		err = cm_cert_decode(cm_buf_blob(&der), NULL, &c);
+		allocations_left = SIZE_MAX;
+	}
+	assert_int_equal(err, CM_OK);
+	assert_true(n > 10);
+	allocations_left = 0;
+	assert_string_equal(cm_cert_subject_text(c), "(no memory to show its name)");
+	allocations_left = SIZE_MAX;
+	assert_string_equal(cm_cert_issuer_text(c), "CN=AB");
+	cm_cert_free(&c);
+	cm_buf_free(&der);
+}
+
 /* What OpenSSL did not read: each has its line in the comparison. */
 static const struct cm_blob other = CM_OID("\x2A\x03\x04");
 
@@ -372,6 +442,7 @@ main(void)
 		cmocka_unit_test(test_cut_at_every_byte),
 		cmocka_unit_test(test_every_bit_flipped),
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_differences_are_found),
 		cmocka_unit_test(test_refused_stays_refused),
 	};
