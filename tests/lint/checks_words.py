@@ -1,0 +1,237 @@
+"""Checks on the words about the program: man pages, README and messages say what it does, and nothing it does not do.
+
+They run the built program.  Each takes the repository's root and the build folder and yields its complaints.
+"""
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from sources import line_of, product
+
+PROSE = ('README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md')
+RUN_SECONDS = 60
+
+
+def ask(build, *arguments):
+    done = subprocess.run([build / 'cli/cardmap', *arguments], capture_output=True, text=True, timeout=RUN_SECONDS)
+    if done.returncode != 0:
+        raise RuntimeError(f'cardmap {" ".join(arguments)}: status {done.returncode}\n{done.stderr}')
+    return done.stdout
+
+
+def commands(build):
+    """{command: {its options}}, as the program's own help tells."""
+    listed = ask(build, '--help').split('Commands:\n')[1].split('\n\n')[0]
+    names = re.findall(r'^  (\w+) ', listed, re.M)
+    return {name: set(re.findall(r'^  -\w, --([a-z-]+)', ask(build, 'help', name), re.M)) for name in names}
+
+
+def keys(build):
+    with tempfile.NamedTemporaryFile() as empty:
+        return json.loads(ask(build, 'config', 'show', '--json', '--config', empty.name))['values']
+
+
+def section(text, name):
+    match = re.search(rf'^# {name}\n(.*?)(?=^# |\Z)', text, re.M | re.S)
+    return match[1] if match else ''
+
+
+def differ(page, what, written, real):
+    for name in sorted(set(real) - set(written)):
+        yield f'{page}: {what} {name} is missing'
+    for name in sorted(set(written) - set(real)):
+        yield f'{page}: {what} {name}: the program has none'
+
+
+# ---- man pages
+
+def man_commands(root, build):
+    """cardmap(1) has every command and option, with its short letter, and no other."""
+    page = 'doc/man/cardmap.1.scd'
+    text = (root / page).read_text()
+    real = commands(build)
+    yield from differ(page, 'command', re.findall(r'^\*(\w+)\*', section(text, 'COMMANDS'), re.M), real)
+    helped = {match for name in real for match in
+              re.findall(r'^  (-\w, --[a-z-]+(?: [A-Z=]+)?)', ask(build, 'help', name), re.M)}
+    written = {re.sub(r'[*_\\]', '', line) for line in re.findall(r'^\*-\w\*,.*', section(text, 'OPTIONS'), re.M)}
+    yield from differ(page, 'option', written, helped)
+    codes = re.search(r'^Exit codes: (.*)', ask(build, '--help'), re.M)[1]
+    yield from differ(page, 'exit status', re.findall(r'^\*(\d+)\*$', section(text, 'EXIT STATUS'), re.M),
+                      re.findall(r'\d+', codes))
+
+
+def entry(item):
+    """How a key's line in cardmap.conf(5) describes it."""
+    span = f', {item["min"]} to {item["max"]} {item["unit"]}'.rstrip() if 'max' in item else ''
+    return f'({item["type"]}{span}; {"default " + item["default"] if item["default"] else "not set"})'
+
+
+def man_keys(root, build):
+    """cardmap.conf(5) has every key with its type, unit, range and default, and no other."""
+    page = 'doc/man/cardmap.conf.5.scd'
+    written, name = {}, ''
+    for line in section((root / page).read_text(), 'SECTIONS').splitlines():
+        if line.startswith('## '):
+            name = line[3:]
+        elif match := re.fullmatch(r'\*(\w+)\* (\(.*\))', line):
+            written[f'{name}.{match[1]}'] = match[2]
+    real = {key: entry(item) for key, item in keys(build).items()}
+    yield from differ(page, 'key', written, real)
+    for key in written.keys() & real.keys():
+        if written[key] != real[key]:
+            yield f'{page}: {key} {written[key]}: is {real[key]}'
+
+
+EXIT = {'ABSENT': 1, 'AMBIGUOUS': 2, 'REFUSED': 3, 'SYNTAX': 3, 'USAGE': 64, 'CONFIG': 78}
+
+
+def man_reasons(root, _build):
+    """cardmap-login(7) has every reason with its exit status and remedy, every stage in its order, and no other."""
+    page = 'doc/man/cardmap-login.7.scd'
+    text = (root / page).read_text()
+    real = {name.lower(): (str(EXIT.get(err, 4)), remedy) for name, err, remedy in
+            re.findall(r'^\tX\((\w+), (\w+), "(.*)"\)', (root / 'base/trace.h').read_text(), re.M) if name != 'NONE'}
+    written = {name: (code, ' '.join(remedy.split())) for name, code, remedy in
+               re.findall(r'^\*(\w+)\* \((\d+)\)\n(?:\t.*\n)*?\tRemedy: (.*\n(?:\t.*\n)*)', section(text, 'REASONS'), re.M)}
+    yield from differ(page, 'reason', written, real)
+    for name in written.keys() & real.keys():
+        if written[name] != real[name]:
+            yield f'{page}: {name}: is ({real[name][0]}), Remedy: {real[name][1]}'
+    stages = re.findall(r'^\t\{ CM_\w+_PIN, .*"(\w+)"', (root / 'service/login.c').read_text(), re.M)
+    if re.findall(r'^\*(\w+)\*$', section(text, 'STAGES'), re.M) != stages:
+        yield f'{page}: the stages are {", ".join(stages)}'
+
+
+def examples(root, build):
+    """The example configuration and those in cardmap.conf(5) are taken without a complaint, and set what they say."""
+    page = (root / 'doc/man/cardmap.conf.5.scd').read_text()
+    texts = {'doc/examples/cardmap.conf': (root / 'doc/examples/cardmap.conf').read_text()}
+    texts |= {f'doc/man/cardmap.conf.5.scd:{line_of(page, match.start())}': match[1]
+              for match in re.finditer(r'^```\n(.*?)^```', page, re.M | re.S)}
+    for name, text in texts.items():
+        with tempfile.NamedTemporaryFile('w') as file:
+            file.write(text)
+            file.flush()
+            try:
+                values = json.loads(ask(build, 'config', 'show', '--json', '--config', file.name))['values']
+            except RuntimeError as error:
+                yield f'{name}: {error}'
+                continue
+            if not any(item['origin'].startswith(file.name) for item in values.values()):
+                yield f'{name}: sets nothing'
+
+
+# ---- prose
+
+def prose(root, build):
+    """What README and its like name exists: commands, options, keys, files."""
+    real, known = commands(build), keys(build)
+    for name in PROSE:
+        text = (root / name).read_text()
+        for match in re.finditer(r'(?<![\w./-])cardmap ([a-z]+)\b((?:(?!cardmap )[^`\n]|\\\n)*)', code_of(text)):
+            at = f'{name}:{line_of(text, match.start())}'
+            if match[1] not in real:
+                yield f'{at}: cardmap {match[1]}: no such command'
+            for option in re.findall(r'(?<!\S)--([a-z-]+)', match[2]):
+                if option not in real.get(match[1], ()):
+                    yield f'{at}: cardmap {match[1]} has no --{option}'
+        for match in re.finditer(r'--set ([a-z_.]+)=|`([a-z]+\.[a-z_]+)(?: = |`)', text):
+            key = match[1] or match[2]
+            if key not in known and (match[1] or key.split('.')[0] in {k.split('.')[0] for k in known}) \
+                    and not key.endswith(('.h', '.c')):
+                yield f'{name}:{line_of(text, match.start())}: no key {key}'
+        for match in re.finditer(r'(?:`|\]\()((?:[A-Za-z_.]+/)+[\w.-]*|[A-Z]+\.md)(?: [^`]*)?[`)]', text):
+            if not (root / match[1]).exists() and not match[1].startswith('build/') and not is_pattern(match[1]):
+                yield f'{name}:{line_of(text, match.start())}: {match[1]} is not there'
+
+
+def is_pattern(path):
+    """tests/NAME/test_X.c stands for many."""
+    return bool(re.search(r'(?<![a-z])[A-Z]+(?![a-z])', re.sub(r'(README|ARCHITECTURE|CONTRIBUTING|LICENSE)', '', path)))
+
+
+def code_of(text):
+    """Only what stands in code, lines kept."""
+    kept = re.compile(r'^```.*?^```|`[^`\n]+`', re.M | re.S)
+    out, end = '', 0
+    for match in kept.finditer(text):
+        out += re.sub(r'[^\n]', ' ', text[end:match.start()]) + match[0]
+        end = match.end()
+    return out
+
+
+def messages(root, build):
+    """A message that sends people to a key of the configuration names one that exists."""
+    known = keys(build)
+    sections = '|'.join(sorted({key.split('.')[0] for key in known}))
+    for path in product(root):
+        text = path.read_text()
+        for literal in re.finditer(r'^(?!#include).*', text, re.M):
+            for match in re.finditer(rf'"[^"\n]*?(?<![\w/.])((?:{sections})\.([a-z_]+))\b(?!\()[^"\n]*"', literal[0]):
+                if match[1] not in known and match[2] not in ('h', 'c', 'pem'):
+                    yield f'{path.relative_to(root)}:{line_of(text, literal.start())}: no key {match[1]}'
+
+
+def completion(_root, build):
+    """The completion script is one that bash takes, and offers every command and option."""
+    text = ask(build, 'completion')
+    asked = subprocess.run(['bash', '-n'], input=text, capture_output=True, text=True, timeout=RUN_SECONDS)
+    if asked.returncode:
+        yield f'cardmap completion: {asked.stderr.strip()}'
+    for name, options in commands(build).items():
+        for words, want in (('cardmap ""', {name}), (f'cardmap {name} --', {'--' + option for option in options})):
+            if name == 'completion' and words.endswith('--'):
+                continue
+            script = f'{text}\nCOMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _cardmap; echo "${{COMPREPLY[@]}}"'
+            said = subprocess.run(['bash', '-c', script], capture_output=True, text=True, timeout=RUN_SECONDS).stdout
+            for missing in sorted(want - set(said.split())):
+                yield f'cardmap completion: {words}: does not offer {missing}'
+
+
+# ---- README, run
+
+def readme(root, build):
+    """README's examples run as they are written, in a fresh folder, and each command ends with 0."""
+    blocks = [match for match in re.finditer(r'^```sh\n(.*?)^```', (root / 'README.md').read_text(), re.M | re.S)
+              if 'cardmap ' in match[1]]
+    if not blocks:
+        yield 'README.md: no example that can be run'
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / 'build').mkdir()
+        (Path(folder) / 'build/release').symlink_to(build)
+        script = 'set -e\n' + ''.join(block[1] for block in blocks)
+        status, said = on_terminal(['bash', '-c', script], folder)
+        if status != 0:
+            yield f'README.md: the examples end with status {status}:\n{said}'
+
+
+def on_terminal(command, folder):
+    """Run it on a terminal of its own, type a PIN wherever one is asked."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(folder)
+        os.execvp(command[0], command)
+    said, answered, deadline = b'', 0, time.monotonic() + RUN_SECONDS
+    while select.select([terminal], [], [], max(0, deadline - time.monotonic()))[0]:
+        try:
+            chunk = os.read(terminal, 4096)
+        except OSError:  # EIO: nobody holds the other side any more
+            break
+        if not chunk:
+            break
+        said += chunk
+        if said.count(b'PIN for ') > answered and said.rstrip(b' ').endswith(b':'):
+            answered += 1
+            os.write(terminal, b'123456\n')
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.decode(errors='replace').replace('\r\n', '\n')
+
+
+CHECKS = {check.__name__: check for check in (
+    man_commands, man_keys, man_reasons, examples, prose, messages, completion, readme)}

@@ -1,0 +1,62 @@
+"""What the lint knows of the repository: its folders, its files, and C text with comments and strings taken out."""
+import re
+from pathlib import Path
+
+# Each folder with those it may use (design: arrows point one way).  A new folder is one row.
+ARROWS = {
+    'base': (),
+    'card': ('base',),
+    'mapper': ('base', 'card'),
+    'ldap': ('base', 'mapper'),
+    'trust': ('base', 'card'),
+    'krb5': ('base', 'card', 'ldap', 'trust'),
+    'cache': ('base', 'card', 'ldap', 'trust'),
+    'service': ('base', 'card', 'mapper', 'ldap', 'trust', 'krb5', 'cache'),
+    'cli': ('base', 'card', 'mapper', 'ldap', 'trust', 'krb5', 'cache', 'service'),
+}
+
+# The headers that other folders may use; base's all are.
+PUBLIC = {
+    'card/card.h', 'card/cert.h', 'mapper/mapper.h', 'ldap/directory.h', 'trust/trust.h', 'krb5/pkinit.h',
+    'cache/accounts.h', 'service/grant.h', 'service/host.h', 'service/login.h',
+}
+
+
+def files(root, *folders, ends=('.c', '.h')):
+    """Files so named in the folders (all of the repository without any), builds and git's own left out."""
+    for folder in folders or ('.',):
+        for path in sorted((root / folder).rglob('*')):
+            inside = path.relative_to(root)
+            if path.is_file() and path.name.endswith(ends) and not {'.git', 'build', '__pycache__'} & set(inside.parts):
+                yield path
+
+
+def product(root, ends=('.c', '.h')):
+    return files(root, *ARROWS, ends=ends)
+
+
+TOKENS = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.S)
+
+
+def bare(text):
+    """C text of the same lines, without what stands in comments, strings and characters."""
+    def blank(match):
+        kept = '""' if match[0].startswith('"') else "' '" if match[0].startswith("'") else ' '
+        return kept + '\n' * match[0].count('\n')
+    return TOKENS.sub(blank, text)
+
+
+def line_of(text, offset):
+    return text.count('\n', 0, offset) + 1
+
+
+# The style's layout: the name in column 0, its braces alone in column 0.
+FUNCTION = re.compile(r'^(?:static\s+)?(?:inline\s+)?(?:[A-Za-z_][^\n;={}#]*[ *\n])?'
+                      r'(?P<name>[A-Za-z_]\w*)\((?P<parameters>[^;{}#]*)\)\n\{\n(?P<body>.*?)^\}', re.M | re.S)
+
+
+def functions(text):
+    """(name, first line, lines from brace to brace) of every function defined in bare text."""
+    for match in FUNCTION.finditer(text):
+        first = line_of(text, match.start('body')) - 1
+        yield match['name'], first, match['body'].count('\n') + 2

@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""The lint's own test: each check passes a small right tree, and complains about each of these mistakes."""
+import tempfile
+import unittest
+from pathlib import Path
+
+from checks_code import CHECKS
+from sources import ARROWS, functions
+
+HEADER = '''/* base/a.h - a thing. */
+#ifndef CM_BASE_A_H
+#define CM_BASE_A_H
+int cm_a(int x);
+#endif
+'''
+SOURCE = '''/* base/a.c - a thing. */
+#include "base/a.h"
+
+static const int table[] = { 1, 2 };
+
+int
+cm_a(int x)
+{
+	return table[x & 1];
+}
+'''
+RIGHT = {
+    'base/a.h': HEADER, 'base/a.c': SOURCE, 'base/CMakeLists.txt': 'cm_module(base a.c)\n',
+    'card/card.h': '/* card/card.h - c. */\n#ifndef CM_CARD_CARD_H\n#define CM_CARD_CARD_H\n#endif\n',
+    'card/piv_internal.h': '/* card/piv_internal.h - p. */\n#ifndef CM_CARD_PIV_INTERNAL_H\n#define CM_CARD_PIV_INTERNAL_H\n#endif\n',
+    'CMakePresets.json': '{"configurePresets": [{"name": "dev"}, {"name": "release"}, {"name": "fuzz"}]}',
+    'tests/fuzz/fuzz_a.c': '/* tests/fuzz/fuzz_a.c - fuzz a. */\n', 'tests/fuzz/seeds/a/one': 'x',
+    'tests/base/test_a.c': '/* tests/base/test_a.c - test a. */\n',
+    **{f'tests/{folder}/CMakeLists.txt': f'foreach(part a)\n  cm_test({folder}.a test_${{part}}.c)\nendforeach()\n'
+       for folder in ARROWS},
+    'tests/base/CMakeLists.txt': 'cm_test(base.a test_a.c)\ncm_fuzz(a cm_base)\n',
+}
+LONG = 'int\ncm_a(int x)\n{\n' + '\tx++;\n' * 99 + '\treturn x;\n}\n'
+
+# check, file, its broken text, what the complaint must hold
+MISTAKES = [
+    ('arrows', 'base/a.c', SOURCE + '#include "card/card.h"\n', 'base/a.c:11: base may not use card'),
+    ('arrows', 'base/a.c', SOURCE + '#include "a.h"\n', 'base/a.c:11: "a.h"'),
+    ('arrows', 'card/b.c', '#include "base/a.h"\n#include "base/none.h"\n', 'card/b.c:2: "base/none.h"'),
+    ('arrows', 'mapper/b.c', '#include "card/piv_internal.h"\n', 'mapper/b.c:1: card/piv_internal.h stays'),
+    ('arrows', 'base/CMakeLists.txt', 'cm_module(base a.c LIBS cm_card)\n', 'base may not use card'),
+    ('arrows', 'tests/mapper/t.c', '#include "card/piv_internal.h"\n', 'is for card and tests/card'),
+    ('arrows', 'tests/rig/t.c', '#include "card/card.h"\n', 'the rig stands in for others'),
+    ('headers', 'base/a.h', HEADER.replace('_A_H', '_B_H'), 'the guard is not CM_BASE_A_H'),
+    ('headers', 'base/a.h', HEADER.replace('int x', 'size_t x'), 'does not compile alone with gcc'),
+    ('headers', 'base/a.h', HEADER.replace('int x', 'size_t x'), 'does not compile alone with clang'),
+    ('calls', 'base/a.c', SOURCE + '\tstrcpy(a, b);\n', 'base/a.c:11: strcpy() is not used here: use struct cm_buf'),
+    ('calls', 'tests/base/test_a.c', 'system ("x")', 'test_a.c:1: system()'),
+    ('state', 'base/a.c', SOURCE + 'static int count;\n', 'base/a.c:11: count'),
+    ('state', 'base/a.c', SOURCE + 'int count = 3;\n', 'base/a.c:11: count'),
+    ('state', 'base/a.c', SOURCE + 'struct cm_a *all[4];\n', 'base/a.c:11: all'),
+    ('state', 'base/a.c', SOURCE.replace('\treturn', '\tstatic char text[9];\n\treturn'), 'base/a.c:9: text'),
+    ('state', 'base/a.c', SOURCE + 'static struct {\n\tint fd;\n} terminal = { .fd = -1 };\n', 'base/a.c:11: terminal'),
+    ('sizes', 'base/a.c', '\n' * 600, 'base/a.c: 600 lines'),
+    ('sizes', 'base/a.c', LONG, 'base/a.c:3: cm_a() has 102 lines'),
+    ('sizes', 'base/a.c', LONG.replace('\tx++;\n' * 39, '', 1), 'the 95th of 100 functions has 63 lines'),
+    ('definitions', 'base/a.c', SOURCE.replace('cm_a', 'cm_b'), 'base/a.h:4: cm_a() is defined 0 times'),
+    ('definitions', 'base/a.c', SOURCE.replace('cm_a', 'cm_b'), 'cm_b() stands in no header'),
+    ('definitions', 'base/b.c', SOURCE, 'cm_a() is defined 2 times base/a.c:8 base/b.c:8'),
+    ('comments', 'base/a.c', SOURCE.replace('base/a.c -', 'base/b.c -'), 'base/a.c:1: begin with'),
+    ('tests', 'tests/card/CMakeLists.txt', '# cm_test(\n', 'card has no test'),
+    ('tests', 'base/b.c', '/* base/b.c - unused. */\n', 'base/b.c: stands in no CMakeLists.txt'),
+    ('tests', 'tests/base/test_b.c', '', 'tests/base/test_b.c: stands in no CMakeLists.txt'),
+    ('tests', 'tests/fuzz/fuzz_b.c', '', 'no cm_fuzz() runs it'),
+    ('tests', 'tests/fuzz/seeds/a/one', None, 'tests/fuzz/seeds/a: no seeds'),
+    ('tests', 'CMakePresets.json', '{"configurePresets": [{"name": "dev"}, {"name": "fuzz"}]}', 'no preset release'),
+    ('portable', 'doc/x.md', 'see /' + 'root/notes', 'doc/x.md:1: /' + 'root/n'),
+    ('portable', 'doc/x.md', '\nfrom ' + 'deb' + '.example.org', 'doc/x.md:2: '),
+]
+
+
+class Lint(unittest.TestCase):
+    def complaints(self, check, changes):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            for name, text in {**RIGHT, **changes}.items():
+                if text is not None:
+                    (root / name).parent.mkdir(parents=True, exist_ok=True)
+                    (root / name).write_text(text)
+            return list(CHECKS[check](root, root / 'build'))
+
+    def test_right_tree(self):
+        for check in CHECKS:
+            with self.subTest(check):
+                self.assertEqual(self.complaints(check, {}), [])
+
+    def test_mistakes(self):
+        for check, name, text, want in MISTAKES:
+            with self.subTest(check=check, name=name, want=want):
+                found = self.complaints(check, {name: text})
+                self.assertTrue(any(want in complaint for complaint in found), found)
+
+    def test_words_in_comments_and_strings_are_none(self):
+        changes = {'base/a.c': SOURCE + '/* strcpy(a, b) */\nstatic const char text[] = "system(\\"x\\")";\n'}
+        for check in ('calls', 'state'):
+            self.assertEqual(self.complaints(check, changes), [])
+
+    def test_functions_are_seen(self):
+        text = 'static struct x *\nf(int a,\n    int b)\n{\n\treturn 0;\n}\n\nint CM_PRINTF(1, 0)\ng(void)\n{\n}\n'
+        self.assertEqual(list(functions(text)), [('f', 4, 3), ('g', 10, 2)])
+
+
+if __name__ == '__main__':
+    unittest.main()
