@@ -1,0 +1,158 @@
+/*
+ * tests/fuzz/fuzz_piv.c - a card's answers, through a whole login.
+ *
+ * The first byte chooses what the card can do and which key its certificate
+ * names; then come its answers, each behind two bytes of length.  When there
+ * are no more the card is gone.
+ */
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "card/card_internal.h"
+
+#define EXTENDED	0x01
+#define T0		0x02
+#define RSA		0x04
+
+#define CHECK(x)	do { if (!(x)) { fprintf(stderr, "%d: %s\n", __LINE__, #x); abort(); } } while (0)
+
+struct answers {
+	const uint8_t *p;
+	size_t left;
+	bool extended, locked;
+	unsigned commands, pins;
+};
+
+static enum cm_err
+transmit(void *self, struct cm_blob command, cm_deadline deadline, struct cm_trace *t,
+    struct cm_buf *answer)
+{
+	struct answers *a = self;
+	size_t len;
+
+	(void)deadline;
+	CHECK(command.len >= 4 && (a->extended || command.len <= 4 + 1 + 255 + 1));
+	a->commands++;
+	if (command.ptr[1] == 0x20 && command.len > 5) {
+		CHECK(a->locked && command.len == 5 + 8);
+		a->pins++;
+	}
+	if (a->left < 2)
+		return cm_trace_fail(t, CM_REASON_CARD_REMOVED, "no more answers");
+	len = (size_t)a->p[0] << 8 | a->p[1];
+	a->p += 2;
+	a->left -= 2;
+	if (len > a->left)
+		len = a->left;
+	cm_buf_add(answer, a->p, len);
+	a->p += len;
+	a->left -= len;
+	return cm_buf_status(answer);
+}
+
+static enum cm_err
+lock(void *self, cm_deadline deadline, struct cm_trace *t)
+{
+	(void)deadline, (void)t;
+	((struct answers *)self)->locked = true;
+	return CM_OK;
+}
+
+static void
+let_go(void *self, bool reset)
+{
+	const struct answers *a = self;
+
+	CHECK(reset == (a->pins > 0));
+}
+
+static const struct cm_wire_ops ops = { transmit, lock, let_go };
+
+/* A certificate for a key of this kind, so that signatures are parsed whatever the card's own says. */
+static struct cm_cert *
+make_cert(EVP_PKEY *key)
+{
+	X509 *x = X509_new();
+	uint8_t *der = NULL;
+	struct cm_cert *cert = NULL;
+	int len;
+
+	CHECK(key != NULL && x != NULL && X509_set_version(x, 2) == 1);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+	    (const unsigned char *)"alice", -1, -1, 0);
+	X509_set_issuer_name(x, X509_get_subject_name(x));
+	X509_gmtime_adj(X509_getm_notBefore(x), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_set_pubkey(x, key);
+	CHECK(X509_sign(x, key, EVP_sha256()) > 0);
+	CHECK((len = i2d_X509(x, &der)) > 0);
+	CHECK(cm_cert_decode((struct cm_blob){ der, (size_t)len }, NULL, &cert) == CM_OK);
+	OPENSSL_free(der);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	return cert;
+}
+
+static struct {		/* made once */
+	struct cm_cert *rsa, *ec;
+	struct cm_secret *pin;
+} made;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc, (void)argv;
+	made.rsa = make_cert(EVP_RSA_gen(2048));
+	made.ec = make_cert(EVP_EC_gen("P-256"));
+	CHECK(cm_secret_new(cm_blob_str("123456"), &made.pin) == CM_OK);
+	return 0;
+}
+
+static void
+run(struct cm_card *c, const struct cm_cert *known)
+{
+	const cm_deadline deadline = cm_deadline_in(60000);
+	struct cm_cert *cert = NULL;
+	struct cm_proof *proof = NULL;
+	unsigned tries = 0, left = 0;
+
+	if (cm_piv_start(c, CM_CARD_LOGIN, deadline, NULL) != CM_OK)
+		return;
+	CHECK(cm_card_guid(c).len == 0 || cm_card_guid(c).len == 16);
+	if (cm_card_pin_tries(c, deadline, NULL, &tries) == CM_OK)
+		CHECK(tries < 16 || tries == CM_TRIES_UNKNOWN);
+	if (cm_card_certificate(c, CM_SLOT_AUTHENTICATION, deadline, NULL, &cert) == CM_OK)
+		CHECK(cm_cert_der(cert).len <= CM_CERT_MAX);
+	if (cm_card_verify_pin(c, made.pin, false, deadline, NULL, &left) == CM_OK)
+		CHECK(c->stats.verifies == 1 && tries > 1);
+	/* Its key was made a moment ago: no card can prove that it has it. */
+	CHECK(cm_card_prove(c, CM_SLOT_AUTHENTICATION, known, deadline, NULL, &proof) != CM_OK);
+	CHECK(proof == NULL && c->stats.verifies <= 1);
+	cm_cert_free(&cert);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cm_card *c = calloc(1, sizeof(*c));
+	struct answers a = { 0 };
+	uint8_t flags;
+
+	if (c == NULL || size < 1) {
+		free(c);
+		return 0;
+	}
+	flags = data[0];
+	a = (struct answers){ .p = data + 1, .left = size - 1,
+		.extended = (flags & (EXTENDED | T0)) == EXTENDED };
+	c->backend = &cm_backend_piv;
+	c->wire = (struct cm_wire){ &ops, &a, a.extended, (flags & T0) != 0 };
+	run(c, (flags & RSA) != 0 ? made.rsa : made.ec);
+	CHECK(a.commands == c->stats.commands && a.pins == c->stats.verifies);
+	cm_card_close(&c);
+	return 0;
+}
