@@ -21,7 +21,7 @@ RUN_SECONDS = 60
 def ask(build, *arguments):
     done = subprocess.run([build / 'cli/cardmap', *arguments], capture_output=True, text=True, timeout=RUN_SECONDS)
     if done.returncode != 0:
-        raise RuntimeError(f'cardmap {" ".join(arguments)}: status {done.returncode}\n{done.stderr}')
+        raise RuntimeError(f'cardmap {" ".join(arguments)}: status {done.returncode}\n{done.stdout}{done.stderr}')
     return done.stdout
 
 

@@ -1,9 +1,14 @@
 #!/usr/bin/python3
-"""The lint's own test: each check passes a small right tree, and complains about each of these mistakes."""
+"""test_lint.py BUILD: the lint's own test.  Each check passes what is right, and complains about each of these mistakes:
+those of code in a small tree made here, those of words in the repository's own pages, with the program in BUILD.
+"""
+import shutil
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
+import checks_words
 from checks_code import CHECKS
 from sources import ARROWS, functions
 
@@ -73,8 +78,46 @@ MISTAKES = [
     ('portable', 'doc/x.md', '\nfrom ' + 'deb' + '.example.org', 'doc/x.md:2: '),
 ]
 
+# check, file, what is changed in it, into what, what the complaint must hold
+WRONG_WORDS = [
+    ('man_commands', 'doc/man/cardmap.1.scd', '*whois*\n', '*whose*\n', 'command whois is missing'),
+    ('man_commands', 'doc/man/cardmap.1.scd', '*whois*\n', '*whose*\n', 'command whose: the program has none'),
+    ('man_commands', 'doc/man/cardmap.1.scd', '--pin-fd* _N_', '--pin* _N_', 'option -p, --pin-fd N is missing'),
+    ('man_commands', 'doc/man/cardmap.1.scd', '*78*\n', '*79*\n', 'exit status 78 is missing'),
+    ('man_keys', 'doc/man/cardmap.conf.5.scd', '*first_gid*', '*last_gid*', 'key accounts.first_gid is missing'),
+    ('man_keys', 'doc/man/cardmap.conf.5.scd', '60000 ms; default 2000', '60000 s; default 2000', 'is (number, 50 to 60000 ms;'),
+    ('man_reasons', 'doc/man/cardmap-login.7.scd', '*no_rule* (1)', '*no_rule* (2)', 'no_rule: is (1), Remedy: the'),
+    ('man_reasons', 'doc/man/cardmap-login.7.scd', 'put the card into the', 'lose the', 'no_card: is (4), Remedy: put'),
+    ('man_reasons', 'doc/man/cardmap-login.7.scd', '*admit*\n', '*permit*\n', 'the stages are certificate, chain'),
+    ('man_reasons', 'base/trace.h', 'X(NO_RULE,', 'X(NO_RULES,', 'reason no_rules is missing'),
+    ('examples', 'doc/examples/cardmap.conf', 'level = soft', 'level = mild', 'trust.level = mild'),
+    ('examples', 'doc/man/cardmap.conf.5.scd', 'level = hard', 'levels = hard', 'no such option'),
+    ('prose', 'README.md', 'cardmap accounts list --config', 'cardmap account list --config', 'cardmap account: no such command'),
+    ('prose', 'README.md', '--set directory.base=', '--set directory.root=', 'no key directory.root'),
+    ('prose', 'README.md', '`--export` writes', '`cardmap cards --import` writes', 'cardmap cards has no --import'),
+    ('prose', 'CONTRIBUTING.md', '`cli/main.c`', '`cli/commands.c`', 'cli/commands.c is not there'),
+    ('messages', 'service/host.c', 'set directory.uri,', 'set directory.url,', 'no key directory.url'),
+    ('readme', 'README.md', 'cardmap whois --card file:alice.pem', 'cardmap whois --card file:bob.pem', 'bob.pem: no such file'),
+]
 
-class Lint(unittest.TestCase):
+
+class Words(unittest.TestCase):
+    def test_mistakes(self):
+        root = Path(__file__).resolve().parents[2]
+        for check, name, old, new, want in WRONG_WORDS:
+            with self.subTest(check=check, name=name, want=want), tempfile.TemporaryDirectory() as folder:
+                for part in ('doc', 'scripts', 'tests', *ARROWS):
+                    shutil.copytree(root / part, Path(folder) / part, ignore=shutil.ignore_patterns('seeds'))
+                for part in root.glob('*.md'):
+                    shutil.copy(part, folder)
+                text = (root / name).read_text()
+                self.assertIn(old, text)
+                (Path(folder) / name).write_text(text.replace(old, new))
+                found = list(checks_words.CHECKS[check](Path(folder), BUILD))
+                self.assertTrue(any(want in complaint for complaint in found), found)
+
+
+class Code(unittest.TestCase):
     def complaints(self, check, changes):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
@@ -106,4 +149,5 @@ class Lint(unittest.TestCase):
 
 
 if __name__ == '__main__':
+    BUILD = Path(sys.argv.pop()).resolve()
     unittest.main()
