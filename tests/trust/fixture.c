@@ -244,8 +244,9 @@ uint8_t *
 make_crl(const struct crl_recipe *r, int *len)
 {
 	X509_CRL *crl = X509_CRL_new();
-	X509 *issuer = load_x509(r->issuer);
-	EVP_PKEY *key = load_key(r->signer != NULL ? r->signer : r->issuer);
+	X509 *issuer = r->ca != NULL ? X509_dup(r->ca) : load_x509(r->issuer);
+	EVP_PKEY *key = r->ca != NULL ? EVP_PKEY_dup(r->ca_key) :
+	    load_key(r->signer != NULL ? r->signer : r->issuer);
 	ASN1_TIME *from = X509_gmtime_adj(NULL, r->from), *to = X509_gmtime_adj(NULL, r->to);
 	ASN1_INTEGER *number = ASN1_INTEGER_new();
 	uint8_t *der = NULL;
@@ -321,8 +322,8 @@ make_answer(const struct answer *a, const uint8_t *request_der, size_t request_l
 	OCSP_REQUEST *request = d2i_OCSP_REQUEST(NULL, &p, (long)request_len);
 	OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
 	ASN1_TIME *from = X509_gmtime_adj(NULL, a->from), *to = X509_gmtime_adj(NULL, a->to);
-	X509 *signer = load_x509(name);
-	EVP_PKEY *key = load_key(name);
+	X509 *signer = a->made != NULL ? X509_dup(a->made) : load_x509(name);
+	EVP_PKEY *key = a->made != NULL ? EVP_PKEY_dup(a->made_key) : load_key(name);
 	OCSP_CERTID *id;
 	uint8_t *der;
 

@@ -48,6 +48,8 @@ void remove_scratch(void);
 enum { NO_ENTRY = -1, NO_REASON = 0, KEY_COMPROMISE = 1, ON_HOLD = 6, REMOVED = 8 };
 struct crl_recipe {
 	const char *issuer, *signer;	/* names of the PKI; signer NULL: the issuer */
+	X509 *ca;			/* borrowed, with its key: in place of the issuer */
+	EVP_PKEY *ca_key;
 	const char *names;		/* certificate whose serial stands in it */
 	int reason;
 	long from, to;			/* seconds from now; to 0: no nextUpdate */
@@ -61,6 +63,8 @@ uint8_t *make_crl(const struct crl_recipe *r, int *len);
 /* What an OCSP answer says, in how far it is not an honest one. */
 struct answer {
 	const char *signer;		/* name of the PKI; NULL: "ocsp" */
+	X509 *made;			/* borrowed, with its key: in place of the signer */
+	EVP_PKEY *made_key;
 	int status;			/* V_OCSP_CERTSTATUS_* */
 	int reason;
 	long from, to;			/* seconds from now; to 0: no nextUpdate */

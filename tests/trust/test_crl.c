@@ -21,13 +21,12 @@ struct outcome {
 };
 
 static struct outcome
-ask(const char *cert, const char *list, size_t max)
+ask_about(struct cm_cert *c, const char *const *anchors, const char *list, size_t max)
 {
 	const char *const crls[] = { list, NULL };
-	const struct cm_trust_options o = { .level = CM_TRUST_HARD, .anchors = anchor, .crls = crls,
+	const struct cm_trust_options o = { .level = CM_TRUST_HARD, .anchors = anchors, .crls = crls,
 	    .use_crl = true, .ocsp_max = 65536, .crl_max = max };
 	const struct cm_known known = { .now = time(NULL) };
-	struct cm_cert *c = load_cert(cert);
 	struct outcome r = { 0 };
 	struct cm_verdict *v = NULL;
 	struct cm_trust *tr = NULL;
@@ -49,8 +48,17 @@ ask(const char *cert, const char *list, size_t max)
 	snprintf(r.trace, sizeof(r.trace), "%s", cm_trace_find(t, "crl"));
 	cm_trace_free(&t);
 	cm_verdict_free(&v);
-	cm_cert_free(&c);
 	cm_trust_close(&tr);
+	return r;
+}
+
+static struct outcome
+ask(const char *cert, const char *list, size_t max)
+{
+	struct cm_cert *c = load_cert(cert);
+	const struct outcome r = ask_about(c, anchor, list, max);
+
+	cm_cert_free(&c);
 	return r;
 }
 
@@ -181,6 +189,52 @@ lists_with_a_point(void **state)
 	}
 }
 
+/* RFC 5280 6.3.3 (f): a CA whose keyUsage lacks cRLSign signs no lists. */
+static void
+a_ca_that_may_not_sign_lists(void **state)
+{
+	static const struct row {
+		const char *ku;
+		enum cm_reason reason;
+		const char *part;
+	} rows[] = {
+		{ "keyCertSign,cRLSign", CM_REASON_NONE, ": good" },
+		{ NULL, CM_REASON_NONE, ": good" },
+		{ "keyCertSign", CM_REASON_REVOCATION_UNKNOWN, "no cRLSign" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const struct recipe of_ca = { .cn = "Made CA", .issuer = "root", .key = "P-256",
+		    .basic = "critical,CA:TRUE", .ku = rows[i].ku, .to = DAY };
+		const struct recipe of_leaf = { .cn = "Alice", .issuer = "inter", .key = "P-256",
+		    .ku = "digitalSignature", .eku = "clientAuth", .to = DAY };
+		const char *const anchors[] = { scratch("ca.pem"), NULL };
+		struct crl_recipe recipe = { .reason = NO_ENTRY, .to = DAY };
+		X509 *leaf = make_x509(&of_leaf, NULL);
+		struct cm_cert *c;
+		struct outcome r;
+		uint8_t *der;
+		int len;
+
+		recipe.ca = make_x509(&of_ca, &recipe.ca_key);
+		X509_set_issuer_name(leaf, X509_get_subject_name(recipe.ca));
+		X509_EXTENSION_free(X509_delete_ext(leaf, X509_get_ext_by_NID(leaf, NID_authority_key_identifier, -1)));
+		assert_true(X509_sign(leaf, recipe.ca_key, EVP_sha256()) > 0);
+		c = cert_of(leaf);
+		write_pem(anchors[0], &recipe.ca, 1);
+		der = make_crl(&recipe, &len);
+		write_bytes(scratch("made.crl"), der, (size_t)len);
+		r = ask_about(c, anchors, scratch("made.crl"), 1 << 20);
+		expect(rows[i].part, &r, rows[i].reason, rows[i].part);
+		OPENSSL_free(der);
+		cm_cert_free(&c);
+		X509_free(leaf);
+		X509_free(recipe.ca);
+		EVP_PKEY_free(recipe.ca_key);
+	}
+}
+
 static void
 files(void **state)
 {
@@ -292,6 +346,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists),
 		cmocka_unit_test(lists_with_a_point),
+		cmocka_unit_test(a_ca_that_may_not_sign_lists),
 		cmocka_unit_test(files),
 		cmocka_unit_test(trailing_bytes),
 		cmocka_unit_test(over_http),

@@ -195,6 +195,44 @@ answers(void **state)
 	}
 }
 
+/* Responders that the CA appointed, but that may not speak now or in this way. */
+static void
+appointed_responders(void **state)
+{
+	static const struct row {
+		struct recipe r;
+		enum cm_reason reason;
+		const char *part;
+	} rows[] = {
+		{ { .key = "P-256" }, CM_REASON_NONE, ": good" },
+		{ { .key = "P-256", .ku = "digitalSignature" }, CM_REASON_NONE, ": good" },
+		{ { .key = "P-256", .from = -2 * DAY, .to = -DAY }, CM_REASON_REVOCATION_UNKNOWN, "is not valid now" },
+		{ { .key = "P-256", .from = DAY, .to = 2 * DAY }, CM_REASON_REVOCATION_UNKNOWN, "is not valid now" },
+		{ { .key = "P-256", .ku = "keyEncipherment" }, CM_REASON_REVOCATION_UNKNOWN, "lacks digitalSignature" },
+		{ { .key = "rsa1024" }, CM_REASON_REVOCATION_UNKNOWN, "its signer's key is weak" },
+		{ { .key = "P-256", .more = "1.2.3.4=critical,ASN1:NULL" }, CM_REASON_REVOCATION_UNKNOWN,
+		    "critical extension" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct recipe recipe = rows[i].r;
+		struct web w = { .mode = WEB_OCSP, .answer = { .to = 60 * MIN } };
+		struct outcome r;
+
+		recipe.cn = "Made OCSP";
+		recipe.issuer = "inter";
+		recipe.eku = "OCSPSigning";
+		recipe.to = recipe.to != 0 ? recipe.to : DAY;
+		w.answer.made = make_x509(&recipe, &w.answer.made_key);
+		r = ask(&w, false);
+		assert_int_equal(r.reason, rows[i].reason);
+		assert_has(r.trace, rows[i].part);
+		X509_free(w.answer.made);
+		EVP_PKEY_free(w.answer.made_key);
+	}
+}
+
 /* What is handed to the cache is what the answer said. */
 static void
 evidence_of_an_answer(void **state)
@@ -384,6 +422,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers),
+		cmocka_unit_test(appointed_responders),
 		cmocka_unit_test(evidence_of_an_answer),
 		cmocka_unit_test(revoked_responder),
 		cmocka_unit_test(servers),
