@@ -1,0 +1,431 @@
+/*
+ * cache/accounts.c - mobile accounts: what a certificate opened when the network was there.
+ *
+ * The store, version 1 (PRAGMA user_version).  Times are seconds since 1970,
+ * UTC; every row ends in the SHA-256 of its other columns (store.c):
+ *
+ *	account  = cert_sha256 cert          ; of this very certificate, DER
+ *	           name principal dn home shell gecos uid gid groups
+ *	           rule matched source       ; struct cm_account
+ *	           chain                     ; verified then, leaf first
+ *	           last_online               ; this host's clock
+ *	           boottime boot_id          ; CLOCK_BOOTTIME then, and of which boot
+ *	groups   = *( gid(4 bytes, big-endian) name NUL )
+ *	chain    = *( length(4 bytes, big-endian) DER )
+ *	evidence = issuer_key serial         ; struct cm_evidence, one for each certificate
+ *	           status this_update next_update revoked_at learned source
+ *	clock    = 1 floor                   ; newest signed time accepted online
+ *	           wall boottime boot_id     ; this host's clocks when it was last online
+ */
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#include "cache/accounts_internal.h"
+
+static const char schema[] =
+    "CREATE TABLE account (cert_sha256 BLOB PRIMARY KEY NOT NULL, cert BLOB NOT NULL,"
+    " name TEXT NOT NULL, principal TEXT NOT NULL, dn TEXT NOT NULL, home TEXT NOT NULL,"
+    " shell TEXT NOT NULL, gecos TEXT NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
+    " groups BLOB NOT NULL, rule TEXT NOT NULL, matched TEXT NOT NULL, source TEXT NOT NULL,"
+    " chain BLOB NOT NULL, last_online INTEGER NOT NULL, boottime INTEGER NOT NULL,"
+    " boot_id TEXT NOT NULL, digest BLOB NOT NULL) STRICT;"
+    "CREATE TABLE evidence (issuer_key BLOB NOT NULL, serial BLOB NOT NULL,"
+    " status INTEGER NOT NULL, this_update INTEGER NOT NULL, next_update INTEGER NOT NULL,"
+    " revoked_at INTEGER NOT NULL, learned INTEGER NOT NULL, source TEXT NOT NULL,"
+    " digest BLOB NOT NULL, PRIMARY KEY (issuer_key, serial)) STRICT;"
+    "CREATE TABLE clock (id INTEGER PRIMARY KEY NOT NULL, floor INTEGER NOT NULL,"
+    " wall INTEGER NOT NULL, boottime INTEGER NOT NULL, boot_id TEXT NOT NULL,"
+    " digest BLOB NOT NULL) STRICT;"
+    "PRAGMA user_version = 1";
+
+enum {
+	CERT_SHA256, CERT, NAME, PRINCIPAL, DN, HOME, SHELL, GECOS, UID, GID, GROUPS, RULE, MATCHED,
+	SOURCE, CHAIN, LAST_ONLINE, BOOTTIME, BOOT_ID, ACCOUNT_COLUMNS
+};
+
+#define CHAIN_MAX	16	/* certificates */
+
+enum cm_err
+cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
+    struct cm_accounts **out)
+{
+	struct cm_accounts *s = calloc(1, sizeof(*s));
+	enum cm_err err = CM_ERR_NOMEM;
+
+	*out = NULL;
+	if (s == NULL || (s->path = strdup(o->path)) == NULL)
+		goto out;
+	s->offline_max = o->offline_max;
+	s->first_uid = o->first_uid;
+	s->first_gid = o->first_gid;
+	if ((err = cm_store_open(o->path, schema, t, &s->db)) != CM_OK)
+		goto out;
+	*out = s;
+	s = NULL;
+out:
+	cm_accounts_close(&s);
+	return err;
+}
+
+void
+cm_accounts_close(struct cm_accounts **s)
+{
+	if (*s == NULL)
+		return;
+	sqlite3_close((*s)->db);
+	free((*s)->path);
+	free(*s);
+	*s = NULL;
+}
+
+static void
+add_be32(struct cm_buf *b, size_t n)
+{
+	for (int shift = 24; shift >= 0; shift -= 8)
+		cm_buf_add_byte(b, (uint8_t)(n >> shift));
+}
+
+static uint32_t
+be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static void
+write_groups(const struct cm_account *a, struct cm_buf *out)
+{
+	for (size_t i = 0; i < a->group_count; i++) {
+		add_be32(out, a->groups[i].gid);
+		cm_buf_add(out, a->groups[i].name, strlen(a->groups[i].name) + 1);
+	}
+}
+
+/* One group at *at, which moves behind it; the name is borrowed. */
+static bool
+read_group(struct cm_blob v, size_t *at, struct cm_group *g)
+{
+	const uint8_t *name, *end;
+
+	if (v.len - *at < 5)
+		return false;
+	name = v.ptr + *at + 4;
+	if ((end = memchr(name, '\0', v.len - *at - 4)) == NULL)
+		return false;
+	g->gid = be32(v.ptr + *at);
+	g->name = (char *)(uintptr_t)name;
+	*at = (size_t)(end + 1 - v.ptr);
+	return true;
+}
+
+/* groups[] is the caller's, for free(3); its names are borrowed from v. */
+static bool
+read_groups(struct cm_blob v, struct cm_account *a)
+{
+	a->groups = calloc(v.len / 5 + 1, sizeof(*a->groups));
+	if (a->groups == NULL)
+		return false;
+	for (size_t at = 0; at < v.len; a->group_count++)
+		if (!read_group(v, &at, &a->groups[a->group_count]))
+			return false;
+	return true;
+}
+
+static bool
+read_chain(struct cm_blob v, struct cm_blob chain[CHAIN_MAX], size_t *count)
+{
+	*count = 0;
+	for (size_t at = 0; at < v.len; (*count)++) {
+		if (*count == CHAIN_MAX || v.len - at < 4 || be32(v.ptr + at) > v.len - at - 4)
+			return false;
+		chain[*count] = (struct cm_blob){ v.ptr + at + 4, be32(v.ptr + at) };
+		at += 4 + chain[*count].len;
+	}
+	return true;
+}
+
+/* A kept account as it stands in its row; all but groups[] is SQLite's. */
+struct row {
+	struct cm_account account;
+	struct cm_value v[ACCOUNT_COLUMNS];
+};
+
+static void
+clear_row(struct row *r)
+{
+	free(r->account.groups);
+	r->account.groups = NULL;
+}
+
+static char *
+text(const struct row *r, int column)
+{
+	return (char *)(uintptr_t)r->v[column].bytes.ptr;
+}
+
+/* The row is what was once kept, to the last bit, or it is damaged. */
+static enum cm_err
+read_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct row *r)
+{
+	*r = (struct row){ .account = { .group_count = 0 } };
+	for (int i = 0; i < ACCOUNT_COLUMNS; i++)
+		r->v[i].kind = i == CERT_SHA256 || i == CERT || i == GROUPS || i == CHAIN ?
+		    CM_VALUE_BLOB : i == UID || i == GID || i == LAST_ONLINE || i == BOOTTIME ?
+		    CM_VALUE_INTEGER : CM_VALUE_TEXT;
+	if (!cm_store_get(q, r->v, ACCOUNT_COLUMNS) || r->v[CERT_SHA256].bytes.len != 32 ||
+	    r->v[UID].n < 0 || r->v[UID].n > UINT32_MAX ||
+	    r->v[GID].n < 0 || r->v[GID].n > UINT32_MAX ||
+	    !read_groups(r->v[GROUPS].bytes, &r->account))
+		return cm_store_damaged(s, t, "a kept account");
+	r->account.name = text(r, NAME);
+	r->account.principal = text(r, PRINCIPAL);
+	r->account.dn = text(r, DN);
+	r->account.home = text(r, HOME);
+	r->account.shell = text(r, SHELL);
+	r->account.gecos = text(r, GECOS);
+	r->account.uid = (uid_t)r->v[UID].n;
+	r->account.gid = (gid_t)r->v[GID].n;
+	r->account.rule = text(r, RULE);
+	r->account.matched = text(r, MATCHED);
+	r->account.source = text(r, SOURCE);
+	return CM_OK;
+}
+
+/* May the account still be used, this long after its last online login? */
+static enum cm_err
+check_age(struct cm_accounts *s, const struct row *r, time_t now, struct cm_trace *t,
+    int64_t *age_s)
+{
+	const char *name = r->account.name;
+	char a[CM_TIME_SIZE], b[CM_TIME_SIZE];
+	struct cm_store_clock c;
+	enum cm_err err;
+
+	if ((err = cm_clock_load(s, t, &c)) != CM_OK)
+		return err;
+	if (now < c.floor)
+		return cm_trace_fail(t, CM_REASON_CLOCK_BEHIND, "this computer's clock says %s, but an "
+		    "answer signed %s was already seen: how long %s has been offline cannot be told",
+		    cm_clock_text(now, a), cm_clock_text(c.floor, b), name);
+	*age_s = cm_clock_age_since(r->v[LAST_ONLINE].n, r->v[BOOTTIME].n, text(r, BOOT_ID), now);
+	if (*age_s < 0)
+		return cm_trace_fail(t, CM_REASON_CLOCK_BEHIND, "this computer's clock says %s, but %s "
+		    "logged in with the network at %s", cm_clock_text(now, a), name,
+		    cm_clock_text(r->v[LAST_ONLINE].n, b));
+	if (s->offline_max > 0 && *age_s > s->offline_max)
+		return cm_trace_fail(t, CM_REASON_KEPT_TOO_OLD, "%s logged in with the network %s ago; "
+		    "%s is allowed", name, cm_clock_age(*age_s, a), cm_clock_age(s->offline_max, b));
+	return CM_OK;
+}
+
+enum cm_err
+cm_accounts_find(struct cm_accounts *s, const struct cm_cert *c, time_t now,
+    struct cm_trace *t, struct cm_account **out, int64_t *age_s)
+{
+	const struct cm_value key = cm_value_blob(cm_cert_sha256(c));
+	struct row r = { .account = { .group_count = 0 } };
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	*out = NULL;
+	*age_s = 0;
+	if ((err = cm_store_prepare(s, "SELECT * FROM account WHERE cert_sha256 = ?1", &key, 1, t,
+	    &q)) != CM_OK)
+		goto out;
+	if ((err = cm_store_step(s, q, t)) == CM_ERR_ABSENT)
+		err = cm_trace_fail(t, CM_REASON_NOT_KEPT, "the certificate of %s has not opened an "
+		    "account here with the network", cm_cert_subject_text(c));
+	if (err != CM_OK || (err = read_row(s, q, t, &r)) != CM_OK)
+		goto out;
+	if (!cm_blob_equal(r.v[CERT].bytes, cm_cert_der(c))) {
+		err = cm_store_damaged(s, t, "a kept account");
+		goto out;
+	}
+	/* What was allowed when it was kept need not be now. */
+	if ((err = cm_account_check(&r.account, s->first_uid, s->first_gid, t)) == CM_OK &&
+	    (err = check_age(s, &r, now, t, age_s)) == CM_OK)
+		err = cm_account_copy(&r.account, out);
+out:
+	clear_row(&r);
+	sqlite3_finalize(q);
+	return err;
+}
+
+static enum cm_err
+put_account(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
+{
+	const struct cm_account *a = l->account;
+	char boot_id[CM_BOOT_ID_SIZE];
+	struct cm_buf groups, chain;
+	enum cm_err err;
+
+	if (cm_clock_boot_id(boot_id) != CM_OK)
+		boot_id[0] = '\0';	/* then only the wall clock tells the age */
+	cm_buf_init(&groups, 0);
+	cm_buf_init(&chain, 0);
+	write_groups(a, &groups);
+	for (size_t i = 0; i < l->chain_count; i++) {
+		add_be32(&chain, l->chain[i].len);
+		cm_buf_add_blob(&chain, l->chain[i]);
+	}
+	if ((err = cm_buf_status(&groups)) == CM_OK && (err = cm_buf_status(&chain)) == CM_OK) {
+		const struct cm_value row[ACCOUNT_COLUMNS] = {
+			[CERT_SHA256] = cm_value_blob(l->cert_sha256),
+			[CERT] = cm_value_blob(l->cert_der),
+			[NAME] = cm_value_text(a->name), [PRINCIPAL] = cm_value_text(a->principal),
+			[DN] = cm_value_text(a->dn), [HOME] = cm_value_text(a->home),
+			[SHELL] = cm_value_text(a->shell), [GECOS] = cm_value_text(a->gecos),
+			[UID] = cm_value_int(a->uid), [GID] = cm_value_int(a->gid),
+			[GROUPS] = cm_value_blob(cm_buf_blob(&groups)),
+			[RULE] = cm_value_text(a->rule), [MATCHED] = cm_value_text(a->matched),
+			[SOURCE] = cm_value_text(a->source), [CHAIN] = cm_value_blob(cm_buf_blob(&chain)),
+			[LAST_ONLINE] = cm_value_int(l->now),
+			[BOOTTIME] = cm_value_int(cm_clock_boottime()),
+			[BOOT_ID] = cm_value_text(boot_id),
+		};
+
+		err = cm_store_put(s, "account", row, CM_COUNT(row), t);
+	}
+	cm_buf_free(&groups);
+	cm_buf_free(&chain);
+	return err;
+}
+
+enum cm_err
+cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
+{
+	enum cm_err err;
+
+	if (l->chain_count > CHAIN_MAX)
+		return CM_ERR_STATE;
+	if (l->account_online &&
+	    (err = cm_account_check(l->account, s->first_uid, s->first_gid, t)) != CM_OK)
+		return err;
+	if ((err = cm_store_begin(s, t)) != CM_OK)
+		return err;
+	if (l->account_online)
+		err = put_account(s, l, t);
+	if (err == CM_OK)
+		err = cm_evidence_expire(s, l->now, t);
+	for (size_t i = 0; err == CM_OK && i < l->evidence_count; i++)
+		err = cm_evidence_keep(s, &l->evidence[i], l->now, t);
+	if (err == CM_OK)
+		err = cm_clock_keep(s, l->signed_time, l->now, l->account_online, t);
+	return cm_store_end(s, err, t);
+}
+
+enum cm_err
+cm_accounts_remember(struct cm_accounts *s, const struct cm_remember *r, struct cm_trace *t)
+{
+	struct cm_store_login l = {
+		.account = r->account, .cert_sha256 = cm_cert_sha256(r->cert),
+		.cert_der = cm_cert_der(r->cert), .signed_time = r->signed_time, .now = r->now,
+		.account_online = r->account_online,
+	};
+
+	if (!cm_verdict_passes(r->verdict, r->cert))
+		return CM_ERR_STATE;
+	l.chain = cm_verdict_chain(r->verdict, &l.chain_count);
+	l.evidence = cm_verdict_evidence(r->verdict, &l.evidence_count);
+	return cm_accounts_keep(s, &l, t);
+}
+
+enum cm_err
+cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c, struct cm_trace *t)
+{
+	const struct cm_value key = cm_value_blob(cm_cert_sha256(c));
+
+	return cm_store_run(s, "DELETE FROM account WHERE cert_sha256 = ?1", &key, 1, t, NULL);
+}
+
+enum cm_err
+cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
+{
+	const struct cm_value key = cm_value_text(name);
+	int changed = 0;
+	enum cm_err err;
+
+	if ((err = cm_store_run(s, "DELETE FROM account WHERE name = ?1", &key, 1, t,
+	    &changed)) != CM_OK || changed > 0)
+		return err;
+	cm_trace_fail(t, CM_REASON_NOT_KEPT, "no account named %s is kept here", name);
+	return CM_ERR_ABSENT;
+}
+
+/* What is known of a certificate, by its issuer's key, the next one's in the chain. */
+static enum cm_err
+find_evidence(struct cm_accounts *s, struct cm_blob cert, struct cm_blob issuer,
+    struct cm_trace *t, struct cm_evidence *out)
+{
+	struct cm_cert *c = NULL, *by = NULL;
+	struct cm_blob spki;
+	uint8_t key[32];
+	enum cm_err err;
+
+	if ((err = cm_cert_decode(cert, t, &c)) != CM_OK ||
+	    (err = cm_cert_decode(issuer, t, &by)) != CM_OK)
+		goto out;
+	spki = cm_cert_spki(by);
+	err = EVP_Digest(spki.ptr, spki.len, key, NULL, EVP_sha256(), NULL) == 1 ?
+	    cm_evidence_find(s, (struct cm_blob){ key, sizeof(key) }, cm_cert_serial(c), t, out) :
+	    CM_ERR_NOMEM;
+out:
+	cm_cert_free(&by);
+	cm_cert_free(&c);
+	return err;
+}
+
+static enum cm_err
+visit_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, cm_kept_visit visit,
+    void *arg)
+{
+	struct cm_evidence evidence[CHAIN_MAX];
+	struct cm_blob chain[CHAIN_MAX];
+	struct cm_kept k = { .evidence = evidence };
+	size_t certs = 0;
+	enum cm_err err;
+	struct row r;
+
+	if ((err = read_row(s, q, t, &r)) != CM_OK)
+		goto out;
+	if (!read_chain(r.v[CHAIN].bytes, chain, &certs)) {
+		err = cm_store_damaged(s, t, "a kept account");
+		goto out;
+	}
+	for (size_t i = 0; i + 1 < certs; i++) {
+		err = find_evidence(s, chain[i], chain[i + 1], t, &evidence[k.evidence_count]);
+		if (err == CM_ERR_SYNTAX)
+			err = cm_store_damaged(s, t, "a kept account");
+		if (err != CM_OK && err != CM_ERR_ABSENT)
+			goto out;
+		k.evidence_count += err == CM_OK;
+	}
+	k.account = &r.account;
+	k.cert_sha256 = r.v[CERT_SHA256].bytes;
+	k.cert_der = r.v[CERT].bytes;
+	k.last_online = r.v[LAST_ONLINE].n;
+	k.offline_until = s->offline_max > 0 ? k.last_online + s->offline_max : 0;
+	err = visit(arg, &k);
+out:
+	clear_row(&r);
+	return err;
+}
+
+enum cm_err
+cm_accounts_list(struct cm_accounts *s, struct cm_trace *t, cm_kept_visit visit, void *arg)
+{
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	if ((err = cm_store_prepare(s, "SELECT * FROM account ORDER BY name, last_online", NULL, 0, t,
+	    &q)) != CM_OK)
+		goto out;
+	while ((err = cm_store_step(s, q, t)) == CM_OK)
+		if ((err = visit_row(s, q, t, visit, arg)) != CM_OK)
+			break;
+	/* A visitor's own ABSENT ends the list like its end. */
+	if (err == CM_ERR_ABSENT)
+		err = CM_OK;
+out:
+	sqlite3_finalize(q);
+	return err;
+}

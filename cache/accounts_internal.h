@@ -1,0 +1,107 @@
+/* cache/accounts_internal.h - the store's rows, and how they are kept whole. */
+#ifndef CM_CACHE_ACCOUNTS_INTERNAL_H
+#define CM_CACHE_ACCOUNTS_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "cache/accounts.h"
+
+/* Evidence dated further ahead of this host's clock is not kept; seconds. */
+#define CM_CLOCK_AHEAD_MAX	300
+
+struct cm_accounts {
+	sqlite3 *db;
+	char *path;
+	int64_t offline_max;
+	uid_t first_uid;
+	gid_t first_gid;
+};
+
+/*
+ * A column's value; bytes of a row that was read are SQLite's, until the next
+ * step.  The last column of every table is the SHA-256 of all others: a bit
+ * that flipped on the disk makes the row damaged, not different.
+ */
+struct cm_value {
+	enum cm_value_kind { CM_VALUE_INTEGER, CM_VALUE_TEXT, CM_VALUE_BLOB } kind;
+	int64_t n;
+	struct cm_blob bytes;
+};
+
+static inline struct cm_value
+cm_value_int(int64_t n)
+{
+	return (struct cm_value){ .kind = CM_VALUE_INTEGER, .n = n };
+}
+
+static inline struct cm_value
+cm_value_text(const char *s)
+{
+	return (struct cm_value){ .kind = CM_VALUE_TEXT, .bytes = cm_blob_str(s) };
+}
+
+static inline struct cm_value
+cm_value_blob(struct cm_blob b)
+{
+	return (struct cm_value){ .kind = CM_VALUE_BLOB, .bytes = b };
+}
+
+/* store.c: the file, and single statements.  All fail with reason STORE, naming the file. */
+CM_MUST_USE enum cm_err cm_store_open(const char *path, const char *schema, struct cm_trace *t,
+    sqlite3 **out);
+enum cm_err cm_store_fail(const struct cm_accounts *s, struct cm_trace *t, const char *doing);
+enum cm_err cm_store_damaged(const struct cm_accounts *s, struct cm_trace *t, const char *what);
+CM_MUST_USE enum cm_err cm_store_begin(struct cm_accounts *s, struct cm_trace *t);
+/* Commit if err is CM_OK, else roll back; the result is err or what became of the commit. */
+CM_MUST_USE enum cm_err cm_store_end(struct cm_accounts *s, enum cm_err err, struct cm_trace *t);
+/* A statement with values bound to ?1, ?2, ...; the caller's, for sqlite3_finalize(). */
+CM_MUST_USE enum cm_err cm_store_prepare(struct cm_accounts *s, const char *sql,
+    const struct cm_value *v, size_t count, struct cm_trace *t, sqlite3_stmt **out);
+/* The next row: CM_OK, CM_ERR_ABSENT at the end, or failure. */
+CM_MUST_USE enum cm_err cm_store_step(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t);
+/* A statement without rows; *changed, unless NULL: rows it touched. */
+CM_MUST_USE enum cm_err cm_store_run(struct cm_accounts *s, const char *sql,
+    const struct cm_value *v, size_t count, struct cm_trace *t, int *changed);
+/* INSERT OR REPLACE a row of count values, its digest behind them. */
+CM_MUST_USE enum cm_err cm_store_put(struct cm_accounts *s, const char *table,
+    const struct cm_value *v, size_t count, struct cm_trace *t);
+/* Fill v, whose kinds are set, from the row stepped to; false: damaged. */
+CM_MUST_USE bool cm_store_get(sqlite3_stmt *q, struct cm_value *v, size_t count);
+
+/* evidence.c */
+CM_MUST_USE enum cm_err cm_evidence_keep(struct cm_accounts *s, const struct cm_evidence *e,
+    time_t now, struct cm_trace *t);
+CM_MUST_USE enum cm_err cm_evidence_find(struct cm_accounts *s, struct cm_blob issuer_key,
+    struct cm_blob serial, struct cm_trace *t, struct cm_evidence *out);
+/* Good evidence that ended a month ago says nothing any more. */
+CM_MUST_USE enum cm_err cm_evidence_expire(struct cm_accounts *s, time_t now, struct cm_trace *t);
+
+/* The newest signed time, and this host's clocks when it was last online. */
+struct cm_store_clock {
+	time_t floor;
+	time_t wall;
+	int64_t boottime;
+	char boot_id[CM_BOOT_ID_SIZE];
+};
+CM_MUST_USE enum cm_err cm_clock_load(struct cm_accounts *s, struct cm_trace *t,
+    struct cm_store_clock *out);
+CM_MUST_USE enum cm_err cm_clock_keep(struct cm_accounts *s, time_t signed_time, time_t now,
+    bool account_online, struct cm_trace *t);
+/* Seconds since (wall, boottime, boot_id): the greater of both clocks; negative: no clock can tell. */
+int64_t cm_clock_age_since(time_t wall, int64_t boottime, const char *boot_id, time_t now);
+
+/* accounts.c: cm_accounts_remember() without its verdict. */
+struct cm_store_login {
+	const struct cm_account *account;
+	struct cm_blob cert_sha256, cert_der;
+	const struct cm_blob *chain;
+	size_t chain_count;
+	const struct cm_evidence *evidence;
+	size_t evidence_count;
+	time_t signed_time, now;
+	bool account_online;
+};
+CM_MUST_USE enum cm_err cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l,
+    struct cm_trace *t);
+
+#endif /* CM_CACHE_ACCOUNTS_INTERNAL_H */

@@ -1,0 +1,273 @@
+/* cache/evidence.c - what was learned of certificates, and what the time is at least. */
+#include "cache/accounts_internal.h"
+
+#include <stdlib.h>
+
+/* The columns of table evidence, in order. */
+enum { ISSUER_KEY, SERIAL, STATUS, THIS_UPDATE, NEXT_UPDATE, REVOKED_AT, LEARNED, SOURCE, EVIDENCE_COLUMNS };
+
+#define EVIDENCE_MAX		(1 << 18)	/* rows: more is no store of a login host */
+#define EXPIRED_KEPT		(30 * 24 * 3600)
+
+static const struct cm_value evidence_kinds[EVIDENCE_COLUMNS] = {
+	[ISSUER_KEY] = { .kind = CM_VALUE_BLOB }, [SERIAL] = { .kind = CM_VALUE_BLOB },
+	[STATUS] = { .kind = CM_VALUE_INTEGER }, [THIS_UPDATE] = { .kind = CM_VALUE_INTEGER },
+	[NEXT_UPDATE] = { .kind = CM_VALUE_INTEGER }, [REVOKED_AT] = { .kind = CM_VALUE_INTEGER },
+	[LEARNED] = { .kind = CM_VALUE_INTEGER }, [SOURCE] = { .kind = CM_VALUE_TEXT },
+};
+
+/* The row q is on. */
+static enum cm_err
+read_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct cm_evidence *e)
+{
+	struct cm_value v[EVIDENCE_COLUMNS];
+
+	memcpy(v, evidence_kinds, sizeof(v));
+	*e = (struct cm_evidence){ 0 };
+	if (!cm_store_get(q, v, EVIDENCE_COLUMNS) ||
+	    v[ISSUER_KEY].bytes.len != sizeof(e->issuer_key) ||
+	    v[SERIAL].bytes.len < 1 || v[SERIAL].bytes.len > sizeof(e->serial) ||
+	    (v[STATUS].n != CM_STATUS_GOOD && v[STATUS].n != CM_STATUS_REVOKED) ||
+	    v[SOURCE].bytes.len >= sizeof(e->source))
+		return cm_store_damaged(s, t, "an answer about revocation");
+	memcpy(e->issuer_key, v[ISSUER_KEY].bytes.ptr, sizeof(e->issuer_key));
+	memcpy(e->serial, v[SERIAL].bytes.ptr, v[SERIAL].bytes.len);
+	e->serial_len = v[SERIAL].bytes.len;
+	e->status = (enum cm_status)v[STATUS].n;
+	e->this_update = v[THIS_UPDATE].n;
+	e->next_update = v[NEXT_UPDATE].n;
+	e->revoked_at = v[REVOKED_AT].n;
+	e->learned = v[LEARNED].n;
+	memcpy(e->source, v[SOURCE].bytes.ptr, v[SOURCE].bytes.len);
+	return CM_OK;
+}
+
+enum cm_err
+cm_evidence_find(struct cm_accounts *s, struct cm_blob issuer_key, struct cm_blob serial,
+    struct cm_trace *t, struct cm_evidence *out)
+{
+	const struct cm_value key[] = { cm_value_blob(issuer_key), cm_value_blob(serial) };
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	if ((err = cm_store_prepare(s, "SELECT * FROM evidence WHERE issuer_key = ?1 AND serial = ?2",
+	    key, CM_COUNT(key), t, &q)) == CM_OK && (err = cm_store_step(s, q, t)) == CM_OK)
+		err = read_row(s, q, t, out);
+	sqlite3_finalize(q);
+	return err;
+}
+
+static enum cm_err
+put(struct cm_accounts *s, const struct cm_evidence *e, struct cm_trace *t)
+{
+	const struct cm_value row[EVIDENCE_COLUMNS] = {
+		[ISSUER_KEY] = cm_value_blob((struct cm_blob){ e->issuer_key, sizeof(e->issuer_key) }),
+		[SERIAL] = cm_value_blob((struct cm_blob){ e->serial, e->serial_len }),
+		[STATUS] = cm_value_int(e->status),
+		[THIS_UPDATE] = cm_value_int(e->this_update),
+		[NEXT_UPDATE] = cm_value_int(e->next_update),
+		[REVOKED_AT] = cm_value_int(e->revoked_at),
+		[LEARNED] = cm_value_int(e->learned),
+		[SOURCE] = cm_value_text(e->source),
+	};
+
+	return cm_store_put(s, "evidence", row, CM_COUNT(row), t);
+}
+
+/*
+ * Revoked is for good: nothing overwrites it, and it is kept whatever its
+ * date.  Good gives way to newer good, and to revoked.
+ */
+enum cm_err
+cm_evidence_keep(struct cm_accounts *s, const struct cm_evidence *e, time_t now,
+    struct cm_trace *t)
+{
+	struct cm_evidence old = { 0 };
+	enum cm_err err;
+
+	if (e->status == CM_STATUS_UNKNOWN ||
+	    (e->status == CM_STATUS_GOOD && e->this_update > now + CM_CLOCK_AHEAD_MAX))
+		return CM_OK;
+	err = cm_evidence_find(s, (struct cm_blob){ e->issuer_key, sizeof(e->issuer_key) },
+	    (struct cm_blob){ e->serial, e->serial_len }, t, &old);
+	if (err != CM_OK && err != CM_ERR_ABSENT)
+		return err;
+	if (err == CM_OK && (old.status == CM_STATUS_REVOKED ||
+	    (e->status == CM_STATUS_GOOD && old.this_update > e->this_update)))
+		return CM_OK;
+	return put(s, e, t);
+}
+
+enum cm_err
+cm_evidence_expire(struct cm_accounts *s, time_t now, struct cm_trace *t)
+{
+	const struct cm_value v[] = { cm_value_int(CM_STATUS_GOOD), cm_value_int(now - EXPIRED_KEPT) };
+
+	return cm_store_run(s, "DELETE FROM evidence WHERE status = ?1 AND learned < ?2 AND "
+	    "next_update < ?2", v, CM_COUNT(v), t, NULL);
+}
+
+/* The columns of table clock. */
+enum { ID, FLOOR, WALL, BOOTTIME, BOOT_ID, CLOCK_COLUMNS };
+
+enum cm_err
+cm_clock_load(struct cm_accounts *s, struct cm_trace *t, struct cm_store_clock *out)
+{
+	struct cm_value v[CLOCK_COLUMNS] = { [BOOT_ID] = { .kind = CM_VALUE_TEXT } };
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	*out = (struct cm_store_clock){ 0 };
+	if ((err = cm_store_prepare(s, "SELECT * FROM clock", NULL, 0, t, &q)) != CM_OK ||
+	    (err = cm_store_step(s, q, t)) != CM_OK)
+		goto out;
+	if (!cm_store_get(q, v, CLOCK_COLUMNS) || v[BOOT_ID].bytes.len >= sizeof(out->boot_id)) {
+		err = cm_store_damaged(s, t, "the clock's floor");
+		goto out;
+	}
+	out->floor = v[FLOOR].n;
+	out->wall = v[WALL].n;
+	out->boottime = v[BOOTTIME].n;
+	memcpy(out->boot_id, v[BOOT_ID].bytes.ptr, v[BOOT_ID].bytes.len);
+out:
+	sqlite3_finalize(q);
+	return err == CM_ERR_ABSENT ? CM_OK : err;
+}
+
+static bool
+same_boot(const char *boot_id)
+{
+	char id[CM_BOOT_ID_SIZE];
+
+	return boot_id[0] != '\0' && cm_clock_boot_id(id) == CM_OK && strcmp(id, boot_id) == 0;
+}
+
+int64_t
+cm_clock_age_since(time_t wall, int64_t boottime, const char *boot_id, time_t now)
+{
+	const int64_t age = (int64_t)now - wall;
+	int64_t awake;
+
+	if (!same_boot(boot_id))
+		return age;
+	awake = cm_clock_boottime() - boottime;
+	return awake > age ? awake : age;
+}
+
+/* Within one boot CLOCK_BOOTTIME tells how far the wall clock must have come. */
+static bool
+contradicts(const struct cm_store_clock *c, time_t now)
+{
+	return same_boot(c->boot_id) &&
+	    now + CM_CLOCK_AHEAD_MAX < c->wall + (cm_clock_boottime() - c->boottime);
+}
+
+/*
+ * The floor only rises.  A signed time a little ahead of this host's clock
+ * raises it to that clock, so that the floor is never ahead of the clock it
+ * is compared with; one far ahead not at all.
+ */
+enum cm_err
+cm_clock_keep(struct cm_accounts *s, time_t signed_time, time_t now, bool account_online,
+    struct cm_trace *t)
+{
+	struct cm_store_clock c;
+	enum cm_err err;
+
+	if ((err = cm_clock_load(s, t, &c)) != CM_OK)
+		return err;
+	if (signed_time > now && signed_time <= now + CM_CLOCK_AHEAD_MAX)
+		signed_time = now;
+	if (signed_time > c.floor && signed_time <= now)
+		c.floor = signed_time;
+	/* A clock set back offline does not become the new measure. */
+	if (account_online || !contradicts(&c, now)) {
+		c.wall = now;
+		c.boottime = cm_clock_boottime();
+		if (cm_clock_boot_id(c.boot_id) != CM_OK)
+			c.boot_id[0] = '\0';
+	}
+	return cm_store_put(s, "clock", (const struct cm_value[]){
+	    [ID] = cm_value_int(1), [FLOOR] = cm_value_int(c.floor), [WALL] = cm_value_int(c.wall),
+	    [BOOTTIME] = cm_value_int(c.boottime), [BOOT_ID] = cm_value_text(c.boot_id),
+	}, CLOCK_COLUMNS, t);
+}
+
+static enum cm_err
+recall_evidence(struct cm_accounts *s, struct cm_trace *t, struct cm_memory *m)
+{
+	sqlite3_stmt *q = NULL;
+	size_t cap = 0;
+	enum cm_err err;
+
+	if ((err = cm_store_prepare(s, "SELECT * FROM evidence", NULL, 0, t, &q)) != CM_OK)
+		goto out;
+	while ((err = cm_store_step(s, q, t)) == CM_OK) {
+		if (m->known.count == cap) {
+			struct cm_evidence *more;
+
+			cap = cap == 0 ? 16 : cap * 2;
+			more = cap <= EVIDENCE_MAX ? reallocarray(m->evidence, cap, sizeof(*more)) : NULL;
+			if (more == NULL) {
+				err = CM_ERR_NOMEM;
+				break;
+			}
+			m->evidence = more;
+		}
+		if ((err = read_row(s, q, t, &m->evidence[m->known.count])) != CM_OK)
+			break;
+		m->known.count++;
+	}
+out:
+	sqlite3_finalize(q);
+	return err == CM_ERR_ABSENT ? CM_OK : err;
+}
+
+enum cm_err
+cm_accounts_recall(struct cm_accounts *s, time_t now, struct cm_trace *t, struct cm_memory **out)
+{
+	struct cm_memory *m = calloc(1, sizeof(*m));
+	struct cm_store_clock c;
+	enum cm_err err;
+
+	*out = NULL;
+	if (m == NULL)
+		return CM_ERR_NOMEM;
+	if ((err = cm_clock_load(s, t, &c)) == CM_OK && (err = recall_evidence(s, t, m)) == CM_OK) {
+		m->known.evidence = m->evidence;
+		m->known.now = now;
+		m->known.floor = c.floor;
+		m->known.stale_clock = now < c.floor || contradicts(&c, now);
+		*out = m;
+		m = NULL;
+	}
+	cm_memory_free(&m);
+	return err;
+}
+
+void
+cm_memory_free(struct cm_memory **m)
+{
+	if (*m == NULL)
+		return;
+	free((*m)->evidence);
+	free(*m);
+	*m = NULL;
+}
+
+enum cm_err
+cm_accounts_remember_revoked(struct cm_accounts *s, const struct cm_verdict *v,
+    struct cm_trace *t)
+{
+	size_t count = 0;
+	const struct cm_evidence *e = cm_verdict_evidence(v, &count);
+	enum cm_err err = CM_OK;
+
+	for (size_t i = 0; err == CM_OK && i < count; i++) {
+		if (e[i].status != CM_STATUS_REVOKED)
+			continue;
+		if ((err = cm_store_begin(s, t)) == CM_OK)
+			err = cm_store_end(s, cm_evidence_keep(s, &e[i], cm_clock_now(), t), t);
+	}
+	return err;
+}

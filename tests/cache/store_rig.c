@@ -1,0 +1,172 @@
+/* tests/cache/store_rig.c - a store in a folder of its own, and things to keep in it. */
+#include "store_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../mapper/make_cert.h"
+
+int64_t rig_boottime = 1000;
+const char *rig_boot_id = "11111111-2222-3333-4444-555555555555";
+
+int64_t __wrap_cm_clock_boottime(void);
+enum cm_err __wrap_cm_clock_boot_id(char id[CM_BOOT_ID_SIZE]);
+
+int64_t
+__wrap_cm_clock_boottime(void)
+{
+	return rig_boottime;
+}
+
+enum cm_err
+__wrap_cm_clock_boot_id(char id[CM_BOOT_ID_SIZE])
+{
+	snprintf(id, CM_BOOT_ID_SIZE, "%s", rig_boot_id != NULL ? rig_boot_id : "");
+	return rig_boot_id != NULL ? CM_OK : CM_ERR_SYSTEM;
+}
+
+int
+rig_open(void **state)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	const struct cert_spec alice = { .serial = "0a" }, other = { .serial = "0b" };
+
+	assert_non_null(r);
+	rig_boottime = 1000;
+	rig_boot_id = "11111111-2222-3333-4444-555555555555";
+	snprintf(r->folder, sizeof(r->folder), "/tmp/cm_store_XXXXXX");
+	assert_non_null(mkdtemp(r->folder));
+	snprintf(r->path, sizeof(r->path), "%s/accounts.db", r->folder);
+	r->options = (struct cm_accounts_options){ .path = r->path, .offline_max = DAY,
+		.first_uid = 1000, .first_gid = 1000 };
+	assert_int_equal(cm_trace_new(&r->trace), CM_OK);
+	cm_trace_begin(r->trace, "test");
+	if (cm_accounts_open(&r->options, r->trace, &r->store) != CM_OK)
+		fail_msg("%s", cm_trace_message(r->trace));
+	r->cert = make_cert(&alice);
+	r->other = make_cert(&other);
+	*state = r;
+	return 0;
+}
+
+int
+rig_close(void **state)
+{
+	struct rig *r = *state;
+	char command[64];
+
+	cm_accounts_close(&r->store);
+	cm_cert_free(&r->cert);
+	cm_cert_free(&r->other);
+	cm_trace_free(&r->trace);
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const suffixes[] = { "", "-wal", "-shm" };
+
+		snprintf(command, sizeof(command), "%s/accounts.db%s", r->folder, suffixes[i]);
+		unlink(command);
+	}
+	rmdir(r->folder);
+	free(r);
+	return 0;
+}
+
+void
+rig_reopen(struct rig *r)
+{
+	cm_accounts_close(&r->store);
+	if (cm_accounts_open(&r->options, r->trace, &r->store) != CM_OK)
+		fail_msg("%s", cm_trace_message(r->trace));
+}
+
+struct cm_account
+rig_account(uid_t uid)
+{
+	static struct cm_group groups[] = { { (char *)"crew", 5000 }, { (char *)"alice", 4000 } };
+
+	return (struct cm_account){ .name = (char *)"alice", .principal = (char *)"alice@EXAMPLE.TEST",
+		.dn = (char *)"uid=alice,dc=example", .home = (char *)"/home/alice",
+		.shell = (char *)"/bin/bash", .gecos = (char *)"Alice \xc3\x9c", .uid = uid, .gid = 4000,
+		.groups = groups, .group_count = CM_COUNT(groups), .rule = (char *)"default upn",
+		.matched = (char *)"Kerberos:alice@EXAMPLE.TEST", .source = (char *)"ldap://127.0.0.1" };
+}
+
+struct cm_store_login
+rig_login(const struct rig *r, const struct cm_account *a, time_t now)
+{
+	static struct cm_blob chain[2];
+
+	chain[0] = cm_cert_der(r->cert);
+	chain[1] = cm_cert_der(r->other);
+	return (struct cm_store_login){ .account = a, .cert_sha256 = cm_cert_sha256(r->cert),
+		.cert_der = cm_cert_der(r->cert), .chain = chain, .chain_count = 2, .now = now,
+		.account_online = true };
+}
+
+struct cm_evidence
+rig_evidence(uint8_t n, enum cm_status status, time_t this_update)
+{
+	struct cm_evidence e = { .serial = { 0x10, n }, .serial_len = 2, .status = status,
+		.this_update = this_update, .next_update = this_update + DAY,
+		.revoked_at = status == CM_STATUS_REVOKED ? this_update - 100 : 0,
+		.learned = this_update + 5 };
+
+	memset(e.issuer_key, n, sizeof(e.issuer_key));
+	snprintf(e.source, sizeof(e.source), "OCSP http://ocsp.test/ %u", n);
+	return e;
+}
+
+void
+rig_keep(struct rig *r, const struct cm_store_login *l)
+{
+	if (cm_accounts_keep(r->store, l, r->trace) != CM_OK)
+		fail_msg("%s", cm_trace_message(r->trace));
+}
+
+void
+rig_keep_evidence(struct rig *r, const struct cm_evidence *e, time_t signed_time, time_t now)
+{
+	const struct cm_store_login l = { .evidence = e, .evidence_count = e != NULL,
+		.signed_time = signed_time, .now = now };
+
+	rig_keep(r, &l);
+}
+
+enum cm_err
+rig_find(struct rig *r, time_t now, struct cm_account **out, int64_t *age)
+{
+	cm_trace_clear_reason(r->trace);
+	return cm_accounts_find(r->store, r->cert, now, r->trace, out, age);
+}
+
+void
+rig_expect(struct rig *r, time_t now, enum cm_err err, enum cm_reason reason, const char *want)
+{
+	struct cm_account *a = NULL;
+	int64_t age = 0;
+
+	assert_int_equal(rig_find(r, now, &a, &age), err);
+	assert_int_equal(cm_trace_reason(r->trace), reason);
+	assert_non_null(strstr(cm_trace_message(r->trace), want));
+	assert_true((a != NULL) == (err == CM_OK));
+	cm_account_free(&a);
+	/* and with nobody listening */
+	assert_int_equal(cm_accounts_find(r->store, r->cert, now, NULL, &a, &age), err);
+	cm_account_free(&a);
+}
+
+void
+rig_sql(const struct rig *r, const char *sql)
+{
+	sqlite3 *db = NULL;
+	char *why = NULL;
+
+	assert_int_equal(sqlite3_open(r->path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
+		fail_msg("%s: %s", sql, why);
+	sqlite3_close(db);
+}

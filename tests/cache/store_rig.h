@@ -1,0 +1,47 @@
+/* tests/cache/store_rig.h - a store in a folder of its own, and things to keep in it. */
+#ifndef CM_TESTS_STORE_RIG_H
+#define CM_TESTS_STORE_RIG_H
+
+#include "cache/accounts_internal.h"
+
+#define NOW	((time_t)1800000000)	/* 2027-01-15 08:00:00 UTC */
+#define DAY	(24 * 3600)
+
+/* What CLOCK_BOOTTIME and the boot's id are said to be. */
+extern int64_t rig_boottime;
+extern const char *rig_boot_id;		/* NULL: the kernel does not tell */
+
+struct rig {
+	char folder[32];
+	char path[64];
+	struct cm_accounts_options options;	/* path, one day offline, ids from 1000 */
+	struct cm_accounts *store;
+	struct cm_trace *trace;
+	struct cm_cert *cert, *other;		/* of alice, and of somebody else */
+};
+
+/* cmocka's setup and teardown: *state is the rig. */
+int rig_open(void **state);
+int rig_close(void **state);
+void rig_reopen(struct rig *r);
+
+/* alice, uid as told, two groups; borrowed, static but for the uid. */
+struct cm_account rig_account(uid_t uid);
+/* A login online of that account with that certificate at now, with a chain of it and other. */
+struct cm_store_login rig_login(const struct rig *r, const struct cm_account *a, time_t now);
+/* Of the certificate numbered n. */
+struct cm_evidence rig_evidence(uint8_t n, enum cm_status status, time_t this_update);
+
+/* Keep, and expect it to work. */
+void rig_keep(struct rig *r, const struct cm_store_login *l);
+void rig_keep_evidence(struct rig *r, const struct cm_evidence *e, time_t signed_time, time_t now);
+
+/* Find alice's certificate at now. */
+enum cm_err rig_find(struct rig *r, time_t now, struct cm_account **out, int64_t *age);
+/* Only the result; the message must name want. */
+void rig_expect(struct rig *r, time_t now, enum cm_err err, enum cm_reason reason, const char *want);
+
+/* Statements of a hand that is not ours. */
+void rig_sql(const struct rig *r, const char *sql);
+
+#endif /* CM_TESTS_STORE_RIG_H */

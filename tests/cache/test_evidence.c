@@ -1,0 +1,309 @@
+/* tests/cache/test_evidence.c - what stays known of certificates and of the time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "store_rig.h"
+
+/* The one piece of evidence that is kept; fails when there is another number. */
+static struct cm_evidence
+only(struct rig *r)
+{
+	struct cm_memory *m = NULL;
+	struct cm_evidence e;
+
+	assert_int_equal(cm_accounts_recall(r->store, NOW, r->trace, &m), CM_OK);
+	assert_int_equal(m->known.count, 1);
+	assert_ptr_equal(m->known.evidence, m->evidence);
+	e = m->evidence[0];
+	cm_memory_free(&m);
+	assert_null(m);
+	return e;
+}
+
+static size_t
+count(struct rig *r)
+{
+	struct cm_memory *m = NULL;
+	size_t n;
+
+	assert_int_equal(cm_accounts_recall(r->store, NOW, r->trace, &m), CM_OK);
+	n = m->known.count;
+	cm_memory_free(&m);
+	return n;
+}
+
+static void
+comes_back_as_it_was(void **state)
+{
+	struct rig *r = *state;
+	struct cm_evidence e = rig_evidence(1, CM_STATUS_REVOKED, NOW - 10), got;
+
+	e.serial[0] = 0;	/* a leading 00 and a NUL are part of it */
+	rig_keep_evidence(r, &e, 0, NOW);
+	rig_reopen(r);
+	got = only(r);
+	assert_memory_equal(got.issuer_key, e.issuer_key, sizeof(e.issuer_key));
+	assert_int_equal(got.serial_len, e.serial_len);
+	assert_memory_equal(got.serial, e.serial, e.serial_len);
+	assert_int_equal(got.status, e.status);
+	assert_int_equal(got.this_update, e.this_update);
+	assert_int_equal(got.next_update, e.next_update);
+	assert_int_equal(got.revoked_at, e.revoked_at);
+	assert_int_equal(got.learned, e.learned);
+	assert_string_equal(got.source, e.source);
+}
+
+/* SSSD#7404: a serial once seen revoked is never forgiven. */
+static void
+attack_revoked_serial_forgiven(void **state)
+{
+	struct rig *r = *state;
+	struct cm_evidence revoked = rig_evidence(1, CM_STATUS_REVOKED, NOW - 1000);
+	struct cm_evidence good = rig_evidence(1, CM_STATUS_GOOD, NOW);
+	struct cm_account a = rig_account(4000);
+	struct cm_store_login l = rig_login(r, &a, NOW);
+
+	rig_keep_evidence(r, &revoked, 0, NOW - 1000);
+	rig_keep_evidence(r, &good, NOW, NOW);
+	assert_int_equal(only(r).status, CM_STATUS_REVOKED);
+	/* years after the list that said it has ended */
+	rig_keep_evidence(r, &good, NOW + 3000 * DAY, NOW + 3000 * DAY);
+	assert_int_equal(only(r).status, CM_STATUS_REVOKED);
+	/* nor with the account it belonged to */
+	rig_keep(r, &l);
+	assert_int_equal(cm_accounts_withdraw(r->store, r->cert, r->trace), CM_OK);
+	rig_keep(r, &l);
+	assert_int_equal(cm_accounts_forget(r->store, "alice", r->trace), CM_OK);
+	assert_int_equal(only(r).status, CM_STATUS_REVOKED);
+}
+
+static void
+newer_good_replaces_older(void **state)
+{
+	struct rig *r = *state;
+	struct cm_evidence first = rig_evidence(1, CM_STATUS_GOOD, NOW - 100);
+	struct cm_evidence newer = rig_evidence(1, CM_STATUS_GOOD, NOW - 50);
+	struct cm_evidence revoked = rig_evidence(1, CM_STATUS_REVOKED, NOW - 200);
+
+	rig_keep_evidence(r, &first, 0, NOW);
+	rig_keep_evidence(r, &newer, 0, NOW);
+	assert_int_equal(only(r).this_update, NOW - 50);
+	rig_keep_evidence(r, &first, 0, NOW);
+	assert_int_equal(only(r).this_update, NOW - 50);
+	/* revoked wins whatever its date */
+	rig_keep_evidence(r, &revoked, 0, NOW);
+	assert_int_equal(only(r).status, CM_STATUS_REVOKED);
+}
+
+static void
+each_certificate_has_its_own(void **state)
+{
+	struct rig *r = *state;
+	struct cm_evidence a = rig_evidence(1, CM_STATUS_GOOD, NOW), b = a;
+
+	b.issuer_key[0] ^= 1;
+	rig_keep_evidence(r, &a, 0, NOW);
+	rig_keep_evidence(r, &b, 0, NOW);
+	b.serial_len = 1;
+	rig_keep_evidence(r, &b, 0, NOW);
+	assert_int_equal(count(r), 3);
+}
+
+static void
+what_is_not_kept(void **state)
+{
+	struct rig *r = *state;
+	struct cm_evidence e = rig_evidence(1, CM_STATUS_UNKNOWN, NOW);
+
+	rig_keep_evidence(r, &e, 0, NOW);
+	assert_int_equal(count(r), 0);
+	/* dated ahead of this host's clock: five minutes and no more */
+	e = rig_evidence(1, CM_STATUS_GOOD, NOW + 301);
+	rig_keep_evidence(r, &e, 0, NOW);
+	assert_int_equal(count(r), 0);
+	e = rig_evidence(1, CM_STATUS_GOOD, NOW + 300);
+	rig_keep_evidence(r, &e, 0, NOW);
+	assert_int_equal(count(r), 1);
+	/* revoked is kept even so: to forget it would be the greater mistake */
+	e = rig_evidence(2, CM_STATUS_REVOKED, NOW + 9999);
+	rig_keep_evidence(r, &e, 0, NOW);
+	assert_int_equal(count(r), 2);
+}
+
+static void
+old_good_evidence_goes(void **state)
+{
+	struct rig *r = *state;
+	struct cm_evidence e = rig_evidence(1, CM_STATUS_GOOD, NOW - 40 * DAY);
+
+	rig_keep_evidence(r, &e, 0, NOW - 40 * DAY);
+	assert_int_equal(count(r), 1);
+	rig_keep_evidence(r, NULL, 0, NOW - 12 * DAY);
+	assert_int_equal(count(r), 1);
+	rig_keep_evidence(r, NULL, 0, NOW);
+	assert_int_equal(count(r), 0);
+}
+
+static struct cm_known
+known_at(struct rig *r, time_t now)
+{
+	struct cm_memory *m = NULL;
+	struct cm_known k;
+
+	assert_int_equal(cm_accounts_recall(r->store, now, r->trace, &m), CM_OK);
+	k = m->known;
+	assert_int_equal(k.now, now);
+	cm_memory_free(&m);
+	return k;
+}
+
+static void
+attack_clock_rollback(void **state)
+{
+	struct rig *r = *state;
+
+	rig_boot_id = NULL;	/* the wall clock alone */
+	assert_int_equal(known_at(r, NOW).floor, 0);
+	assert_false(known_at(r, NOW).stale_clock);
+	rig_keep_evidence(r, NULL, NOW - 100, NOW);
+	rig_reopen(r);
+	assert_int_equal(known_at(r, NOW).floor, NOW - 100);
+	assert_false(known_at(r, NOW).stale_clock);
+	assert_false(known_at(r, NOW - 100).stale_clock);
+	assert_true(known_at(r, NOW - 101).stale_clock);
+	/* it never sinks */
+	rig_keep_evidence(r, NULL, NOW - 5000, NOW);
+	rig_keep_evidence(r, NULL, 0, NOW);
+	assert_int_equal(known_at(r, NOW).floor, NOW - 100);
+	rig_keep_evidence(r, NULL, NOW - 50, NOW);
+	assert_int_equal(known_at(r, NOW).floor, NOW - 50);
+}
+
+/* A server whose clock is ahead must not lock everybody out. */
+static void
+floor_is_not_ahead_of_the_clock(void **state)
+{
+	struct rig *r = *state;
+
+	rig_keep_evidence(r, NULL, NOW + 200, NOW);
+	assert_int_equal(known_at(r, NOW).floor, NOW);
+	rig_keep_evidence(r, NULL, NOW + 99999, NOW);
+	assert_int_equal(known_at(r, NOW).floor, NOW);
+}
+
+static void
+attack_clock_set_back_within_one_boot(void **state)
+{
+	struct rig *r = *state;
+	struct cm_account a = rig_account(4000);
+	struct cm_store_login l = rig_login(r, &a, NOW);
+
+	rig_keep(r, &l);
+	rig_boottime += 10 * DAY;
+	assert_false(known_at(r, NOW + 10 * DAY).stale_clock);
+	assert_false(known_at(r, NOW + 10 * DAY - 300).stale_clock);
+	assert_true(known_at(r, NOW + 10 * DAY - 301).stale_clock);
+	/* an offline login under the wrong clock does not make it the measure */
+	rig_keep_evidence(r, NULL, 0, NOW);
+	assert_true(known_at(r, NOW).stale_clock);
+	/* a login online does: its time was checked there */
+	l.now = NOW + DAY;
+	rig_keep(r, &l);
+	assert_false(known_at(r, NOW + DAY).stale_clock);
+	/* after a restart only the floor can tell */
+	rig_boottime = 5;
+	rig_boot_id = "99999999-2222-3333-4444-555555555555";
+	assert_false(known_at(r, NOW).stale_clock);
+}
+
+static void
+damaged_rows_are_said(void **state)
+{
+	static const char *const damages[] = {
+		"UPDATE evidence SET status = 1", "UPDATE evidence SET serial = x'1002'",
+		"UPDATE evidence SET issuer_key = x'00'", "UPDATE evidence SET next_update = 0",
+		"UPDATE evidence SET source = 'a' || char(0) || 'b'", "UPDATE evidence SET status = 7",
+		"UPDATE evidence SET digest = x''", "UPDATE clock SET floor = 1", "UPDATE clock SET id = 2",
+		"UPDATE clock SET boot_id = printf('%99d', 1)",
+		"DROP TABLE clock", "ALTER TABLE evidence ADD COLUMN more TEXT",
+	};
+	struct rig *r = *state;
+
+	for (size_t i = 0; i < CM_COUNT(damages); i++) {
+		struct cm_evidence e = rig_evidence(1, CM_STATUS_REVOKED, NOW);
+		struct cm_memory *m = NULL;
+		void *own = NULL;
+
+		rig_open(&own);
+		r = own;
+		rig_keep_evidence(r, &e, NOW, NOW);
+		rig_sql(r, damages[i]);
+		cm_trace_clear_reason(r->trace);
+		if (cm_accounts_recall(r->store, NOW, r->trace, &m) != CM_ERR_SYSTEM)
+			fail_msg("not noticed: %s", damages[i]);
+		assert_null(m);
+		assert_int_equal(cm_trace_reason(r->trace), CM_REASON_STORE);
+		assert_non_null(strstr(cm_trace_message(r->trace), r->path));
+		rig_close(&own);
+	}
+}
+
+/* A revoked card's refusal is kept, from the verdict trust/ made of a real list. */
+static void
+a_refused_login_is_remembered(void **state)
+{
+	static const char *const anchors[] = { CM_PKI_DIR "/root.crt", NULL };
+	static const char *const inters[] = { CM_PKI_DIR "/inter.crt", NULL };
+	static const char *const crls[] = { CM_PKI_DIR "/inter.crl", NULL };
+	const struct cm_trust_options o = { .level = CM_TRUST_SOFT, .anchors = anchors,
+		.intermediates = inters, .crls = crls, .use_crl = true, .timeout_ms = 1000,
+		.crl_max = 1 << 20 };
+	struct rig *r = *state;
+	struct cm_known known = { .now = cm_clock_now() };
+	struct cm_verdict *v = NULL;
+	struct cm_trust *tr = NULL;
+	struct cm_cert *c = NULL;
+	struct cm_evidence got;
+
+	assert_int_equal(cm_trust_open(&o, r->trace, &tr), CM_OK);
+	assert_int_equal(cm_cert_load(CM_PKI_DIR "/revoked.crt", r->trace, &c), CM_OK);
+	assert_int_equal(cm_trust_check_chain(tr, c, &known, r->trace, &v), CM_OK);
+	assert_int_equal(cm_trust_check_revocation(tr, v, &known, true, cm_deadline_in(5000), r->trace),
+	    CM_ERR_REFUSED);
+	assert_int_equal(cm_accounts_remember_revoked(r->store, v, r->trace), CM_OK);
+	rig_reopen(r);
+	got = only(r);
+	assert_int_equal(got.status, CM_STATUS_REVOKED);
+	assert_memory_equal(got.serial, cm_cert_serial(c).ptr, got.serial_len);
+	/* such a verdict makes no kept account */
+	assert_int_equal(cm_accounts_remember(r->store, &(struct cm_remember){ .cert = c, .verdict = v,
+	    .now = NOW }, r->trace), CM_ERR_STATE);
+	cm_verdict_free(&v);
+	cm_cert_free(&c);
+	cm_trust_close(&tr);
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(comes_back_as_it_was),
+		TEST(attack_revoked_serial_forgiven),
+		TEST(newer_good_replaces_older),
+		TEST(each_certificate_has_its_own),
+		TEST(what_is_not_kept),
+		TEST(old_good_evidence_goes),
+		TEST(attack_clock_rollback),
+		TEST(floor_is_not_ahead_of_the_clock),
+		TEST(attack_clock_set_back_within_one_boot),
+		cmocka_unit_test(damaged_rows_are_said),
+		TEST(a_refused_login_is_remembered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
