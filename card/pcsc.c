@@ -10,6 +10,7 @@
  * the process end first, pcscd does the same when it sees its client gone.
  */
 #include <pthread.h>
+#include <reader.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <winscard.h>
@@ -38,6 +39,7 @@ struct pcsc {
 	bool has_context, has_card;
 	DWORD disposition;		/* how the card is left */
 	DWORD protocol;
+	bool extended;			/* card and reader take extended length */
 	char names[PCSCLITE_MAX_READERS_CONTEXTS * MAX_READERNAME];
 	SCARD_READERSTATE readers[PCSCLITE_MAX_READERS_CONTEXTS];
 	DWORD reader_count;
@@ -72,12 +74,52 @@ job_scan(struct pcsc *p)
 	p->rv = SCardGetStatusChange(p->context, 0, p->readers, p->reader_count);
 }
 
+/* One property or feature of the reader; {NULL, 0}: it does not tell. */
+static struct cm_blob
+ask_reader(SCARDHANDLE card, DWORD code, uint32_t tag, uint8_t *buf, DWORD size)
+{
+	struct cm_blob value = { 0 };
+	DWORD len = 0;
+
+	if (SCardControl(card, code, NULL, 0, buf, size, &len) != SCARD_S_SUCCESS ||
+	    cm_tlv_find((struct cm_blob){ buf, len }, tag, &value) != CM_OK || value.len != 4)
+		return (struct cm_blob){ NULL, 0 };
+	return value;
+}
+
+/*
+ * PC/SC part 10, 2.2 (a control code, highest byte first) and 2.6.14 (most
+ * bytes of data, lowest first; 0: short APDUs only; we want all 64 KiB or
+ * short ones).  Not told: what the card takes.  No command goes to the card
+ * for this.
+ */
+static bool
+reader_takes_extended(SCARDHANDLE card)
+{
+	uint8_t buf[256];
+	struct cm_blob v;
+
+	v = ask_reader(card, CM_IOCTL_GET_FEATURE_REQUEST, FEATURE_GET_TLV_PROPERTIES, buf,
+	    sizeof(buf));
+	if (v.len == 0)
+		return true;
+	v = ask_reader(card, (DWORD)v.ptr[0] << 24 | (DWORD)v.ptr[1] << 16 |
+	    (DWORD)v.ptr[2] << 8 | v.ptr[3], PCSCv2_PART10_PROPERTY_dwMaxAPDUDataSize, buf,
+	    sizeof(buf));
+	return v.len == 0 || v.ptr[2] != 0 || v.ptr[3] != 0 || v.ptr[1] == 0xFF;
+}
+
 static void
 job_connect(struct pcsc *p)
 {
+	const struct cm_blob atr = { p->reader.rgbAtr, p->reader.cbAtr };
+
 	p->rv = SCardConnect(p->context, p->reader.szReader, SCARD_SHARE_SHARED,
 	    SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1, &p->card, &p->protocol);
 	p->has_card = p->rv == SCARD_S_SUCCESS;
+	/* T=0 carries short commands only (ISO/IEC 7816-3 12.2). */
+	p->extended = p->has_card && p->protocol == SCARD_PROTOCOL_T1 && cm_atr_extended(atr) &&
+	    reader_takes_extended(p->card);
 }
 
 static void
@@ -448,7 +490,6 @@ cm_pcsc_connect(const char *name, cm_deadline deadline, struct cm_trace *t, stru
     struct cm_buf *where)
 {
 	struct pcsc *p = NULL;
-	struct cm_blob atr;
 	enum cm_err err;
 
 	if ((err = open_scan(deadline, t, &p)) != CM_OK)
@@ -457,10 +498,8 @@ cm_pcsc_connect(const char *name, cm_deadline deadline, struct cm_trace *t, stru
 		free_pcsc(p);
 		return err;
 	}
-	atr = (struct cm_blob){ p->reader.rgbAtr, p->reader.cbAtr };
-	*wire = (struct cm_wire){ .ops = &pcsc_wire, .self = p };
-	wire->t0 = p->protocol == SCARD_PROTOCOL_T0;
-	wire->extended = !wire->t0 && cm_atr_extended(atr);
+	*wire = (struct cm_wire){ .ops = &pcsc_wire, .self = p, .extended = p->extended,
+		.t0 = p->protocol == SCARD_PROTOCOL_T0 };
 	cm_buf_add_printable(where, cm_blob_str(reader_name(p)));
 	cm_trace_add(t, "reader", "%s", reader_name(p));
 	return cm_buf_status(where);

@@ -1,8 +1,12 @@
 /* tests/card/test_piv.c - PIV cards through the real pcscd: what is read, what it costs, what a PIN may do. */
 #include "card_rig.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* --- What it costs --- */
 
@@ -212,9 +216,7 @@ count_readers(void *arg, const struct cm_reader *r)
 	unsigned *seen = arg;
 
 	seen[0]++;
-	seen[1] += r->card_present;
-	if (r->card_present)
-		assert_true(r->atr.len > 2);
+	seen[1] += r->card_present && r->atr.len > 2;
 	return CM_OK;
 }
 
@@ -238,6 +240,48 @@ test_readers_and_their_names(void **state)
 	assert_int_equal(cm_trace_reason(test_trace()), CM_REASON_NO_CARD);
 	assert_int_equal(cm_card_open("drawer:top", CM_CARD_LOOK, deadline, test_trace(), &card),
 	    CM_ERR_CONFIG);
+}
+
+/* A card in the other reader, until it is killed; the count of readers with a card tells. */
+static void
+wait_for_cards(unsigned wanted)
+{
+	const cm_deadline deadline = cm_deadline_in(10000);
+	unsigned seen[2] = { 0, 0 };
+
+	do {
+		assert_false(cm_deadline_passed(deadline));
+		poll(NULL, 0, 10);
+		seen[1] = 0;
+		assert_int_equal(cm_card_readers(deadline, NULL, count_readers, seen), CM_OK);
+	} while (seen[1] != wanted);
+}
+
+static void
+test_several_cards_are_not_guessed_between(void **state)
+{
+	const cm_deadline deadline = cm_deadline_in(20000);
+	const char *dir = card_make("bob", "bob", "");
+	struct cm_card *card = NULL;
+	const pid_t second = fork();
+
+	(void)state;
+	if (second == 0) {
+		execl(getenv("CM_VCARD"), "vcard", "--card", dir, "--port", "35964", (char *)NULL);
+		_exit(127);
+	}
+	wait_for_cards(2);
+	assert_int_equal(cm_card_open("reader", CM_CARD_LOOK, deadline, test_trace(), &card),
+	    CM_ERR_USAGE);
+	assert_int_equal(cm_trace_reason(test_trace()), CM_REASON_SEVERAL_CARDS);
+	assert_non_null(strstr(cm_trace_message(test_trace()), "Virtual PCD 00 00"));
+	assert_non_null(strstr(cm_trace_message(test_trace()), "Virtual PCD 00 01"));
+	assert_int_equal(cm_card_open("reader:00 01", CM_CARD_LOOK, deadline, NULL, &card), CM_OK);
+	assert_string_equal(cm_card_where(card), "Virtual PCD 00 01");
+	cm_card_close(&card);
+	kill(second, SIGTERM);
+	waitpid(second, NULL, 0);
+	wait_for_cards(1);
 }
 
 /* --- PIN --- */
@@ -428,6 +472,7 @@ main(void)
 		cmocka_unit_test(test_global_pin_where_the_card_says_so),
 		cmocka_unit_test(test_no_certificate_is_an_answer),
 		cmocka_unit_test(test_readers_and_their_names),
+		cmocka_unit_test(test_several_cards_are_not_guessed_between),
 		cmocka_unit_test(test_wrong_pin_spends_exactly_one_try),
 		cmocka_unit_test(test_last_try_is_never_spent_silently),
 		cmocka_unit_test(test_what_cannot_be_a_pin_is_not_sent),

@@ -1,0 +1,252 @@
+/* tests/card/test_apdu.c - commands byte for byte, against a wire that knows what must come next. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "card/card_internal.h"
+
+/* What goes over the wire, in hex: a command, its answer; "xx*N" is N times that byte. */
+struct step {
+	const char *command, *answer;
+};
+
+struct script {
+	const struct step *next;
+	bool locked;
+};
+
+static void
+add_hex(struct cm_buf *b, const char *hex)
+{
+	while (*hex != '\0') {
+		const uint8_t byte = (uint8_t)strtoul((char[]){ hex[0], hex[1], '\0' }, NULL, 16);
+		unsigned long times = 1;
+		char *end = (char *)hex + 2;
+
+		if (*end == '*')
+			times = strtoul(end + 1, &end, 10);
+		for (; times > 0; times--)
+			cm_buf_add_byte(b, byte);
+		hex = *end == ' ' ? end + 1 : end;
+	}
+}
+
+static enum cm_err
+transmit(void *self, struct cm_blob command, cm_deadline deadline, struct cm_trace *t,
+    struct cm_buf *answer)
+{
+	struct script *s = self;
+	struct cm_buf want = { 0 }, is = { 0 };
+
+	(void)deadline;
+	cm_buf_add_hex(&is, command);
+	if (s->next->command == NULL)
+		fail_msg("one command too many: %s", cm_buf_str(&is));
+	add_hex(&want, s->next->command);
+	if (!cm_blob_equal(cm_buf_blob(&want), command))
+		fail_msg("%s where %s should stand", cm_buf_str(&is), s->next->command);
+	cm_buf_free(&want);
+	cm_buf_free(&is);
+	if (s->next->answer == NULL)
+		return cm_trace_fail(t, CM_REASON_CARD_REMOVED, "removed");
+	add_hex(answer, s->next->answer);
+	s->next++;
+	return CM_OK;
+}
+
+static enum cm_err
+lock(void *self, cm_deadline deadline, struct cm_trace *t)
+{
+	(void)deadline, (void)t;
+	((struct script *)self)->locked = true;
+	return CM_OK;
+}
+
+static void
+let_go(void *self, bool reset)
+{
+	(void)self, (void)reset;
+}
+
+static const struct cm_wire_ops ops = { transmit, lock, let_go };
+
+static const struct exchange_row {
+	const char *name;
+	bool extended, t0, head;
+	const char *data;
+	size_t answer;		/* bytes */
+	uint16_t sw;
+	enum cm_err err;
+	struct step steps[6];
+} exchanges[] = {
+	{ "case 4, short", false, false, false, "5C0A", 3, 0x9000, CM_OK, {
+	    { "00CB3FFF025C0A00", "AABBCC9000" } } },
+	{ "case 4 over T=0 has no Le", false, true, false, "5C0A", 3, 0x9000, CM_OK, {
+	    { "00CB3FFF025C0A", "6103" },
+	    { "00C0000003", "AABBCC9000" } } },
+	{ "6Cxx is asked again", false, false, false, "5C0A", 3, 0x9000, CM_OK, {
+	    { "00CB3FFF025C0A00", "6C03" },
+	    { "00CB3FFF025C0A03", "AABBCC9000" } } },
+	{ "6Cxx once", false, false, false, "5C0A", 0, 0x6C03, CM_OK, {
+	    { "00CB3FFF025C0A00", "6C03" },
+	    { "00CB3FFF025C0A03", "6C03" } } },
+	{ "GET RESPONSE asks for what 61xx says", false, false, false, "5C0A", 256 + 256 + 5, 0x9000,
+	    CM_OK, {
+	    { "00CB3FFF025C0A00", "AA*256 6100" },
+	    { "00C0000000", "BB*256 6105" },
+	    { "00C0000005", "CC*5 9000" } } },
+	{ "GET RESPONSE with 6Cxx", false, false, false, "5C0A", 8, 0x9000, CM_OK, {
+	    { "00CB3FFF025C0A00", "AABBCC6100" },
+	    { "00C0000000", "6C05" },
+	    { "00C0000005", "DD*5 9000" } } },
+	{ "a head leaves the rest", false, false, true, "5C0A", 256, 0x9000, CM_OK, {
+	    { "00CB3FFF025C0A00", "AA*256 6100" } } },
+	{ "a head over T=0", false, true, true, "5C0A", 256, 0x9000, CM_OK, {
+	    { "00CB3FFF025C0A", "6100" },
+	    { "00C0000000", "AA*256 6110" } } },
+	{ "a head is short where extended is", true, false, true, "5C0A", 256, 0x9000, CM_OK, {
+	    { "00CB3FFF025C0A00", "AA*256 6100" } } },
+	{ "extended", true, false, false, "5C0A", 1000, 0x9000, CM_OK, {
+	    { "00CB3FFF0000025C0A0000", "AA*1000 9000" } } },
+	{ "extended, long data", true, false, false, "EE*266", 2, 0x9000, CM_OK, {
+	    { "00CB3FFF00010A EE*266 0000", "AABB9000" } } },
+	{ "chain", false, false, false, "EE*600", 2, 0x9000, CM_OK, {
+	    { "10CB3FFFFF EE*255", "9000" },
+	    { "10CB3FFFFF EE*255", "9000" },
+	    { "00CB3FFF5A EE*90 00", "AABB9000" } } },
+	{ "chain of full links", false, false, false, "EE*510", 0, 0x9000, CM_OK, {
+	    { "10CB3FFFFF EE*255", "9000" },
+	    { "00CB3FFFFF EE*255 00", "9000" } } },
+	{ "a chain refused stops", false, false, false, "EE*600", 0, 0x6884, CM_OK, {
+	    { "10CB3FFFFF EE*255", "6884" } } },
+	{ "a link answered by data", false, false, false, "EE*600", 0, 0, CM_ERR_SYNTAX, {
+	    { "10CB3FFFFF EE*255", "AA9000" } } },
+	{ "more than asked for", false, false, false, "5C0A", 0, 0, CM_ERR_SYNTAX, {
+	    { "00CB3FFF025C0A00", "AA*257 9000" } } },
+	{ "more than 61xx said", false, false, false, "5C0A", 0, 0, CM_ERR_SYNTAX, {
+	    { "00CB3FFF025C0A00", "AA*256 6101" },
+	    { "00C0000001", "AABB9000" } } },
+	{ "no status word", false, false, false, "5C0A", 0, 0, CM_ERR_SYNTAX, {
+	    { "00CB3FFF025C0A00", "90" } } },
+	{ "gone", false, false, false, "5C0A", 0, 0, CM_ERR_OFFLINE, {
+	    { "00CB3FFF025C0A00", "AA*256 6100" },
+	    { "00C0000000", NULL } } },
+};
+
+static void
+test_exchanges(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(exchanges); i++) {
+		const struct exchange_row *r = &exchanges[i];
+		struct script s = { .next = r->steps };
+		struct cm_wire wire = { &ops, &s, r->extended, r->t0 };
+		struct cm_card_stats stats = { 0 };
+		struct cm_buf data = { 0 }, answer = { 0 };
+		uint16_t sw = 0;
+		enum cm_err err;
+
+		add_hex(&data, r->data);
+		err = cm_apdu_exchange(&wire, &stats, &(struct cm_apdu){ 0xCB, 0x3F, 0xFF,
+		    cm_buf_blob(&data), true, r->head }, cm_deadline_in(1000), NULL, &answer, &sw);
+		if (err != r->err || (err == CM_OK && (sw != r->sw || answer.len != r->answer)))
+			fail_msg("%s: %s, %04X, %zu bytes", r->name, cm_err_name(err), sw, answer.len);
+		if (err == CM_OK)
+			assert_null(s.next->command);
+		cm_buf_free(&data);
+		cm_buf_free(&answer);
+	}
+}
+
+/* --- GENERAL AUTHENTICATE: what each kind of key is asked to work on --- */
+
+#define EC_VALUE	"7C0A 8208 30060201010201019000"
+
+static const struct sign_row {
+	const char *cert, *md;
+	size_t digest;		/* bytes of AB */
+	enum cm_err err;
+	struct step steps[5];
+} signatures[] = {
+	/* RFC 8017 9.2: 256 - 3 - 19 - 32 = 202 bytes FF; the first link ends in the DigestInfo. */
+	{ "alice-rsa2048", "SHA256", 32, CM_OK, {
+	    { "1087079AFF 7C820106 8200 81820100 0001 FF*202 00 "
+	    "3031300D060960864801650304020105000420 AB*21", "9000" },
+	    { "0087079A0B AB*11 00", "7C820104 82820100 55*248 6108" },
+	    { "00C0000008", "55*8 9000" } } },
+	{ "alice-rsa2048", "SHA512", 64, CM_ERR_SYNTAX, {	/* a byte short */
+	    { "1087079AFF 7C820106 8200 81820100 0001 FF*170 00 "
+	    "3051300D060960864801650304020305000440 AB*53", "9000" },
+	    { "0087079A0B AB*11 00", "7C820103 828200FF 55*248 6107" },
+	    { "00C0000007", "55*7 9000" } } },
+	{ "alice-p256", "SHA256", 32, CM_OK, {
+	    { "0087119A26 7C24 8200 8120 AB*32 00", EC_VALUE } } },
+	/* FIPS 186-4 6.4: the leftmost bits of a longer hash */
+	{ "alice-p256", "SHA384", 48, CM_OK, {
+	    { "0087119A26 7C24 8200 8120 AB*32 00", EC_VALUE } } },
+	{ "alice-p384", "SHA384", 48, CM_OK, {
+	    { "0087149A36 7C34 8200 8130 AB*48 00", EC_VALUE } } },
+	{ "alice-p384", "SHA256", 32, CM_OK, {
+	    { "0087149A36 7C34 8200 8130 00*16 AB*32 00", EC_VALUE } } },
+	{ "alice-p256", "SHA256", 32, CM_ERR_SYNTAX, {		/* something behind the value */
+	    { "0087119A26 7C24 8200 8120 AB*32 00", "7C0B 8209 3006020101020101 00 9000" } } },
+	{ "alice-p256", "SHA256", 32, CM_ERR_SYNTAX, {		/* longer than the field */
+	    { "0087119A26 7C24 8200 8120 AB*32 00",
+	    "7C2A 8228 30260221 01*33 020101 9000" } } },
+	{ "alice-p256", "SHA256", 32, CM_ERR_SYNTAX, {
+	    { "0087119A26 7C24 8200 8120 AB*32 00", "7C00 9000" } } },
+	{ "alice-p256", "SHA256", 32, CM_ERR_REFUSED, {
+	    { "0087119A26 7C24 8200 8120 AB*32 00", "6A80" } } },
+	{ "alice-p256", "SHA256", 48, CM_ERR_STATE, { { NULL, NULL } } },
+	{ "alice-p256", "MD5", 16, CM_ERR_STATE, { { NULL, NULL } } },
+};
+
+static struct cm_cert *
+pki_cert(const char *name)
+{
+	struct cm_cert *cert = NULL;
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s.crt", CM_PKI_DIR, name);
+	assert_int_equal(cm_cert_load(path, NULL, &cert), CM_OK);
+	return cert;
+}
+
+static void
+test_signatures(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(signatures); i++) {
+		const struct sign_row *r = &signatures[i];
+		struct script s = { .next = r->steps };
+		struct cm_card c = { .backend = &cm_backend_piv, .wire = { &ops, &s, false, false } };
+		struct cm_cert *cert = pki_cert(r->cert);
+		struct cm_buf signature = { 0 };
+		uint8_t digest[64];
+		enum cm_err err;
+
+		memset(digest, 0xAB, sizeof(digest));
+		err = cm_card_sign(&c, CM_SLOT_AUTHENTICATION, cert, r->md,
+		    (struct cm_blob){ digest, r->digest }, cm_deadline_in(1000), NULL, &signature);
+		if (err != r->err || (signature.len > 0) != (err == CM_OK))
+			fail_msg("row %zu: %s", i, cm_err_name(err));
+		cm_buf_free(&signature);
+		cm_cert_free(&cert);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_exchanges),
+		cmocka_unit_test(test_signatures),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
