@@ -166,30 +166,33 @@ set_options(LDAP *ld)
 	return ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &never) == LDAP_OPT_SUCCESS;
 }
 
-/* GnuTLS, Debian's choice, does not know LDAP_OPT_X_TLS_PROTOCOL_MIN. */
-static bool
-set_tls_versions(LDAP *ld)
-{
-	char *package = NULL;
-	bool done = true;
-
-	if (ldap_get_option(ld, LDAP_OPT_X_TLS_PACKAGE, &package) != LDAP_OPT_SUCCESS)
-		return false;
-	if (strcmp(package, "GnuTLS") == 0)
-		done = ldap_set_option(ld, LDAP_OPT_X_TLS_CIPHER_SUITE,
-		    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2") == LDAP_OPT_SUCCESS;
-	ldap_memfree(package);
-	return done;
-}
-
 static bool
 set_ca(LDAP *ld, const char *ca)
 {
 	const int client = 0;
 
-	return set_tls_versions(ld) &&
-	    ldap_set_option(ld, LDAP_OPT_X_TLS_CACERTFILE, ca) == LDAP_OPT_SUCCESS &&
+	return ldap_set_option(ld, LDAP_OPT_X_TLS_CACERTFILE, ca) == LDAP_OPT_SUCCESS &&
 	    ldap_set_option(ld, LDAP_OPT_X_TLS_NEWCTX, &client) == LDAP_OPT_SUCCESS;
+}
+
+/*
+ * RFC 8996: nothing older than TLS 1.2.  With GnuTLS, Debian's choice, libldap
+ * ignores LDAP_OPT_X_TLS_PROTOCOL_MIN, and leaks memory for each connection
+ * that has a cipher suite set: so it is looked at afterwards.
+ */
+static bool
+is_modern(LDAP *ld)
+{
+	static const char *const versions[] = { "TLS1.2", "TLS1.3", "TLSv1.2", "TLSv1.3" };
+	char *version = NULL;
+	bool modern = false;
+
+	if (ldap_get_option(ld, LDAP_OPT_X_TLS_VERSION, &version) != LDAP_OPT_SUCCESS)
+		return false;
+	for (size_t i = 0; version != NULL && i < CM_COUNT(versions); i++)
+		modern = modern || strcmp(version, versions[i]) == 0;
+	ldap_memfree(version);
+	return modern;
 }
 
 /* RFC 4511 section 4.14 */
@@ -217,7 +220,8 @@ secure(struct server *s, struct cm_trace *t)
 	if (!s->ldaps && (err = start_tls(s, t)) != CM_OK)
 		return err;
 	if (ldap_install_tls(s->ld) == LDAP_SUCCESS)
-		return CM_OK;
+		return is_modern(s->ld) ? CM_OK :
+		    distrusted(s, "the server does not speak TLS 1.2 or later", t);
 	if (s->link.silent || s->link.ended)
 		return lost(s, "the TLS handshake", t);
 	return distrusted(s, "the server's certificate is not accepted", t);
@@ -515,6 +519,7 @@ check_url(struct server *s, struct cm_trace *t)
 static enum cm_err
 check_ca(const char *ca, struct cm_trace *t)
 {
+	static const char label[] = "-----BEGIN CERTIFICATE-----";
 	struct cm_buf pem;
 	LDAP *ld = NULL;
 	enum cm_err err;
@@ -527,11 +532,11 @@ check_ca(const char *ca, struct cm_trace *t)
 		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s: there is no such file (directory.ca)", ca);
 	if (err != CM_OK)
 		goto out;
-	err = CM_ERR_NOMEM;
-	if (ldap_create(&ld) != LDAP_SUCCESS)
-		goto out;
-	err = set_options(ld) && set_ca(ld, ca) ? CM_OK :
-	    cm_trace_fail(t, CM_REASON_CONFIG, "%s: holds no usable certificate in PEM (directory.ca)", ca);
+	/* RFC 7468 section 5.1; GnuTLS is content with a file that holds none */
+	if (memmem(cm_buf_str(&pem), pem.len, label, strlen(label)) == NULL ||
+	    ldap_create(&ld) != LDAP_SUCCESS || !set_options(ld) || !set_ca(ld, ca))
+		err = cm_trace_fail(t, CM_REASON_CONFIG,
+		    "%s: holds no usable certificate in PEM (directory.ca)", ca);
 out:
 	if (ld != NULL)
 		(void)ldap_unbind_ext(ld, NULL, NULL);
