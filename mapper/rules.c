@@ -289,9 +289,9 @@ make_query(const struct values *v, struct cm_query **out)
 		struct cm_query_term *t = &q->terms[i];
 
 		t->rule = p;
-		p = stpcpy(p, v->at[i].rule->name) + 1;
+		p = mempcpy(p, v->at[i].rule->name, strlen(v->at[i].rule->name) + 1);
 		t->attribute = p;
-		p = stpcpy(p, v->at[i].rule->attribute) + 1;
+		p = mempcpy(p, v->at[i].rule->attribute, strlen(v->at[i].rule->attribute) + 1);
 		t->value = (struct cm_blob){ (uint8_t *)p, v->at[i].len };
 		p = mempcpy(p, v->bytes.ptr + v->at[i].start, v->at[i].len);
 		*p++ = '\0';
