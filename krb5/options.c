@@ -80,7 +80,7 @@ parse_kdcs(struct cm_pkinit *p, const char *const *list, struct cm_trace *t)
 	}
 	if (err == CM_OK && p->kdc_count == 0)
 		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "no KDC of %s: set kerberos.kdcs, or kdc under [realms] in krb5.conf (DNS is not asked for one)",
+		    "no KDC of %s: set kerberos.kdc, or kdc under [realms] in krb5.conf (DNS is not asked for one)",
 		    p->realm);
 	return err;
 }
