@@ -165,7 +165,7 @@ make_x509(const struct cm_cert *c, struct cm_trace *t, X509 **out)
 	const char *field;
 	enum cm_err err;
 
-	if (x == NULL || p != c->der.ptr + c->der.len)
+	if (x == NULL)
 		err = cm_trace_fail(t, CM_REASON_CERT_MALFORMED, "OpenSSL cannot read the certificate");
 	else if ((field = cm_cert_differs(c, x)) != NULL)
 		err = cm_trace_fail(t, CM_REASON_CERT_MALFORMED,

@@ -140,9 +140,10 @@ const struct cert_text ad_sample = {
 	    CRITICAL("551D0F", "030205A0")
 	    EXT("551D0E", "04{0102030405060708}")
 	    EXT("551D23", "30{80{A1A2A3A4}}")
-	    EXT("551D1F", "30{30{A0{A0{86{'ldap:///CN=CA?certificateRevocationList?base'}"
+	    EXT("551D1F", "30{30{A0{A0{A4{30{" RDN(OID_CN, UTF8("CDP")) "}} 86{'ldap:///CN=CA?certificateRevocationList?base'}"
 	    " 86{'http://crl.test/ca.crl'}}}} 30{A0{A0{86{'http://crl2.test/ca.crl'}}} 81020640}}")
 	    EXT("2B06010505070101", "30{30{06{2B06010505073002} 86{'http://aia.test/ca.cer'}}"
+	    " 30{06{2B06010505073001} A4{30{" RDN(OID_CN, UTF8("OCSP")) "}}}"
 	    " 30{06{2B06010505073001} 86{'http://ocsp.test/'}} 30{06{2A0304} 86{'http://other.test/'}}}")
 	    SAN("A0{06{2B060104018237140203} A0{0C{'alice@dod.local'}}} 81{'alice@dod.test'}"
 	    " A0{06{6086480165030606} A0{04{D4E739DA739CED39CE739DA1685A1082108CE73984108CA3FC}}}"

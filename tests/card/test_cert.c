@@ -177,6 +177,7 @@ test_fields(void **state)
 		{ NAME(OU("a") OU("") OU("c") OU("d")), NULL, CM_CERT_ORGANIZATIONAL_UNIT_1, 1, IS("a") },
 		{ NAME(OU("a") OU("") OU("c") OU("d")), NULL, CM_CERT_ORGANIZATIONAL_UNIT_2, 0, { NULL, 0 } },
 		{ NAME(OU("a") OU("") OU("c") OU("d")), NULL, CM_CERT_ORGANIZATIONAL_UNIT_3, 1, IS("c") },
+		{ NAME(OU("a") OU("b") OU("c") OU("d")), NULL, CM_CERT_COUNTRY, 0, { NULL, 0 } },
 		{ NAME(RDN(OID_O, UTF8("x")) RDN(OID_O, UTF8("y"))), NULL, CM_CERT_ORGANIZATION, 2, IS("x") },
 		{ NAME(RDN(OID_C, "13{'DE'}")), NULL, CM_CERT_COUNTRY, 1, IS("DE") },
 		{ NULL, EXTENSIONS(SAN(UPN(""))), CM_CERT_UPN, 0, { NULL, 0 } },
