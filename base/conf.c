@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/conf_internal.h"
 #include "base/file.h"
 
 #define CONF_MAX	((size_t)1 << 20)
@@ -495,6 +496,7 @@ cm_conf_load(const char *path, struct cm_trace *t, struct cm_conf **out)
 	cm_buf_add_str(&text, "\n" END_MARK " = \"\"\n");
 	if ((err = cm_buf_status(&text)) != CM_OK)
 		goto out;
+	cm_conf_blank_comments((char *)text.ptr);
 	if ((err = parse(path != NULL ? path : CM_CONF_PATH, cm_buf_str(&text), c, t)) != CM_OK)
 		goto out;
 	*out = c;

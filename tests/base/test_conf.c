@@ -72,6 +72,24 @@ test_values(void **state)
 	done(&f);
 }
 
+/* Comments stand anywhere; what looks like one inside a value is part of it. */
+static void
+test_comments(void **state)
+{
+	struct file f;
+
+	(void)state;
+	assert_int_equal(load(&f, "#\ndirectory { uri = { 'a#b', # first\n \"c//d /* e\", /* last */ 'f\\'#g' }\n"
+	    "//\n base = /* x */ \"o=x//y\"\n ca = /etc/ca.pem# no\n}\nkerberos { kdc = ldap://h }# end"), CM_OK);
+	assert_string_equal(f.conf->directory.uri[0], "a#b");
+	assert_string_equal(f.conf->directory.uri[1], "c//d /* e");
+	assert_string_equal(f.conf->directory.uri[2], "f'#g");
+	assert_string_equal(f.conf->directory.base, "o=x//y");
+	assert_string_equal(f.conf->directory.ca, "/etc/ca.pem");
+	assert_string_equal(f.conf->kerberos.kdc[0], "ldap://h");
+	done(&f);
+}
+
 /* Each mistake: what is wrong is named with file, line, key and what is expected. */
 static void
 test_mistakes(void **state)
@@ -84,6 +102,7 @@ test_mistakes(void **state)
 		{ "trust {\n\n level = medium\n}\n", ":3: trust.level = medium: no such choice; expected one of off, chain, soft, hard" },
 		{ "trust {\n level = soft\n level = hard\n}\n", ":3: trust.level: given before, on line 2" },
 		{ "trust {\n colour = red\n}\n", ":2: no such option 'colour'" },
+		{ "# one\ntrust { // two\n /* three\n four */ level = hard # five\n colour = red\n}\n", ":5: no such option 'colour'" },
 		{ "nonsense {\n}\n", ":1: no such option 'nonsense'" },
 		{ "trust {\n level = hard\n", ":4: the file ends before" },
 		{ "trust {\n level = hard\n}\n/* never closed", "the file ends before" },
@@ -154,6 +173,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_comments),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_writable_by_others),
 		cmocka_unit_test(test_set),
