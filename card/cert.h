@@ -85,6 +85,8 @@ struct cm_blob cm_cert_spki(const struct cm_cert *c);	/* DER of SubjectPublicKey
  * Single fields by the names of SmartcardLogin.plist and a few more.  A field
  * that the certificate lacks, or has empty, is {NULL, 0}.  Where a field may
  * stand several times this is the first; cm_cert_field_count() tells how many.
+ * Empty ones are passed over and not counted, but an empty organizational unit
+ * keeps its number.
  */
 enum cm_cert_field {
 	CM_CERT_COMMON_NAME,		/* "Common Name": subject CN, the last (most specific) one */
