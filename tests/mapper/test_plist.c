@@ -288,6 +288,63 @@ put32(struct cm_buf *b, size_t v)
 		cm_buf_add_byte(b, (uint8_t)(v >> shift));
 }
 
+static void
+add_trailer(struct cm_buf *b, size_t objects, size_t table)
+{
+	cm_buf_add(b, (uint8_t[]){ 0, 0, 0, 0, 0, 0, 1, 1 }, 8);
+	put32(b, 0), put32(b, objects), put32(b, 0), put32(b, 0), put32(b, 0), put32(b, table);
+}
+
+#define OBJECT(bytes)	{ (const uint8_t *)(bytes), sizeof(bytes) - 1 }
+
+/* { "UserSelector": a text written by hand }: exact, or refused, never cut. */
+static void
+binary_texts(void **state)
+{
+	static const struct {
+		struct cm_blob object;
+		bool good;
+	} rows[] = {
+		{ OBJECT("\x53" "abc"), true },
+		{ OBJECT("\x50"), true },
+		{ OBJECT("\x5f\x10\x10" "0123456789abcdef"), true },	/* length as an object */
+		{ OBJECT("\x62\x00\xfc\x20\xac"), true },		/* UTF-16 */
+		{ OBJECT("\x62\xd8\x3d\xde\x00"), true },		/* a pair */
+		{ OBJECT("\x53" "a\0c"), false },
+		{ OBJECT("\x53" "a\xff" "c"), false },		/* ASCII is ASCII */
+		{ OBJECT("\x62\0a\0\0"), false },
+		{ OBJECT("\x61\xd8\x3d"), false },			/* half a pair */
+		{ OBJECT("\x61\xde\x00"), false },
+		{ OBJECT("\x62\xd8\x3d\0a"), false },
+		{ OBJECT("\x59" "abc"), false },			/* longer than the file */
+		{ OBJECT("\x5f\x13\xff\xff\xff\xff\xff\xff\xff\xff"), false },
+		{ OBJECT("\x5f\x14"), false },
+		{ OBJECT("\x6f\x13\x80\0\0\0\0\0\0\1"), false },	/* times two is 2 */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct cm_rules *r = NULL;
+		struct cm_trace *t = NULL;
+		struct cm_buf b;
+		size_t table;
+		enum cm_err err;
+
+		cm_buf_init(&b, 0);
+		cm_buf_add_str(&b, "bplist00\xd1\x01\x02\x5cUserSelector");
+		cm_buf_add_blob(&b, rows[i].object);
+		table = b.len;
+		cm_buf_add(&b, (uint8_t[]){ 8, 11, 24 }, 3);
+		add_trailer(&b, 3, table);
+		err = parse((const char *)b.ptr, b.len, &t, &r);
+		if (err != (rows[i].good ? CM_OK : CM_ERR_CONFIG))
+			fail_msg("row %zu: %s", i, cm_trace_message(t));
+		cm_rules_free(&r);
+		cm_trace_free(&t);
+		cm_buf_free(&b);
+	}
+}
+
 /* Forty arrays, each twice in the one before: 2^40 of them, were they copied. */
 static void
 attack_binary_bomb(void **state)
@@ -307,8 +364,7 @@ attack_binary_bomb(void **state)
 	table = b.len;
 	for (size_t i = 0; i <= N; i++)
 		cm_buf_add_byte(&b, (uint8_t)(8 + 3 * i));
-	cm_buf_add(&b, (uint8_t[]){ 0, 0, 0, 0, 0, 0, 1, 1 }, 8);
-	put32(&b, 0), put32(&b, N + 1), put32(&b, 0), put32(&b, 0), put32(&b, 0), put32(&b, table);
+	add_trailer(&b, N + 1, table);
 	assert_int_equal(parse((const char *)b.ptr, b.len, &t, &r), CM_ERR_CONFIG);
 	assert_non_null(strstr(cm_trace_message(t), "nested too deep"));
 	cm_trace_free(&t);
@@ -382,6 +438,7 @@ main(void)
 		cmocka_unit_test(binary_mistakes),
 		cmocka_unit_test(authorities),
 		cmocka_unit_test(ignored_keys_are_named),
+		cmocka_unit_test(binary_texts),
 		cmocka_unit_test(attack_binary_bomb),
 		cmocka_unit_test(attack_xml_size_and_depth),
 		cmocka_unit_test(attack_file_others_can_write),
