@@ -6,7 +6,6 @@
  * are ours.
  */
 #include <arpa/inet.h>
-#include <com_err.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>

@@ -48,8 +48,10 @@ overhear(krb5_context context, const krb5_trace_info *info, void *data)
 	struct attempt *a = data;
 
 	(void)context;
-	if ((p = strstr(text, learned)) != NULL && strstr(p, "key") == NULL)
-		cm_trace_add(a->x.trace, "pkinit", "%.*s", (int)strcspn(p, "\n"), p + sizeof("PKINIT"));
+	if ((p = strstr(text, learned)) != NULL && strstr(p, "key") == NULL) {
+		p += sizeof("PKINIT");
+		cm_trace_add(a->x.trace, "pkinit", "%.*s", (int)strcspn(p, "\n"), p);
+	}
 	if (strstr(text, ended) == NULL || (p = strstr(text, with)) == NULL)
 		return;
 	p += sizeof(with) - 1;

@@ -2,6 +2,8 @@
 #include "krb5_rig.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,4 +135,92 @@ run(char *const argv[], char *out, size_t size)
 	close(ends[0]);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+/* The first KDC's configuration, but for what the second has otherwise; anchors and pool add up. */
+static void
+write_kdc_conf(const char *path, const char *identity, const char *libdefaults)
+{
+	const char *pki = rig("CM_RIG_PKI");
+	struct cm_buf conf = { 0 };
+	char first[RIG_PATH], *text;
+
+	snprintf(first, sizeof(first), "%s/kdc/kdc.conf", rig("CM_RIG_DIR"));
+	text = read_text(first);
+	for (char *line = text, *next; *line != '\0'; line = next) {
+		next = line + strcspn(line, "\n");
+		if (*next != '\0')
+			*next++ = '\0';
+		if (strstr(line, "listen") == NULL && strstr(line, "pkinit_identity") == NULL)
+			cm_buf_addf(&conf, "%s\n", line);
+	}
+	free(text);
+	cm_buf_addf(&conf, "[libdefaults]\n%s\n"
+	    "[kdcdefaults]\n kdc_listen = " SECOND_KDC "\n kdc_tcp_listen = " SECOND_KDC "\n"
+	    "[realms]\n %s = {\n  pkinit_identity = FILE:%s/%s.crt,%s/%s.key\n"
+	    "  pkinit_anchors = FILE:%s/stranger-root.crt\n  pkinit_pool = FILE:%s/stranger-inter.crt\n }\n",
+	    libdefaults, rig("CM_RIG_REALM"), pki, identity, pki, identity, pki, pki);
+	write_bytes(path, conf.ptr, conf.len);
+	cm_buf_free(&conf);
+}
+
+/* Append what comes from fd until it holds text, or ends. */
+static void
+await_text(int fd, const char *text, char *out, size_t size)
+{
+	size_t len = 0;
+	ssize_t n = 1;
+
+	for (out[0] = '\0'; n > 0 && (text == NULL || strstr(out, text) == NULL); out[len] = '\0') {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		assert_int_equal(poll(&p, 1, 10000), 1);
+		assert_true((n = read(fd, out + len, size - 1 - len)) >= 0);
+		len += (size_t)n;
+	}
+	assert_true(text == NULL || n > 0);
+}
+
+void
+start_kdc(struct kdc *k, const char *identity, const char *libdefaults)
+{
+	char path[RIG_PATH], said[16384];
+	int ends[2];
+
+	snprintf(path, sizeof(path), "%s/second.conf", rig("CM_RIG_DIR"));
+	write_kdc_conf(path, identity, libdefaults);
+	assert_int_equal(pipe(ends), 0);
+	if ((k->pid = fork()) == 0) {
+		dup2(ends[1], STDERR_FILENO);
+		close(ends[0]);
+		close(ends[1]);
+		setenv("KRB5_KDC_PROFILE", path, 1);
+		execl("/usr/sbin/krb5kdc", "krb5kdc", "-n", "-r", rig("CM_RIG_REALM"), (char *)NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	k->log = ends[0];
+	await_text(k->log, "commencing operation", said, sizeof(said));
+}
+
+void
+stop_kdc(struct kdc *k, char *out, size_t size)
+{
+	assert_int_equal(kill(k->pid, SIGTERM), 0);
+	await_text(k->log, NULL, out, size);
+	assert_int_equal(waitpid(k->pid, NULL, 0), k->pid);
+	close(k->log);
+}
+
+void
+kadmin(const char *query)
+{
+	char *const argv[] = { "/usr/sbin/kadmin.local", "-q", (char *)query, NULL };
+	char profile[RIG_PATH], out[4096];
+
+	snprintf(profile, sizeof(profile), "%s/kdc/kdc.conf", rig("CM_RIG_DIR"));
+	setenv("KRB5_KDC_PROFILE", profile, 1);
+	if (run(argv, out, sizeof(out)) != 0)
+		fail_msg("kadmin.local %s: %s", query, out);
+	unsetenv("KRB5_KDC_PROFILE");
 }

@@ -52,6 +52,21 @@ void login_begin(struct login *l, const char *source);
 enum cm_err login_run(struct login *l);
 void login_end(struct login *l);
 
+/*
+ * A second KDC over the same database, at SECOND_KDC, that trusts strangers'
+ * cards too: with the certificate and key so named in the PKI, and more lines
+ * for its [libdefaults].
+ */
+#define SECOND_KDC	"127.0.0.1:8801"
+struct kdc {
+	pid_t pid;
+	int log;
+};
+void start_kdc(struct kdc *k, const char *identity, const char *libdefaults);
+/* End it; what it said since it was ready is in out. */
+void stop_kdc(struct kdc *k, char *out, size_t size);
+void kadmin(const char *query);
+
 /* The whole of a file, NUL-terminated, to be freed. */
 char *read_text(const char *path);
 void write_bytes(const char *path, const void *p, size_t len);

@@ -98,6 +98,26 @@ test_name_is_replaced_too(void **state)
 	unlink(path);
 }
 
+/* The kernel's keyrings go by uid: what the child stored is the user's. */
+static void
+test_keyring(void **state)
+{
+	char out[4096], *name = NULL;
+	char *list[] = { "setpriv", "--reuid=10001", "--regid=10000", "--clear-groups", "klist", "-c",
+	    "KEYRING:persistent:10001", NULL };
+
+	(void)state;
+	if (access("/proc/keys", F_OK) != 0)
+		skip();
+	assert_int_equal(store("KEYRING:persistent:%{uid}", &name), CM_OK);
+	assert_string_equal(name, "KEYRING:persistent:10001");
+	free(name);
+	assert_int_equal(run(list, out, sizeof(out)), 0);
+	assert_non_null(strstr(out, "Default principal: alice@CARDMAP.TEST"));
+	list[4] = "kdestroy";
+	assert_int_equal(run(list, out, sizeof(out)), 0);
+}
+
 static void
 refused(const char *pattern, const char *text)
 {
@@ -222,6 +242,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_klist_reads_it),
 		cmocka_unit_test(test_name_is_replaced_too),
+		cmocka_unit_test(test_keyring),
 		cmocka_unit_test(test_what_cannot_be),
 		cmocka_unit_test(test_link_of_another_user),
 		cmocka_unit_test(test_nothing_left_over),

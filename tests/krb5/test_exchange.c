@@ -2,7 +2,6 @@
 #include "krb5_rig.h"
 
 #include <arpa/inet.h>
-#include <com_err.h>
 #include <krb5/krb5.h>
 #include <poll.h>
 #include <signal.h>
