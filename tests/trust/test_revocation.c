@@ -258,6 +258,28 @@ attack_revoked_is_forgiven(void **state)
 	web_stop(&w);
 }
 
+/* Serial numbers are each CA's own: what is known of another CA's, or of another serial, is not about this card. */
+static void
+evidence_of_others(void **state)
+{
+	const struct cm_trust_options o = { .level = CM_TRUST_HARD, .anchors = inter_anchor, .use_ocsp = true };
+	static const enum cm_status statuses[] = { CM_STATUS_GOOD, CM_STATUS_REVOKED };
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(statuses); i++) {
+		struct cm_evidence e[2] = { learn(statuses[i], -60 * MIN, 60 * MIN) };
+		const struct cm_known known = { .evidence = e, .count = 2, .now = time(NULL) };
+		struct outcome r;
+
+		e[1] = e[0];
+		e[0].issuer_key[31] ^= 1;
+		e[1].serial[0] ^= 1;
+		r = check("alice-p256", o, &known, false, 1000);
+		assert_int_equal(letter(&r), 'X');
+		assert_has(r.kept, "none is kept");
+	}
+}
+
 /* attack: hard level with no AIA/CDP must fail closed, and say what was missing */
 static void
 attack_hard_level_with_nobody_to_ask(void **state)
@@ -551,6 +573,7 @@ main(void)
 		cmocka_unit_test(attack_clock_rollback),
 		cmocka_unit_test(attack_clock_rollback_revives_a_list),
 		cmocka_unit_test(attack_revoked_is_forgiven),
+		cmocka_unit_test(evidence_of_others),
 		cmocka_unit_test(attack_hard_level_with_nobody_to_ask),
 		cmocka_unit_test(intermediates),
 		cmocka_unit_test(unknown_issuer_causes_no_traffic),
