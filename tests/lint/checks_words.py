@@ -194,21 +194,37 @@ def completion(_root, build):
                 yield f'cardmap completion: {words}: does not offer {missing}'
 
 
-# ---- README, run
+# ---- Examples, run
 
 def readme(root, build):
     """README's examples run as they are written, in a fresh folder, and each command ends with 0."""
-    blocks = [match for match in re.finditer(r'^```sh\n(.*?)^```', (root / 'README.md').read_text(), re.M | re.S)
+    blocks = [match[1] for match in re.finditer(r'^```sh\n(.*?)^```', (root / 'README.md').read_text(), re.M | re.S)
               if 'cardmap ' in match[1]]
-    if not blocks:
-        yield 'README.md: no example that can be run'
+    yield from run('README.md', build, ''.join(blocks))
+
+
+def help_examples(_root, build):
+    """So do those of --help that need no server and no reader."""
+    lines = ask(build, '--help').split('Examples:\n')[1].split('\n\n')[0].replace('\\\n', '')
+    examples = [line for line in lines.splitlines() if 'file:' in line]
+    folder = build / 'pki'
+    yield from run('cardmap --help', build, f"""
+PATH="$PWD/build/release/cli:$PATH"
+cp '{folder}/alice-rsa2048.pem' alice.pem
+cat '{folder}/root.crt' '{folder}/inter.crt' >ca.pem
+cp '{folder}/people.ldif' .
+""" + '\n'.join(examples) if examples else '')
+
+
+def run(name, build, commands_text):
+    if not commands_text:
+        yield f'{name}: no example that can be run'
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / 'build').mkdir()
         (Path(folder) / 'build/release').symlink_to(build)
-        script = 'set -e\n' + ''.join(block[1] for block in blocks)
-        status, said = on_terminal(['bash', '-c', script], folder)
+        status, said = on_terminal(['bash', '-c', 'set -e\n' + commands_text], folder)
         if status != 0:
-            yield f'README.md: the examples end with status {status}:\n{said}'
+            yield f'{name}: the examples end with status {status}:\n{said}'
 
 
 def on_terminal(command, folder):
@@ -234,4 +250,4 @@ def on_terminal(command, folder):
 
 
 CHECKS = {check.__name__: check for check in (
-    man_commands, man_keys, man_reasons, examples, prose, messages, completion, readme)}
+    man_commands, man_keys, man_reasons, examples, prose, messages, completion, readme, help_examples)}
