@@ -535,8 +535,6 @@ test_pki(void **state)
 		EVP_PKEY *key = NULL;
 
 		snprintf(path, sizeof(path), "%s/%s.crt", CM_PKI_DIR, cases[i].name);
-		if (access(path, R_OK) != 0)
-			skip();
 		assert_int_equal(cm_cert_load(path, NULL, &c), CM_OK);
 		assert_true(cm_blob_equal(cm_cert_field(c, cases[i].field), cases[i].want));
 		assert_int_equal(cm_cert_key(c, NULL, &key), CM_OK);
