@@ -49,7 +49,11 @@ enum cm_card_purpose { CM_CARD_LOOK, CM_CARD_LOGIN };
 CM_MUST_USE enum cm_err cm_card_open(const char *source, enum cm_card_purpose purpose,
     cm_deadline deadline, struct cm_trace *t, struct cm_card **out);
 
-/* Reset the card (its PIN state with it), let go of it, free.  Accepts NULL. */
+/*
+ * Reset the card if a PIN was sent to it, let go of it, free.  Accepts NULL.
+ * Waits for a reader that does not answer for 2 s at most; the reset then
+ * follows when it does, or when this process ends.
+ */
 void cm_card_close(struct cm_card **c);
 
 /*
@@ -93,11 +97,13 @@ CM_MUST_USE enum cm_err cm_card_verify_pin(struct cm_card *c, const struct cm_se
 /*
  * Sign with the slot's key.  cert is the certificate of that slot: it says which
  * algorithm to ask the card for.  digest is the hash itself, md its algorithm
- * ("SHA256").  RSA: PKCS #1 v1.5 (RFC 8017 section 9.2); EC: DER ECDSA-Sig-Value.
+ * ("SHA256", "SHA384", "SHA512").  RSA: PKCS #1 v1.5 (RFC 8017 section 9.2); EC:
+ * DER ECDSA-Sig-Value.
  * Does not check the signature: cm_card_prove() and the KDC do.
  *
  * CM_ERR_OFFLINE, CM_ERR_AGAIN as above; CM_ERR_REFUSED CARD_KEY: the card has
- * no such key or refuses it; CM_ERR_SYNTAX CARD_MALFORMED
+ * no such key or refuses it; CM_ERR_SYNTAX CARD_MALFORMED; CM_ERR_STATE: md and
+ * digest do not go together
  */
 CM_MUST_USE enum cm_err cm_card_sign(struct cm_card *c, enum cm_slot slot,
     const struct cm_cert *cert, const char *md, struct cm_blob digest,

@@ -8,6 +8,8 @@
  * deadline.  A worker that is late is left behind with all that it owns:
  * whenever its call returns, it resets the card, lets go and frees.  Should
  * the process end first, pcscd does the same when it sees its client gone.
+ * (libpcsclite 1.9.9 keeps its list of readers in one unlocked array for the
+ * whole process: have one card open at a time in a process, as cards do here.)
  */
 #include <pthread.h>
 #include <reader.h>
