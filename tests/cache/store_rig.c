@@ -136,6 +136,36 @@ rig_keep_evidence(struct rig *r, const struct cm_evidence *e, time_t signed_time
 	rig_keep(r, &l);
 }
 
+void
+rig_assert_same(const struct cm_account *a, const struct cm_account *b)
+{
+	assert_string_equal(a->name, b->name);
+	assert_string_equal(a->principal, b->principal);
+	assert_string_equal(a->dn, b->dn);
+	assert_string_equal(a->home, b->home);
+	assert_string_equal(a->shell, b->shell);
+	assert_string_equal(a->gecos, b->gecos);
+	assert_int_equal(a->uid, b->uid);
+	assert_int_equal(a->gid, b->gid);
+	assert_int_equal(a->group_count, b->group_count);
+	for (size_t i = 0; i < a->group_count; i++) {
+		assert_string_equal(a->groups[i].name, b->groups[i].name);
+		assert_int_equal(a->groups[i].gid, b->groups[i].gid);
+	}
+	assert_string_equal(a->rule, b->rule);
+	assert_string_equal(a->matched, b->matched);
+	assert_string_equal(a->source, b->source);
+}
+
+void
+rig_keep_alice(struct rig *r, uid_t uid, time_t now)
+{
+	const struct cm_account a = rig_account(uid);
+	const struct cm_store_login l = rig_login(r, &a, now);
+
+	rig_keep(r, &l);
+}
+
 enum cm_err
 rig_find(struct rig *r, time_t now, struct cm_account **out, int64_t *age)
 {

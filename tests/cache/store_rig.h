@@ -36,6 +36,10 @@ struct cm_evidence rig_evidence(uint8_t n, enum cm_status status, time_t this_up
 void rig_keep(struct rig *r, const struct cm_store_login *l);
 void rig_keep_evidence(struct rig *r, const struct cm_evidence *e, time_t signed_time, time_t now);
 
+void rig_keep_alice(struct rig *r, uid_t uid, time_t now);
+
+void rig_assert_same(const struct cm_account *a, const struct cm_account *b);
+
 /* Find alice's certificate at now. */
 enum cm_err rig_find(struct rig *r, time_t now, struct cm_account **out, int64_t *age);
 /* Only the result; the message must name want. */

@@ -1,51 +1,11 @@
 /* tests/cache/test_accounts.c - a known card opens its account offline, and nothing else does. */
-#include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 #include <openssl/evp.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "store_rig.h"
-
-static void
-assert_same(const struct cm_account *a, const struct cm_account *b)
-{
-	assert_string_equal(a->name, b->name);
-	assert_string_equal(a->principal, b->principal);
-	assert_string_equal(a->dn, b->dn);
-	assert_string_equal(a->home, b->home);
-	assert_string_equal(a->shell, b->shell);
-	assert_string_equal(a->gecos, b->gecos);
-	assert_int_equal(a->uid, b->uid);
-	assert_int_equal(a->gid, b->gid);
-	assert_int_equal(a->group_count, b->group_count);
-	for (size_t i = 0; i < a->group_count; i++) {
-		assert_string_equal(a->groups[i].name, b->groups[i].name);
-		assert_int_equal(a->groups[i].gid, b->groups[i].gid);
-	}
-	assert_string_equal(a->rule, b->rule);
-	assert_string_equal(a->matched, b->matched);
-	assert_string_equal(a->source, b->source);
-}
-
-static void
-keep_alice(struct rig *r, uid_t uid, time_t now)
-{
-	const struct cm_account a = rig_account(uid);
-	const struct cm_store_login l = rig_login(r, &a, now);
-
-	rig_keep(r, &l);
-}
 
 static void
 a_kept_account_comes_back(void **state)
@@ -56,16 +16,16 @@ a_kept_account_comes_back(void **state)
 	int64_t age = -1;
 
 	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "CN=subject");
-	keep_alice(r, 4000, NOW);
+	rig_keep_alice(r, 4000, NOW);
 	rig_reopen(r);
 	assert_int_equal(rig_find(r, NOW + 60, &got, &age), CM_OK);
 	assert_int_equal(age, 60);
-	assert_same(got, &want);
+	rig_assert_same(got, &want);
 	cm_account_free(&got);
 	/* another certificate opens nothing */
 	assert_int_equal(cm_accounts_find(r->store, r->other, NOW, r->trace, &got, &age), CM_ERR_OFFLINE);
 	/* a later login replaces it */
-	keep_alice(r, 4001, NOW + 100);
+	rig_keep_alice(r, 4001, NOW + 100);
 	assert_int_equal(rig_find(r, NOW + 100, &got, &age), CM_OK);
 	assert_int_equal(got->uid, 4001);
 	cm_account_free(&got);
@@ -85,7 +45,7 @@ an_account_without_groups_and_texts(void **state)
 	l.chain_count = 0;
 	rig_keep(r, &l);
 	assert_int_equal(rig_find(r, NOW, &got, &age), CM_OK);
-	assert_same(got, &bare);
+	rig_assert_same(got, &bare);
 	cm_account_free(&got);
 }
 
@@ -95,7 +55,7 @@ how_long_it_may_stay_offline(void **state)
 	struct rig *r = *state;
 
 	rig_boot_id = NULL;
-	keep_alice(r, 4000, NOW);
+	rig_keep_alice(r, 4000, NOW);
 	rig_expect(r, NOW + DAY, CM_OK, CM_REASON_NONE, "");
 	rig_expect(r, NOW + DAY + 1, CM_ERR_REFUSED, CM_REASON_KEPT_TOO_OLD, "alice");
 	r->options.offline_max = 0;	/* for ever */
@@ -110,7 +70,7 @@ attack_clock_rollback(void **state)
 	struct rig *r = *state;
 
 	rig_boot_id = NULL;
-	keep_alice(r, 4000, NOW);
+	rig_keep_alice(r, 4000, NOW);
 	rig_expect(r, NOW - 1, CM_ERR_REFUSED, CM_REASON_CLOCK_BEHIND, "clock says");
 	rig_keep_evidence(r, NULL, NOW + 50, NOW + 60);
 	rig_expect(r, NOW + 49, CM_ERR_REFUSED, CM_REASON_CLOCK_BEHIND, "already seen");
@@ -128,7 +88,7 @@ attack_clock_set_back_within_one_boot(void **state)
 	struct cm_account *got = NULL;
 	int64_t age = 0;
 
-	keep_alice(r, 4000, NOW);
+	rig_keep_alice(r, 4000, NOW);
 	rig_boottime += 3600;
 	assert_int_equal(rig_find(r, NOW + 10, &got, &age), CM_OK);
 	assert_int_equal(age, 3600);
@@ -154,7 +114,7 @@ attack_mapping_deleted_but_cached(void **state)
 {
 	struct rig *r = *state;
 
-	keep_alice(r, 4000, NOW);
+	rig_keep_alice(r, 4000, NOW);
 	assert_int_equal(cm_accounts_withdraw(r->store, r->cert, r->trace), CM_OK);
 	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
 	assert_int_equal(cm_accounts_withdraw(r->store, r->cert, r->trace), CM_OK);	/* of none: fine */
@@ -172,7 +132,7 @@ attack_store_query_injection(void **state)
 	struct rig *r = *state;
 	struct cm_store_login l = rig_login(r, &a, NOW);
 
-	keep_alice(r, 4000, NOW);
+	rig_keep_alice(r, 4000, NOW);
 	for (size_t i = 0; i < CM_COUNT(names); i++) {
 		cm_trace_clear_reason(r->trace);
 		assert_int_equal(cm_accounts_forget(r->store, names[i], r->trace), CM_ERR_ABSENT);
@@ -212,7 +172,7 @@ attack_mapping_to_root_or_system_uid(void **state)
 		rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
 	}
 	/* kept when it was allowed, and no more */
-	keep_alice(r, 4000, NOW);
+	rig_keep_alice(r, 4000, NOW);
 	r->options.first_uid = 5000;
 	rig_reopen(r);
 	rig_expect(r, NOW, CM_ERR_REFUSED, CM_REASON_ACCOUNT_FORBIDDEN, "4000");
@@ -319,434 +279,11 @@ remembered_with_a_verdict(void **state)
 	m.cert = c;
 	assert_int_equal(cm_accounts_remember(r->store, &m, r->trace), CM_OK);
 	assert_int_equal(cm_accounts_find(r->store, c, NOW, r->trace, &got, &age), CM_OK);
-	assert_same(got, &a);
+	rig_assert_same(got, &a);
 	cm_account_free(&got);
 	cm_verdict_free(&v);
 	cm_cert_free(&c);
 	cm_trust_close(&tr);
-}
-
-/* --- the file --- */
-
-static void
-expect_open(struct rig *r, enum cm_err want, const char *message)
-{
-	cm_accounts_close(&r->store);
-	cm_trace_clear_reason(r->trace);
-	assert_int_equal(cm_accounts_open(&r->options, r->trace, &r->store), want);
-	if (want != CM_OK) {
-		assert_null(r->store);
-		assert_int_equal(cm_trace_reason(r->trace), CM_REASON_STORE);
-		assert_non_null(strstr(cm_trace_message(r->trace), r->path));
-	}
-	if (strstr(cm_trace_message(r->trace), message) == NULL)
-		fail_msg("got \"%s\", wanted \"%s\"", cm_trace_message(r->trace), message);
-}
-
-static void
-attack_file_others_can_write(void **state)
-{
-	static const char *const files[] = { "", "-wal", "-shm" };
-	struct rig *r = *state;
-	const mode_t mask = umask(0);
-	char path[80], moved[80];
-	struct stat st;
-
-	rig_close(state);	/* anew, under an umask that hides nothing */
-	rig_open(state);
-	r = *state;
-	umask(mask);
-	keep_alice(r, 4000, NOW);
-	for (size_t i = 0; i < CM_COUNT(files); i++) {
-		snprintf(path, sizeof(path), "%s%s", r->path, files[i]);
-		assert_int_equal(stat(path, &st), 0);
-		assert_int_equal(st.st_mode & 07777, 0600);
-	}
-	assert_int_equal(chmod(r->path, 0640), 0);
-	expect_open(r, CM_ERR_SYSTEM, "others may read or write it");
-	assert_int_equal(chmod(r->path, 0600), 0);
-	assert_int_equal(chmod(r->folder, 0770), 0);
-	expect_open(r, CM_ERR_SYSTEM, "others may write folder");
-	assert_int_equal(chmod(r->folder, 0700), 0);
-	snprintf(moved, sizeof(moved), "%s/moved", r->folder);
-	assert_int_equal(link(r->path, moved), 0);
-	expect_open(r, CM_ERR_SYSTEM, "not a file of its own");
-	assert_int_equal(unlink(r->path), 0);
-	assert_int_equal(symlink(moved, r->path), 0);
-	expect_open(r, CM_ERR_SYSTEM, "");
-	assert_int_equal(unlink(r->path), 0);
-	assert_int_equal(mkfifo(r->path, 0600), 0);
-	expect_open(r, CM_ERR_SYSTEM, "not a file of its own");
-	assert_int_equal(unlink(r->path), 0);
-	assert_int_equal(rename(moved, r->path), 0);
-	expect_open(r, CM_OK, "");
-	rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");
-}
-
-static void
-no_store_of_ours(void **state)
-{
-	struct rig *r = *state;
-	FILE *f;
-
-	rig_sql(r, "PRAGMA user_version = 2");
-	expect_open(r, CM_ERR_SYSTEM, "made by a newer cardmap");
-	rig_sql(r, "PRAGMA user_version = 0");
-	expect_open(r, CM_ERR_SYSTEM, "creating its tables");
-	f = fopen(r->path, "w");
-	assert_non_null(f);
-	for (int i = 0; i < 1000; i++)
-		fputs("not a database ", f);
-	fclose(f);
-	expect_open(r, CM_ERR_SYSTEM, "not a database");
-	r->options.path = "/nonexistent/folder/accounts.db";
-	assert_int_equal(cm_accounts_open(&r->options, r->trace, &r->store), CM_ERR_SYSTEM);
-	assert_non_null(strstr(cm_trace_message(r->trace), "/nonexistent/folder"));
-}
-
-static void
-damaged_accounts_are_said(void **state)
-{
-	static const char *const damages[] = {
-		"UPDATE account SET uid = 4001", "UPDATE account SET name = 'mallory'",
-		"UPDATE account SET uid = 0", "UPDATE account SET groups = x'00'",
-		"UPDATE account SET groups = CAST(groups || x'000000046464' AS BLOB)",
-		"UPDATE account SET name = 'alice' || char(0) || 'x'", "UPDATE account SET chain = x''",
-		"UPDATE account SET last_online = last_online + 999999", "UPDATE account SET boot_id = ''",
-		"UPDATE account SET cert = x'30'", "UPDATE account SET digest = x''",
-		"UPDATE account SET home = ''", "UPDATE clock SET floor = 0",
-		"ALTER TABLE account ADD COLUMN more TEXT",
-		/* (a table of the same columns that takes any type) */
-		("CREATE TABLE loose AS SELECT * FROM account; DROP TABLE account;"
-		"ALTER TABLE loose RENAME TO account; UPDATE account SET uid = CAST(uid AS BLOB)"),
-	};
-	struct rig *r = *state;
-
-	for (size_t i = 0; i < CM_COUNT(damages); i++) {
-		void *own = NULL;
-
-		rig_open(&own);
-		r = own;
-		keep_alice(r, 4000, NOW);
-		rig_keep_evidence(r, NULL, NOW, NOW);
-		rig_sql(r, damages[i]);
-		rig_expect(r, NOW, CM_ERR_SYSTEM, CM_REASON_STORE, "accounts.db");
-		rig_close(&own);
-	}
-}
-
-/* The bytes of the database itself, without its log. */
-static size_t
-snapshot(struct rig *r, uint8_t *bytes, size_t size)
-{
-	char wal[80];
-	FILE *f;
-	size_t n;
-
-	rig_sql(r, "PRAGMA wal_checkpoint(TRUNCATE)");
-	cm_accounts_close(&r->store);
-	snprintf(wal, sizeof(wal), "%s-wal", r->path);
-	unlink(wal);
-	snprintf(wal, sizeof(wal), "%s-shm", r->path);
-	unlink(wal);
-	f = fopen(r->path, "r");
-	assert_non_null(f);
-	n = fread(bytes, 1, size, f);
-	fclose(f);
-	assert_true(n > 4096 && n < size);
-	return n;
-}
-
-static void
-restore(const struct rig *r, const uint8_t *bytes, size_t n)
-{
-	const int fd = open(r->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, bytes, n), (ssize_t)n);
-	close(fd);
-}
-
-/* A bit that flips on the disk opens the same account, or none: never another. */
-static void
-flipped_bits_admit_nobody_else(void **state)
-{
-	static uint8_t bytes[1 << 17];
-	const struct cm_account want = rig_account(4000);
-	struct rig *r = *state;
-	size_t n, refused = 0;
-
-	keep_alice(r, 4000, NOW);
-	n = snapshot(r, bytes, sizeof(bytes));
-	for (size_t bit = 0; bit < n * 8; bit += 173) {	/* some thousand, all over */
-		struct cm_account *got = NULL;
-		int64_t age = 0;
-
-		if (bytes[bit / 8] == 0)	/* mostly unused space */
-			continue;
-		bytes[bit / 8] ^= 1 << bit % 8;
-		restore(r, bytes, n);
-		bytes[bit / 8] ^= 1 << bit % 8;
-		if (cm_accounts_open(&r->options, r->trace, &r->store) == CM_OK &&
-		    rig_find(r, NOW, &got, &age) == CM_OK)
-			assert_same(got, &want);
-		else
-			refused++;
-		cm_account_free(&got);
-		cm_accounts_close(&r->store);
-	}
-	assert_true(refused > 10);
-}
-
-/* --- more than one process, and processes that die --- */
-
-/* Keep alice with uid 4000, 4001, ...; say each number when it is on the disk. */
-static void
-writer(const struct rig *r, int ack)
-{
-	struct cm_accounts *s = NULL;
-
-	if (cm_accounts_open(&r->options, NULL, &s) != CM_OK)
-		_exit(1);
-	for (uint32_t uid = 4000;; uid++) {
-		const struct cm_account a = rig_account(uid);
-		const struct cm_store_login l = rig_login(r, &a, NOW);
-
-		if (cm_accounts_keep(s, &l, NULL) != CM_OK ||
-		    write(ack, &uid, sizeof(uid)) != sizeof(uid))
-			_exit(1);
-	}
-}
-
-static void
-kill_9_loses_nothing(void **state)
-{
-	struct rig *r = *state;
-
-	cm_accounts_close(&r->store);
-	for (int round = 0; round < 20; round++) {
-		struct cm_account *got = NULL;
-		uint32_t last = 0, uid;
-		int64_t age = 0;
-		int fds[2];
-		pid_t child;
-
-		assert_int_equal(pipe(fds), 0);
-		if ((child = fork()) == 0) {
-			close(fds[0]);
-			writer(r, fds[1]);
-		}
-		close(fds[1]);
-		for (int i = 0; i <= round; i++)
-			assert_int_equal(read(fds[0], &last, sizeof(last)), sizeof(last));
-		kill(child, SIGKILL);
-		assert_int_equal(waitpid(child, NULL, 0), child);
-		while (read(fds[0], &uid, sizeof(uid)) == sizeof(uid))
-			last = uid;
-		close(fds[0]);
-		rig_reopen(r);
-		assert_int_equal(rig_find(r, NOW, &got, &age), CM_OK);
-		/* what was said to be kept is, and at most the one after it */
-		assert_in_range(got->uid, last, last + 1);
-		cm_account_free(&got);
-		cm_accounts_close(&r->store);
-	}
-}
-
-static void
-two_processes_at_once(void **state)
-{
-	enum { PROCESSES = 4, EACH = 20 };
-	struct rig *r = *state;
-	struct cm_memory *m = NULL;
-	pid_t children[PROCESSES];
-
-	cm_accounts_close(&r->store);
-	assert_int_equal(unlink(r->path), 0);	/* they create it, too */
-	for (uint8_t p = 0; p < PROCESSES; p++) {
-		if ((children[p] = fork()) != 0)
-			continue;
-		if (cm_accounts_open(&r->options, r->trace, &r->store) != CM_OK) {
-			fprintf(stderr, "%s\n", cm_trace_message(r->trace));
-			_exit(1);
-		}
-		for (uint8_t i = 0; i < EACH; i++) {
-			const struct cm_evidence e = rig_evidence(p * EACH + i, CM_STATUS_REVOKED, NOW);
-			const struct cm_account a = rig_account(4000);
-			struct cm_store_login l = rig_login(r, &a, NOW);
-
-			l.evidence = &e;
-			l.evidence_count = 1;
-			if (cm_accounts_keep(r->store, &l, r->trace) != CM_OK) {
-				fprintf(stderr, "%s\n", cm_trace_message(r->trace));
-				_exit(2);
-			}
-		}
-		_exit(0);
-	}
-	for (size_t p = 0; p < PROCESSES; p++) {
-		int status = -1;
-
-		assert_int_equal(waitpid(children[p], &status, 0), children[p]);
-		assert_int_equal(status, 0);
-	}
-	rig_reopen(r);
-	assert_int_equal(cm_accounts_recall(r->store, NOW, r->trace, &m), CM_OK);
-	assert_int_equal(m->known.count, PROCESSES * EACH);
-	cm_memory_free(&m);
-}
-
-/* Another process that holds the store is waited for, but not for ever. */
-static void
-a_held_store_is_said(void **state)
-{
-	struct rig *r = *state;
-	const struct cm_account a = rig_account(4000);
-	const struct cm_store_login l = rig_login(r, &a, NOW);
-	sqlite3 *db = NULL;
-	int64_t start;
-
-	keep_alice(r, 4000, NOW);
-	assert_int_equal(sqlite3_open(r->path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-	start = cm_clock_us();
-	assert_int_equal(cm_accounts_keep(r->store, &l, r->trace), CM_ERR_SYSTEM);
-	assert_true(cm_clock_us() - start < 10 * 1000000);
-	assert_non_null(strstr(cm_trace_message(r->trace), "another process holds it"));
-	rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");	/* reading goes on */
-	sqlite3_close(db);
-	rig_keep(r, &l);
-}
-
-/* Run f in a child; its exit status. */
-static int
-in_child(int (*f)(struct rig *), struct rig *r)
-{
-	int status = -1;
-	pid_t child = fork();
-
-	if (child == 0)
-		_exit(f(r));
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-/* Keep alice anew where the disk has no room for it. */
-static int
-keep_without_room(struct rig *r)
-{
-	static const uint8_t large[60000];
-	const struct cm_blob chain = { large, sizeof(large) };
-	const struct cm_account a = rig_account(4001);
-	struct cm_store_login l = rig_login(r, &a, NOW + 10);
-	struct cm_account *got = NULL;
-	int64_t age = 0;
-
-	l.chain = &chain;
-	l.chain_count = 1;
-	if (cm_accounts_open(&r->options, r->trace, &r->store) != CM_OK)
-		return 2;
-	if (cm_accounts_keep(r->store, &l, r->trace) != CM_ERR_SYSTEM ||
-	    cm_trace_reason(r->trace) != CM_REASON_STORE ||
-	    strstr(cm_trace_message(r->trace), r->path) == NULL)
-		return 3;
-	/* what was kept still opens */
-	if (rig_find(r, NOW, &got, &age) != CM_OK || got->uid != 4000)
-		return 4;
-	cm_account_free(&got);
-	cm_accounts_close(&r->store);
-	return 0;
-}
-
-static int
-files_may_not_grow(struct rig *r)
-{
-	const struct rlimit some = { 32768, 32768 };
-
-	signal(SIGXFSZ, SIG_IGN);
-	return setrlimit(RLIMIT_FSIZE, &some) != 0 ? 1 : keep_without_room(r);
-}
-
-static void
-full_disk_loses_nothing(void **state)
-{
-	struct cm_account *got = NULL;
-	struct rig *r = *state;
-	int64_t age = 0;
-
-	keep_alice(r, 4000, NOW);
-	cm_accounts_close(&r->store);
-	assert_int_equal(in_child(files_may_not_grow, r), 0);
-	rig_reopen(r);
-	assert_int_equal(rig_find(r, NOW, &got, &age), CM_OK);
-	assert_int_equal(got->uid, 4000);
-	cm_account_free(&got);
-	keep_alice(r, 4001, NOW);	/* and there is room again */
-}
-
-/* On a file system of its own, filled to the last byte. */
-static int
-fill_the_disk(struct rig *r)
-{
-	static const uint8_t block[4096];
-	char fill[80];
-	int fd;
-
-	if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0 ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("full", r->folder, "tmpfs", 0, "size=512k,mode=0700") != 0)
-		return 77;
-	if (cm_accounts_open(&r->options, r->trace, &r->store) != CM_OK)
-		return 1;
-	keep_alice(r, 4000, NOW);
-	cm_accounts_close(&r->store);
-	snprintf(fill, sizeof(fill), "%s/fill", r->folder);
-	fd = open(fill, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	while (write(fd, block, sizeof(block)) > 0)
-		;
-	close(fd);
-	return keep_without_room(r);
-}
-
-static void
-truly_full_disk_loses_nothing(void **state)
-{
-	struct rig *r = *state;
-	int status;
-
-	cm_accounts_close(&r->store);
-	if ((status = in_child(fill_the_disk, r)) == 77)
-		skip();		/* no namespaces here */
-	assert_int_equal(status, 0);
-}
-
-/* As a user who may not write the file (root may write any). */
-static int
-open_read_only(struct rig *r)
-{
-	if (geteuid() == 0 && (chown(r->folder, 65534, 65534) != 0 || chown(r->path, 65534, 65534) != 0 ||
-	    setgid(65534) != 0 || setuid(65534) != 0))
-		return 77;
-	if (chmod(r->path, 0400) != 0)
-		return 1;
-	if (cm_accounts_open(&r->options, r->trace, &r->store) != CM_ERR_SYSTEM ||
-	    strstr(cm_trace_message(r->trace), "Permission denied") == NULL ||
-	    strstr(cm_trace_message(r->trace), r->path) == NULL)
-		return 2;
-	return 0;
-}
-
-static void
-read_only_is_said(void **state)
-{
-	struct rig *r = *state;
-	int status;
-
-	cm_accounts_close(&r->store);
-	if ((status = in_child(open_read_only, r)) == 77)
-		skip();
-	assert_int_equal(status, 0);
 }
 
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
@@ -766,16 +303,6 @@ main(void)
 		TEST(listed_for_people),
 		TEST(an_offline_login_does_not_renew),
 		TEST(remembered_with_a_verdict),
-		TEST(attack_file_others_can_write),
-		TEST(no_store_of_ours),
-		cmocka_unit_test(damaged_accounts_are_said),
-		TEST(flipped_bits_admit_nobody_else),
-		TEST(kill_9_loses_nothing),
-		TEST(two_processes_at_once),
-		TEST(a_held_store_is_said),
-		TEST(full_disk_loses_nothing),
-		TEST(truly_full_disk_loses_nothing),
-		TEST(read_only_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
