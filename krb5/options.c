@@ -38,6 +38,14 @@ open_context(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_t
 	return CM_OK;
 }
 
+/* Not an error of itself: many hosts have no Kerberos. */
+static enum cm_err
+not_configured(struct cm_trace *t, const char *what, const char *realm, const char *how)
+{
+	cm_trace_fail(t, CM_REASON_CONFIG, "%s%s: %s", what, realm, how);
+	return CM_ERR_ABSENT;
+}
+
 static enum cm_err
 find_realm(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_trace *t)
 {
@@ -47,8 +55,8 @@ find_realm(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_tra
 		p->realm = strdup(o->realm);
 	} else {
 		if (krb5_get_default_realm(p->context, &realm) != 0)
-			return cm_trace_fail(t, CM_REASON_CONFIG,
-			    "no realm: set kerberos.realm, or default_realm in krb5.conf");
+			return not_configured(t, "no realm", "",
+			    "set kerberos.realm, or default_realm in krb5.conf");
 		p->realm = strdup(realm);
 		krb5_free_default_realm(p->context, realm);
 	}
@@ -79,9 +87,8 @@ parse_kdcs(struct cm_pkinit *p, const char *const *list, struct cm_trace *t)
 		p->kdc_count += err == CM_OK;
 	}
 	if (err == CM_OK && p->kdc_count == 0)
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "no KDC of %s: set kerberos.kdc, or kdc under [realms] in krb5.conf (DNS is not asked for one)",
-		    p->realm);
+		return not_configured(t, "no KDC of ", p->realm,
+		    "set kerberos.kdc, or kdc under [realms] in krb5.conf (DNS is not asked for one)");
 	return err;
 }
 
@@ -135,7 +142,7 @@ find_anchors(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_t
 		return CM_OK;
 	if (anchors == 0)
 		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "kerberos.intermediates needs kerberos.anchors: without them krb5.conf's pkinit_anchors and pkinit_pool are used");
+		    "kerberos.intermediates needs kerberos.anchors (without both, krb5.conf's pkinit_anchors and pkinit_pool count)");
 	if ((p->anchors = calloc(anchors + intermediates + 1, sizeof(char *))) == NULL)
 		return CM_ERR_NOMEM;
 	for (size_t i = 0; err == CM_OK && i < anchors; i++)

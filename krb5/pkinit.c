@@ -194,27 +194,37 @@ run(struct attempt *a)
 	return CM_OK;
 }
 
-/* For this realm's principals only (a UPN may name another). */
+/* A UPN may name another realm: its KDCs are not ours to ask. */
+bool
+cm_pkinit_serves(const struct cm_pkinit *p, const struct cm_account *a)
+{
+	krb5_principal name = NULL;
+	bool ours;
+
+	ours = krb5_parse_name_flags(p->context, a->principal, KRB5_PRINCIPAL_PARSE_REQUIRE_REALM, &name) == 0 &&
+	    name->realm.length == strlen(p->realm) &&
+	    memcmp(name->realm.data, p->realm, name->realm.length) == 0;
+	krb5_free_principal(p->context, name);
+	return ours;
+}
+
 static enum cm_err
 make_ticket(const struct cm_pkinit *p, const struct cm_account *a, const struct cm_cert *cert,
     struct cm_trace *t, struct cm_ticket **out)
 {
-	struct cm_ticket *k = calloc(1, sizeof(*k));
+	struct cm_ticket *k = NULL;
 
-	*out = k;
-	if (k == NULL || krb5_copy_context(p->context, &k->context) != 0)
+	*out = NULL;
+	if (!cm_pkinit_serves(p, a))
+		return cm_trace_fail(t, CM_REASON_KDC_REFUSED,
+		    "account %s has no principal in this host's realm %s (\"%s\"): no KDC was asked",
+		    a->name, p->realm, a->principal);
+	if ((*out = k = calloc(1, sizeof(*k))) == NULL ||
+	    krb5_copy_context(p->context, &k->context) != 0 ||
+	    krb5_parse_name(k->context, a->principal, &k->client) != 0 ||
+	    (k->principal = strdup(a->principal)) == NULL)
 		return CM_ERR_NOMEM;
 	memcpy(k->cert_sha256, cm_cert_sha256(cert).ptr, sizeof(k->cert_sha256));
-	if (krb5_parse_name_flags(k->context, a->principal, KRB5_PRINCIPAL_PARSE_REQUIRE_REALM,
-	    &k->client) != 0)
-		return cm_trace_fail(t, CM_REASON_KDC_REFUSED,
-		    "account %s has no Kerberos principal to ask for: \"%s\"", a->name, a->principal);
-	if (k->client->realm.length != strlen(p->realm) ||
-	    memcmp(k->client->realm.data, p->realm, k->client->realm.length) != 0)
-		return cm_trace_fail(t, CM_REASON_KDC_REFUSED,
-		    "%s is not of this host's realm %s: no KDC was asked", a->principal, p->realm);
-	if ((k->principal = strdup(a->principal)) == NULL)
-		return CM_ERR_NOMEM;
 	return CM_OK;
 }
 

@@ -24,13 +24,23 @@ struct cm_pkinit_options {
 
 struct cm_pkinit;
 
-/* CM_ERR_CONFIG  the krb5 configuration or the keytab cannot be read.  Sends nothing. */
+/*
+ * Sends nothing.
+ *
+ * CM_ERR_ABSENT  no realm is configured, or no KDC for it (DNS is not asked for
+ *                one): this host has no Kerberos.  Reason CONFIG says which, for
+ *                where it is required
+ * CM_ERR_CONFIG  CONFIG: the krb5 configuration, an anchor or the keytab cannot be read
+ */
 CM_MUST_USE enum cm_err cm_pkinit_open(const struct cm_pkinit_options *o, struct cm_trace *t,
     struct cm_pkinit **out);
 void cm_pkinit_close(struct cm_pkinit **p);
 
 /* A usable host keytab is there: then the ticket can be the proof. */
 bool cm_pkinit_has_keytab(const struct cm_pkinit *p);
+
+/* The account has a principal, and it is of this host's realm: a ticket can be asked for. */
+bool cm_pkinit_serves(const struct cm_pkinit *p, const struct cm_account *a);
 
 /* A TGT with what was verified of it. */
 struct cm_ticket;
@@ -46,7 +56,8 @@ struct cm_ticket;
  * CM_ERR_OFFLINE  KDC_OFFLINE: no KDC answered in time (its name stands in the text);
  *                 or the card failed (CARD_REMOVED, CARD_SILENT): nothing was sent
  * CM_ERR_REFUSED  KDC_REFUSED (KDC's error in words), KDC_UNTRUSTED,
- *                 TICKET_FORGED (client not the account's, or not made by this host's KDC)
+ *                 TICKET_FORGED (client not the account's, or not made by this host's KDC),
+ *                 CERT_UNTRUSTED (the certificate has no chain to the anchors here: nothing was signed)
  */
 CM_MUST_USE enum cm_err cm_pkinit_get_ticket(struct cm_pkinit *p, struct cm_card *card,
     enum cm_slot slot, const struct cm_cert *cert, const struct cm_account *account,

@@ -145,10 +145,17 @@ open_kerberos(struct cm_host *h, struct cm_trace *t)
 		.host_principal = c->kerberos.host_principal,
 		.timeout_ms = c->kerberos.timeout,
 	};
+	enum cm_err err;
 
 	if (c->kerberos.ticket == CM_TICKET_OFF)
 		return CM_OK;
-	return cm_pkinit_open(&o, t, &h->pkinit);
+	if ((err = cm_pkinit_open(&o, t, &h->pkinit)) != CM_ERR_ABSENT)
+		return err;
+	if (c->kerberos.ticket == CM_TICKET_REQUIRED)
+		return CM_ERR_CONFIG;		/* for the reason that is set */
+	cm_trace_add(t, "kerberos", "none here: %s", cm_trace_message(t));
+	cm_trace_clear_reason(t);
+	return CM_OK;
 }
 
 static enum cm_err

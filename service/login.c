@@ -185,7 +185,7 @@ ask_kdc(struct cm_login *l)
 static bool
 wants_ticket(const struct cm_login *l)
 {
-	return l->host->pkinit != NULL && l->account->principal[0] != '\0';
+	return l->host->pkinit != NULL && cm_pkinit_serves(l->host->pkinit, l->account);
 }
 
 /*
@@ -227,6 +227,10 @@ get_ticket(struct cm_login *l)
 		err = ask_kdc(l);
 	if (l->kdc_silent)
 		return without_ticket(l);
+	if (!wants_ticket(l) && l->host->conf->kerberos.ticket == CM_TICKET_REQUIRED)
+		return cm_trace_fail(l->trace, CM_REASON_KDC_REFUSED,
+		    "kerberos.ticket = required, and account %s has no principal in this host's realm: \"%s\"",
+		    l->account->name, l->account->principal);
 	if (l->ticket != NULL)
 		cm_trace_add(l->trace, "ticket", "%s", cm_ticket_principal(l->ticket));
 	return err;

@@ -222,7 +222,8 @@ test_refusals(void **state)
 {
 	const CK_FUNCTION_LIST *f = find_module();
 	struct cm_module_session s;
-	CK_MECHANISM pkcs = { CKM_RSA_PKCS, NULL, 0 }, ecdsa = { CKM_ECDSA, NULL, 0 }, md5 = { CKM_MD5_RSA_PKCS, NULL, 0 };
+	CK_MECHANISM pkcs = { CKM_RSA_PKCS, NULL, 0 }, ecdsa = { CKM_ECDSA, NULL, 0 };
+	CK_MECHANISM md5 = { CKM_MD5_RSA_PKCS, NULL, 0 };
 	uint8_t out[1000], sha1_info[51];
 	CK_ULONG len = 1000;
 	CK_OBJECT_HANDLE key;

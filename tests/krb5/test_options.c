@@ -105,13 +105,13 @@ test_from_the_configuration(void **state)
 }
 
 static void
-assert_config(const struct cm_pkinit_options *o, const char *text)
+assert_fails(const struct cm_pkinit_options *o, enum cm_err err, const char *text)
 {
 	struct cm_pkinit *p = NULL;
 	struct cm_trace *t = NULL;
 
 	assert_int_equal(cm_trace_new(&t), CM_OK);
-	assert_int_equal(cm_pkinit_open(o, t, &p), CM_ERR_CONFIG);
+	assert_int_equal(cm_pkinit_open(o, t, &p), err);
 	assert_null(p);
 	assert_int_equal(cm_trace_reason(t), CM_REASON_CONFIG);
 	if (strstr(cm_trace_message(t), text) == NULL)
@@ -130,8 +130,6 @@ test_what_is_refused(void **state)
 		const char *text;
 	} rows[] = {
 		{ { .config = "/nonexistent/krb5.conf" }, "/nonexistent/krb5.conf" },
-		{ { .config = empty }, "kerberos.realm" },
-		{ { .config = conf, .realm = "OTHER.TEST" }, "DNS is not asked" },
 		{ { .config = conf, .kdcs = bad }, "https://kdc/" },
 		{ { .config = conf, .kdcs = one, .anchors = missing }, "/nonexistent/ca.pem" },
 		{ { .config = conf, .intermediates = readable }, "needs kerberos.anchors" },
@@ -141,7 +139,19 @@ test_what_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(rows); i++)
-		assert_config(&rows[i].o, rows[i].text);
+		assert_fails(&rows[i].o, CM_ERR_CONFIG, rows[i].text);
+}
+
+/* A host without Kerberos is told apart from one where it is broken. */
+static void
+test_no_kerberos_here(void **state)
+{
+	const struct cm_pkinit_options no_realm = { .config = empty };
+	const struct cm_pkinit_options no_kdc = { .config = conf, .realm = "OTHER.TEST" };
+
+	(void)state;
+	assert_fails(&no_realm, CM_ERR_ABSENT, "kerberos.realm");
+	assert_fails(&no_kdc, CM_ERR_ABSENT, "no KDC of OTHER.TEST: set kerberos.kdc");
 }
 
 /* Whoever can read the host's key can forge its tickets. */
@@ -152,7 +162,7 @@ test_keytab_that_others_read(void **state)
 
 	(void)state;
 	assert_int_equal(chmod(keytab, 0644), 0);
-	assert_config(&o, "others may read it");
+	assert_fails(&o, CM_ERR_CONFIG, "others may read it");
 	assert_int_equal(chmod(keytab, 0600), 0);
 }
 
@@ -163,6 +173,7 @@ main(void)
 		cmocka_unit_test(test_kdc_addresses),
 		cmocka_unit_test(test_from_the_configuration),
 		cmocka_unit_test(test_what_is_refused),
+		cmocka_unit_test(test_no_kerberos_here),
 		cmocka_unit_test(test_keytab_that_others_read),
 	};
 
