@@ -159,12 +159,25 @@ is_control(const uint8_t *p, size_t n)
 	return p[0] < 0x20 || p[0] == 0x7F || (n == 2 && p[0] == 0xC2 && p[1] < 0xA0);
 }
 
+/* Bytes at p that are plain ASCII: nearly all of a text, added in one piece. */
+static size_t
+plain_length(const uint8_t *p, size_t left)
+{
+	size_t n = 0;
+
+	while (n < left && p[n] >= 0x20 && p[n] < 0x7F)
+		n++;
+	return n;
+}
+
 void
 cm_buf_add_printable(struct cm_buf *b, struct cm_blob v)
 {
 	for (size_t i = 0; i < v.len;) {
-		const size_t n = cm_utf8_length(v.ptr + i, v.len - i);
+		size_t n = plain_length(v.ptr + i, v.len - i);
 
+		if (n == 0)
+			n = cm_utf8_length(v.ptr + i, v.len - i);
 		if (n == 0 || is_control(v.ptr + i, n)) {
 			cm_buf_addf(b, "\\x%02x", v.ptr[i]);
 			i++;
