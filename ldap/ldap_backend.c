@@ -440,6 +440,7 @@ ask(struct server *s, struct cm_search *search, const char *filter, struct cm_tr
 		return lost(s, "searching", t);
 	if (code != LDAP_SUCCESS)
 		return refused(s, "searching", code, NULL, t);
+	(void)cm_link_wait(&s->link);	/* the answer is not there yet: libldap need not look first */
 	return receive(s, search, msgid, t);
 }
 

@@ -69,12 +69,6 @@ wait_for(struct cm_link *l, short events)
 	}
 }
 
-bool
-cm_link_wait(struct cm_link *l)
-{
-	return wait_for(l, POLLIN);
-}
-
 static struct cm_link_lookup *
 begin_lookup(const struct cm_link_target *target)
 {
@@ -217,7 +211,9 @@ cm_link_connect(struct cm_link_target *target, const char *uri, struct cm_trace 
 	struct addrinfo *list = NULL;
 	int error;
 
-	*l = (struct cm_link){ .fd = -1, .deadline = l->deadline };
+	l->fd = -1;
+	l->silent = l->ended = false;
+	l->at = l->len = 0;
 	if ((error = resolve(target, l->deadline, &list)) != 0) {
 		l->silent = error == EAI_INPROGRESS;
 		return cm_trace_fail(t, CM_REASON_DIRECTORY_OFFLINE,
@@ -249,10 +245,10 @@ io_remove(Sockbuf_IO_Desc *d)
 static int
 io_ctrl(Sockbuf_IO_Desc *d, int option, void *arg)
 {
-	(void)d;
-	(void)option;
+	const struct cm_link *l = d->sbiod_pvt;
+
 	(void)arg;
-	return 0;	/* nothing is buffered here, and there is nothing to set */
+	return option == LBER_SB_OPT_DATA_READY && l->len > 0;
 }
 
 /* After a try that gave -1: may it be tried again? */
@@ -280,19 +276,46 @@ in_time(struct cm_link *l)
 	return false;
 }
 
+/*
+ * Receive what is there, or wait for it: libldap reads a message in pieces of a
+ * few bytes, and an answer to a search is several messages.  Bytes, 0 at the
+ * end, -1.
+ */
+static ssize_t
+fill(struct cm_link *l)
+{
+	ssize_t n;
+
+	do {
+		if (!in_time(l))
+			return -1;
+		n = recv(l->fd, l->buffer, sizeof(l->buffer), MSG_DONTWAIT);
+	} while (n < 0 && again(l, POLLIN));
+	l->ended = n == 0 || (n < 0 && !l->silent);
+	l->at = 0;
+	l->len = n > 0 ? (size_t)n : 0;
+	return n;
+}
+
 static ber_slen_t
 io_read(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
 {
 	struct cm_link *l = d->sbiod_pvt;
 	ssize_t n;
 
-	do {
-		if (!in_time(l))
-			return -1;
-		n = recv(l->fd, buf, len, MSG_DONTWAIT);
-	} while (n < 0 && again(l, POLLIN));
-	l->ended = n == 0 || (n < 0 && !l->silent);
-	return n;
+	if (l->len == 0 && (n = fill(l)) <= 0)
+		return n;
+	len = len < l->len ? len : l->len;
+	memcpy(buf, l->buffer + l->at, len);
+	l->at += len;
+	l->len -= len;
+	return (ber_slen_t)len;
+}
+
+bool
+cm_link_wait(struct cm_link *l)
+{
+	return l->len > 0 || (wait_for(l, POLLIN) && (fill(l) >= 0 || !l->silent));
 }
 
 static ber_slen_t

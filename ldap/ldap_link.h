@@ -17,11 +17,16 @@ struct cm_link_target {
 	struct cm_link_lookup *lookup;	/* of the name, when one is under way */
 };
 
+/* One answer to a search fits; a record of TLS is at most a little longer. */
+#define CM_LINK_BUFFER	16384
+
 struct cm_link {
 	int fd;
 	cm_deadline deadline;	/* of everything below; set anew for each use */
 	bool silent;		/* the deadline passed */
 	bool ended;		/* the other side closed it, or it broke */
+	size_t at, len;		/* what was received and not yet read */
+	uint8_t buffer[CM_LINK_BUFFER];
 };
 
 /* An address or name that means this host, whatever a resolver says. */
@@ -35,7 +40,7 @@ CM_MUST_USE enum cm_err cm_link_connect(struct cm_link_target *target, const cha
     struct cm_trace *t, struct cm_link *l);
 void cm_link_target_free(struct cm_link_target *target);
 
-/* Wait until there is something to read; false: the deadline passed. */
+/* Wait until there is something to read, or the end of it; false: the deadline passed. */
 bool cm_link_wait(struct cm_link *l);
 
 /* Closed already is fine. */
