@@ -19,7 +19,9 @@ enum cm_err
 cm_store_fail(const struct cm_accounts *s, struct cm_trace *t, const char *doing)
 {
 	const int code = sqlite3_extended_errcode(s->db);
-	const int error = sqlite3_system_errno(s->db);
+	/* Otherwise it is of some call long ago. */
+	const int error = (code & 0xFF) == SQLITE_IOERR || (code & 0xFF) == SQLITE_CANTOPEN ?
+	    sqlite3_system_errno(s->db) : 0;
 
 	if ((code & 0xFF) == SQLITE_NOMEM)
 		return CM_ERR_NOMEM;
