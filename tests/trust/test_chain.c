@@ -389,6 +389,25 @@ anchors_that_cannot_be_read(void **state)
 	refuse_open(scratch("folder"), "others may write this folder");
 }
 
+static void
+a_certificate_with_bytes_behind_it(void **state)
+{
+	X509 *ca = load_x509("root");
+	const char *path = scratch("long.pem");
+	uint8_t der[4096] = { 0 }, *p = der;
+	const int len = i2d_X509(ca, NULL);
+	FILE *f = fopen(path, "w");
+
+	(void)state;
+	assert_true(len > 0 && (size_t)len < sizeof(der));
+	i2d_X509(ca, &p);
+	assert_non_null(f);
+	assert_true(PEM_write(f, PEM_STRING_X509, "", der, len + 1) > 0);
+	fclose(f);
+	refuse_open(path, "block 1 is no certificate");
+	X509_free(ca);
+}
+
 /* A damaged file in a folder is named; others beside certificates are not looked at. */
 static void
 a_folder_of_anchors(void **state)
@@ -445,6 +464,7 @@ main(void)
 		cmocka_unit_test(level_off),
 		cmocka_unit_test(the_verdict_keeps_the_chain),
 		cmocka_unit_test(anchors_that_cannot_be_read),
+		cmocka_unit_test(a_certificate_with_bytes_behind_it),
 		cmocka_unit_test(a_folder_of_anchors),
 	};
 
