@@ -147,4 +147,10 @@ cm_secret_harden_process(void)
 
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
+	/*
+	 * Libraries hold copies that are not ours to place: OpenSSL's key, krb5's
+	 * session key, a PIN on its way to the reader.  Who may lock all, does; for
+	 * others this fails as a whole and changes nothing.
+	 */
+	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }

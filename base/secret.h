@@ -38,7 +38,7 @@ struct cm_blob cm_secret_bytes(const struct cm_secret *s);
 /* Wipe, free, set NULL; accepts NULL. */
 void cm_secret_free(struct cm_secret **s);
 
-/* For the start of a program that holds secrets: no core file, no ptrace by the same user. */
+/* For the start of a program that holds secrets: no core file, no ptrace by the same user, no swap where it may lock all its memory. */
 void cm_secret_harden_process(void);
 
 #endif /* CM_BASE_SECRET_H */
