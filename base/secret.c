@@ -149,8 +149,8 @@ cm_secret_harden_process(void)
 	prctl(PR_SET_DUMPABLE, 0);
 	/*
 	 * Libraries hold copies that are not ours to place: OpenSSL's key, krb5's
-	 * session key, a PIN on its way to the reader.  Who may lock all, does; for
-	 * others this fails as a whole and changes nothing.
+	 * session key, a PIN on its way to the reader.  Only root may lock that much.
 	 */
-	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	if (geteuid() == 0)
+		(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
