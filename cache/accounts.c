@@ -333,8 +333,13 @@ enum cm_err
 cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c, struct cm_trace *t)
 {
 	const struct cm_value key = cm_value_blob(cm_cert_sha256(c));
+	int changed = 0;
+	enum cm_err err;
 
-	return cm_store_run(s, "DELETE FROM account WHERE cert_sha256 = ?1", &key, 1, t, NULL);
+	err = cm_store_run(s, "DELETE FROM account WHERE cert_sha256 = ?1", &key, 1, t, &changed);
+	if (changed > 0)
+		cm_store_settle(s);
+	return err;
 }
 
 enum cm_err
@@ -344,8 +349,10 @@ cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
 	int changed = 0;
 	enum cm_err err;
 
-	if ((err = cm_store_run(s, "DELETE FROM account WHERE name = ?1", &key, 1, t,
-	    &changed)) != CM_OK || changed > 0)
+	err = cm_store_run(s, "DELETE FROM account WHERE name = ?1", &key, 1, t, &changed);
+	if (changed > 0)
+		cm_store_settle(s);
+	if (err != CM_OK || changed > 0)
 		return err;
 	cm_trace_fail(t, CM_REASON_NOT_KEPT, "no account named %s is kept here", name);
 	return CM_ERR_ABSENT;

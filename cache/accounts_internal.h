@@ -54,6 +54,12 @@ enum cm_err cm_store_damaged(const struct cm_accounts *s, struct cm_trace *t, co
 CM_MUST_USE enum cm_err cm_store_begin(struct cm_accounts *s, struct cm_trace *t);
 /* Commit if err is CM_OK, else roll back; the result is err or what became of the commit. */
 CM_MUST_USE enum cm_err cm_store_end(struct cm_accounts *s, enum cm_err err, struct cm_trace *t);
+/*
+ * Move what was committed out of the log and empty it.  SQLite takes a damaged
+ * log for a short one, so what must never be undone (revoked, withdrawn) does
+ * not stay there.  It is on the disk either way: no result.
+ */
+void cm_store_settle(struct cm_accounts *s);
 /* A statement with values bound to ?1, ?2, ...; the caller's, for sqlite3_finalize(). */
 CM_MUST_USE enum cm_err cm_store_prepare(struct cm_accounts *s, const char *sql,
     const struct cm_value *v, size_t count, struct cm_trace *t, sqlite3_stmt **out);

@@ -268,6 +268,7 @@ cm_accounts_remember_revoked(struct cm_accounts *s, const struct cm_verdict *v,
 			continue;
 		if ((err = cm_store_begin(s, t)) == CM_OK)
 			err = cm_store_end(s, cm_evidence_keep(s, &e[i], cm_clock_now(), t), t);
+		cm_store_settle(s);
 	}
 	return err;
 }

@@ -200,3 +200,14 @@ rig_sql(const struct rig *r, const char *sql)
 		fail_msg("%s: %s", sql, why);
 	sqlite3_close(db);
 }
+
+off_t
+rig_log_size(const struct rig *r)
+{
+	char path[80];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s-wal", r->path);
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}

@@ -48,4 +48,7 @@ void rig_expect(struct rig *r, time_t now, enum cm_err err, enum cm_reason reaso
 /* Statements of a hand that is not ours. */
 void rig_sql(const struct rig *r, const char *sql);
 
+/* Bytes in SQLite's log, which is lost when it is damaged. */
+off_t rig_log_size(const struct rig *r);
+
 #endif /* CM_TESTS_STORE_RIG_H */
