@@ -122,11 +122,38 @@ cm_card_verify_pin(struct cm_card *c, const struct cm_secret *pin, bool last_try
 
 /* --- Signing and proof --- */
 
+/* The digest as it was signed, with the certificate's own key: RFC 8017 8.2.2, FIPS 186-4 6.4. */
+static bool
+verifies(EVP_PKEY *key, const char *md, struct cm_blob digest, struct cm_blob signature)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+	const bool ok = ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 &&
+	    EVP_PKEY_CTX_set_signature_md(ctx, EVP_get_digestbyname(md)) == 1 &&
+	    EVP_PKEY_verify(ctx, signature.ptr, signature.len, digest.ptr, digest.len) == 1;
+
+	EVP_PKEY_CTX_free(ctx);
+	ERR_clear_error();
+	return ok;
+}
+
 enum cm_err
 cm_card_sign(struct cm_card *c, enum cm_slot slot, const struct cm_cert *cert, const char *md,
     struct cm_blob digest, cm_deadline deadline, struct cm_trace *t, struct cm_buf *signature)
 {
-	return c->backend->sign(c, slot, cert, md, digest, deadline, t, signature);
+	const size_t start = signature->len;
+	EVP_PKEY *key = NULL;	/* borrowed from cert */
+	enum cm_err err;
+
+	if ((err = cm_cert_key(cert, t, &key)) != CM_OK)
+		return err;
+	if ((err = c->backend->sign(c, slot, cert, md, digest, deadline, t, signature)) != CM_OK)
+		return err;
+	if (verifies(key, md, digest, (struct cm_blob){ signature->ptr + start, signature->len - start }))
+		return CM_OK;
+	cm_buf_truncate(signature, start);
+	return cm_trace_fail(t, CM_REASON_CARD_KEY,
+	    "the signature by \"%s\" does not verify with the certificate of %s",
+	    cm_buf_str(&c->where), cm_cert_subject_text(cert));
 }
 
 struct cm_proof {
@@ -140,19 +167,6 @@ static const char *
 proof_hash(EVP_PKEY *key)
 {
 	return EVP_PKEY_is_a(key, "EC") == 1 && EVP_PKEY_get_bits(key) == 384 ? "SHA384" : "SHA256";
-}
-
-static bool
-verifies(EVP_PKEY *key, const char *md, const uint8_t nonce[NONCE_LEN], struct cm_blob signature)
-{
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	const bool ok = ctx != NULL &&
-	    EVP_DigestVerifyInit_ex(ctx, NULL, md, NULL, NULL, key, NULL) == 1 &&
-	    EVP_DigestVerify(ctx, signature.ptr, signature.len, nonce, NONCE_LEN) == 1;
-
-	EVP_MD_CTX_free(ctx);
-	ERR_clear_error();
-	return ok;
 }
 
 /* The card signs bytes it has never seen and could not choose. */
@@ -169,14 +183,7 @@ challenge(struct cm_card *c, enum cm_slot slot, const struct cm_cert *cert, EVP_
 	if (RAND_bytes(nonce, sizeof(nonce)) != 1 ||
 	    EVP_Q_digest(NULL, md, NULL, nonce, sizeof(nonce), digest, &len) != 1)
 		return cm_trace_fail(t, CM_REASON_SYSTEM, "no random bytes for the card to sign");
-	if ((err = cm_card_sign(c, slot, cert, md, (struct cm_blob){ digest, len }, deadline, t,
-	    &signature)) != CM_OK)
-		goto out;
-	if (!verifies(key, md, nonce, cm_buf_blob(&signature)))
-		err = cm_trace_fail(t, CM_REASON_CARD_KEY,
-		    "the signature by \"%s\" does not verify with the certificate of %s",
-		    cm_buf_str(&c->where), cm_cert_subject_text(cert));
-out:
+	err = cm_card_sign(c, slot, cert, md, (struct cm_blob){ digest, len }, deadline, t, &signature);
 	cm_buf_free(&signature);
 	return err;
 }

