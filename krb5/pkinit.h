@@ -54,8 +54,9 @@ struct cm_ticket;
  *
  * CM_OK           *out is the caller's, for cm_ticket_free
  * CM_ERR_OFFLINE  KDC_OFFLINE: no KDC answered in time (its name stands in the text);
- *                 or the card failed (CARD_REMOVED, CARD_SILENT): nothing was sent
- * CM_ERR_REFUSED  KDC_REFUSED (KDC's error in words), KDC_UNTRUSTED,
+ *                 or the card failed (CARD_REMOVED, CARD_SILENT): nothing signed was sent
+ * CM_ERR_AGAIN    CARD_CHANGED, in the same way
+ * CM_ERR_REFUSED  CARD_KEY, in the same way; KDC_REFUSED (KDC's error in words), KDC_UNTRUSTED,
  *                 TICKET_FORGED (client not the account's, or not made by this host's KDC),
  *                 CERT_UNTRUSTED (the certificate has no chain to the anchors here: nothing was signed)
  */

@@ -336,7 +336,7 @@ test_bad_kdcs(void **state)
 		l.deadline_ms = 600;
 		began = cm_clock_us();
 		ends_with(&l, rows[i].reason, rows[i].text);
-		assert_in_range(cm_clock_us() - began, 0, 800000);
+		assert_in_range(cm_clock_us() - began, 0, 1600000);
 		assert_int_equal(cm_card_stats(l.card).key_operations, 0);
 		assert_non_null(strstr(cm_trace_message(l.trace), s.name));
 		login_end(&l);
@@ -396,15 +396,15 @@ test_next_kdc(void **state)
 	l.kdcs[2] = l.kdcs[0];
 	l.kdcs[0] = a.name;
 	l.kdcs[1] = b.name;
-	l.options.timeout_ms = 300;
+	l.options.timeout_ms = 1000;
 	began = cm_clock_us();
 	assert_int_equal(login_run(&l), CM_OK);
-	assert_in_range(cm_clock_us() - began, 250000, 1000000);	/* waited for once, in three exchanges */
+	assert_in_range(cm_clock_us() - began, 900000, 1900000);	/* waited for once, in three exchanges */
 	assert_string_equal(cm_trace_find(l.trace, "kdc"), l.kdcs[2]);
 	cm_ticket_free(&l.ticket);
 	began = cm_clock_us();
 	assert_int_equal(login_run(&l), CM_OK);
-	assert_in_range(cm_clock_us() - began, 0, 250000);
+	assert_in_range(cm_clock_us() - began, 0, 900000);
 	login_end(&l);
 	stop(&a);
 	stop(&b);
@@ -449,7 +449,7 @@ test_silent_name_server(void **state)
 	l.deadline_ms = 500;
 	began = cm_clock_us();
 	ends_with(&l, CM_REASON_KDC_OFFLINE, "kdc.example.test: no answer in time");
-	assert_in_range(cm_clock_us() - began, 400000, 700000);
+	assert_in_range(cm_clock_us() - began, 400000, 1500000);
 	login_end(&l);
 	assert_int_equal(umount("/etc/resolv.conf"), 0);
 	close(fd);
