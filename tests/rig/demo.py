@@ -152,7 +152,7 @@ class Demo:
                    options=['--set', 'trust.level=hard'])
 
 
-def type_pin(command, environment, pin):
+def type_pin(command, environment, pin, asked=rb'PIN for [^\r\n]*: $'):
     """As a person at a terminal: the PIN is typed when it is asked for."""
     child, terminal = pty.fork()
     if child == 0:
@@ -168,7 +168,7 @@ def type_pin(command, environment, pin):
         if not chunk:
             break
         said += chunk
-        if not typed and re.search(rb'PIN for [^\r\n]*: $', said):
+        if not typed and re.search(asked, said):
             os.write(terminal, pin.encode() + b'\n')
             typed = True
     os.close(terminal)

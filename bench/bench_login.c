@@ -1,0 +1,303 @@
+/*
+ * bench/bench_login.c - logins with a card file in a warm process, beside
+ * libkrb5 alone with the same files as a FILE: identity, as kinit uses it.
+ * Among the servers of tests/rig/rig.py:
+ *
+ *	bench_login online	one warm process, the same work on both sides, taking turns:
+ *	  login.ticket_ms	cm_pkinit_get_ticket without the host keytab: the TGT
+ *	  login.kinit_ms	krb5_get_init_creds_password with FILE:
+ *	  login.verified_ms	PIN to ticket of a whole login: from cm_login_finish's start
+ *				to the ticket that the host keytab checked
+ *	  login.kinit_verified_ms  the same, then krb5_verify_init_creds with that keytab
+ *	  login.before_pin_ms, login.after_pin_ms  all stages before the PIN, and after it
+ *				(with the store's fsync and the user's ccache)
+ *	bench_login offline	a card that opened its account before, the servers gone
+ *
+ * memory.login is the most that the process of one online login held.
+ */
+#include <krb5.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "service/login.h"
+
+#define ROUNDS	100
+#define WARM_UP	5
+#define CARD	"alice-rsa2048"
+
+enum value { TICKET, KINIT, VERIFIED, KINIT_VERIFIED, BEFORE_PIN, AFTER_PIN, VALUES };
+
+struct bench {
+	struct cm_trace *trace;
+	struct cm_conf *conf;
+	struct cm_host *host;
+	struct cm_pkinit *bare;		/* without the host keytab */
+	struct cm_secret *pin;
+	struct cm_account *account;	/* of a login before */
+	krb5_context krb5;
+	krb5_principal client, server;
+	krb5_keytab keytab;
+	char *identity;
+	double values[VALUES][ROUNDS];
+};
+
+static void
+die(const char *what, const char *why)
+{
+	fprintf(stderr, "bench_login: %s: %s\n", what, why);
+	exit(1);
+}
+
+static const char *
+rig(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value == NULL)
+		die(name, "not set: start this with tests/rig/rig.py run --need slapd,kdc,ocsp,http");
+	return value;
+}
+
+static void
+must(enum cm_err err, const char *what, const struct cm_trace *t)
+{
+	if (err != CM_OK)
+		die(what, cm_trace_message(t));
+}
+
+static void
+must_krb5(const struct bench *b, krb5_error_code code, const char *what)
+{
+	if (code != 0)
+		die(what, krb5_get_error_message(b->krb5, code));
+}
+
+static double
+ms_since(int64_t start)
+{
+	return (double)(cm_clock_us() - start) / 1000;
+}
+
+static void
+set(struct bench *b, const char *key, const char *fmt, const char *value)
+{
+	struct cm_buf text = { 0 };
+
+	cm_buf_addf(&text, "%s=", key);
+	cm_buf_addf(&text, fmt, value);
+	must(cm_conf_set(b->conf, cm_buf_str(&text), "bench", b->trace), key, b->trace);
+	cm_buf_free(&text);
+}
+
+static void
+open_host(struct bench *b)
+{
+	must(cm_trace_new(&b->trace), "trace", NULL);
+	must(cm_conf_load(rig("CM_RIG_CONF"), b->trace, &b->conf), "configuration", b->trace);
+	set(b, "card.source", "file:%s/" CARD ".pem", rig("CM_RIG_PKI"));
+	set(b, "service.log", "%s", "none");
+	must(cm_host_open(b->conf, CM_NEED_LOGIN, b->trace, &b->host), "host", b->trace);
+	must(cm_secret_new(cm_blob_str(rig("CM_RIG_PIN")), &b->pin), "PIN", NULL);
+}
+
+static void
+open_peers(struct bench *b)
+{
+	const char *pki = rig("CM_RIG_PKI");
+	const struct cm_pkinit_options o = {
+		.config = b->conf->kerberos.config, .realm = b->conf->kerberos.realm,
+		.kdcs = (const char *const *)b->conf->kerberos.kdc,
+		.anchors = (const char *const *)b->conf->kerberos.anchors,
+		.intermediates = (const char *const *)b->conf->kerberos.intermediates,
+		.timeout_ms = b->conf->kerberos.timeout,
+	};
+	struct cm_buf text = { 0 };
+
+	must(cm_pkinit_open(&o, b->trace, &b->bare), "kerberos", b->trace);
+	must_krb5(b, krb5_init_context(&b->krb5), "krb5.conf");
+	must_krb5(b, krb5_parse_name(b->krb5, b->account->principal, &b->client), "principal");
+	must_krb5(b, krb5_parse_name(b->krb5, rig("CM_RIG_HOST_PRINCIPAL"), &b->server), "host principal");
+	must_krb5(b, krb5_kt_resolve(b->krb5, rig("CM_RIG_KEYTAB"), &b->keytab), "keytab");
+	cm_buf_addf(&text, "FILE:%s/" CARD ".crt,%s/" CARD ".key", pki, pki);
+	b->identity = strdup(cm_buf_str(&text));
+	cm_buf_free(&text);
+}
+
+/* A stage's milliseconds as the trace has them. */
+static double
+stage_ms(const struct cm_trace *t, const char *name)
+{
+	for (size_t i = 0; i < cm_trace_count(t); i++)
+		if (strcmp(cm_trace_stage(t, i)->name, name) == 0)
+			return (double)cm_trace_stage(t, i)->us / 1000;
+	die(name, "no such stage ran");
+	return 0;
+}
+
+static void
+login_once(struct bench *b, size_t at)
+{
+	struct cm_login l = { .host = b->host };
+	int64_t start;
+
+	must(cm_trace_new(&l.trace), "trace", NULL);
+	start = cm_clock_us();
+	must(cm_login_prepare(&l), "login", l.trace);
+	b->values[BEFORE_PIN][at] = ms_since(start);
+	start = cm_clock_us();
+	must(cm_login_finish(&l, b->pin), "login", l.trace);
+	b->values[AFTER_PIN][at] = ms_since(start);
+	b->values[VERIFIED][at] = stage_ms(l.trace, "fresh") + stage_ms(l.trace, "pin") +
+	    stage_ms(l.trace, "possession") + stage_ms(l.trace, "ticket");
+	if (b->account == NULL)
+		must(cm_account_copy(l.account, &b->account), "account", NULL);
+	cm_login_clear(&l);
+	cm_trace_free(&l.trace);
+}
+
+static void
+ticket_once(struct bench *b, size_t at)
+{
+	const cm_deadline deadline = cm_deadline_in(10000);
+	struct cm_trace *t = NULL;
+	struct cm_card *card = NULL;
+	struct cm_cert *cert = NULL;
+	struct cm_ticket *ticket = NULL;
+	unsigned tries;
+	int64_t start;
+
+	must(cm_trace_new(&t), "trace", NULL);
+	cm_trace_begin(t, "ticket");
+	must(cm_card_open(b->conf->card.source, CM_CARD_LOGIN, deadline, t, &card), "card", t);
+	must(cm_card_pin_tries(card, deadline, t, &tries), "card", t);
+	must(cm_card_certificate(card, CM_SLOT_AUTHENTICATION, deadline, t, &cert), "card", t);
+	start = cm_clock_us();
+	must(cm_card_verify_pin(card, b->pin, false, deadline, t, &tries), "PIN", t);
+	must(cm_pkinit_get_ticket(b->bare, card, CM_SLOT_AUTHENTICATION, cert, b->account, deadline, t,
+	    &ticket), "ticket", t);
+	b->values[TICKET][at] = ms_since(start);
+	cm_ticket_free(&ticket);
+	cm_cert_free(&cert);
+	cm_card_close(&card);
+	cm_trace_free(&t);
+}
+
+/* The pkinit plugin takes an identity once for each context: a copy, as cm_pkinit_get_ticket makes. */
+static void
+kinit_once(struct bench *b, size_t at)
+{
+	krb5_get_init_creds_opt *options = NULL;
+	krb5_verify_init_creds_opt strict;
+	krb5_creds creds = { 0 };
+	krb5_context c = NULL;
+	const int64_t start = cm_clock_us();
+
+	must_krb5(b, krb5_copy_context(b->krb5, &c), "context");
+	must_krb5(b, krb5_get_init_creds_opt_alloc(c, &options), "options");
+	must_krb5(b, krb5_get_init_creds_opt_set_pa(c, options, "X509_user_identity", b->identity), "identity");
+	must_krb5(b, krb5_get_init_creds_password(c, &creds, b->client, NULL, NULL, NULL, 0, NULL, options),
+	    "libkrb5 alone");
+	b->values[KINIT][at] = ms_since(start);
+	krb5_verify_init_creds_opt_init(&strict);
+	krb5_verify_init_creds_opt_set_ap_req_nofail(&strict, 1);
+	must_krb5(b, krb5_verify_init_creds(c, &creds, b->server, b->keytab, NULL, &strict),
+	    "libkrb5 alone, host ticket");
+	b->values[KINIT_VERIFIED][at] = ms_since(start);
+	krb5_free_cred_contents(c, &creds);
+	krb5_get_init_creds_opt_free(c, options);
+	krb5_free_context(c);
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+median(struct bench *b, enum value v)
+{
+	qsort(b->values[v], ROUNDS, sizeof(double), by_value);
+	return b->values[v][ROUNDS / 2];
+}
+
+/* proc(5): VmHWM is of this program alone, getrusage(2) also of what started it. */
+static void
+tell_memory(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[128];
+
+	while (status != NULL && fgets(line, sizeof(line), status) != NULL)
+		if (strncmp(line, "VmHWM:", 6) == 0)
+			printf("memory.login %ld kB\n", strtol(line + 6, NULL, 10));
+	if (status != NULL)
+		fclose(status);
+}
+
+static void
+online(struct bench *b)
+{
+	login_once(b, 0);
+	tell_memory();
+	open_peers(b);
+	for (int i = -WARM_UP; i < ROUNDS; i++) {
+		const size_t at = i < 0 ? 0 : (size_t)i;
+
+		/* they take turns, so that a busy moment meets all */
+		login_once(b, at);
+		ticket_once(b, at);
+		kinit_once(b, at);
+	}
+	printf("login.ticket_ms %.1f ms\n", median(b, TICKET));
+	printf("login.kinit_ms %.1f ms\n", median(b, KINIT));
+	printf("login.ratio_to_kinit %.2f ratio\n", median(b, TICKET) / median(b, KINIT));
+	printf("login.verified_ms %.1f ms\n", median(b, VERIFIED));
+	printf("login.kinit_verified_ms %.1f ms\n", median(b, KINIT_VERIFIED));
+	printf("login.ratio_to_kinit_verified %.2f ratio\n", median(b, VERIFIED) / median(b, KINIT_VERIFIED));
+	printf("login.before_pin_ms %.1f ms\n", median(b, BEFORE_PIN));
+	printf("login.after_pin_ms %.1f ms\n", median(b, AFTER_PIN));
+}
+
+static void
+offline(struct bench *b)
+{
+	for (int i = -WARM_UP; i < ROUNDS; i++)
+		login_once(b, i < 0 ? 0 : (size_t)i);
+	for (size_t i = 0; i < ROUNDS; i++)
+		b->values[AFTER_PIN][i] += b->values[BEFORE_PIN][i];
+	printf("login.offline %.2f ms\n", median(b, AFTER_PIN));
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct bench b;
+
+	if (argc != 2 || (strcmp(argv[1], "online") != 0 && strcmp(argv[1], "offline") != 0)) {
+		fprintf(stderr, "usage: bench_login online | offline\n");
+		return 64;
+	}
+	open_host(&b);
+	if (strcmp(argv[1], "online") == 0)
+		online(&b);
+	else
+		offline(&b);
+	if (b.krb5 != NULL) {
+		krb5_kt_close(b.krb5, b.keytab);
+		krb5_free_principal(b.krb5, b.client);
+		krb5_free_principal(b.krb5, b.server);
+		krb5_free_context(b.krb5);
+	}
+	free(b.identity);
+	cm_account_free(&b.account);
+	cm_secret_free(&b.pin);
+	cm_pkinit_close(&b.bare);
+	cm_host_close(&b.host);
+	cm_conf_free(&b.conf);
+	cm_trace_free(&b.trace);
+	return 0;
+}
