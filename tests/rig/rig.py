@@ -20,6 +20,7 @@ Ports are constants, since each rig has a network of its own. The work folder is
 NAME.log of each server are there. cn=Monitor in slapd counts connections and operations.
 """
 import argparse
+import contextlib
 import json
 import os
 import pwd
@@ -373,8 +374,9 @@ class Rig:
         for name in names:
             pid = self.pid(name)
             if pid and self.is_running(name):
-                os.kill(pid, signal.SIGTERM)
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):  # it may be gone before the second
+                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, signal.SIGCONT)
                 try:
                     wait_until(lambda: not self.is_running(name), name, STOP_SECONDS)
                 except RigError:
