@@ -1,0 +1,55 @@
+#!/usr/bin/python3
+"""test_edges.py: what goes wrong around a login: servers that hang, outputs that are full or closed."""
+import subprocess
+
+import scenario
+from scenario import PIN, Scenario, said
+
+
+class SilentKdcTest(Scenario):
+    card = 'alice-rsa2048'
+
+    def test_the_card_still_proves_itself(self):
+        """With a host keytab the KDC is asked first: the time it takes is not the card's."""
+        self.login(card=None)
+        for frozen in (['kdc'], self.servers):
+            with self.subTest(frozen):
+                scenario.RIG.freeze(*frozen)
+                answer = self.login(card=None)
+                self.assertEqual(answer.account, 'alice')
+                self.assertEqual(answer.json['card']['key_operations'], 1)
+                scenario.RIG.thaw(*frozen)
+
+
+class OutputTest(Scenario):
+    servers = ('slapd',)
+    card = 'alice-rsa2048'
+
+    def shell(self, line, **options):
+        return subprocess.run(['bash', '-c', line], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=scenario.SECONDS, env=self.environment(), **options)
+
+    def test_an_answer_that_cannot_be_written_is_no_yes(self):
+        login = f'login --set kerberos.ticket=off --pin-fd 3 3<<<{PIN}'
+        for command in ('whois', 'whois --json', 'cards --export', 'config show', login, 'whois --help'):
+            done = self.shell(f'{scenario.program()} {command} --config {self.conf()} >/dev/full')
+            with self.subTest(command):
+                self.assertEqual(done.returncode, 4, done.stderr)
+                self.assertIn('the answer could not be written: No space left on device', done.stderr)
+        for command in ('--help', '--version', 'completion'):
+            with self.subTest(command):
+                self.assertEqual(self.shell(f'{scenario.program()} {command} >/dev/full').returncode, 4)
+
+    def test_closed_descriptors_never_become_a_readers(self):
+        """Else what is printed is sent to pcscd."""
+        calls = self.folder / 'calls'
+        for closed in ('<&-', '>&-', '2>&-', '<&- >&- 2>&-'):
+            said(['strace', '-f', '-e', 'trace=socket', '-o', calls, 'bash', '-c',
+                  f'exec {scenario.plain()} cards --config {self.conf()} {closed}'])
+            with self.subTest(closed):
+                self.assertRegex(calls.read_text(), r'socket\(AF_UNIX.* = \d+\n')
+                self.assertNotRegex(calls.read_text(), r'socket\(.* = [012]\n')
+
+
+if __name__ == '__main__':
+    scenario.main()
