@@ -1,4 +1,6 @@
 /* cli/main.c - cardmap: subcommands and options as tables, and help made from them. */
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -257,6 +259,16 @@ refuse_option(struct cm_cli *c, const struct command *cmd, const char *given, co
 	    (int)strcspn(given, "="), given, why, cmd->name);
 }
 
+/* An answer that nobody got is no answer: a disk may be full, a pipe closed. */
+static int
+exit_code(int code)
+{
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return code;
+	fprintf(stderr, "cardmap: the answer could not be written: %s\n", strerror(errno));
+	return code != 0 ? code : cm_cli_exit_code(CM_ERR_SYSTEM);
+}
+
 static enum cm_err
 parse_options(struct cm_cli *c, const struct command *cmd, int argc, char **argv,
     struct settings *s)
@@ -277,11 +289,11 @@ parse_options(struct cm_cli *c, const struct command *cmd, int argc, char **argv
 			return refuse_option(c, cmd, given, "no such option here");
 		if (letter == 'h') {
 			print_help(stdout, cmd);
-			exit(0);
+			exit(exit_code(0));
 		}
 		if (letter == 'V') {
 			puts("cardmap " CM_VERSION);
-			exit(0);
+			exit(exit_code(0));
 		}
 		err = take_option(c, s, letter, optarg);
 	}
@@ -341,12 +353,23 @@ run_command(const struct command *cmd, int argc, char **argv)
 	return code;
 }
 
-int
-main(int argc, char **argv)
+/* One closed by the caller would become a reader's or a server's, and what is printed would go there. */
+static void
+open_standard_descriptors(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+		;
+	if (fd >= 0)
+		close(fd);
+}
+
+static int
+run(int argc, char **argv)
 {
 	const struct command *cmd;
 
-	setlocale(LC_CTYPE, "");
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		print_help(argc < 2 ? stderr : stdout, argc > 2 ? find_command(argv[2]) : NULL);
@@ -363,4 +386,12 @@ main(int argc, char **argv)
 		return cm_cli_exit_code(CM_ERR_USAGE);
 	}
 	return run_command(cmd, argc - 1, argv + 1);
+}
+
+int
+main(int argc, char **argv)
+{
+	open_standard_descriptors();
+	setlocale(LC_CTYPE, "");
+	return exit_code(run(argc, argv));
 }
