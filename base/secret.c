@@ -140,6 +140,14 @@ cm_secret_bytes(const struct cm_secret *s)
 	return s != NULL ? (struct cm_blob){ s->bytes, s->len } : (struct cm_blob){ NULL, 0 };
 }
 
+__attribute__((noinline)) void
+cm_secret_wipe_stack(void)
+{
+	uint8_t below[(size_t)64 << 10];	/* deeper than libpcsclite goes */
+
+	explicit_bzero(below, sizeof(below));
+}
+
 void
 cm_secret_harden_process(void)
 {

@@ -38,6 +38,12 @@ struct cm_blob cm_secret_bytes(const struct cm_secret *s);
 /* Wipe, free, set NULL; accepts NULL. */
 void cm_secret_free(struct cm_secret **s);
 
+/*
+ * After a secret was used: registers that the dynamic linker saved, and locals
+ * of other people's libraries, may have left a copy on the stack below here.
+ */
+void cm_secret_wipe_stack(void);
+
 /* For the start of a program that holds secrets: no core file, no ptrace by the same user, no swap where it may lock all its memory. */
 void cm_secret_harden_process(void);
 

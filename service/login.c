@@ -165,8 +165,11 @@ check_fresh(struct cm_login *l)
 static enum cm_err
 unlock_card(struct cm_login *l)
 {
-	return cm_card_verify_pin(l->card, l->pin, l->last_try, l->deadline, l->trace,
-	    &l->tries_left);
+	const enum cm_err err = cm_card_verify_pin(l->card, l->pin, l->last_try, l->deadline,
+	    l->trace, &l->tries_left);
+
+	cm_secret_wipe_stack();
+	return err;
 }
 
 /* A silent KDC is not a card that failed while it was being asked. */

@@ -3,6 +3,8 @@
 Environment: CM_CARDMAP the program, CM_CARDMAP_PLAIN the same without sanitizers (for faketime and strace),
 CM_VCARD the virtual card, CM_RIG_PKI the certificates.
 """
+import ctypes
+import fcntl
 import json
 import os
 import pty
@@ -178,7 +180,7 @@ class Scenario(unittest.TestCase):
         RIG.start('pcscd')
         if not RIG.is_running('card'):
             RIG.card(self.card)
-        self.control('clear')
+        self.put_back()
         self.insert(self.card)
 
     # -- cardmap
@@ -189,9 +191,11 @@ class Scenario(unittest.TestCase):
                   **DEADLINES, **self.settings, **{key.replace('__', '.'): value for key, value in changes.items()}}
         return RIG.conf(values, self.folder / 'cardmap.conf')
 
-    def environment(self, **more):
+    def environment(self, leaks=False, **more):
+        """Leaks are looked for where all goes well: libkrb5's pkinit plugin leaks when it fails."""
         known_leaks = f'suppressions={HERE.parent}/lsan.supp:print_suppressions=0'
-        return {**os.environ, **RIG.environment(), 'NO_COLOR': '1', 'LSAN_OPTIONS': known_leaks, **more}
+        return {**os.environ, **RIG.environment(), 'NO_COLOR': '1', 'LSAN_OPTIONS': known_leaks,
+                'ASAN_OPTIONS': f'detect_leaks={int(leaks)}', **more}
 
     def cardmap(self, *arguments, status=0, pin=None, binary=None, wrapper=(), env=None, cwd=None, seconds=SECONDS):
         """Run the program as it is; with a PIN, through --pin-fd."""
@@ -206,7 +210,8 @@ class Scenario(unittest.TestCase):
         started = time.monotonic()
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace',
-                                  timeout=seconds, pass_fds=passed, cwd=cwd, env=self.environment(**(env or {})))
+                                  timeout=seconds, pass_fds=passed, cwd=cwd,
+                                  env=self.environment(status == 0, **(env or {})))
         finally:
             for descriptor in passed:
                 os.close(descriptor)
@@ -239,6 +244,13 @@ class Scenario(unittest.TestCase):
             raise AssertionError(f'{line}: {answer}')
         return answer
 
+    def put_back(self):
+        """A card without faults, in the reader: it was taken out, or pcscd gave it up for what it answered."""
+        self.control('clear')
+        if lines_of(RIG.card_log, skip='# card')[-1] == '# removed':
+            self.control('insert')
+        wait_until(lambda: rig_module.card_is_in(RIG), 'the card to be in again')
+
     def card_folder(self, spec, key=None, conf='', pin=None):
         """A card's folder; key: another certificate's key in 9A."""
         folder = RIG.make_card(WORK / 'cards' / re.sub(r'\W', '_', f'{self.id()} {spec} {key} {conf}'), spec)
@@ -261,10 +273,69 @@ class Scenario(unittest.TestCase):
     def tries(self):
         return int(self.control('tries').split()[1])
 
+    # -- the directory's content
+
+    def change_directory(self, dn, *changes):
+        """Change an entry as its administrator; put back when the test ends. A change: (attribute, [values])."""
+        found = said(['slapcat', '-f', WORK / 'slapd/slapd.conf', '-o', 'ldif-wrap=no', '-H', f'ldap:///{dn}??base'])
+
+        def before(attribute):
+            return re.findall(rf'(?m)^{attribute}: (.*)$', found)
+        self.addCleanup(self.write_entry, dn, [(attribute, before(attribute)) for attribute, _ in changes])
+        self.write_entry(dn, changes)
+
+    @staticmethod
+    def write_entry(dn, changes):
+        lines = [f'dn: {dn}', 'changetype: modify']
+        for attribute, values in changes:
+            lines += [f'replace: {attribute}', *(f'{attribute}: {value}' for value in values), '-']
+        running = RIG.is_running('slapd')
+        RIG.stop('slapd')
+        done = subprocess.run([rig_module.program('slapmodify'), '-f', WORK / 'slapd/slapd.conf'], text=True,
+                              input='\n'.join(lines) + '\n', capture_output=True, timeout=SECONDS)
+        if done.returncode:
+            raise AssertionError(done.stdout + done.stderr)
+        if running:
+            RIG.start('slapd')
+
     # -- what others say
 
     def klist(self, uid=ALICE_UID):
         return said(['klist', '-c', f'FILE:{self.folder}/tickets/krb5cc_{uid}'])
+
+
+class OtherClient:
+    """Another program of the same computer that uses the card in the reader (pcsc-lite, not ours)."""
+    SHARED, T1, LEAVE, RESET = 2, 2, 0, 1
+    SELECT = '00A404000BA00000030800001000010000'
+
+    class Request(ctypes.Structure):
+        _fields_ = [('protocol', ctypes.c_ulong), ('length', ctypes.c_ulong)]
+
+    def __init__(self):
+        self.pcsc = ctypes.CDLL('libpcsclite.so.1')
+        self.context, self.card, protocol = ctypes.c_long(), ctypes.c_long(), ctypes.c_ulong()
+        self.call('SCardEstablishContext', ctypes.c_ulong(2), None, None, ctypes.byref(self.context))
+        self.call('SCardConnect', self.context, b'Virtual PCD 00 00', ctypes.c_ulong(self.SHARED), ctypes.c_ulong(self.T1),
+                  ctypes.byref(self.card), ctypes.byref(protocol))
+
+    def call(self, name, *arguments):
+        status = getattr(self.pcsc, name)(*arguments)
+        if status:
+            raise AssertionError(f'{name}: {status & 0xffffffff:08x}')
+
+    def transmit(self, command):
+        answer, size, raw = ctypes.create_string_buffer(65538), ctypes.c_ulong(65538), bytes.fromhex(command)
+        self.call('SCardTransmit', self.card, ctypes.byref(self.Request(self.T1, 16)), raw, ctypes.c_ulong(len(raw)), None,
+                  answer, ctypes.byref(size))
+        return answer.raw[:size.value].hex()
+
+    def verify(self, pin):
+        return self.transmit('0020008008' + pin.encode().ljust(8, b'\xff').hex())
+
+    def close(self, disposition=LEAVE):
+        self.call('SCardDisconnect', self.card, ctypes.c_ulong(disposition))
+        self.call('SCardReleaseContext', self.context)
 
 
 class Terminal:
@@ -277,7 +348,6 @@ class Terminal:
                                       start_new_session=True, env=environment, cwd=cwd, preexec_fn=self.take_terminal)
 
     def take_terminal(self):
-        import fcntl
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def echoes(self):
@@ -313,4 +383,4 @@ def main(users=20):
     rig_module.enter()
     RIG = rig_module.Rig(os.environ['CM_RIG_PKI'], users=users)
     PREFIX = demo.as_alice_if_alone()
-    unittest.main(module='__main__', verbosity=2)
+    unittest.main(module='__main__', verbosity=2, warnings='ignore')  # servers are not waited for
