@@ -87,17 +87,9 @@ find_once(struct bench *b, struct subject *s, double *account, double *whole)
 	cm_trace_end(t, CM_OK);
 	*whole = (double)(cm_clock_us() - start);
 	*account = *whole - strtod(cm_trace_find(t, "groups search"), NULL);
-	if (s->group_filter == NULL) {
-		const struct cm_trace_stage *stage = cm_trace_stage(t, 0);
-
-		for (size_t i = 0; i < stage->count; i++) {
-			if (strcmp(stage->items[i].key, "filter") != 0)
-				continue;
-			if (s->account_filter == NULL)
-				s->account_filter = strdup(stage->items[i].text);
-			else
-				s->group_filter = strdup(stage->items[i].text);
-		}
+	if (s->account_filter == NULL) {
+		s->account_filter = strdup(cm_trace_find(t, "filter"));
+		s->group_filter = strdup(cm_trace_find(t, "groups filter"));
 	}
 	cm_account_free(&a);
 	cm_query_free(&q);

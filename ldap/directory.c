@@ -107,6 +107,7 @@ struct finding {
 	struct cm_trace *trace;
 	char *dns[ACCOUNTS_MAX];	/* of the entries that answer the query */
 	size_t count;
+	char *hidden;			/* an entry found by an attribute that is not shown */
 	struct cm_account *account;	/* the first entry's, unless it describes none: */
 	enum cm_err err;
 	struct cm_groups *groups;
@@ -117,6 +118,7 @@ clear(struct finding *f)
 {
 	for (size_t i = 0; i < f->count; i++)
 		free(f->dns[i]);
+	free(f->hidden);
 	cm_account_free(&f->account);
 	cm_groups_free(&f->groups);
 }
@@ -151,6 +153,28 @@ describe(struct finding *f, const struct cm_entry *e, const struct cm_query_term
 	return cm_groups_new(a, e, o->first_gid, f->trace, &f->groups);
 }
 
+static bool
+shows_any(const struct cm_query *q, const struct cm_entry *e)
+{
+	for (size_t i = 0; i < q->count; i++)
+		for (size_t k = 0; k < e->count; k++)
+			if (cm_attribute_is_type(e->values[k].attribute, q->terms[i].attribute))
+				return true;
+	return false;
+}
+
+/* It does not answer the query, as far as can be seen. */
+static enum cm_err
+ignore(struct finding *f, const struct cm_entry *e)
+{
+	cm_trace_add(f->trace, "entry ignored", "%.*s: none of its values is one that was asked for",
+	    (int)e->dn.len, (const char *)e->dn.ptr);
+	if (f->hidden != NULL || shows_any(f->query, e))
+		return CM_OK;
+	f->hidden = strndup((const char *)e->dn.ptr, e->dn.len);
+	return f->hidden != NULL ? CM_OK : CM_ERR_NOMEM;
+}
+
 /* An entry the source thinks is meant: only what answers the query here as well counts, and once. */
 static enum cm_err
 see(void *arg, const struct cm_entry *e)
@@ -158,11 +182,8 @@ see(void *arg, const struct cm_entry *e)
 	struct finding *f = arg;
 	const struct cm_query_term *term = cm_query_match(f->query, e);
 
-	if (term == NULL) {
-		cm_trace_add(f->trace, "entry ignored", "%.*s: none of its values is one that was asked for",
-		    (int)e->dn.len, (const char *)e->dn.ptr);
-		return CM_OK;
-	}
+	if (term == NULL)
+		return ignore(f, e);
 	for (size_t i = 0; i < f->count; i++)
 		if (cm_value_compare(cm_blob_str(f->dns[i]), e->dn) == 0)
 			return CM_OK;
@@ -219,6 +240,10 @@ decide(const struct finding *f, bool more)
 	if (more)	/* what was not shown may answer the query too */
 		return cm_trace_fail(f->trace, CM_REASON_DIRECTORY_REFUSED,
 		    "%s: the server's size limit hides some of the entries found", f->source->uri);
+	if (f->count == 0 && f->hidden != NULL)
+		return cm_trace_fail(f->trace, CM_REASON_DIRECTORY_REFUSED,
+		    "%s: finds %s, but does not show its %s: allow reading it", f->source->uri,
+		    f->hidden, f->query->terms[0].attribute);
 	if (f->count == 0)
 		return no_account(f);
 	if (f->err != CM_OK)
@@ -279,8 +304,6 @@ ask(const struct cm_directory *d, const struct source *source, const struct cm_q
 	struct finding f = { .directory = d, .source = source, .query = q, .trace = t };
 	enum cm_err err;
 
-	if (d->options.timeout_ms != 0)
-		deadline = cm_deadline_earlier(deadline, cm_deadline_in(d->options.timeout_ms));
 	cm_trace_add(t, "directory", "%s", source->uri);
 	if ((err = find_account(&f, deadline, elsewhere)) == CM_OK &&
 	    (err = find_groups(&f, deadline, elsewhere)) == CM_OK) {
@@ -289,6 +312,16 @@ ask(const struct cm_directory *d, const struct source *source, const struct cm_q
 	}
 	clear(&f);
 	return err;
+}
+
+/* What is left is shared by those not yet asked, so that a silent one leaves time for the next. */
+static cm_deadline
+share(const struct cm_directory *d, size_t i, cm_deadline deadline)
+{
+	const unsigned part = (unsigned)cm_deadline_left(deadline) / (unsigned)(d->count - i);
+	const unsigned most = d->options.timeout_ms;
+
+	return cm_deadline_in(most != 0 && most < part ? most : part);
 }
 
 /*
@@ -307,7 +340,7 @@ cm_directory_find(struct cm_directory *d, const struct cm_query *q, cm_deadline 
 	cm_buf_init(&all, 0);
 	for (size_t i = 0; elsewhere && i < d->count; i++) {
 		elsewhere = false;
-		err = ask(d, &d->sources[i], q, deadline, t, &elsewhere, out);
+		err = ask(d, &d->sources[i], q, share(d, i, deadline), t, &elsewhere, out);
 		if (!elsewhere)
 			break;
 		cm_trace_add(t, "passed over", "%s", cm_trace_message(t));

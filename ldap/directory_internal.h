@@ -86,6 +86,8 @@ extern const struct cm_backend cm_backend_ldap, cm_backend_ldaps, cm_backend_ldi
  * Below, equal, above zero.
  */
 int cm_value_compare(struct cm_blob a, struct cm_blob b);
+/* The same, or name with options: a subtype of it (RFC 4512 section 2.5.2). */
+bool cm_attribute_is_type(struct cm_blob attribute, const char *name);
 /* Bytes of the type, without its options (RFC 4512 section 2.5). */
 size_t cm_attribute_type_length(struct cm_blob attribute);
 /* Attribute descriptions ignore case (RFC 4512 section 2.5). */

@@ -65,11 +65,16 @@ cm_attribute_type_length(struct cm_blob attribute)
 	return semicolon != NULL ? (size_t)(semicolon - attribute.ptr) : attribute.len;
 }
 
-/* RFC 4512 section 2.5.2: with options it is a subtype. */
 static struct cm_blob
 without_options(struct cm_blob attribute)
 {
 	return (struct cm_blob){ attribute.ptr, cm_attribute_type_length(attribute) };
+}
+
+bool
+cm_attribute_is_type(struct cm_blob attribute, const char *name)
+{
+	return cm_attribute_is(attribute, name) || cm_attribute_is(without_options(attribute), name);
 }
 
 /* Attributes whose values are compared byte by byte; names, mail and mappings ignore case. */
@@ -91,8 +96,7 @@ is_exact(const char *attribute)
 bool
 cm_term_matches(const struct cm_query_term *term, const struct cm_value *v)
 {
-	if (!cm_attribute_is(v->attribute, term->attribute) &&
-	    !cm_attribute_is(without_options(v->attribute), term->attribute))
+	if (!cm_attribute_is_type(v->attribute, term->attribute))
 		return false;
 	if (significant(term->value).v.len == 0)	/* nothing is nobody's */
 		return false;

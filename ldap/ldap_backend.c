@@ -471,7 +471,7 @@ search_server(void *state, struct cm_search *search, cm_deadline deadline, struc
 	cm_buf_init(&filter, 0);
 	if ((err = write_filter(search, &filter)) != CM_OK)
 		goto out;
-	cm_trace_add(t, "filter", "%s", cm_buf_str(&filter));
+	cm_trace_add(t, search->within != NULL ? "groups filter" : "filter", "%s", cm_buf_str(&filter));
 	err = ask_until(s, search, cm_buf_str(&filter),
 	    kept ? cm_deadline_in((unsigned)cm_deadline_left(deadline) / 2) : deadline, t);
 	if (kept && err == CM_ERR_OFFLINE && s->lost)

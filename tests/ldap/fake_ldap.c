@@ -83,7 +83,8 @@ send_entry(int fd, int id, const struct shown *s)
 	add_attribute(ber, "uidNumber", "10001", 5);
 	add_attribute(ber, "gidNumber", "10000", 5);
 	add_attribute(ber, "homeDirectory", "/home/alice", 11);
-	add_attribute(ber, "altSecurityIdentities", s->identity, (ber_len_t)strlen(s->identity));
+	if (s->identity != NULL)
+		add_attribute(ber, "altSecurityIdentities", s->identity, (ber_len_t)strlen(s->identity));
 	ber_printf(ber, "}}}");
 	send_ber(fd, ber);
 }
@@ -121,11 +122,14 @@ answer_account(int fd, int id, enum fake_mode mode)
 {
 	static const struct shown other = { "uid=mallory,dc=test", "Kerberos:mallory@CARDMAP.TEST", "mallory", 7 };
 	static const struct shown nul = { "uid=alice,dc=test", FAKE_IDENTITY, "ali\0ce", 6 };
+	static const struct shown hidden = { "uid=alice,dc=test", NULL, "alice", 5 };
 	static const struct shown same = { "UID=Alice,dc=test", FAKE_IDENTITY, "alice", 5 };
 	char dn[32];
 
 	if (mode == FAKE_LIAR)
 		send_entry(fd, id, &other);
+	else if (mode == FAKE_HIDDEN)
+		send_entry(fd, id, &hidden);
 	else if (mode == FAKE_DISGUISE)
 		send_entry(fd, id, &nul);
 	else

@@ -379,6 +379,27 @@ each_server_has_its_own_time(void **state)
 	fake_stop(&f);
 }
 
+/* As a login asks: the same time for one server and for all. */
+static void
+a_silent_server_leaves_time_for_the_next(void **state)
+{
+	struct fake f = fake_start(FAKE_SILENT, "ldap", "127.0.0.1", 0);
+	struct cm_directory_options o = options_for(f.uri, rig("CM_RIG_LDAP_URI"));
+	struct cm_directory *d;
+	struct answer a;
+	struct ask q;
+
+	(void)state;
+	o.timeout_ms = 2 * DEADLINE_MS;
+	d = must_open(&o);
+	a = find_query(d, ask_for(&q, ALT, ALICE, NULL, NULL), o.timeout_ms);
+	assert_int_equal(a.err, CM_OK);
+	assert_string_equal(a.account->source, rig("CM_RIG_LDAP_URI"));
+	expect(&a, CM_REASON_NONE, "");
+	cm_directory_close(&d);
+	fake_stop(&f);
+}
+
 static void
 misbehaviour_has_its_reason(void **state)
 {
@@ -392,6 +413,7 @@ misbehaviour_has_its_reason(void **state)
 		{ FAKE_HUGE, false, CM_REASON_DIRECTORY_OFFLINE, "no usable answer" },
 		{ FAKE_ENDLESS, false, CM_REASON_SEVERAL_ACCOUNTS, "uid=u14,dc=test; and more" },
 		{ FAKE_LIAR, false, CM_REASON_NO_ACCOUNT, "no account" },
+		{ FAKE_HIDDEN, false, CM_REASON_DIRECTORY_REFUSED, "does not show its altSecurityIdentities" },
 		{ FAKE_TWICE, false, CM_REASON_NONE, "" },
 		{ FAKE_DISGUISE, false, CM_REASON_ACCOUNT_MALFORMED, "NUL" },
 		{ FAKE_SIZE, false, CM_REASON_DIRECTORY_REFUSED, "size limit" },
@@ -595,6 +617,7 @@ options_are_checked_when_opening(void **state)
 		{ "ldaps://192.0.2.1", false, NULL, "directory.ca" },
 		{ "ldaps://192.0.2.1", false, "no-such.crt", "no-such.crt" },
 		{ "ldaps://192.0.2.1", false, "alice-rsa2048.key", "alice-rsa2048.key" },
+		{ "ldap://[2001:db8::1]", false, "root.crt", "plain LDAP" },
 		{ "ldap:///", true, "root.crt", "names no server" },
 		{ "ldap://127.0.0.1/dc=x", true, "root.crt", "directory.base" },
 		{ "ldap://127.0.0.1/??sub?(uid=*)", true, "root.crt", "directory.base" },
@@ -625,15 +648,21 @@ options_are_checked_when_opening(void **state)
 static void
 localhost_is_this_computer(void **state)
 {
+	struct cm_directory_options six = options_for("ldap://[::1]:1", NULL);
 	struct cm_directory_options o = options_for("ldap://localhost:3890", NULL);
 	struct cm_directory *d;
 	struct answer a;
 
 	(void)state;
-	o.starttls = false;
+	six.starttls = o.starttls = false;
 	d = must_open(&o);
 	a = find(d, ALT, ALICE);	/* through the resolver; ::1 is tried too, and not listened on */
 	expect(&a, CM_REASON_NONE, "");
+	cm_directory_close(&d);
+	uris[0] = "ldap://[::1]:1";
+	d = must_open(&six);
+	a = find(d, ALT, ALICE);
+	expect(&a, CM_REASON_DIRECTORY_OFFLINE, "Connection refused");
 	cm_directory_close(&d);
 }
 
@@ -686,6 +715,7 @@ main(void)
 		cmocka_unit_test(a_frozen_server_ends_at_the_deadline),
 		cmocka_unit_test(silence_at_any_point_ends_at_the_deadline),
 		cmocka_unit_test(each_server_has_its_own_time),
+		cmocka_unit_test(a_silent_server_leaves_time_for_the_next),
 		cmocka_unit_test(misbehaviour_has_its_reason),
 		cmocka_unit_test(a_notice_of_disconnection_is_no_answer),
 		cmocka_unit_test(an_entry_not_asked_for_is_said),
