@@ -160,6 +160,9 @@ read_text(const struct reader *r, const struct object *o, char **out)
 		return broken(r);
 	if (o->len > (r->table - o->at) / unit)
 		return broken(r);
+	/* One text may be referred to from everywhere, and is copied each time. */
+	if ((r->file->text += o->len * unit) > CM_PLIST_MAX)
+		return cm_plist_fail(r->file, 0, "more than %zu bytes of text; remove some", CM_PLIST_MAX);
 	if (o->type == TYPE_UTF16 ? !add_utf16(&b, r->ptr + o->at, o->len) :
 	    !is_ascii(r->ptr + o->at, o->len))
 		err = cm_plist_fail(r->file, 0, "a text holds a NUL or broken characters; write it anew");

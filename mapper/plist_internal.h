@@ -26,6 +26,7 @@ struct cm_plist_file {
 	const char *name;
 	struct cm_trace *trace;
 	unsigned nodes;
+	uint64_t text;			/* bytes of all texts so far */
 };
 
 /* "NAME:LINE: what; remedy", without the line when it is 0.  Returns CM_ERR_CONFIG. */

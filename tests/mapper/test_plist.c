@@ -371,6 +371,33 @@ attack_binary_bomb(void **state)
 	cm_buf_free(&b);
 }
 
+/* An array of 200 references to one text of 200,000 bytes: 40 MB, copied. */
+static void
+attack_binary_text_bomb(void **state)
+{
+	enum { N = 200, LEN = 200000 };
+	struct cm_rules *r = NULL;
+	struct cm_trace *t = NULL;
+	struct cm_buf b;
+
+	(void)state;
+	cm_buf_init(&b, 0);
+	cm_buf_add_str(&b, "bplist00");
+	cm_buf_add(&b, (uint8_t[]){ 0xAF, 0x10, N }, 3);
+	for (size_t i = 0; i < N; i++)
+		cm_buf_add_byte(&b, 1);
+	cm_buf_add(&b, (uint8_t[]){ 0x5F, 0x12 }, 2);
+	put32(&b, LEN);
+	for (size_t i = 0; i < LEN; i++)
+		cm_buf_add_byte(&b, 'a');
+	cm_buf_add(&b, (uint8_t[]){ 8, 8 + 3 + N }, 2);
+	add_trailer(&b, 2, b.len - 2);
+	assert_int_equal(parse((const char *)b.ptr, b.len, &t, &r), CM_ERR_CONFIG);
+	assert_non_null(strstr(cm_trace_message(t), "bytes of text"));
+	cm_trace_free(&t);
+	cm_buf_free(&b);
+}
+
 static void
 attack_xml_size_and_depth(void **state)
 {
@@ -440,6 +467,7 @@ main(void)
 		cmocka_unit_test(ignored_keys_are_named),
 		cmocka_unit_test(binary_texts),
 		cmocka_unit_test(attack_binary_bomb),
+		cmocka_unit_test(attack_binary_text_bomb),
 		cmocka_unit_test(attack_xml_size_and_depth),
 		cmocka_unit_test(attack_file_others_can_write),
 	};
