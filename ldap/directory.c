@@ -240,10 +240,11 @@ decide(const struct finding *f, bool more)
 	if (more)	/* what was not shown may answer the query too */
 		return cm_trace_fail(f->trace, CM_REASON_DIRECTORY_REFUSED,
 		    "%s: the server's size limit hides some of the entries found", f->source->uri);
-	if (f->count == 0 && f->hidden != NULL)
+	if (f->hidden != NULL)	/* beside one that is shown, it makes them several */
 		return cm_trace_fail(f->trace, CM_REASON_DIRECTORY_REFUSED,
-		    "%s: finds %s, but does not show its %s: allow reading it", f->source->uri,
-		    f->hidden, f->query->terms[0].attribute);
+		    "%s: finds %s, but does not show its %s: allow reading it, or write the "
+		    "attribute as the server names it", f->source->uri, f->hidden,
+		    f->query->terms[0].attribute);
 	if (f->count == 0)
 		return no_account(f);
 	if (f->err != CM_OK)

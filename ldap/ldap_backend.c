@@ -501,7 +501,9 @@ check_url(struct server *s, struct cm_trace *t)
 {
 	const LDAPURLDesc *u;
 
-	if (ldap_url_parse(s->uri, &s->url) != LDAP_URL_SUCCESS)
+	/* libldap takes any number for a port, and %00 for the end of a name */
+	if (ldap_url_parse(s->uri, &s->url) != LDAP_URL_SUCCESS || strstr(s->uri, "%00") != NULL ||
+	    s->url->lud_port < 1 || s->url->lud_port > UINT16_MAX)
 		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: not an LDAP URI (RFC 4516)", s->uri);
 	u = s->url;
 	if (u->lud_host == NULL || u->lud_host[0] == '\0')

@@ -19,6 +19,7 @@ enum fake_mode {
 	FAKE_ENDLESS,		/* sends entries without end */
 	FAKE_LIAR,		/* shows an entry that was not asked for */
 	FAKE_HIDDEN,		/* shows an entry, but not what it was found by */
+	FAKE_HALF_HIDDEN,	/* shows the one asked for, and such an entry beside it */
 	FAKE_TWICE,		/* shows the entry asked for twice */
 	FAKE_DISGUISE,		/* shows it with a NUL in its name */
 	FAKE_SIZE,		/* shows it, and says that there are more */

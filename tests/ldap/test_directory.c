@@ -414,6 +414,7 @@ misbehaviour_has_its_reason(void **state)
 		{ FAKE_ENDLESS, false, CM_REASON_SEVERAL_ACCOUNTS, "uid=u14,dc=test; and more" },
 		{ FAKE_LIAR, false, CM_REASON_NO_ACCOUNT, "no account" },
 		{ FAKE_HIDDEN, false, CM_REASON_DIRECTORY_REFUSED, "does not show its altSecurityIdentities" },
+		{ FAKE_HALF_HIDDEN, false, CM_REASON_DIRECTORY_REFUSED, "finds uid=bob,dc=test" },
 		{ FAKE_TWICE, false, CM_REASON_NONE, "" },
 		{ FAKE_DISGUISE, false, CM_REASON_ACCOUNT_MALFORMED, "NUL" },
 		{ FAKE_SIZE, false, CM_REASON_DIRECTORY_REFUSED, "size limit" },
@@ -622,6 +623,9 @@ options_are_checked_when_opening(void **state)
 		{ "ldap://127.0.0.1/dc=x", true, "root.crt", "directory.base" },
 		{ "ldap://127.0.0.1/??sub?(uid=*)", true, "root.crt", "directory.base" },
 		{ "ldap://127.0.0.1:x", true, "root.crt", "not an LDAP URI" },
+		{ "ldap://127.0.0.1:65925", true, "root.crt", "not an LDAP URI" },	/* 389, modulo 65536 */
+		{ "ldap://127.0.0.1:-1", true, "root.crt", "not an LDAP URI" },
+		{ "ldap://127.0.0.1%00.example.org", false, "root.crt", "not an LDAP URI" },
 		{ "ldapi:///", true, "root.crt", "ldap://SERVER" },
 	};
 
