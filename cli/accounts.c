@@ -31,7 +31,7 @@ tell_evidence(const struct cm_cli *c, const struct cm_kept *k, json_t *object)
 		json_t *o = json_object();
 
 		cm_cli_line(c, "  evidence", "%s by %s, %s until %s", words[e->status], e->source,
-		    cm_clock_text(e->this_update, from), cm_clock_text(e->next_update, until));
+		    cm_clock_text(e->this_update, from), cm_cli_end(e->next_update, until));
 		cm_cli_set(o, "status", words[e->status]);
 		cm_cli_set(o, "source", e->source);
 		cm_cli_set_time(o, "this_update", e->this_update);

@@ -34,7 +34,9 @@ int cm_cli_exit_code(enum cm_err err);
 /* Put a text into the answer; bytes that are no UTF-8 become \xNN. */
 void cm_cli_set(json_t *object, const char *key, const char *text);
 void cm_cli_set_blob(json_t *object, const char *key, struct cm_blob v);
-void cm_cli_set_time(json_t *object, const char *key, time_t t);
+void cm_cli_set_time(json_t *object, const char *key, time_t t);	/* 0: null */
+/* When an answer about revocation ends; one of OCSP need not say (RFC 6960 section 2.4). */
+const char *cm_cli_end(time_t next_update, char text[CM_TIME_SIZE]);
 void cm_cli_set_account(json_t *object, const struct cm_account *a);
 
 /* "key   text" in two columns on standard output, unless --json. */

@@ -20,27 +20,23 @@ ask_and_finish(struct cm_cli *c, struct cm_login *l)
 	return err;
 }
 
-/* The piece of evidence about this certificate that a person wants to know. */
+/* The piece of evidence about this certificate, the first in the chain, that a person wants to know. */
 static void
 tell_evidence(const struct cm_cli *c, const struct cm_login *l)
 {
-	const struct cm_blob serial = cm_cert_serial(l->cert);
 	size_t count = 0;
 	const struct cm_evidence *e = cm_verdict_evidence(l->verdict, &count);
 	char age[CM_TIME_SIZE], until[CM_TIME_SIZE];
 
-	for (size_t i = 0; i < count; i++) {
-		if (!cm_blob_equal(serial, (struct cm_blob){ e[i].serial, e[i].serial_len }))
-			continue;
-		cm_clock_age(cm_clock_now() - e[i].learned, age);
-		cm_cli_line(c, "evidence", "not revoked, learned %s ago from %s, good until %s", age,
-		    e[i].source, cm_clock_text(e[i].next_update, until));
-		cm_cli_set(c->answer, "evidence_source", e[i].source);
-		json_object_set_new(c->answer, "evidence_age",
-		    json_integer(cm_clock_now() - e[i].learned));
+	if (cm_verdict_status(l->verdict) != CM_STATUS_GOOD || count == 0) {
+		cm_cli_line(c, "evidence", "none about revocation");
 		return;
 	}
-	cm_cli_line(c, "evidence", "none about revocation");
+	cm_clock_age(cm_clock_now() - e->learned, age);
+	cm_cli_line(c, "evidence", "not revoked, learned %s ago from %s, good until %s", age,
+	    e->source, cm_cli_end(e->next_update, until));
+	cm_cli_set(c->answer, "evidence_source", e->source);
+	json_object_set_new(c->answer, "evidence_age", json_integer(cm_clock_now() - e->learned));
 }
 
 static void

@@ -40,7 +40,13 @@ cm_cli_set_time(json_t *object, const char *key, time_t t)
 {
 	char text[CM_TIME_SIZE];
 
-	json_object_set_new(object, key, json_string(cm_clock_text(t, text)));
+	json_object_set_new(object, key, t != 0 ? json_string(cm_clock_text(t, text)) : json_null());
+}
+
+const char *
+cm_cli_end(time_t next_update, char text[CM_TIME_SIZE])
+{
+	return next_update != 0 ? cm_clock_text(next_update, text) : "(no end named)";
 }
 
 void

@@ -73,6 +73,20 @@ check_still_mapped(struct cm_login *l, const struct cm_query *q)
 	    "the rules no longer map this card to %s", l->account->name);
 }
 
+/* Who has a network and a silent directory is not helped by "log in with the network" alone. */
+static enum cm_err
+name_both(struct cm_login *l, enum cm_err err)
+{
+	const char *directory = cm_trace_find(l->trace, "offline");
+	char *why = strdup(cm_trace_message(l->trace));
+
+	if (why != NULL && directory != NULL && (err == CM_ERR_OFFLINE || err == CM_ERR_REFUSED))
+		err = cm_trace_fail(l->trace, cm_trace_reason(l->trace), "%s; and the directory: %s",
+		    why, directory);
+	free(why);
+	return err;
+}
+
 static enum cm_err
 find_kept_account(struct cm_login *l, const struct cm_query *q)
 {
@@ -84,7 +98,7 @@ find_kept_account(struct cm_login *l, const struct cm_query *q)
 		return CM_ERR_OFFLINE;
 	if ((err = cm_accounts_find(l->host->accounts, l->cert, cm_clock_now(), l->trace,
 	    &l->account, &l->kept_age)) != CM_OK)
-		return err;
+		return name_both(l, err);
 	l->account_kept = true;
 	cm_trace_add(l->trace, "kept", "%s, from an online login %s ago", l->account->name,
 	    cm_clock_age(l->kept_age, age));

@@ -21,6 +21,26 @@ class SilentKdcTest(Scenario):
                 scenario.RIG.thaw(*frozen)
 
 
+class WordsTest(Scenario):
+    """What a helpdesk is told."""
+
+    def test_an_answer_without_an_end_has_none(self):
+        """RFC 6960 section 2.4: an OCSP answer need not name nextUpdate."""
+        scenario.RIG.bad('no-next-update')
+        login = self.cardmap('login', '--config', self.conf(), '--card', f'file:{scenario.RIG.pki}/alice-rsa2048.pem', pin=PIN)
+        self.assertRegex(login.out, r'evidence +not revoked, .*, good until \(no end named\)')
+        show = self.cardmap('accounts', 'show', 'alice', '--config', self.conf())
+        self.assertRegex(show.out, r'evidence +good by OCSP .* until \(no end named\)')
+        self.assertNotIn('1970', login.out + show.out)
+        self.assertIsNone(self.ask('accounts', 'show', 'alice', card=None).json['accounts'][0]['evidence'][0]['next_update'])
+
+    def test_a_first_login_with_a_dead_directory_names_it(self):
+        """"Log in with the network" does not help who has one."""
+        scenario.RIG.stop('slapd')
+        answer = self.login(status=4, reason='not_kept')
+        self.assertRegex(answer.json['message'], r'and the directory: ldap://127\.0\.0\.1:3890: connecting: Connection refused')
+
+
 class OutputTest(Scenario):
     servers = ('slapd',)
     card = 'alice-rsa2048'
