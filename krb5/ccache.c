@@ -16,6 +16,20 @@
 #define NAME_MAX_LEN	1024	/* bytes of a resolved ccache name */
 #define TEXT_MAX_LEN	512	/* bytes of the child's last words */
 
+/* These end with the process that writes them, which is a child of ours (MIT Kerberos, "Credential cache", types). */
+static const char *const short_lived[] = { "MEMORY:", "KEYRING:process:", "KEYRING:thread:" };
+
+static enum cm_err
+check_kind(const char *pattern, struct cm_trace *t)
+{
+	for (size_t i = 0; i < CM_COUNT(short_lived); i++)
+		if (strncmp(pattern, short_lived[i], strlen(short_lived[i])) == 0)
+			return cm_trace_fail(t, CM_REASON_CCACHE, "ccache %s: %s would be gone before "
+			    "the user can use it; write FILE:, KCM: or KEYRING:persistent:", pattern,
+			    short_lived[i]);
+	return CM_OK;
+}
+
 static enum cm_err
 expand(const char *pattern, const struct cm_account *a, struct cm_trace *t, struct cm_buf *out)
 {
@@ -203,7 +217,8 @@ cm_ticket_store(const struct cm_ticket *k, const char *ccache, const struct cm_a
 
 	*name = NULL;
 	cm_buf_init(&resolved, NAME_MAX_LEN);
-	err = expand(ccache, account, t, &resolved);
+	if ((err = check_kind(ccache, t)) == CM_OK)
+		err = expand(ccache, account, t, &resolved);
 	if (err == CM_OK)
 		err = store(k, cm_buf_str(&resolved), account, deadline, t);
 	if (err == CM_OK && (*name = cm_buf_take(&resolved)) == NULL)

@@ -153,6 +153,8 @@ test_what_cannot_be(void **state)
 	refused("FILE:/root/krb5cc_%{uid}", "Permission denied");
 	refused("FILE:/etc/passwd", "Permission denied");
 	refused("NOSUCH:krb5cc", "ccache NOSUCH:krb5cc: ");
+	refused("MEMORY:krb5cc", "gone before the user can use it");
+	refused("KEYRING:process:krb5cc", "gone before the user can use it");
 }
 
 /* Attack: a link of somebody else waits under the name of the ccache. */
