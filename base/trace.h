@@ -54,6 +54,7 @@
 	X(LDIF_MALFORMED, SYNTAX, "mend the line named here (RFC 2849)") \
 	/* kerberos */ \
 	X(KDC_OFFLINE, OFFLINE, "see that the KDC named here runs and can be reached") \
+	X(NO_KDC, OFFLINE, "give the account a principal of this host's realm (kerberos.realm), or set kerberos.ticket = optional") \
 	X(KDC_REFUSED, REFUSED, "see the KDC's log for this principal") \
 	X(KDC_UNTRUSTED, REFUSED, "the KDC's certificate did not verify: see kerberos.anchors") \
 	X(TICKET_FORGED, REFUSED, "the ticket does not come from this host's KDC: see the keytab, and look for an impostor") \

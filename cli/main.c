@@ -97,7 +97,7 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "whois", "--json" },
 		{ "explain", "--card file:alice.pem --directory ldif:people.ldif --set trust.anchors=ca.pem" },
 		{ "login", "--card file:alice.pem --directory ldif:people.ldif \\\n"
-		    "      --set trust.anchors=ca.pem --set kerberos.ticket=off --set accounts.path=accounts.db" },
+		    "      --set trust.anchors=ca.pem --set accounts.path=accounts.db" },
 		{ "login", "--pin-fd 3 3<pin.txt" },
 		{ "cards", "" },
 		{ "cards", "--export >card.pem" },

@@ -216,7 +216,7 @@ make_ticket(const struct cm_pkinit *p, const struct cm_account *a, const struct 
 
 	*out = NULL;
 	if (!cm_pkinit_serves(p, a))
-		return cm_trace_fail(t, CM_REASON_KDC_REFUSED,
+		return cm_trace_fail(t, CM_REASON_NO_KDC,
 		    "account %s has no principal in this host's realm %s (\"%s\"): no KDC was asked",
 		    a->name, p->realm, a->principal);
 	if ((*out = k = calloc(1, sizeof(*k))) == NULL ||

@@ -54,6 +54,7 @@ struct cm_ticket;
  *
  * CM_OK           *out is the caller's, for cm_ticket_free
  * CM_ERR_OFFLINE  KDC_OFFLINE: no KDC answered in time (its name stands in the text);
+ *                 NO_KDC: the account has no principal of this realm, nobody was asked;
  *                 or the card failed (CARD_REMOVED, CARD_SILENT): nothing signed was sent
  * CM_ERR_AGAIN    CARD_CHANGED, in the same way
  * CM_ERR_REFUSED  CARD_KEY, in the same way; KDC_REFUSED (KDC's error in words), KDC_UNTRUSTED,

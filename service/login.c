@@ -246,7 +246,7 @@ get_ticket(struct cm_login *l)
 	if (l->kdc_silent)
 		return without_ticket(l);
 	if (!wants_ticket(l) && l->host->conf->kerberos.ticket == CM_TICKET_REQUIRED)
-		return cm_trace_fail(l->trace, CM_REASON_KDC_REFUSED,
+		return cm_trace_fail(l->trace, CM_REASON_NO_KDC,
 		    "kerberos.ticket = required, and account %s has no principal in this host's realm: \"%s\"",
 		    l->account->name, l->account->principal);
 	if (l->ticket != NULL)

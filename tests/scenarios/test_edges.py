@@ -41,6 +41,33 @@ class WordsTest(Scenario):
         self.assertRegex(answer.json['message'], r'and the directory: ldap://127\.0\.0\.1:3890: connecting: Connection refused')
 
 
+class NoKdcTest(Scenario):
+    """No KDC can be asked for the account: the card's own signature is the proof."""
+    card = 'alice-rsa2048'
+
+    def passes_unless_required(self, reason, status, **more):
+        answer = self.login(card=None, more=more)
+        self.assertEqual(answer.account, 'alice')
+        self.assertNotIn('principal', answer.json)
+        self.assertEqual(answer.json['card']['key_operations'], 1)
+        self.login(card=None, status=status, reason=reason, more={**more, 'kerberos__ticket': 'required'})
+
+    def test_account_of_another_realm(self):
+        self.change_directory('uid=alice,ou=people,dc=cardmap,dc=test', ('krbPrincipalName', ['alice@OTHER.TEST']))
+        self.passes_unless_required('no_kdc', 4)
+
+    def test_host_of_another_realm(self):
+        """As Debian's krb5.conf has it."""
+        self.passes_unless_required('no_kdc', 4, kerberos__realm='ATHENA.MIT.EDU', kerberos__kdc='kerberos.mit.edu',
+                                    kerberos__keytab='/nonexistent')
+
+    def test_host_of_no_realm(self):
+        nothing = self.folder / 'krb5.conf'
+        nothing.write_text('[libdefaults]\n')
+        self.passes_unless_required('config', 78, kerberos__realm=None, kerberos__kdc=None, kerberos__config=nothing,
+                                    kerberos__keytab='/nonexistent')
+
+
 class OutputTest(Scenario):
     servers = ('slapd',)
     card = 'alice-rsa2048'
