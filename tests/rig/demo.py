@@ -14,8 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-import rig as rig_module
-from rig import PIN, WORK, Rig
+os.environ['PYTHONDONTWRITEBYTECODE'] = '1'  # nothing is left behind, not even beside the source
+sys.dont_write_bytecode = True
+import rig as rig_module  # noqa: E402
+from rig import PIN, WORK, Rig  # noqa: E402
 
 SERVERS = ('slapd', 'kdc', 'ocsp', 'http')
 COMMAND_SECONDS = 60
