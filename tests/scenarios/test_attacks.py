@@ -467,7 +467,7 @@ class SecretsTest(Scenario):
         terminal = Terminal(command, self.environment(), self.folder)
         terminal.expect(rb'PIN for [^:]*: $')
         terminal.type(SECRET_PIN.encode() + b'\n')
-        wait_until(asks_kdc, 'the KDC to be asked')
+        wait_until(lambda: asks_kdc(terminal.child.pid), 'the KDC to be asked')
         return terminal
 
     def test_memory_that_a_core_file_would_hold(self):
@@ -496,11 +496,17 @@ class SecretsTest(Scenario):
         self.assertEqual([path for path in self.folder.iterdir() if path.name.startswith('core')], [])
 
 
-def asks_kdc():
-    """A socket of this namespace is connected to the KDC's port (proc(5), /proc/net/udp: rem_address)."""
-    port = f':{scenario.rig_module.KDC_PORT:04X}'
-    return any(line.split()[2].endswith(port) for table in ('udp', 'tcp')
-               for line in Path(f'/proc/net/{table}').read_text(encoding='ascii').splitlines()[1:])
+def asks_kdc(pid):
+    """One of its sockets is connected to the KDC's port (proc(5), /proc/net/udp: rem_address and inode)."""
+    port, mine = f':{scenario.rig_module.KDC_PORT:04X}', set()
+    for path in Path(f'/proc/{pid}/fd').iterdir():
+        try:
+            mine.add(os.readlink(path))
+        except FileNotFoundError:
+            pass
+    rows = [line.split() for table in ('udp', 'tcp')
+            for line in Path(f'/proc/net/{table}').read_text(encoding='ascii').splitlines()[1:]]
+    return any(row[2].endswith(port) and f'socket:[{row[9]}]' in mine for row in rows)
 
 
 def mappings_with(pid, wanted):

@@ -68,6 +68,21 @@ class NoKdcTest(Scenario):
                                     kerberos__keytab='/nonexistent')
 
 
+class SharedCardTest(Scenario):
+    servers = ('slapd',)
+    card = 'alice-rsa2048'
+
+    def test_programs_that_read_the_card_at_once_do_not_disturb_each_other(self):
+        """Else one takes the rest of the other's answer, and the card looks broken."""
+        command = [scenario.program(), 'whois', '--config', self.conf()]
+        for _ in range(3):
+            running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                        env=self.environment()) for _ in range(6)]
+            for one in running:
+                text = one.communicate(timeout=scenario.SECONDS)[0]
+                self.assertEqual(one.returncode, 0, text)
+
+
 class OutputTest(Scenario):
     servers = ('slapd',)
     card = 'alice-rsa2048'
