@@ -38,6 +38,8 @@ struct cm_card_stats {
  * The context says what it is opened for: with CM_CARD_LOGIN the PIV discovery
  * object and the CHUID's head are read too, so that the card is recognised and
  * its PIN policy known; CM_CARD_LOOK reads nothing but what is asked for.
+ * The card is locked for others, until the first certificate has been read
+ * (CM_CARD_LOGIN) or it is closed (CM_CARD_LOOK).
  *
  * CM_OK           *out is the caller's, for cm_card_close
  * CM_ERR_OFFLINE  NO_READER, NO_CARD, CARD_SILENT

@@ -40,6 +40,8 @@ struct cm_wire_ops {
 	    struct cm_trace *t, struct cm_buf *answer);
 	/* Nobody else reaches the card from here to close; fails if it was reset meanwhile. */
 	enum cm_err (*lock)(void *self, cm_deadline deadline, struct cm_trace *t);
+	/* Others may use the card again. */
+	enum cm_err (*unlock)(void *self, cm_deadline deadline, struct cm_trace *t);
 	/* Let go, after a reset if so asked; frees self. */
 	void (*close)(void *self, bool reset);
 };
@@ -90,6 +92,7 @@ struct cm_card {
 	/* piv.c */
 	struct cm_wire wire;
 	uint8_t pin_reference;	/* 80 the application's, 00 the global PIN */
+	bool reading;		/* in a transaction, which reading the certificate ends: a person is asked next */
 	bool locked;		/* in a transaction, and the PIN was sent: to be reset */
 	bool has_guid;
 	uint8_t guid[16];
@@ -130,7 +133,10 @@ CM_MUST_USE enum cm_err cm_piv_sign(struct cm_card *c, enum cm_slot slot,
     const struct cm_cert *cert, const char *md, struct cm_blob digest,
     cm_deadline deadline, struct cm_trace *t, struct cm_buf *signature);
 
-/* pcsc.c: connect to the one card in the readers whose name holds name ("": any); its name goes to where. */
+/*
+ * pcsc.c: connect to the one card in the readers whose name holds name ("": any);
+ * its name goes to where.  It is locked.
+ */
 CM_MUST_USE enum cm_err cm_pcsc_connect(const char *name, cm_deadline deadline,
     struct cm_trace *t, struct cm_wire *wire, struct cm_buf *where);
 

@@ -23,6 +23,9 @@
 #define CLOSE_MS	2000
 #define GONE_MS		1000
 
+/* Resets by others, one after the other, before a connection is given up. */
+#define RECONNECTS_MAX	8
+
 /* Longest command: extended length, header and both lengths (ISO/IEC 7816-4 5.1). */
 #define COMMAND_MAX	(4 + 3 + UINT16_MAX + 2)
 
@@ -111,16 +114,32 @@ reader_takes_extended(SCARDHANDLE card)
 	return v.len == 0 || v.ptr[2] != 0 || v.ptr[3] != 0 || v.ptr[1] == 0xFF;
 }
 
+/*
+ * Connected, and in a transaction: another program's commands between ours
+ * would select another application, or take away the rest of an answer.  Who
+ * had it before us may have reset the card; we know nothing of it yet.
+ */
 static void
 job_connect(struct pcsc *p)
 {
 	const struct cm_blob atr = { p->reader.rgbAtr, p->reader.cbAtr };
+	const DWORD protocols = SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1;
 
-	p->rv = SCardConnect(p->context, p->reader.szReader, SCARD_SHARE_SHARED,
-	    SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1, &p->card, &p->protocol);
+	p->rv = SCardConnect(p->context, p->reader.szReader, SCARD_SHARE_SHARED, protocols,
+	    &p->card, &p->protocol);
 	p->has_card = p->rv == SCARD_S_SUCCESS;
+	if (p->has_card)
+		p->rv = SCardBeginTransaction(p->card);
+	for (int i = 0; p->rv == SCARD_W_RESET_CARD && i < RECONNECTS_MAX; i++) {
+		p->rv = SCardReconnect(p->card, SCARD_SHARE_SHARED, protocols, SCARD_LEAVE_CARD,
+		    &p->protocol);
+		if (p->rv == SCARD_S_SUCCESS)
+			p->rv = SCardBeginTransaction(p->card);
+	}
+	if (p->rv != SCARD_S_SUCCESS)
+		return;
 	/* T=0 carries short commands only (ISO/IEC 7816-3 12.2). */
-	p->extended = p->has_card && p->protocol == SCARD_PROTOCOL_T1 && cm_atr_extended(atr) &&
+	p->extended = p->protocol == SCARD_PROTOCOL_T1 && cm_atr_extended(atr) &&
 	    reader_takes_extended(p->card);
 }
 
@@ -142,6 +161,12 @@ static void
 job_lock(struct pcsc *p)
 {
 	p->rv = SCardBeginTransaction(p->card);
+}
+
+static void
+job_unlock(struct pcsc *p)
+{
+	p->rv = SCardEndTransaction(p->card, SCARD_LEAVE_CARD);
 }
 
 /* After a failed transmission: has the card gone?  pcscd may need a moment to see it. */
@@ -401,6 +426,17 @@ pcsc_lock(void *self, cm_deadline deadline, struct cm_trace *t)
 	return do_job(p, job_lock, deadline, t);
 }
 
+static enum cm_err
+pcsc_unlock(void *self, cm_deadline deadline, struct cm_trace *t)
+{
+	struct pcsc *p = self;
+	enum cm_err err;
+
+	if ((err = check_usable(p, deadline, t)) != CM_OK)
+		return err;
+	return do_job(p, job_unlock, deadline, t);
+}
+
 static void
 pcsc_close(void *self, bool reset)
 {
@@ -412,7 +448,7 @@ pcsc_close(void *self, bool reset)
 	free_pcsc(p);
 }
 
-static const struct cm_wire_ops pcsc_wire = { pcsc_transmit, pcsc_lock, pcsc_close };
+static const struct cm_wire_ops pcsc_wire = { pcsc_transmit, pcsc_lock, pcsc_unlock, pcsc_close };
 
 /* --- Readers --- */
 

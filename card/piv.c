@@ -173,6 +173,7 @@ piv_open(struct cm_card *c, const char *name, enum cm_card_purpose purpose,
 
 	if ((err = cm_pcsc_connect(name, deadline, t, &c->wire, &c->where)) != CM_OK)
 		return err;
+	c->reading = purpose == CM_CARD_LOGIN;
 	return cm_piv_start(c, purpose, deadline, t);
 }
 
@@ -279,9 +280,13 @@ piv_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
     struct cm_trace *t, struct cm_cert **out)
 {
 	struct cm_buf object = { 0 }, der = { .max = CM_CERT_MAX };
-	enum cm_err err;
+	enum cm_err err = read_object(c, slot, deadline, t, &object);
 
-	if ((err = read_object(c, slot, deadline, t, &object)) == CM_OK &&
+	if (err == CM_OK && c->reading) {
+		c->reading = false;
+		err = c->wire.ops->unlock(c->wire.self, deadline, t);
+	}
+	if (err == CM_OK &&
 	    (err = unwrap_certificate(slot, cm_buf_blob(&object), t, &der)) == CM_OK)
 		err = cm_cert_decode(cm_buf_blob(&der), t, out);
 	cm_buf_free(&object);

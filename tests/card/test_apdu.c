@@ -73,7 +73,7 @@ let_go(void *self, bool reset)
 	(void)self, (void)reset;
 }
 
-static const struct cm_wire_ops ops = { transmit, lock, let_go };
+static const struct cm_wire_ops ops = { transmit, lock, NULL, let_go };
 
 static const struct exchange_row {
 	const char *name;

@@ -67,7 +67,7 @@ let_go(void *self, bool reset)
 	CHECK(reset == (a->pins > 0));
 }
 
-static const struct cm_wire_ops ops = { transmit, lock, let_go };
+static const struct cm_wire_ops ops = { transmit, lock, NULL, let_go };
 
 /* A certificate for a key of this kind, so that signatures are parsed whatever the card's own says. */
 static struct cm_cert *
