@@ -207,10 +207,12 @@ cm_cli_cards(struct cm_cli *c)
 	json_object_set_new(c->answer, "readers", l.readers);
 	if ((err = cm_host_open(c->conf, CM_NEED_TRUST, c->trace, &l.host)) == CM_OK)
 		err = list_everything(&l);
-	if (err == CM_OK)
+	if (err == CM_OK && l.cards > 0)
 		cm_trace_clear_reason(c->trace);
-	if (err == CM_OK && l.cards == 0)
-		err = cm_trace_fail(c->trace, CM_REASON_NO_CARD, "no reader holds a card that can be read");
+	else if (err == CM_OK && cm_trace_reason(c->trace) != CM_REASON_NONE)
+		err = cm_reason_err(cm_trace_reason(c->trace));	/* of the last card, which cannot be read */
+	else if (err == CM_OK)
+		err = cm_trace_fail(c->trace, CM_REASON_NO_CARD, "no reader holds a card");
 	cm_host_close(&l.host);
 	return cm_cli_finish(c, err);
 }

@@ -83,6 +83,18 @@ class SharedCardTest(Scenario):
                 self.assertEqual(one.returncode, 0, text)
 
 
+class UnreadableCardTest(Scenario):
+    servers = ()
+    card = 'alice-rsa2048'
+
+    def test_a_card_that_cannot_be_read_is_not_told_as_none(self):
+        scenario.RIG.freeze('card')
+        self.ask('cards', card=None, status=4, reason='card_silent', more={'card__timeout': 500})
+        scenario.RIG.thaw('card')
+        self.control('fault sw=6a82@insA4')
+        self.ask('cards', card=None, status=1, reason='card_not_piv')
+
+
 class OutputTest(Scenario):
     servers = ('slapd',)
     card = 'alice-rsa2048'
