@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <openssl/evp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -84,14 +86,96 @@ check_file(int fd, const char *path, struct cm_trace *t)
 	return CM_OK;
 }
 
+/* Whoever makes the store has the folder's lock; waited for as long as for the store itself. */
+static bool
+lock_folder(int folder)
+{
+	const cm_deadline deadline = cm_deadline_in(BUSY_MS);
+
+	while (flock(folder, LOCK_EX | LOCK_NB) != 0) {
+		if ((errno != EWOULDBLOCK && errno != EINTR) || cm_deadline_passed(deadline))
+			return false;
+		poll(NULL, 0, 5);
+	}
+	return true;
+}
+
+/* Of a store that was moved away: SQLite would play its log into the new one. */
+static void
+remove_log_of_another(const char *path)
+{
+	static const char *const ends[] = { "-wal", "-shm" };
+
+	for (size_t i = 0; i < CM_COUNT(ends); i++) {
+		struct cm_buf name = { 0 };
+
+		cm_buf_addf(&name, "%s%s", path, ends[i]);
+		unlink(cm_buf_str(&name));
+		cm_buf_free(&name);
+	}
+}
+
+static enum cm_err
+fill_file(const char *temp, const char *path, const char *schema, struct cm_trace *t)
+{
+	struct cm_accounts s = { .path = (char *)(uintptr_t)path };
+	enum cm_err err = CM_OK;
+
+	if (sqlite3_open_v2(temp, &s.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK ||
+	    sqlite3_exec(s.db, schema, NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_exec(s.db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL) != SQLITE_OK)
+		err = s.db != NULL ? cm_store_fail(&s, t, "creating its tables") : CM_ERR_NOMEM;
+	sqlite3_close(s.db);
+	return err;
+}
+
+/*
+ * A new store is made whole beside its place and then put there: two logins that
+ * are the first on a host at once must not see each other's half of it.
+ */
+static enum cm_err
+make_file(int folder, const char *path, const char *schema, struct cm_trace *t)
+{
+	struct cm_buf name = { 0 };
+	enum cm_err err;
+	char *temp = NULL;
+	int fd = -1;
+
+	cm_buf_addf(&name, "%s.XXXXXX", path);
+	if ((temp = cm_buf_take(&name)) == NULL)
+		return CM_ERR_NOMEM;
+	if (!lock_folder(folder)) {
+		err = cm_trace_fail(t, CM_REASON_STORE, "%s: another process holds its folder", path);
+		goto out;
+	}
+	if (access(path, F_OK) == 0) {	/* made while we waited */
+		err = CM_OK;
+		goto out;
+	}
+	remove_log_of_another(path);
+	if ((fd = mkostemp(temp, O_CLOEXEC)) < 0) {
+		err = cm_trace_fail(t, CM_REASON_STORE, "%s: %s", path, strerror(errno));
+		goto out;
+	}
+	close(fd);
+	if ((err = fill_file(temp, path, schema, t)) == CM_OK && rename(temp, path) != 0)
+		err = cm_trace_fail(t, CM_REASON_STORE, "%s: %s", path, strerror(errno));
+	if (err != CM_OK)
+		unlink(temp);
+out:
+	free(temp);
+	return err;
+}
+
 /*
  * Make sure the file is there and ours alone before SQLite opens it by name:
  * in a folder that only we write, the name stays that file's.  SQLite gives
  * its -wal and -shm the same mode.
  */
 static enum cm_err
-prepare_file(const char *path, struct cm_trace *t)
+prepare_file(const char *path, const char *schema, struct cm_trace *t)
 {
+	const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 	char *copy = strdup(path);
 	enum cm_err err;
 	int folder = -1, fd = -1;
@@ -100,8 +184,12 @@ prepare_file(const char *path, struct cm_trace *t)
 		return CM_ERR_NOMEM;
 	if ((err = open_folder(path, t, &folder)) != CM_OK)
 		goto out;
-	fd = openat(folder, basename(copy),
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	fd = openat(folder, basename(copy), flags);
+	if (fd < 0 && errno == ENOENT) {
+		if ((err = make_file(folder, path, schema, t)) != CM_OK)
+			goto out;
+		fd = open(path, flags);
+	}
 	err = fd < 0 ? cm_trace_fail(t, CM_REASON_STORE, "%s: %s", path, strerror(errno)) :
 	    check_file(fd, path, t);
 out:
@@ -152,22 +240,7 @@ read_version(struct cm_accounts *s, struct cm_trace *t, int64_t *version)
 }
 
 static enum cm_err
-create(struct cm_accounts *s, const char *schema, struct cm_trace *t)
-{
-	int64_t version = 0;
-	enum cm_err err;
-
-	/* Within a transaction: another process may be creating it too. */
-	if ((err = cm_store_begin(s, t)) != CM_OK)
-		return err;
-	if ((err = read_version(s, t, &version)) == CM_OK && version == 0 &&
-	    sqlite3_exec(s->db, schema, NULL, NULL, NULL) != SQLITE_OK)
-		err = cm_store_fail(s, t, "creating its tables");
-	return cm_store_end(s, err, t);
-}
-
-static enum cm_err
-set_up(struct cm_accounts *s, const char *schema, struct cm_trace *t)
+set_up(struct cm_accounts *s, struct cm_trace *t)
 {
 	int64_t version = 0;
 	enum cm_err err;
@@ -177,9 +250,9 @@ set_up(struct cm_accounts *s, const char *schema, struct cm_trace *t)
 		return cm_store_fail(s, t, "opening");
 	if ((err = read_version(s, t, &version)) != CM_OK)
 		return err;
-	if (version == 0 && (err = create(s, schema, t)) != CM_OK)
-		return err;
-	if (version > SCHEMA_VERSION || version < 0)
+	if (version == 0)
+		return cm_trace_fail(t, CM_REASON_STORE, "%s: not a store of cardmap's: move it away", s->path);
+	if (version != SCHEMA_VERSION)
 		return cm_trace_fail(t, CM_REASON_STORE, "%s: made by a newer cardmap (version %lld): "
 		    "move it away", s->path, (long long)version);
 	return CM_OK;
@@ -191,13 +264,13 @@ cm_store_open(const char *path, const char *schema, struct cm_trace *t, sqlite3 
 	struct cm_accounts s = { .path = (char *)(uintptr_t)path };
 	enum cm_err err;
 
-	if ((err = prepare_file(path, t)) != CM_OK)
+	if ((err = prepare_file(path, schema, t)) != CM_OK)
 		return err;
 	if (sqlite3_open_v2(path, &s.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) !=
 	    SQLITE_OK)
 		err = s.db != NULL ? cm_store_fail(&s, t, "opening") : CM_ERR_NOMEM;
 	else
-		err = set_up(&s, schema, t);
+		err = set_up(&s, t);
 	if (err != CM_OK)
 		sqlite3_close(s.db);
 	else

@@ -79,7 +79,7 @@ no_store_of_ours(void **state)
 	rig_sql(r, "PRAGMA user_version = 2");
 	expect_open(r, CM_ERR_SYSTEM, "made by a newer cardmap");
 	rig_sql(r, "PRAGMA user_version = 0");
-	expect_open(r, CM_ERR_SYSTEM, "creating its tables");
+	expect_open(r, CM_ERR_SYSTEM, "not a store of cardmap's");
 	f = fopen(r->path, "w");
 	assert_non_null(f);
 	for (int i = 0; i < 1000; i++)
@@ -240,6 +240,19 @@ kill_9_loses_nothing(void **state)
 	}
 }
 
+/* What the remedy tells people to do: the log that stays behind belongs to no store any more. */
+static void
+moved_away_is_gone(void **state)
+{
+	struct rig *r = *state;
+
+	rig_keep_alice(r, 4000, NOW);
+	cm_accounts_close(&r->store);
+	assert_int_equal(unlink(r->path), 0);
+	rig_reopen(r);
+	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
+}
+
 static void
 two_processes_at_once(void **state)
 {
@@ -249,7 +262,7 @@ two_processes_at_once(void **state)
 	pid_t children[PROCESSES];
 
 	cm_accounts_close(&r->store);
-	assert_int_equal(unlink(r->path), 0);	/* they create it, too */
+	assert_int_equal(unlink(r->path), 0);	/* they create it, too; its log stays and is of no store any more */
 	for (uint8_t p = 0; p < PROCESSES; p++) {
 		if ((children[p] = fork()) != 0)
 			continue;
@@ -447,6 +460,7 @@ main(void)
 		cmocka_unit_test(damaged_accounts_are_said),
 		TEST(flipped_bits_admit_nobody_else),
 		TEST(kill_9_loses_nothing),
+		TEST(moved_away_is_gone),
 		TEST(two_processes_at_once),
 		TEST(a_held_store_is_said),
 		TEST(full_disk_loses_nothing),
