@@ -63,8 +63,11 @@ distrusted(struct server *s, const char *what, struct cm_trace *t)
 
 	s->distrusted = true;
 	(void)ldap_get_option(s->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
-	(void)cm_trace_fail(t, CM_REASON_DIRECTORY_TLS, "%s: %s%s%s", s->uri, what,
-	    text != NULL && text[0] != '\0' ? ": " : "", text != NULL ? text : "");
+	/* With GnuTLS, Debian's choice, that often is no more than "(unknown error code)". */
+	if (text != NULL && text[0] != '\0' && text[0] != '(')
+		(void)cm_trace_fail(t, CM_REASON_DIRECTORY_TLS, "%s: %s: %s", s->uri, what, text);
+	else
+		(void)cm_trace_fail(t, CM_REASON_DIRECTORY_TLS, "%s: %s", s->uri, what);
 	ldap_memfree(text);
 	return CM_ERR_CONFIG;
 }
@@ -213,6 +216,7 @@ start_tls(struct server *s, struct cm_trace *t)
 static enum cm_err
 secure(struct server *s, struct cm_trace *t)
 {
+	char now[CM_TIME_SIZE];
 	enum cm_err err;
 
 	if (!set_ca(s->ld, s->options->ca))
@@ -224,7 +228,8 @@ secure(struct server *s, struct cm_trace *t)
 		    distrusted(s, "the server does not speak TLS 1.2 or later", t);
 	if (s->link.silent || s->link.ended)
 		return lost(s, "the TLS handshake", t);
-	return distrusted(s, "the server's certificate is not accepted", t);
+	cm_trace_add(t, "this computer's clock", "%s", cm_clock_text(cm_clock_now(), now));
+	return distrusted(s, "the server's certificate is not accepted: its CA, name or validity", t);
 }
 
 /* The first line of the password file. */

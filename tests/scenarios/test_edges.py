@@ -40,6 +40,14 @@ class WordsTest(Scenario):
         answer = self.login(status=4, reason='not_kept')
         self.assertRegex(answer.json['message'], r'and the directory: ldap://127\.0\.0\.1:3890: connecting: Connection refused')
 
+    def test_a_clock_that_is_behind_is_named_where_tls_fails(self):
+        """A laptop whose clock lost its battery: no certificate is valid yet."""
+        late = ['env', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'faketime', '-f', '-1d']
+        answer = self.ask('whois', status=78, reason='directory_tls', binary=scenario.plain(), wrapper=late)
+        self.assertRegex(answer.json['message'], 'its CA, name or validity$')
+        self.assertTrue(answer.seen('account', "this computer's clock"))
+        self.assertIn('clock', answer.json['remedy'])
+
 
 class NoKdcTest(Scenario):
     """No KDC can be asked for the account: the card's own signature is the proof."""
