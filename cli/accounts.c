@@ -8,15 +8,35 @@ struct telling {
 	unsigned found;
 };
 
-static void
-tell_line(const struct cm_cli *c, const struct cm_kept *k)
+/* Its certificate, or a CA above it. */
+static bool
+is_revoked(const struct cm_kept *k)
 {
-	char last[CM_TIME_SIZE], until[CM_TIME_SIZE];
+	for (size_t i = 0; i < k->evidence_count; i++)
+		if (k->evidence[i].status == CM_STATUS_REVOKED)
+			return true;
+	return false;
+}
+
+/* Nothing opens with a certificate that has expired. */
+static time_t
+offline_until(const struct cm_kept *k, const struct cm_cert *cert)
+{
+	const time_t end = cm_cert_not_after(cert);
+
+	return k->offline_until == 0 || end < k->offline_until ? end : k->offline_until;
+}
+
+static void
+tell_line(const struct cm_cli *c, const struct cm_kept *k, time_t until)
+{
+	char last[CM_TIME_SIZE], text[CM_TIME_SIZE];
 
 	if (!c->json)
-		printf("%-20s %-8u last online %s, opens offline until %s\n", k->account->name,
-		    k->account->uid, cm_clock_text(k->last_online, last),
-		    k->offline_until != 0 ? cm_clock_text(k->offline_until, until) : "forgotten");
+		printf("%-20s %-8u last online %s, %s%s\n", k->account->name, k->account->uid,
+		    cm_clock_text(k->last_online, last),
+		    is_revoked(k) ? "revoked: opens nothing" : "opens offline until ",
+		    is_revoked(k) ? "" : cm_clock_text(until, text));
 }
 
 static void
@@ -48,21 +68,23 @@ tell(void *arg, const struct cm_kept *k)
 	struct telling *t = arg;
 	const struct cm_cli *c = t->cli;
 	struct cm_cert *cert = NULL;
+	enum cm_err err;
 	json_t *object;
 
 	if (t->name != NULL && strcmp(t->name, k->account->name) != 0)
 		return CM_OK;
+	if ((err = cm_cert_decode(k->cert_der, c->trace, &cert)) != CM_OK)
+		return err;
 	t->found++;
 	object = json_object();
 	cm_cli_set_account(object, k->account);
 	cm_cli_set_time(object, "last_online", k->last_online);
-	if (k->offline_until != 0)
-		cm_cli_set_time(object, "offline_until", k->offline_until);
-	tell_line(c, k);
+	json_object_set_new(object, "revoked", json_boolean(is_revoked(k)));
+	cm_cli_set_time(object, "offline_until", is_revoked(k) ? 0 : offline_until(k, cert));
+	tell_line(c, k, offline_until(k, cert));
 	if (t->name != NULL) {
 		cm_cli_account(c, k->account);
-		if (cm_cert_decode(k->cert_der, NULL, &cert) == CM_OK)
-			cm_cli_certificate(c, object, cert);
+		cm_cli_certificate(c, object, cert);
 		tell_evidence(c, k, object);
 	}
 	json_array_append_new(t->list, object);

@@ -34,6 +34,19 @@ class WordsTest(Scenario):
         self.assertNotIn('1970', login.out + show.out)
         self.assertIsNone(self.ask('accounts', 'show', 'alice', card=None).json['accounts'][0]['evidence'][0]['next_update'])
 
+    def test_accounts_list_says_how_long_and_not_of_a_revoked_card(self):
+        self.login(card='alice-p256')
+        self.assertRegex(self.cardmap('accounts', 'list', '--config', self.conf()).out, 'opens offline until ')
+        expires = self.ask('cert', scenario.RIG.pki / 'alice-p256.crt', card=None).json['not_after']
+        for days in (3650, 0):
+            kept = self.ask('accounts', 'list', card=None, more={'accounts__offline_days': days}).json['accounts'][0]
+            self.assertEqual(kept['offline_until'], expires)
+        scenario.RIG.revoke('alice-p256')
+        self.login(card='alice-p256', status=3, reason='revoked')
+        self.assertRegex(self.cardmap('accounts', 'list', '--config', self.conf()).out, 'revoked: opens nothing')
+        kept = self.ask('accounts', 'list', card=None).json['accounts'][0]
+        self.assertEqual((kept['revoked'], kept['offline_until']), (True, None))
+
     def test_a_first_login_with_a_dead_directory_names_it(self):
         """"Log in with the network" does not help who has one."""
         scenario.RIG.stop('slapd')
