@@ -223,7 +223,7 @@ class Scenario(unittest.TestCase):
             os.close(write)
             arguments[1:1] = ['--pin-fd', str(read)]
             passed = [read]
-        command = [*PREFIX, *map(str, wrapper), binary or program(), *arguments]
+        command = [*map(str, wrapper), *PREFIX, binary or program(), *arguments]
         started = time.monotonic()
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace',

@@ -108,6 +108,13 @@ class CardOfflineTest(OfflineCase):
         self.assertEqual((counts.verifies(), counts.signatures()), (1, 1))
         self.login(card=None, pin='654321', status=3, reason='pin_wrong')
 
+    def test_a_frozen_pcscd_is_given_up(self):
+        scenario.RIG.freeze('pcscd')
+        self.addCleanup(scenario.RIG.thaw, 'pcscd')
+        answer = self.login(card=None, status=4, more={'card__timeout': 500})
+        self.assertIn(answer.reason, ('card_silent', 'no_reader'), str(answer))
+        self.assertLess(answer.seconds, 0.5 + SLACK)
+
 
 class EvidenceTest(OfflineCase):
     hard = {'trust__level': 'hard'}
