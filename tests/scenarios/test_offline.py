@@ -335,7 +335,7 @@ class StoreTest(OfflineCase):
             self.store.write_bytes(data)
             with self.subTest(name):
                 answer = self.login(status=4)
-                self.assertIn(answer.reason, ('not_kept',) if name == 'empty' else ('store', 'not_kept'))
+                self.assertIn(answer.reason, ('store', 'not_kept'))
                 self.assertNotIn('account', answer.json)
 
     def full_disk(self):
