@@ -16,7 +16,6 @@
 #include "krb5/pkinit_internal.h"
 
 #define ROUNDS_MAX	16		/* requests in one exchange; libkrb5's own limit */
-#define DATAGRAM_REQUEST_MAX	1465	/* larger requests go by TCP at once, as libkrb5 does */
 #define DATAGRAM_MAX	65536
 #define REPLY_MAX	((size_t)1 << 20)
 #define RESEND_MS	1000		/* a datagram may be lost: RFC 4120 section 7.2.1 */
@@ -188,16 +187,17 @@ ask_udp(const struct addrinfo *a, const krb5_data *request, cm_deadline deadline
 
 /* Datagrams first, for half of the time at most; TCP where they are too small or get no answer. */
 static int
-ask_address(const struct cm_exchange *x, const struct addrinfo *a, const krb5_data *request,
+ask_address(struct cm_exchange *x, const struct addrinfo *a, const krb5_data *request,
     cm_deadline deadline, struct cm_buf *reply)
 {
 	const cm_deadline half = cm_deadline_in((unsigned)cm_deadline_left(deadline) / 2);
-	const bool tcp = x->tcp || request->length > DATAGRAM_REQUEST_MAX;
+	const bool tcp = x->tcp || request->length > x->pkinit->datagram_max;
 	int e = tcp ? ETIMEDOUT : ask_udp(a, request, half, reply);
 
 	if (e != 0) {
 		cm_buf_truncate(reply, 0);
 		e = ask_tcp(a, request, deadline, reply);
+		x->tcp = x->tcp || e == 0;	/* datagrams are not waited for a second time */
 	}
 	return e;
 }
@@ -505,7 +505,8 @@ cm_kdc_parse(const char *text, struct cm_kdc *out)
 		}
 	}
 	if (end == NULL || end == host || *port == '\0' || strlen(port) > 5 ||
-	    strspn(port, "0123456789") != strlen(port) || strpbrk(text, " /") != NULL)
+	    strspn(port, "0123456789") != strlen(port) || strtoul(port, NULL, 10) - 1 >= UINT16_MAX ||
+	    strpbrk(text, " /") != NULL)
 		return CM_ERR_SYNTAX;
 	out->name = strdup(text);
 	out->host = strndup(host, (size_t)(end - host));

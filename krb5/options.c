@@ -9,6 +9,7 @@
 #include "krb5/pkinit_internal.h"
 
 #define KEYTAB_MAX	((size_t)1 << 20)
+#define DATAGRAM_REQUEST_MAX	1465	/* libkrb5's default for udp_preference_limit */
 
 static enum cm_err
 config_error(krb5_context c, krb5_error_code code, const char *what, struct cm_trace *t)
@@ -61,6 +62,23 @@ find_realm(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_tra
 		krb5_free_default_realm(p->context, realm);
 	}
 	return p->realm != NULL ? CM_OK : CM_ERR_NOMEM;
+}
+
+/* krb5.conf(5): hosts behind a firewall that drops datagrams have udp_preference_limit = 1. */
+static enum cm_err
+find_datagram_max(struct cm_pkinit *p)
+{
+	profile_t profile = NULL;
+	int limit = 0;
+
+	if (krb5_get_profile(p->context, &profile) != 0)
+		return CM_ERR_NOMEM;
+	if (profile_get_integer(profile, "libdefaults", "udp_preference_limit", NULL,
+	    DATAGRAM_REQUEST_MAX, &limit) != 0 || limit < 0 || limit > DATAGRAM_REQUEST_MAX)
+		limit = DATAGRAM_REQUEST_MAX;
+	p->datagram_max = (unsigned)limit;
+	profile_release(profile);
+	return CM_OK;
 }
 
 static size_t
@@ -240,7 +258,7 @@ cm_pkinit_open(const struct cm_pkinit_options *o, struct cm_trace *t, struct cm_
 		return CM_ERR_NOMEM;
 	p->timeout_ms = o->timeout_ms;
 	if ((err = open_context(p, o, t)) == CM_OK && (err = find_realm(p, o, t)) == CM_OK &&
-	    (err = find_kdcs(p, o, t)) == CM_OK && (err = find_anchors(p, o, t)) == CM_OK)
+	    (err = find_datagram_max(p)) == CM_OK && (err = find_kdcs(p, o, t)) == CM_OK && (err = find_anchors(p, o, t)) == CM_OK)
 		err = open_keytab(p, o, t);
 	if (err == CM_OK)
 		*out = p;

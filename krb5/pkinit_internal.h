@@ -26,6 +26,7 @@ struct cm_pkinit {
 	krb5_principal host;	/* of this host, in realm; NULL without a keytab */
 	char *host_text;
 	unsigned timeout_ms;
+	unsigned datagram_max;	/* larger requests go by TCP at once */
 };
 
 struct cm_ticket {
@@ -47,7 +48,7 @@ struct cm_exchange {
 	struct cm_trace *trace;
 	struct cm_buf reply;
 	struct addrinfo **addresses;	/* of each KDC, once resolved */
-	bool tcp;			/* the last answer did not fit a datagram */
+	bool tcp;			/* an answer did not fit a datagram, or came by TCP alone */
 	/* What became of it. */
 	enum cm_err err;		/* not CM_OK: could not carry, and the trace says why */
 	krb5_error_code kdc_error;	/* the last answer was this KRB-ERROR; 0: it was a reply */

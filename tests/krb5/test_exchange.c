@@ -60,6 +60,18 @@ datagram_silence(struct message *m)
 	m->len = 0;
 }
 
+/* Whoever sends another is told so. */
+static void
+datagram_silence_once(struct message *m)
+{
+	static unsigned n;
+
+	if (n++ == 0)
+		m->len = 0;
+	else
+		krb_error(m, 120);
+}
+
 static void
 datagram_garbage(struct message *m)
 {
@@ -361,11 +373,11 @@ test_response_too_big_for_a_datagram(void **state)
 	stop(&s);
 }
 
-/* A firewall that swallows datagrams costs time, not the login. */
+/* A firewall that swallows datagrams costs time once in a login, not the login. */
 static void
 test_datagrams_lost(void **state)
 {
-	static const struct behaviour b = { datagram_silence, stream_relay };
+	static const struct behaviour b = { datagram_silence_once, stream_relay };
 	struct server s;
 	struct login l;
 

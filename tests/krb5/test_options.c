@@ -36,7 +36,7 @@ setup(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(folder));
 	write_file(conf, "krb5.conf", "[libdefaults]\n default_realm = CONF.TEST\n dns_lookup_kdc = false\n"
-	    "[realms]\n CONF.TEST = {\n  kdc = kdc1.conf.test\n  kdc = kdc2.conf.test:8888\n }\n", 0600);
+	    " udp_preference_limit = 1\n[realms]\n CONF.TEST = {\n  kdc = kdc1.conf.test\n  kdc = kdc2.conf.test:8888\n }\n", 0600);
 	write_file(keytab, "keytab", "this is no keytab", 0600);
 	write_file(empty, "empty.conf", "", 0600);
 	return 0;
@@ -68,7 +68,8 @@ test_kdc_addresses(void **state)
 		{ "::1", "::1", "88" },
 		{ "", NULL, NULL }, { ":88", NULL, NULL }, { "host:", NULL, NULL }, { "[::1", NULL, NULL },
 		{ "[]:88", NULL, NULL }, { "[::1]x", NULL, NULL }, { "[::1]:", NULL, NULL },
-		{ "host:port", NULL, NULL }, { "host:888888", NULL, NULL }, { "a b:88", NULL, NULL },
+		{ "host:port", NULL, NULL }, { "host:888888", NULL, NULL },
+		{ "host:65535", "host", "65535" }, { "host:65536", NULL, NULL }, { "host:0", NULL, NULL }, { "a b:88", NULL, NULL },
 		{ "https://proxy.example.test/KdcProxy", NULL, NULL }, { "/run/kdc.socket", NULL, NULL },
 	};
 
@@ -98,6 +99,7 @@ test_from_the_configuration(void **state)
 	assert_int_equal(p->kdc_count, 2);
 	assert_string_equal(p->kdcs[0].name, "kdc1.conf.test");
 	assert_string_equal(p->kdcs[1].port, "8888");
+	assert_int_equal(p->datagram_max, 1);
 	assert_false(cm_pkinit_has_keytab(p));
 	cm_pkinit_close(&p);
 	assert_null(p);
