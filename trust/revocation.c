@@ -29,7 +29,11 @@ static void collect_kept(struct round *r, int cert);
 
 enum { OCSP, CRL_URL, CRL_FILE, KEPT };
 
-/* In this order; the first that knows ends the search.  A new source is one row. */
+/*
+ * In this order; the first that knows ends the search, but for files: who put
+ * one there to say "revoked" is heard whatever a server says.  A new source is
+ * one row.
+ */
 static const struct source {
 	const char *key;	/* in the trace */
 	const char *name;
@@ -359,20 +363,41 @@ check_known(struct round *r)
 	return CM_OK;
 }
 
+/* name says who is asked about. */
+static enum cm_status
+search(struct round *r, int cert, const struct cm_evidence *name, struct cm_evidence *e,
+    struct cm_buf *failures)
+{
+	enum cm_status found = CM_STATUS_UNKNOWN;
+
+	for (size_t i = 0; found != CM_STATUS_REVOKED && i < r->count; i++) {
+		struct cm_evidence answer = *name;
+		enum cm_status status;
+
+		if (r->steps[i].cert != cert ||
+		    (found == CM_STATUS_GOOD && r->steps[i].source != &sources[CRL_FILE]))
+			continue;
+		status = ask(r, &r->steps[i], &answer, failures);
+		if (status == CM_STATUS_REVOKED || (status == CM_STATUS_GOOD && found == CM_STATUS_UNKNOWN)) {
+			*e = answer;
+			found = status;
+		}
+	}
+	return found;
+}
+
 static enum cm_err
 check_cert(struct round *r, int cert)
 {
-	enum cm_status status = CM_STATUS_UNKNOWN;
-	struct cm_evidence e;
+	enum cm_status status;
+	struct cm_evidence name, e;
 	struct cm_buf failures;
 	enum cm_err err;
 
-	if ((err = cm_evidence_name(cert_at(r, cert), cert_at(r, cert + 1), &e)) != CM_OK)
+	if ((err = cm_evidence_name(cert_at(r, cert), cert_at(r, cert + 1), &name)) != CM_OK)
 		return err;
 	cm_buf_init(&failures, 0);
-	for (size_t i = 0; status == CM_STATUS_UNKNOWN && i < r->count; i++)
-		if (r->steps[i].cert == cert)
-			status = ask(r, &r->steps[i], &e, &failures);
+	status = search(r, cert, &name, &e, &failures);
 	err = status == CM_STATUS_UNKNOWN ? decide_unknown(r, cert, &failures) :
 	    decide_known(r, cert, &e);
 	cm_buf_free(&failures);

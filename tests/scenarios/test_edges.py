@@ -62,6 +62,14 @@ class WordsTest(Scenario):
         self.assertIn('clock', answer.json['remedy'])
 
 
+class ExplainTest(Scenario):
+    def test_it_makes_no_file(self):
+        self.ask('explain')
+        self.assertEqual(list((self.folder / 'store').iterdir()), [])
+        scenario.RIG.stop('slapd')
+        self.ask('explain', status=4, reason='directory_offline')
+
+
 class NoKdcTest(Scenario):
     """No KDC can be asked for the account: the card's own signature is the proof."""
     card = 'alice-rsa2048'
@@ -114,6 +122,26 @@ class UnreadableCardTest(Scenario):
         scenario.RIG.thaw('card')
         self.control('fault sw=6a82@insA4')
         self.ask('cards', card=None, status=1, reason='card_not_piv')
+
+
+class ListInAFileTest(Scenario):
+    """trust.crl names a file: what an administrator puts there to lock a card out at once."""
+
+    def setUp(self):
+        super().setUp()
+        self.settings['trust.crl'] = scenario.RIG.pki / 'inter-revoked-alice.crl'
+
+    def test_revoked_in_it_counts_though_servers_say_good(self):
+        for more in ({}, {'trust__use_ocsp': 'no'}):
+            with self.subTest(more):
+                self.assertEqual(self.login(card='bob', more=more).account, 'bob')
+                answer = self.login(status=3, reason='revoked', more=more)
+                self.assertIn('inter-revoked-alice.crl', answer.json['message'])
+
+    def test_good_in_it_is_not_the_last_word(self):
+        self.settings['trust.crl'] = scenario.RIG.pki / 'inter.crl'
+        scenario.RIG.revoke('alice-rsa2048')
+        self.login(status=3, reason='revoked')
 
 
 class OutputTest(Scenario):
