@@ -1,4 +1,7 @@
 /* cli/whois.c - whose card is this, and every stage of the answer. */
+#include <errno.h>
+#include <unistd.h>
+
 #include "cli/cli.h"
 #include "service/login.h"
 
@@ -70,7 +73,13 @@ open_host(struct cm_cli *c, struct cm_host **host)
 	enum cm_err err;
 
 	cm_trace_begin(c->trace, "start");
-	err = cm_host_open(c->conf, needs | CM_NEED_ACCOUNTS, c->trace, host);
+	/* Opening would make the file. */
+	if (access(c->conf->accounts.path, F_OK) != 0 && errno == ENOENT) {
+		cm_trace_add(c->trace, "without", "what is kept: nothing yet");
+		err = cm_host_open(c->conf, needs, c->trace, host);
+	} else {
+		err = cm_host_open(c->conf, needs | CM_NEED_ACCOUNTS, c->trace, host);
+	}
 	if (err != CM_OK && cm_trace_reason(c->trace) == CM_REASON_STORE) {
 		cm_trace_add(c->trace, "without", "what is kept: %s", cm_trace_message(c->trace));
 		err = cm_host_open(c->conf, needs, c->trace, host);
