@@ -42,7 +42,9 @@ set_text(void *field, const struct row *r, const char *text)
 {
 	char **p = field, *copy;
 
-	(void)r;
+	/* "" takes a default away; where there is none, somebody forgot the value. */
+	if (text[0] == '\0' && r->fallback == NULL)
+		return "expected a value: or leave it out";
 	if ((copy = strdup(text)) == NULL)
 		return "out of memory";
 	free(*p);
@@ -86,6 +88,8 @@ append_text(void *field, const struct row *r, const char *text)
 	const size_t n = list_length(*p);
 
 	(void)r;
+	if (text[0] == '\0')
+		return "expected a value: or leave it out";
 	if ((more = realloc(*p, (n + 2) * sizeof(*more))) == NULL)
 		return "out of memory";
 	*p = more;

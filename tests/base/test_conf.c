@@ -99,6 +99,8 @@ test_mistakes(void **state)
 		{ "directory {\n timeout = soon\n}\n", ":2: directory.timeout = soon: expected a number" },
 		{ "directory {\n timeout = 99999999999999999999\n}\n", "out of range" },
 		{ "directory {\n starttls = maybe\n}\n", ":2: directory.starttls = maybe: expected yes or no" },
+		{ "directory {\n base = ''\n}\n", ":2: directory.base = : expected a value" },
+		{ "trust {\n pins = { '' }\n}\n", ":2: trust.pins = : expected a value" },
 		{ "trust {\n\n level = medium\n}\n", ":3: trust.level = medium: no such choice; expected one of off, chain, soft, hard" },
 		{ "trust {\n level = soft\n level = hard\n}\n", ":3: trust.level: given before, on line 2" },
 		{ "trust {\n colour = red\n}\n", ":2: no such option 'colour'" },
