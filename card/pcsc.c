@@ -363,6 +363,8 @@ do_job(struct pcsc *p, void (*job)(struct pcsc *p), cm_deadline deadline, struct
 		if ((p->result = p->rv) == SCARD_S_SUCCESS)
 			return CM_OK;
 		reason = reason_of(p->result, &words);
+	} else if (job == job_connect || job == job_lock) {
+		words = "no turn came before the deadline: does another program keep the card to itself?";
 	}
 	p->lost = reason;
 	return cm_trace_fail(t, reason, "%s: %s", reader_name(p), words);

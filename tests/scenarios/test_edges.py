@@ -112,6 +112,15 @@ class SharedCardTest(Scenario):
                 self.assertEqual(one.returncode, 0, text)
 
 
+    def test_a_program_that_keeps_the_card_is_named(self):
+        other = scenario.OtherClient()
+        self.addCleanup(other.close)
+        other.call('SCardBeginTransaction', other.card)
+        answer = self.login(card=None, status=4, reason='card_silent', more={'card__timeout': 500})
+        self.assertIn('another program', answer.json['message'])
+        self.assertLess(answer.seconds, 4)
+
+
 class UnreadableCardTest(Scenario):
     servers = ()
     card = 'alice-rsa2048'
