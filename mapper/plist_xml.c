@@ -110,7 +110,7 @@ read_text(struct state *s, char **out)
 		const int type = xmlTextReaderNodeType(s->reader);
 		const xmlChar *text = xmlTextReaderConstValue(s->reader);
 
-		if (type == XML_READER_TYPE_COMMENT)
+		if (type == XML_READER_TYPE_COMMENT || type == XML_READER_TYPE_PROCESSING_INSTRUCTION)
 			continue;
 		if (type == XML_READER_TYPE_ELEMENT || type == XML_READER_TYPE_ENTITY_REFERENCE) {
 			err = unexpected(s, "text");
@@ -246,6 +246,8 @@ cm_plist_read_xml(struct cm_plist_file *f, struct cm_blob bytes, struct cm_plist
 	enum cm_err err = CM_ERR_NOMEM;
 
 	*out = NULL;
+	if (bytes.len == 0)	/* libxml2 makes no reader for nothing */
+		return cm_plist_fail(f, 0, "is empty; write a property list");
 	s.reader = xmlReaderForMemory((const char *)bytes.ptr, (int)bytes.len, NULL, NULL, options);
 	if (s.reader != NULL) {
 		xmlTextReaderSetStructuredErrorHandler(s.reader, complain, &s);

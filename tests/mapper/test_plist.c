@@ -107,8 +107,10 @@ mistakes(void **state)
 		    "has 40 hex digits (SHA-1?); write the CA's SHA-256 fingerprint, 64 digits" },
 		{ HEAD "<dict>\n<key>TrustedAuthorities</key>\n<string>" PIN_A ",</string>\n</dict>\n</plist>\n",
 		    "f.plist:6: TrustedAuthorities: \"\" has 0 hex digits" },
+		{ HEAD "<dict>" MAPPING(UPN, "Kerberos:<?x $1?>", ALT) "</dict></plist>",
+		    "formatString names no field" },
 		/* the form */
-		{ "", "f.plist:" },
+		{ "", "f.plist: is empty; write a property list" },
 		{ "not xml", "f.plist:1: not well-formed XML" },
 		{ "<html/>", "f.plist:1: not a property list; the outermost element is <plist>" },
 		{ "<plist/>", "f.plist:1: <plist> is empty; write a <dict>" },
