@@ -46,7 +46,7 @@ def plain():
     """Built without sanitizers: under faketime and strace the others do not start."""
     path = os.environ.get('CM_CARDMAP_PLAIN', '')
     if not os.access(path, os.X_OK):
-        raise AssertionError(f'CM_CARDMAP_PLAIN={path}: no such program; build the release preset first (scripts/test does)')
+        raise AssertionError(f'CM_CARDMAP_PLAIN={path}: not there: build the release preset (scripts/test does)')
     return path
 
 
@@ -74,7 +74,8 @@ def clock(when):
 
 def responder_in(when):
     """The OCSP responder with its clock moved, until start('ocsp') after a stop."""
-    RIG.stop('ocsp').launch('ocsp', clock(when) + rig_module.ocsp_command(RIG), lambda: rig_module.listening(rig_module.OCSP_PORT))
+    RIG.stop('ocsp').launch('ocsp', clock(when) + rig_module.ocsp_command(RIG),
+                            lambda: rig_module.listening(rig_module.OCSP_PORT))
 
 
 class Answer:
@@ -308,8 +309,9 @@ class Scenario(unittest.TestCase):
             lines += [f'replace: {attribute}', *(f'{attribute}: {value}' for value in values), '-']
         running = RIG.is_running('slapd')
         RIG.stop('slapd')
-        rig_module.run([rig_module.program('slapmodify'), '-f', WORK / 'slapd/slapd.conf'], input='\n'.join(lines) + '\n')
-        rig_module.run([rig_module.program('slapindex'), '-q', '-f', WORK / 'slapd/slapd.conf'])  # slapmodify leaves it as it was
+        config = WORK / 'slapd/slapd.conf'
+        rig_module.run([rig_module.program('slapmodify'), '-f', config], input='\n'.join(lines) + '\n')
+        rig_module.run([rig_module.program('slapindex'), '-q', '-f', config])  # slapmodify leaves it as it was
         if running:
             RIG.start('slapd')
 
@@ -331,8 +333,8 @@ class OtherClient:
         self.pcsc = ctypes.CDLL('libpcsclite.so.1')
         self.context, self.card, protocol = ctypes.c_long(), ctypes.c_long(), ctypes.c_ulong()
         self.call('SCardEstablishContext', ctypes.c_ulong(2), None, None, ctypes.byref(self.context))
-        self.call('SCardConnect', self.context, b'Virtual PCD 00 00', ctypes.c_ulong(self.SHARED), ctypes.c_ulong(self.T1),
-                  ctypes.byref(self.card), ctypes.byref(protocol))
+        self.call('SCardConnect', self.context, b'Virtual PCD 00 00', ctypes.c_ulong(self.SHARED),
+                  ctypes.c_ulong(self.T1), ctypes.byref(self.card), ctypes.byref(protocol))
 
     def call(self, name, *arguments):
         status = getattr(self.pcsc, name)(*arguments)
@@ -341,8 +343,8 @@ class OtherClient:
 
     def transmit(self, command):
         answer, size, raw = ctypes.create_string_buffer(65538), ctypes.c_ulong(65538), bytes.fromhex(command)
-        self.call('SCardTransmit', self.card, ctypes.byref(self.Request(self.T1, 16)), raw, ctypes.c_ulong(len(raw)), None,
-                  answer, ctypes.byref(size))
+        self.call('SCardTransmit', self.card, ctypes.byref(self.Request(self.T1, 16)), raw, ctypes.c_ulong(len(raw)),
+                  None, answer, ctypes.byref(size))
         return answer.raw[:size.value].hex()
 
     def verify(self, pin):

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""test_commands.py: each command as a person and as a script meet it: text, JSON, help, exit codes, the PIN's ways in."""
+"""test_commands.py: each command as people and scripts meet it: text, JSON, help, exit codes, the PIN's ways in."""
 import json
 import os
 import re
@@ -31,7 +31,8 @@ class AnswersTest(Scenario):
     def both(self, *arguments, status=0, pin=None, **changes):
         """The text and the JSON of the same question."""
         def one(*form):
-            return self.cardmap(arguments[0], '--config', self.conf(**changes), *form, *arguments[1:], status=status, pin=pin)
+            return self.cardmap(arguments[0], '--config', self.conf(**changes), *form, *arguments[1:], status=status,
+                                pin=pin)
         text, answer = one(), one('--json')
         self.assertNotIn('\033', text.out, 'colour is for terminals')
         self.assertEqual(answer.json['result'] == 'ok', status == 0, str(answer))
@@ -143,7 +144,8 @@ class AnswersTest(Scenario):
             answer = self.cardmap('config', '--config', path, *form, 'check', status=78)
             told = answer.json['mistakes'] if form else answer.out.splitlines()
             self.assertTrue(any(f'{path}:2: trust.level = hardish' in line and 'soft' in line for line in told), told)
-            self.assertTrue(any(f'{path}:6: directory.timeout = 7' in line and '50 to 60000 ms' in line for line in told), told)
+            self.assertTrue(any(f'{path}:6: directory.timeout = 7' in line and '50 to 60000 ms' in line
+                                for line in told), told)
             self.assertTrue(any(f'{path}:7: ' in line and 'tiemout' in line for line in told), told)
 
     def test_config_check_names_the_file_that_holds_no_certificate(self):
@@ -196,7 +198,8 @@ class ExitCodesTest(Scenario):
     def test_64_usage(self):
         for arguments in ([], ['nonsense'], ['cert'], ['cert', 'a', 'b'], ['whois', '--nonsense'], ['whois', 'extra'],
                           ['whois', '--set', 'no.such=1'], ['accounts', 'steal', 'alice'], ['revocation', 'undo', 'x'],
-                          ['config', 'burn'], ['login', '--pin-fd', 'x'], ['cards', '--pin-fd', '3'], ['login', '--card']):
+                          ['config', 'burn'], ['login', '--pin-fd', 'x'], ['cards', '--pin-fd', '3'],
+                          ['login', '--card']):
             with self.subTest(arguments):
                 answer = self.cardmap(*arguments, status=64)
                 self.assertTrue(answer.err)
@@ -271,7 +274,8 @@ class HelpTest(Scenario):
 
         def completed(*words):
             line = ' '.join(map(shlex.quote, words))
-            program = f'. {script}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _cardmap; printf "%s\\n" "${{COMPREPLY[@]}}"'
+            program = (f'. {script}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _cardmap; '
+                       'printf "%s\\n" "${COMPREPLY[@]}"')
             return said(['bash', '-c', program]).split()
         self.assertEqual(completed('cardmap', 'who'), ['whois'])
         self.assertEqual(sorted(completed('cardmap', 'c')), ['cards', 'cert', 'completion', 'config'])
@@ -286,7 +290,7 @@ class PinTest(Scenario):
     card = 'alice-rsa2048'
 
     def terminal(self):
-        command = [*scenario.PREFIX, scenario.program(), 'login', '--config', self.conf(), '--set', 'kerberos.ticket=off']
+        command = [*scenario.PREFIX, scenario.program(), 'login', '--config', self.conf(kerberos__ticket='off')]
         return Terminal(command, self.environment())
 
     def test_typed_at_a_terminal_without_echo(self):
@@ -325,8 +329,8 @@ class PinTest(Scenario):
 
     def test_without_a_terminal_it_says_what_to_do(self):
         command = ['setsid', '--wait', scenario.program()]
-        done = subprocess.run([*command, 'login', '--config', self.conf()], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=30, env=self.environment())
+        done = subprocess.run([*command, 'login', '--config', self.conf()], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=30, env=self.environment())
         self.assertEqual(done.returncode, 64, done.stdout + done.stderr)
         self.assertIn('--pin-fd', done.stderr)
 

@@ -22,8 +22,8 @@ SECONDS = 100
 PROMISED_SECONDS = 60
 INSIDE = 'CM_DEMO_TEST_HOME'
 # Kernels' own: nobody leaves a file there.
-UNWRITABLE_TYPES = ('proc', 'sysfs', 'cgroup', 'cgroup2', 'devtmpfs', 'devpts', 'mqueue', 'securityfs', 'bpf', 'tracefs',
-                    'debugfs', 'pstore', 'configfs', 'fusectl', 'binfmt_misc', 'autofs', 'hugetlbfs')
+UNWRITABLE_TYPES = ('proc', 'sysfs', 'cgroup', 'cgroup2', 'devtmpfs', 'devpts', 'mqueue', 'securityfs', 'bpf',
+                    'tracefs', 'debugfs', 'pstore', 'configfs', 'fusectl', 'binfmt_misc', 'autofs', 'hugetlbfs')
 
 
 def mounts():
@@ -54,7 +54,7 @@ def make_home():
     if os.geteuid() == 0:
         mount('-t', 'tmpfs', '-o', 'mode=0755', 'demo', home)
         for folder, kind in mounts():
-            if kind not in UNWRITABLE_TYPES and not folder.startswith(('/dev', '/proc', '/sys')) and folder != str(home):
+            if kind not in UNWRITABLE_TYPES and not folder.startswith(('/dev', '/proc', '/sys', str(home))):
                 mount('-o', 'remount,bind,ro', folder)
         if os.access('/usr', os.W_OK):
             raise AssertionError('/usr can be written')
@@ -139,7 +139,8 @@ class DemoTest(unittest.TestCase):
 
     @unittest.skipIf(os.geteuid() != 0, 'the other test is it')
     def test_passes_for_an_ordinary_user_with_certificates_of_its_own(self):
-        self.check(self.place(NOBODY), ['setpriv', '--reuid', str(NOBODY), '--regid', str(NOBODY), '--clear-groups', '--'])
+        nobody = ['setpriv', '--reuid', str(NOBODY), '--regid', str(NOBODY), '--clear-groups', '--']
+        self.check(self.place(NOBODY), nobody)
 
     def test_stopped_halfway_it_leaves_nothing(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):

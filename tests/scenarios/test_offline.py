@@ -65,9 +65,11 @@ class ServersTest(OfflineCase):
     def test_it_says_offline_and_how_old_the_evidence_is(self):
         self.login()
         self.network_down()
-        text = self.cardmap('login', '--config', self.conf(), '--card', f'file:{scenario.RIG.pki}/alice-rsa2048.pem', pin=PIN).out
+        text = self.cardmap('login', '--config', self.conf(), '--card', f'file:{scenario.RIG.pki}/alice-rsa2048.pem',
+                            pin=PIN).out
         self.assertRegex(text, r'(?m)^directory +offline: account as kept \d+ s ago$')
-        self.assertRegex(text, r'(?m)^evidence +not revoked, learned \d+ s ago from OCSP http://127.0.0.1:8081/, good until 20')
+        self.assertRegex(text, r'(?m)^evidence +not revoked, learned \d+ s ago from OCSP http://127.0.0.1:8081/, '
+                               r'good until 20')
         self.assertRegex(text, r'(?m)^ticket +none: no KDC answered$')
         answer = self.login()
         self.assertTrue(answer.json['offline'])
@@ -185,7 +187,8 @@ class NotKeptTest(OfflineCase):
 
     def test_mapping_now_of_two_accounts(self):
         self.login()
-        self.change_directory(scenario.people.person_dn('bob'), ('altSecurityIdentities', [scenario.people.kerberos('alice')]))
+        self.change_directory(scenario.people.person_dn('bob'),
+                              ('altSecurityIdentities', [scenario.people.kerberos('alice')]))
         self.login(status=2, reason='several_accounts')
         self.network_down()
         self.login(status=4, reason='not_kept')
@@ -226,7 +229,8 @@ class NotKeptTest(OfflineCase):
 
     def test_a_refused_login_keeps_nothing(self):
         path = self.folder / 'bob.pem'
-        path.write_text((scenario.RIG.pki / 'bob.crt').read_text() + (scenario.RIG.pki / 'alice-rsa2048.key').read_text())
+        pki = scenario.RIG.pki
+        path.write_text((pki / 'bob.crt').read_text() + (pki / 'alice-rsa2048.key').read_text())
         self.login('--card', f'file:{path}', card=None, status=3)
         self.network_down()
         self.login(card='bob', status=4, reason='not_kept')

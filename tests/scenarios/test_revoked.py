@@ -23,7 +23,7 @@ class RevokedCase(Scenario):
         return {'binary': scenario.plain(), 'wrapper': scenario.clock(when), **options}
 
     def seen_revoked(self, *stopped):
-        """One login while the certificate is revoked, with these sources stopped; then all is well again, or seems so."""
+        """One login while the card is revoked, with these sources stopped; then all is well again, or seems so."""
         scenario.RIG.revoke(CARD)
         scenario.RIG.stop(*stopped)
         self.refused()
@@ -41,7 +41,8 @@ class RevokedTest(RevokedCase):
 
     def test_by_the_list_alone_and_by_the_responder_alone(self):
         scenario.RIG.revoke(CARD)
-        for stopped, source in (('ocsp', 'CRL http://127.0.0.1:8080/inter.crl'), ('http', 'OCSP http://127.0.0.1:8081/')):
+        for stopped, source in (('ocsp', 'CRL http://127.0.0.1:8080/inter.crl'),
+                                ('http', 'OCSP http://127.0.0.1:8081/')):
             scenario.RIG.start(*SERVERS).stop(stopped)
             answer = self.refused(more={'accounts__path': self.folder / f'store/{stopped}.db'})
             self.assertIn(source, answer.json['message'])
@@ -151,8 +152,8 @@ class HardTest(RevokedCase):
         self.assertEqual(self.login(card='no-aia-cdp').account, 'alice', 'soft passes')
 
     def test_no_aia_and_no_cdp_but_a_configured_source(self):
-        self.assertEqual(self.login(card='no-aia-cdp', more={**HARD, 'trust__crl': ['http://127.0.0.1:8080/inter.crl']}).account,
-                         'alice')
+        more = {**HARD, 'trust__crl': ['http://127.0.0.1:8080/inter.crl']}
+        self.assertEqual(self.login(card='no-aia-cdp', more=more).account, 'alice')
 
     def test_servers_gone_and_both_are_named(self):
         scenario.RIG.stop('ocsp', 'http')
