@@ -329,17 +329,36 @@ cm_accounts_remember(struct cm_accounts *s, const struct cm_remember *r, struct 
 	return cm_accounts_keep(s, &l, t);
 }
 
+static enum cm_err
+delete(struct cm_accounts *s, const char *sql, const struct cm_value *v, size_t count,
+    struct cm_trace *t)
+{
+	int changed = 0;
+	enum cm_err err = cm_store_run(s, sql, v, count, t, &changed);
+
+	if (changed > 0)
+		cm_store_settle(s);
+	return err;
+}
+
 enum cm_err
 cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c, struct cm_trace *t)
 {
 	const struct cm_value key = cm_value_blob(cm_cert_sha256(c));
-	int changed = 0;
-	enum cm_err err;
 
-	err = cm_store_run(s, "DELETE FROM account WHERE cert_sha256 = ?1", &key, 1, t, &changed);
-	if (changed > 0)
-		cm_store_settle(s);
-	return err;
+	return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1", &key, 1, t);
+}
+
+enum cm_err
+cm_accounts_withdraw_others(struct cm_accounts *s, const struct cm_cert *c,
+    const struct cm_account *a, struct cm_trace *t)
+{
+	const struct cm_value v[] = {
+		cm_value_blob(cm_cert_sha256(c)), cm_value_text(a->name), cm_value_int(a->uid),
+	};
+
+	return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1 AND (name <> ?2 OR uid <> ?3)",
+	    v, CM_COUNT(v), t);
 }
 
 enum cm_err

@@ -71,9 +71,12 @@ CM_MUST_USE enum cm_err cm_accounts_remember(struct cm_accounts *s,
 CM_MUST_USE enum cm_err cm_accounts_remember_revoked(struct cm_accounts *s,
     const struct cm_verdict *v, struct cm_trace *t);
 
-/* A directory answered that this certificate opens nothing (or another account): the kept mapping ends. */
+/* A directory answered that this certificate opens nothing: the kept mapping ends. */
 CM_MUST_USE enum cm_err cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c,
     struct cm_trace *t);
+/* A directory answered that it opens this account: a kept mapping to another (name or uid) ends. */
+CM_MUST_USE enum cm_err cm_accounts_withdraw_others(struct cm_accounts *s, const struct cm_cert *c,
+    const struct cm_account *a, struct cm_trace *t);
 
 /* For people. */
 struct cm_kept {

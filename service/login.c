@@ -105,10 +105,16 @@ find_kept_account(struct cm_login *l, const struct cm_query *q)
 	return check_still_mapped(l, q);
 }
 
+/* Whatever becomes of this login: what the directory said last is known. */
 static void
-withdraw(struct cm_login *l)
+withdraw(struct cm_login *l, enum cm_err answer)
 {
-	if (!l->look_only && cm_accounts_withdraw(l->host->accounts, l->cert, NULL) != CM_OK)
+	struct cm_accounts *s = l->host->accounts;
+
+	if (l->look_only)
+		return;
+	if ((answer == CM_OK ? cm_accounts_withdraw_others(s, l->cert, l->account, NULL) :
+	    cm_accounts_withdraw(s, l->cert, NULL)) != CM_OK)
 		cm_trace_add(l->trace, "warning", "what was kept for this card could not be withdrawn");
 }
 
@@ -134,8 +140,8 @@ find_account(struct cm_login *l)
 	err = cm_directory_find(l->host->directory, q, l->deadline, l->trace, &l->account);
 	if (err == CM_ERR_OFFLINE)
 		err = find_kept_account(l, q);
-	else if (err == CM_ERR_ABSENT || err == CM_ERR_AMBIGUOUS || err == CM_ERR_REFUSED)
-		withdraw(l);
+	else if (err == CM_OK || err == CM_ERR_ABSENT || err == CM_ERR_AMBIGUOUS || err == CM_ERR_REFUSED)
+		withdraw(l, err);
 	cm_query_free(&q);
 	return err;
 }

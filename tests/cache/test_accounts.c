@@ -121,6 +121,26 @@ attack_mapping_deleted_but_cached(void **state)
 	assert_int_equal(cm_accounts_withdraw(r->store, r->cert, r->trace), CM_OK);	/* of none: fine */
 }
 
+/* attack: mapping changed but the cache still admits. */
+static void
+attack_mapping_of_another(void **state)
+{
+	struct cm_account same = rig_account(4000), renumbered = rig_account(4001), renamed = rig_account(4000);
+	struct rig *r = *state;
+
+	same.gecos = (char *)"another";
+	renamed.name = (char *)"bob";
+	rig_keep_alice(r, 4000, NOW);
+	assert_int_equal(cm_accounts_withdraw_others(r->store, r->cert, &same, r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw_others(r->store, r->other, &renamed, r->trace), CM_OK);
+	rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");
+	assert_int_equal(cm_accounts_withdraw_others(r->store, r->cert, &renumbered, r->trace), CM_OK);
+	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
+	rig_keep_alice(r, 4000, NOW);
+	assert_int_equal(cm_accounts_withdraw_others(r->store, r->cert, &renamed, r->trace), CM_OK);
+	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
+}
+
 /* CVE-2017-12173: names are values, never part of a statement. */
 static void
 attack_store_query_injection(void **state)
@@ -299,6 +319,7 @@ main(void)
 		TEST(attack_clock_rollback),
 		TEST(attack_clock_set_back_within_one_boot),
 		TEST(attack_mapping_deleted_but_cached),
+		TEST(attack_mapping_of_another),
 		TEST(attack_store_query_injection),
 		TEST(attack_mapping_to_root_or_system_uid),
 		TEST(listed_for_people),

@@ -56,7 +56,7 @@ class WordsTest(Scenario):
     def test_a_clock_that_is_behind_is_named_where_tls_fails(self):
         """A laptop whose clock lost its battery: no certificate is valid yet."""
         late = ['env', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'faketime', '-f', '-1d']
-        answer = self.ask('whois', status=78, reason='directory_tls', binary=scenario.plain(), wrapper=late)
+        answer = self.ask('whois', status=4, reason='directory_tls', binary=scenario.plain(), wrapper=late)
         self.assertRegex(answer.json['message'], 'its CA, name or validity$')
         self.assertTrue(answer.seen('account', "this computer's clock"))
         self.assertIn('clock', answer.json['remedy'])
@@ -68,6 +68,18 @@ class ExplainTest(Scenario):
         self.assertEqual(list((self.folder / 'store').iterdir()), [])
         scenario.RIG.stop('slapd')
         self.ask('explain', status=4, reason='directory_offline')
+
+
+class RemappedTest(Scenario):
+    """Mapping changed but the cache still admits: the directory gives alice's card to bob."""
+
+    def test_the_first_answer_ends_what_was_kept_whatever_becomes_of_the_login(self):
+        self.login()
+        self.change_directory('uid=alice,ou=people,dc=cardmap,dc=test', ('altSecurityIdentities', ['X509:<SKI>00']))
+        self.change_directory('uid=bob,ou=people,dc=cardmap,dc=test', ('altSecurityIdentities', ['Kerberos:alice@CARDMAP.TEST']))
+        self.login(status=3, reason='kdc_refused')
+        scenario.RIG.stop('slapd')
+        self.login(status=4, reason='not_kept')
 
 
 class NoKdcTest(Scenario):
