@@ -50,7 +50,7 @@
 	X(ACCOUNT_MALFORMED, REFUSED, "mend the attribute named here in the directory") \
 	X(DIRECTORY_OFFLINE, OFFLINE, "see that the directory server named here runs and can be reached") \
 	X(DIRECTORY_REFUSED, CONFIG, "see directory.bind_dn, its password file and the server's access rules") \
-	X(DIRECTORY_TLS, CONFIG, "see directory.ca, the name in the server's certificate, and this computer's clock") \
+	X(DIRECTORY_TLS, OFFLINE, "see directory.ca, the name in the server's certificate, and this computer's clock") \
 	X(LDIF_MALFORMED, SYNTAX, "mend the line named here (RFC 2849)") \
 	/* kerberos */ \
 	X(KDC_OFFLINE, OFFLINE, "see that the KDC named here runs and can be reached") \

@@ -328,14 +328,15 @@ share(const struct cm_directory *d, size_t i, cm_deadline deadline)
 /*
  * The first source that answers decides, be it yes or no.  One that cannot be
  * asked is passed over, and said; the last word then is a certificate that was
- * not accepted, if there was one: that is for a person to look at.
+ * not accepted, if there was one: that is for a person to look at.  Whoever
+ * showed it is not the directory, so the directory could not be asked.
  */
 enum cm_err
 cm_directory_find(struct cm_directory *d, const struct cm_query *q, cm_deadline deadline,
     struct cm_trace *t, struct cm_account **out)
 {
-	enum cm_err err = CM_ERR_OFFLINE, worst = CM_ERR_OFFLINE;
-	bool elsewhere = true;
+	enum cm_err err = CM_ERR_OFFLINE;
+	bool elsewhere = true, distrusted = false;
 	struct cm_buf all;
 
 	cm_buf_init(&all, 0);
@@ -346,13 +347,13 @@ cm_directory_find(struct cm_directory *d, const struct cm_query *q, cm_deadline 
 			break;
 		cm_trace_add(t, "passed over", "%s", cm_trace_message(t));
 		cm_buf_addf(&all, "%s%s", i > 0 ? "; " : "", cm_trace_message(t));
-		worst = err != CM_ERR_OFFLINE ? err : worst;
+		distrusted = distrusted || cm_trace_reason(t) == CM_REASON_DIRECTORY_TLS;
 	}
 	if (err == CM_OK)
 		cm_trace_clear_reason(t);
 	else if (elsewhere)
-		err = cm_trace_fail(t, worst == CM_ERR_OFFLINE ? CM_REASON_DIRECTORY_OFFLINE :
-		    CM_REASON_DIRECTORY_TLS, "%s", cm_buf_str(&all));
+		err = cm_trace_fail(t, distrusted ? CM_REASON_DIRECTORY_TLS : CM_REASON_DIRECTORY_OFFLINE,
+		    "%s", cm_buf_str(&all));
 	cm_buf_free(&all);
 	return err;
 }

@@ -84,8 +84,9 @@ void cm_directory_close(struct cm_directory **d);
  * CM_ERR_AMBIGUOUS  SEVERAL_ACCOUNTS: the text names them all (up to 16)
  * CM_ERR_REFUSED    ACCOUNT_FORBIDDEN, ACCOUNT_MALFORMED
  * CM_ERR_OFFLINE    DIRECTORY_OFFLINE: no server answered within the deadline
- *                   (connect, TLS handshake, bind and search alike)
- * CM_ERR_CONFIG     DIRECTORY_TLS, DIRECTORY_REFUSED (bind refused, no access, no such base, size limit)
+ *                   (connect, TLS handshake, bind and search alike);
+ *                   DIRECTORY_TLS: what answered is not known to be the directory
+ * CM_ERR_CONFIG     DIRECTORY_REFUSED (bind refused, no access, no such base, size limit)
  */
 CM_MUST_USE enum cm_err cm_directory_find(struct cm_directory *d, const struct cm_query *q,
     cm_deadline deadline, struct cm_trace *t, struct cm_account **out);

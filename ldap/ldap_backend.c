@@ -60,16 +60,17 @@ static enum cm_err
 distrusted(struct server *s, const char *what, struct cm_trace *t)
 {
 	char *text = NULL;
+	enum cm_err err;
 
 	s->distrusted = true;
 	(void)ldap_get_option(s->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
 	/* With GnuTLS, Debian's choice, that often is no more than "(unknown error code)". */
 	if (text != NULL && text[0] != '\0' && text[0] != '(')
-		(void)cm_trace_fail(t, CM_REASON_DIRECTORY_TLS, "%s: %s: %s", s->uri, what, text);
+		err = cm_trace_fail(t, CM_REASON_DIRECTORY_TLS, "%s: %s: %s", s->uri, what, text);
 	else
-		(void)cm_trace_fail(t, CM_REASON_DIRECTORY_TLS, "%s: %s", s->uri, what);
+		err = cm_trace_fail(t, CM_REASON_DIRECTORY_TLS, "%s: %s", s->uri, what);
 	ldap_memfree(text);
-	return CM_ERR_CONFIG;
+	return err;
 }
 
 /*
@@ -481,7 +482,7 @@ search_server(void *state, struct cm_search *search, cm_deadline deadline, struc
 	    kept ? cm_deadline_in((unsigned)cm_deadline_left(deadline) / 2) : deadline, t);
 	if (kept && err == CM_ERR_OFFLINE && s->lost)
 		err = ask_until(s, search, cm_buf_str(&filter), deadline, t);
-	search->elsewhere = err == CM_ERR_OFFLINE || s->distrusted;
+	search->elsewhere = err == CM_ERR_OFFLINE;
 out:
 	cm_buf_free(&filter);
 	return err;

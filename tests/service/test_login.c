@@ -190,6 +190,28 @@ test_old_answers_are_asked_again(void **state)
 	end(&f);
 }
 
+/* Whoever answers with another's certificate is not the directory: that could not be asked, and is not heard. */
+static void
+test_impostor_directory_is_silence(void **state)
+{
+	struct fixture f;
+	char text[512];
+
+	(void)state;
+	begin(&f, "alice-p256", NULL);
+	assert_int_equal(run(&f), CM_OK);
+	cm_login_clear(&f.login);
+	cm_host_close(&f.host);
+	snprintf(text, sizeof(text), "directory.ca=%s/stranger-root.crt", getenv("CM_RIG_PKI"));
+	assert_int_equal(cm_conf_set(f.conf, text, "test", f.trace), CM_OK);
+	assert_int_equal(cm_host_open(f.conf, CM_NEED_LOGIN, f.trace, &f.host), CM_OK);
+	f.login = (struct cm_login){ .host = f.host, .trace = f.trace };
+	assert_int_equal(run(&f), CM_OK);
+	assert_true(f.login.account_kept);
+	assert_non_null(strstr(cm_trace_find(f.trace, "offline"), "certificate is not accepted"));
+	end(&f);
+}
+
 /* At level 0 anybody can sign a certificate with Alice's UPN. */
 static void
 test_level_off_opens_nothing(void **state)
@@ -249,6 +271,7 @@ main(void)
 		cmocka_unit_test(test_every_stage_can_refuse),
 		cmocka_unit_test(test_no_way_around),
 		cmocka_unit_test(test_old_answers_are_asked_again),
+		cmocka_unit_test(test_impostor_directory_is_silence),
 		cmocka_unit_test(test_level_off_opens_nothing),
 		cmocka_unit_test(test_grant_needs_all_three),
 	};
