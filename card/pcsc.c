@@ -183,6 +183,9 @@ job_look(struct pcsc *p)
 	}
 	if (p->rv == SCARD_S_SUCCESS && now.dwEventState >> 16 != event)
 		p->rv = SCARD_W_REMOVED_CARD;
+	/* nobody but pcscd was asked this, and it had let us in */
+	if (p->rv == SCARD_F_COMM_ERROR || p->rv == SCARD_W_SECURITY_VIOLATION)
+		p->rv = SCARD_E_NO_SERVICE;
 }
 
 static void
@@ -320,6 +323,7 @@ static const struct meaning {
 } meanings[] = {
 	{ SCARD_E_NO_SERVICE, CM_REASON_NO_READER, "pcscd does not run" },
 	{ SCARD_E_SERVICE_STOPPED, CM_REASON_NO_READER, "pcscd does not run" },
+	{ SCARD_W_SECURITY_VIOLATION, CM_REASON_NO_READER, "pcscd does not let this user in" },
 	{ SCARD_E_NO_READERS_AVAILABLE, CM_REASON_NO_READER, "no reader is connected" },
 	{ SCARD_E_UNKNOWN_READER, CM_REASON_NO_READER, "the reader was disconnected" },
 	{ SCARD_E_READER_UNAVAILABLE, CM_REASON_CARD_REMOVED, "the reader was disconnected" },
@@ -385,10 +389,12 @@ check_usable(const struct pcsc *p, cm_deadline deadline, struct cm_trace *t)
 	return CM_OK;
 }
 
+/* The last is what libpcsclite 1.9.9 makes of EPIPE. */
 static bool
 is_transmission_error(LONG rv)
 {
-	return rv == SCARD_F_COMM_ERROR || rv == SCARD_E_NOT_TRANSACTED;
+	return rv == SCARD_F_COMM_ERROR || rv == SCARD_E_NOT_TRANSACTED ||
+	    rv == SCARD_W_SECURITY_VIOLATION;
 }
 
 static enum cm_err
@@ -396,6 +402,7 @@ pcsc_transmit(void *self, struct cm_blob command, cm_deadline deadline, struct c
     struct cm_buf *answer)
 {
 	struct pcsc *p = self;
+	const char *words;
 	enum cm_err err;
 
 	if ((err = check_usable(p, deadline, t)) != CM_OK)
@@ -408,11 +415,11 @@ pcsc_transmit(void *self, struct cm_blob command, cm_deadline deadline, struct c
 		cm_buf_add(answer, p->answer, p->answer_len);
 		return cm_buf_status(answer);
 	}
-	/* The reader only says that it failed: see whether there is a card at all. */
+	/* The reader only says that it failed: see whether there is a card, a reader, a pcscd at all. */
 	if (is_transmission_error(p->result) && run(p, job_look, deadline) &&
-	    p->rv == SCARD_W_REMOVED_CARD) {
-		p->lost = CM_REASON_CARD_REMOVED;
-		return cm_trace_fail(t, p->lost, "%s: the card was taken out", reader_name(p));
+	    p->rv != SCARD_S_SUCCESS && p->rv != SCARD_E_TIMEOUT) {
+		p->lost = reason_of(p->rv, &words);
+		return cm_trace_fail(t, p->lost, "%s: %s", reader_name(p), words);
 	}
 	return err;
 }

@@ -373,6 +373,27 @@ test_neighbour_in_a_transaction(void **state)
 	cm_cert_free(&cert);
 }
 
+/* The last test: nobody starts it again. */
+static void
+test_pcscd_that_ended_is_named(void **state)
+{
+	const pid_t pcscd = (pid_t)strtol(getenv("CM_RIG_PID_PCSCD"), NULL, 10);
+	struct cm_card *card = NULL;
+	struct cm_cert *cert = NULL;
+
+	(void)state;
+	alice();
+	assert_int_equal(cm_card_open("reader", CM_CARD_LOOK, cm_deadline_in(5000), NULL, &card),
+	    CM_OK);
+	assert_int_equal(kill(pcscd, SIGKILL), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(cm_card_certificate(card, CM_SLOT_AUTHENTICATION, cm_deadline_in(5000),
+		    test_trace(), &cert), CM_ERR_OFFLINE);
+		assert_int_equal(cm_trace_reason(test_trace()), CM_REASON_NO_READER);
+	}
+	cm_card_close(&card);
+}
+
 int
 main(void)
 {
@@ -387,6 +408,7 @@ main(void)
 		cmocka_unit_test(test_pin_is_not_sent_after_a_reset_by_others),
 		cmocka_unit_test(test_neighbour_in_a_transaction),
 		cmocka_unit_test(test_removed_at_each_command),
+		cmocka_unit_test(test_pcscd_that_ended_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
