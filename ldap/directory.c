@@ -293,8 +293,8 @@ find_groups(struct finding *f, cm_deadline deadline, bool *elsewhere)
 	*elsewhere = s.elsewhere;
 	if (err == CM_OK && s.more)
 		err = cm_trace_fail(f->trace, CM_REASON_DIRECTORY_REFUSED,
-		    "%s: account %s is in more groups than the server shows", f->source->uri,
-		    f->account->name);
+		    "%s: account %s is in more groups than the server shows, or in more than %zu",
+		    f->source->uri, f->account->name, s.limit);
 	return err;
 }
 
