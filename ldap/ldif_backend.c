@@ -59,7 +59,9 @@ check_twice(const struct cm_ldif *l, const char *name, struct cm_trace *t)
 
 		if (!cm_attribute_is(l->values[b].attribute, "entryDN"))
 			break;
-		if (compare_values(&l->values[a], &l->values[b]) == 0)
+		/* an export with operational attributes names it once more */
+		if (l->entry_of[a] != l->entry_of[b] &&
+		    compare_values(&l->values[a], &l->values[b]) == 0)
 			return cm_trace_fail(t, CM_REASON_LDIF_MALFORMED,
 			    "%s:%zu: this entry stands in line %zu already", name,
 			    l->lines[l->entry_of[b]], l->lines[l->entry_of[a]]);

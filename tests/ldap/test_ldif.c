@@ -100,6 +100,7 @@ static const struct form {
 	    "MAIL: alice@CARDMAP.test\n" },
 	{ "an option", "dn: uid=alice,dc=test\nuid: alice\nuidNumber: 10001\ngidNumber: 10000\n"
 	    "mail;x-work: Alice@cardmap.test\n" },
+	{ "an export with operational attributes", ALICE "entryDN: uid=alice,ou=people,dc=test\n" },
 };
 
 static void
