@@ -36,9 +36,21 @@ take_block(const char *name, const uint8_t *data, long len, const char *path, un
 	return CM_ERR_NOMEM;
 }
 
+static unsigned
+count_labels(struct cm_blob text)
+{
+	static const char label[] = "-BEGIN ";
+	const size_t len = sizeof(label) - 1;
+	unsigned n = 0;
+
+	for (size_t i = 0; i + len <= text.len; i++)
+		n += memcmp(text.ptr + i, label, len) == 0;
+	return n;
+}
+
 /* The reader stopped: at the end of the file, or at a block that it cannot read? */
 static enum cm_err
-at_end(const char *path, unsigned n, struct cm_trace *t)
+at_end(const char *path, unsigned n, unsigned labels, struct cm_trace *t)
 {
 	const bool clean = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
 
@@ -46,6 +58,10 @@ at_end(const char *path, unsigned n, struct cm_trace *t)
 	if (!clean)
 		return cm_trace_fail(t, CM_REASON_CONFIG,
 		    "%s: block %u is damaged: its lines are no PEM", path, n);
+	/* OpenSSL passes over an indented label, and so over the certificate. */
+	if (labels > n - 1)
+		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: only %u of %u blocks can be read: each "
+		    "-----BEGIN has five dashes and starts its line", path, n - 1, labels);
 	if (n == 1)
 		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: holds no certificate in PEM "
 		    "(DER becomes PEM by openssl x509 -inform DER -in FILE)", path);
@@ -72,7 +88,7 @@ cm_pem_parse(struct cm_blob text, const char *path, struct cm_trace *t, STACK_OF
 		OPENSSL_free(data);
 	}
 	if (err == CM_OK)
-		err = at_end(path, n, t);
+		err = at_end(path, n, count_labels(text), t);
 	BIO_free(bio);
 	return err;
 }

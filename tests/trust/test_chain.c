@@ -382,6 +382,8 @@ anchors_that_cannot_be_read(void **state)
 	snprintf(text, sizeof(text), "-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n", body);
 	refuse_open(write_file("notcert.pem", text, 0644), "block 1 is no certificate");
 	refuse_open(write_file("cut.pem", "-----BEGIN CERTIFICATE-----\nMAMC", 0644), "block 1 is damaged");
+	refuse_open(write_file("indented.pem", "  -----BEGIN CERTIFICATE-----\nMAMCAQA=\n"
+	    "-----END CERTIFICATE-----\n", 0644), "only 0 of 1 blocks can be read");
 	refuse_open(write_file("open.pem", text, 0666), "others may write it");
 	assert_int_equal(mkdir(scratch("folder"), 0755), 0);
 	refuse_open(scratch("folder"), "no file in this folder ends in .pem");
