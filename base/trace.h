@@ -51,6 +51,7 @@
 	X(DIRECTORY_OFFLINE, OFFLINE, "see that the directory server named here runs and can be reached") \
 	X(DIRECTORY_REFUSED, CONFIG, "see directory.bind_dn, its password file and the server's access rules") \
 	X(DIRECTORY_TLS, OFFLINE, "see directory.ca, the name in the server's certificate, and this computer's clock") \
+	X(ACCOUNT_CHANGED, AGAIN, "start again: the mapping changed while the PIN was awaited") \
 	X(LDIF_MALFORMED, SYNTAX, "mend the line named here (RFC 2849)") \
 	/* kerberos */ \
 	X(KDC_OFFLINE, OFFLINE, "see that the KDC named here runs and can be reached") \

@@ -388,10 +388,24 @@ run(int argc, char **argv)
 	return run_command(cmd, argc - 1, argv + 1);
 }
 
+/*
+ * Libraries would write TLS secrets and protocol steps to a file of the
+ * environment's choosing; what is worth knowing stands in our own trace.
+ */
+static void
+stop_leaks(void)
+{
+	static const char *const names[] = { "SSLKEYLOGFILE", "KRB5_TRACE" };
+
+	for (size_t i = 0; i < CM_COUNT(names); i++)
+		unsetenv(names[i]);
+}
+
 int
 main(int argc, char **argv)
 {
 	open_standard_descriptors();
+	stop_leaks();
 	setlocale(LC_CTYPE, "");
 	return exit_code(run(argc, argv));
 }

@@ -168,17 +168,29 @@ note_prepared(struct cm_login *l)
 
 static enum cm_err refresh(struct cm_login *l);
 
-/* A card left in overnight is not judged by yesterday's answers. */
+/*
+ * A card left in overnight is not judged by yesterday's answers.  The PIN was
+ * typed for the account that was shown then, and opens no other.
+ */
 static enum cm_err
 check_fresh(struct cm_login *l)
 {
 	const int64_t awake = (cm_clock_us() - l->prepared_us) / 1000000;
 	const int64_t passed = cm_clock_boottime() - l->prepared_boot;
+	struct cm_account *shown = l->account;
+	enum cm_err err;
 
 	if (awake <= CM_LOGIN_FRESH_SECONDS && passed <= CM_LOGIN_FRESH_SECONDS)
 		return CM_OK;
 	cm_trace_add(l->trace, "asked again", "the answers were %lld s old", (long long)passed);
-	return refresh(l);
+	l->account = NULL;
+	if ((err = refresh(l)) == CM_OK &&
+	    (strcmp(shown->name, l->account->name) != 0 || shown->uid != l->account->uid))
+		err = cm_trace_fail(l->trace, CM_REASON_ACCOUNT_CHANGED,
+		    "the PIN was asked for %s, and meanwhile the card has become %s's",
+		    shown->name, l->account->name);
+	cm_account_free(&shown);
+	return err;
 }
 
 /* One VERIFY for one PIN typed; the last try is never spent unasked. */
@@ -374,6 +386,8 @@ refresh(struct cm_login *l)
 	for (size_t i = 0; err == CM_OK && i < CM_COUNT(stages); i++)
 		if (stages[i].repeat)
 			err = run_stage(l, &stages[i]);
+	if (err == CM_OK)
+		cm_trace_begin(l->trace, "fresh");	/* what follows is its own again */
 	note_prepared(l);
 	return err;
 }

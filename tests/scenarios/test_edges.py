@@ -184,6 +184,14 @@ class OutputTest(Scenario):
             with self.subTest(command):
                 self.assertEqual(self.shell(f'{scenario.program()} {command} >/dev/full').returncode, 4)
 
+    def test_no_library_writes_what_the_environment_asks_for(self):
+        """TLS secrets would let a recorded bind be read."""
+        files = {name: self.folder / name for name in ('SSLKEYLOGFILE', 'KRB5_TRACE')}
+        done = self.shell(' '.join(f'{name}={path}' for name, path in files.items()) +
+                          f' {scenario.program()} whois --config {self.conf()}')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([path for path in files.values() if path.exists()], [])
+
     def test_closed_descriptors_never_become_a_readers(self):
         """Else what is printed is sent to pcscd."""
         calls = self.folder / 'calls'

@@ -190,6 +190,23 @@ test_old_answers_are_asked_again(void **state)
 	end(&f);
 }
 
+/* The PIN was typed for the account on the screen, and opens no other. */
+static void
+test_account_may_not_change_at_the_prompt(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, "alice-p256", NULL);
+	assert_int_equal(cm_login_prepare(&f.login), CM_OK);
+	f.login.account->name[0] = 'm';	/* what was shown differs from what is found now */
+	f.login.prepared_boot -= CM_LOGIN_FRESH_SECONDS + 1;
+	assert_int_equal(cm_login_finish(&f.login, f.pin), CM_ERR_AGAIN);
+	assert_int_equal(cm_trace_reason(f.trace), CM_REASON_ACCOUNT_CHANGED);
+	assert_null(f.login.grant);
+	end(&f);
+}
+
 /* Whoever answers with another's certificate is not the directory: that could not be asked, and is not heard. */
 static void
 test_impostor_directory_is_silence(void **state)
@@ -271,6 +288,7 @@ main(void)
 		cmocka_unit_test(test_every_stage_can_refuse),
 		cmocka_unit_test(test_no_way_around),
 		cmocka_unit_test(test_old_answers_are_asked_again),
+		cmocka_unit_test(test_account_may_not_change_at_the_prompt),
 		cmocka_unit_test(test_impostor_directory_is_silence),
 		cmocka_unit_test(test_level_off_opens_nothing),
 		cmocka_unit_test(test_grant_needs_all_three),
