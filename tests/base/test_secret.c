@@ -3,11 +3,42 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "base/secret.h"
+
+/* The page with the secret in it as it was last, between two that nobody may touch. */
+static char last[CM_SECRET_MAX];
+static unsigned given_back;
+
+int __real_munmap(void *address, size_t length);
+int __wrap_munmap(void *address, size_t length);
+
+int
+__wrap_munmap(void *address, size_t length)
+{
+	memcpy(last, (char *)address + sysconf(_SC_PAGESIZE), sizeof(last));
+	given_back++;
+	return __real_munmap(address, length);
+}
+
+static void
+test_wiped(void **state)
+{
+	struct cm_secret *s = NULL;
+
+	(void)state;
+	assert_int_equal(cm_secret_new(cm_blob_str("654321"), &s), CM_OK);
+	cm_secret_free(&s);
+	assert_int_equal(given_back, 1);
+	for (size_t i = 0; i < sizeof(last); i++)
+		assert_int_equal(last[i], 0);
+	cm_secret_free(&s);	/* NULL is fine */
+	assert_int_equal(given_back, 1);
+}
 
 static void
 test_read_line(void **state)
@@ -80,6 +111,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wiped),
 		cmocka_unit_test(test_read_line),
 		cmocka_unit_test(test_deadline_and_limit),
 		cmocka_unit_test(test_locked_and_not_inherited),

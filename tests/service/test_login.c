@@ -110,6 +110,42 @@ test_granted_and_kept(void **state)
 	end(&f);
 }
 
+static time_t
+floor_kept(const struct fixture *f)
+{
+	struct cm_memory *m = NULL;
+	time_t kept;
+
+	assert_int_equal(cm_accounts_recall(f->host->accounts, cm_clock_now(), NULL, &m), CM_OK);
+	kept = m->known.floor;
+	cm_memory_free(&m);
+	return kept;
+}
+
+/* With no revocation asked the KDC's time is the clock's floor: once the host keytab opened the ticket, not before. */
+static void
+test_kdc_time_is_a_floor(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, "alice-p256", "trust.level=chain");
+	assert_int_equal(run(&f), CM_OK);
+	assert_in_range(floor_kept(&f), cm_clock_now() - 60, cm_clock_now());
+	end(&f);
+
+	begin(&f, "alice-p256", "trust.level=chain");
+	cm_host_close(&f.host);
+	assert_int_equal(cm_conf_set(f.conf, "kerberos.keytab=/nonexistent/keytab", "test", f.trace), CM_OK);
+	assert_int_equal(cm_host_open(f.conf, CM_NEED_LOGIN, f.trace, &f.host), CM_OK);
+	f.login = (struct cm_login){ .host = f.host, .trace = f.trace };
+	assert_int_equal(run(&f), CM_OK);
+	assert_non_null(f.login.ticket);
+	assert_true(f.login.remembered);
+	assert_int_equal(floor_kept(&f), 0);
+	end(&f);
+}
+
 /* Whatever stage fails, there is no grant, no later stage runs, and nothing was kept. */
 static void
 test_every_stage_can_refuse(void **state)
@@ -285,6 +321,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_granted_and_kept),
+		cmocka_unit_test(test_kdc_time_is_a_floor),
 		cmocka_unit_test(test_every_stage_can_refuse),
 		cmocka_unit_test(test_no_way_around),
 		cmocka_unit_test(test_old_answers_are_asked_again),

@@ -12,6 +12,7 @@ static const char *const inter[] = { PKI("inter.crt"), NULL };
 static const char *const all_inters[] = { PKI("intermediates.d"), NULL };
 static const char *const folder[] = { PKI("anchors.d"), NULL };
 static const char *const none[] = { NULL };
+static const char *const stranger[] = { PKI("stranger-root.crt"), NULL };
 
 static struct cm_trust *
 open_trust(enum cm_trust_level level, const char *const *anchors, const char *const *intermediates,
@@ -84,6 +85,8 @@ chain_of_the_pki(void **state)
 		    "was issued by CN=Stranger Issuing CA,DC=stranger,DC=test (key identifier " },
 		{ "alice-p256", root, none, CM_REASON_CERT_UNTRUSTED,
 		    "which trust.anchors and trust.intermediates do not hold" },
+		{ "alice-p256", stranger, inter, CM_REASON_CERT_UNTRUSTED,
+		    "was issued by CN=Cardmap Test Root" },	/* which the system's store holds: main() */
 		{ "alice-p256", none, inter, CM_REASON_CERT_UNTRUSTED, "trust.anchors names no CA at all" },
 		{ "alice-p256", NULL, NULL, CM_REASON_CERT_UNTRUSTED, "trust.anchors names no CA at all" },
 	};
@@ -470,5 +473,8 @@ main(void)
 		cmocka_unit_test(a_folder_of_anchors),
 	};
 
+	/* The system's store holds our root: nothing of it may count (X509_get_default_cert_file(3)). */
+	setenv("SSL_CERT_FILE", PKI("root.crt"), 1);
+	setenv("SSL_CERT_DIR", PKI("anchors.d"), 1);
 	return cmocka_run_group_tests(tests, NULL, clean_up);
 }
