@@ -421,6 +421,41 @@ groups_of_every_kind(void **state)
 }
 
 /* More than sixteen are not all named, and that is said. */
+static size_t compared;
+
+int __real_cm_value_compare(struct cm_blob a, struct cm_blob b);
+int __wrap_cm_value_compare(struct cm_blob a, struct cm_blob b);
+
+int
+__wrap_cm_value_compare(struct cm_blob a, struct cm_blob b)
+{
+	compared++;
+	return __real_cm_value_compare(a, b);
+}
+
+/* Indexed: a search, groups and all, looks at few of 8000 values that an account may be found by. */
+static void
+a_search_looks_at_few_values(void **state)
+{
+	struct cm_buf b = { 0 };
+	struct cm_directory *d;
+	struct answer a;
+
+	(void)state;
+	for (unsigned i = 0; i < 2000; i++)
+		cm_buf_addf(&b, "dn: uid=u%u,dc=test\nuid: u%u\nuidNumber: %u\ngidNumber: %u\nmail: m%u@cardmap.test\n\n",
+		    i, i, 1000 + i, 1000 + i, i);
+	d = open_text(cm_buf_str(&b));
+	assert_true(compared > 2000);	/* sorting them */
+	compared = 0;
+	a = find(d, "mail", "m1234@cardmap.test");
+	assert_in_range(compared, 1, 200);
+	assert_int_equal(a.account->uid, 2234);
+	expect(&a, CM_REASON_NONE, "");
+	cm_buf_free(&b);
+	cm_directory_close(&d);
+}
+
 static void
 very_many_accounts(void **state)
 {
@@ -501,6 +536,7 @@ main(void)
 		cmocka_unit_test(entries_become_accounts_or_a_reason),
 		cmocka_unit_test(another_principal_attribute),
 		cmocka_unit_test(groups_of_every_kind),
+		cmocka_unit_test(a_search_looks_at_few_values),
 		cmocka_unit_test(very_many_accounts),
 		cmocka_unit_test(the_file_must_be_ours),
 		cmocka_unit_test(the_first_answer_counts),

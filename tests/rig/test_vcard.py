@@ -770,6 +770,16 @@ class OpenScTest(CardCase):
                     self.sign_and_verify(name, mechanism, '01')
                     self.sign_and_verify(name, mechanism, '02')  # 9C: the PIN just before
 
+    def test_retired_key(self):
+        """OpenSC looks into slots 82 to 95 only where the key history tells of them (SP 800-73-4 Part 1, 3.3.3)."""
+        for conf, there in (('', True), ('key_history=no', False)):
+            self.insert({'9a': 'alice-rsa2048', '82': 'bob'}, conf)
+            with self.subTest(conf):
+                listed = self.tool('-O', '--login', '--pin', '123456')
+                self.assertEqual(listed.count('Certificate Object'), 1 + there)
+                if there:
+                    self.read_certificate('bob', '05')
+
     def test_piv_tool(self):
         self.insert({'9a': 'alice-rsa2048', '9e': 'card-auth'})
         self.assertIn('Personal Identity Verification Card', said(['piv-tool', '-n'], env=self.environment))

@@ -464,6 +464,8 @@ class SecretsTest(Scenario):
         to_reader = re.compile(rf'sendto\({re.escape(reader)}\D')
         sent = [line for line in lines if to_reader.search(line)]
         self.assertTrue([line for line in sent if SECRET_PIN in line], 'strace sees what is sent')
+        self.assertFalse([line for line in lines if 'openat(' in line and 'pkcs11' in line],
+                         'PKINIT takes no module from a file')
         written = [line for line in lines if not to_reader.search(line)]
         self.assertTrue([line for line in written if 'accounts.db' in line])
         self.assert_no_secret('\n'.join(written), 'a system call')
