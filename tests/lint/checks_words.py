@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from sources import line_of, product
+from sources import ARROWS, line_of, product
 
 PROSE = ('README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md')
 RUN_SECONDS = 60
@@ -151,6 +151,16 @@ def prose(root, build):
                 yield f'{name}:{line_of(text, match.start())}: {match[1]} is not there'
 
 
+def folders(root, _build):
+    """ARCHITECTURE's table of folders is the one that the lint goes by."""
+    rows = dict(re.findall(r'^\| `(\w+)/` \|.*\| ([a-z0-9 ]+) \|$', (root / 'ARCHITECTURE.md').read_text(), re.M))
+    yield from differ('ARCHITECTURE.md', 'folder', rows, ARROWS)
+    for i, (folder, allowed) in enumerate(ARROWS.items()):
+        text = rows.get(folder, '')
+        if {'nothing': (), 'all above': tuple(ARROWS)[:i]}.get(text, tuple(text.split())) != allowed:
+            yield f'ARCHITECTURE.md: {folder} may use {" ".join(allowed) or "nothing"}'
+
+
 def is_pattern(path):
     """tests/NAME/test_X.c stands for many."""
     return bool(re.search(r'(?<![a-z])[A-Z]+(?![a-z])', re.sub(r'(README|ARCHITECTURE|CONTRIBUTING|LICENSE)', '', path)))
@@ -250,4 +260,4 @@ def on_terminal(command, folder):
 
 
 CHECKS = {check.__name__: check for check in (
-    man_commands, man_keys, man_reasons, examples, prose, messages, completion, readme, help_examples)}
+    man_commands, man_keys, man_reasons, examples, prose, folders, messages, completion, readme, help_examples)}

@@ -98,6 +98,8 @@ WRONG_WORDS = [
     ('prose', 'README.md', '--set directory.base=', '--set directory.root=', 'no key directory.root'),
     ('prose', 'README.md', '`--export` writes', '`cardmap cards --import` writes', 'cardmap cards has no --import'),
     ('prose', 'CONTRIBUTING.md', '`cli/main.c`', '`cli/commands.c`', 'cli/commands.c is not there'),
+    ('folders', 'ARCHITECTURE.md', '| base mapper |', '| base card mapper |', 'ldap may use base mapper'),
+    ('folders', 'ARCHITECTURE.md', '| `cache/`', '| `store/`', 'folder cache is missing'),
     ('messages', 'service/host.c', 'set directory.uri,', 'set directory.url,', 'no key directory.url'),
     ('readme', 'README.md', 'cardmap whois --card file:alice.pem', 'cardmap whois --card file:bob.pem', 'bob.pem: no such file'),
 ]
