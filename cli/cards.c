@@ -205,7 +205,7 @@ cm_cli_cards(struct cm_cli *c)
 	enum cm_err err;
 
 	json_object_set_new(c->answer, "readers", l.readers);
-	if ((err = cm_host_open(c->conf, CM_NEED_TRUST, c->trace, &l.host)) == CM_OK)
+	if ((err = cm_host_open(c->conf, CM_NEED_RULES | CM_NEED_TRUST, c->trace, &l.host)) == CM_OK)
 		err = list_everything(&l);
 	if (err == CM_OK && l.cards > 0)
 		cm_trace_clear_reason(c->trace);

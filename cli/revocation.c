@@ -37,7 +37,7 @@ cm_cli_revocation(struct cm_cli *c)
 	if ((err = cm_cert_load(c->args[1], c->trace, &cert)) != CM_OK)
 		goto out;
 	cm_cli_certificate(c, c->answer, cert);
-	if ((err = cm_host_open(c->conf, CM_NEED_TRUST, c->trace, &host)) == CM_OK)
+	if ((err = cm_host_open(c->conf, CM_NEED_RULES | CM_NEED_TRUST, c->trace, &host)) == CM_OK)
 		err = check(c, host, cert);
 	cm_cli_trace(c);
 out:

@@ -324,6 +324,14 @@ class NamesTest(Scenario):
         self.assertEqual(len(self.cardmap('accounts', '--config', self.conf(), '--json', 'list').json['accounts']), 1)
 
 
+PINNED = """<?xml version="1.0" encoding="UTF-8"?>
+<plist version="1.0"><dict><key>AttributeMapping</key><dict>
+<key>fields</key><array><string>NT Principal Name</string></array><key>formatString</key><string>Kerberos:$1</string>
+<key>dsAttributeString</key><string>dsAttrTypeStandard:AltSecurityIdentities</string></dict>
+<key>TrustedAuthorities</key><array><string>%s</string></array></dict></plist>
+"""
+
+
 class IssuersTest(Scenario):
     def test_look_alike_self_signed_and_strangers(self):
         for card in ('look-alike', 'self-signed', 'stranger'):
@@ -352,8 +360,18 @@ class IssuersTest(Scenario):
             printed = said(['openssl', 'x509', '-in', scenario.RIG.pki / f'{name}.crt', '-noout', '-fingerprint',
                             '-sha256'])
             return printed.split('=')[1].strip()
-        self.login(status=3, reason='cert_not_pinned', more={'trust__pins': [fingerprint('stranger-inter')]})
-        self.assertEqual(self.login(more={'trust__pins': [fingerprint('inter')]}).account, 'alice')
+        path = self.folder / 'SmartcardLogin.plist'
+        for name, status, reason in (('stranger-inter', 3, 'cert_not_pinned'), ('inter', 0, None)):
+            path.write_text(PINNED % fingerprint(name).replace(':', ''))
+            for more in ({'trust__pins': [fingerprint(name)]}, {'mapper__plist': path}):
+                with self.subTest(f'{name} {more}'):
+                    self.login(status=status, reason=reason, more=more)
+                    self.cardmap('revocation', '--config', self.conf(**more), 'check',
+                                 scenario.RIG.pki / 'alice-rsa2048.crt', status=status)
+                    said_of_it = self.cardmap('cards', '--config', self.conf(**more), '--card',
+                                              f'file:{scenario.RIG.pki}/alice-rsa2048.pem', '--json').json
+                    trust = said_of_it['readers'][0]['certificates'][0]['trust']
+                    self.assertEqual(trust == 'trusted', status == 0, trust)
 
 
 class KdcTest(Scenario):
