@@ -62,6 +62,21 @@ class WordsTest(Scenario):
         self.assertIn('clock', answer.json['remedy'])
 
 
+class KeysTest(Scenario):
+    """Keys of the configuration that no other test sets reach what they are for."""
+
+    def test_each_has_its_effect(self):
+        for changes, status, reason, words in (
+                ({'accounts__first_gid': 20000}, 3, 'account_forbidden', '20000'),
+                ({'directory__group_base': 'ou=typo,dc=cardmap,dc=test'}, 78, 'directory_refused', 'ou=typo'),
+                ({'trust__level': 'hard', 'trust__use_crl': 'no'}, 3, 'revocation_unknown', 'Issuing CA'),
+                ({'kerberos__anchors': [scenario.RIG.pki / 'stranger-root.crt']}, 3, 'cert_untrusted', 'for Kerberos'),
+                ({'kerberos__host_principal': 'host/other.test', 'kerberos__ticket': 'required'}, None, None, 'other')):
+            with self.subTest(changes):
+                answer = self.login(status=status, reason=reason, more=changes)
+                self.assertIn(words, answer.json['message'], str(answer))
+
+
 class ExplainTest(Scenario):
     def test_it_makes_no_file(self):
         self.ask('explain')
