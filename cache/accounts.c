@@ -426,7 +426,6 @@ visit_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, cm_kept_vi
 		k.evidence_count += err == CM_OK;
 	}
 	k.account = &r.account;
-	k.cert_sha256 = r.v[CERT_SHA256].bytes;
 	k.cert_der = r.v[CERT].bytes;
 	k.last_online = r.v[LAST_ONLINE].n;
 	k.offline_until = s->offline_max > 0 ? k.last_online + s->offline_max : 0;

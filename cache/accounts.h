@@ -81,7 +81,6 @@ CM_MUST_USE enum cm_err cm_accounts_withdraw_others(struct cm_accounts *s, const
 /* For people. */
 struct cm_kept {
 	const struct cm_account *account;
-	struct cm_blob cert_sha256;
 	struct cm_blob cert_der;
 	time_t last_online;
 	time_t offline_until;	/* 0: for ever */

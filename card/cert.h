@@ -121,8 +121,6 @@ const struct cm_cert_san *cm_cert_sans(const struct cm_cert *c, size_t *count);
 
 /* keyUsage bits as in RFC 5280 4.2.1.3: bit n of the result is bit n there.  false: no such extension. */
 #define CM_KU_DIGITAL_SIGNATURE	(1u << 0)
-#define CM_KU_KEY_ENCIPHERMENT	(1u << 2)
-#define CM_KU_KEY_CERT_SIGN	(1u << 5)
 bool cm_cert_key_usage(const struct cm_cert *c, unsigned *bits);
 
 /* extKeyUsage: OIDs as DER content octets; count 0: no such extension. */

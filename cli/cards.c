@@ -45,8 +45,9 @@ cm_cli_certificate(const struct cm_cli *c, json_t *object, const struct cm_cert 
 	cm_buf_free(&serial);
 }
 
-void
-cm_cli_trust(const struct cm_cli *c, const struct cm_host *host, json_t *object,
+/* Chain only, no network: "trusted", or why not. */
+static void
+tell_trust(const struct cm_cli *c, const struct cm_host *host, json_t *object,
     const struct cm_cert *cert)
 {
 	const struct cm_known known = { .now = cm_clock_now() };
@@ -117,7 +118,7 @@ list_slot(struct listing *l, struct cm_card *card, enum cm_slot slot, json_t *ce
 	} else {
 		cm_cli_line(c, "slot", "%s", name);
 		cm_cli_certificate(c, object, cert);
-		cm_cli_trust(c, l->host, object, cert);
+		tell_trust(c, l->host, object, cert);
 	}
 	json_array_append_new(certificates, object);
 	cm_cert_free(&cert);

@@ -33,7 +33,6 @@ int cm_cli_exit_code(enum cm_err err);
 
 /* Put a text into the answer; bytes that are no UTF-8 become \xNN. */
 void cm_cli_set(json_t *object, const char *key, const char *text);
-void cm_cli_set_blob(json_t *object, const char *key, struct cm_blob v);
 void cm_cli_set_time(json_t *object, const char *key, time_t t);	/* 0: null */
 /* When an answer about revocation ends; one of OCSP need not say (RFC 6960 section 2.4). */
 const char *cm_cli_end(time_t next_update, char text[CM_TIME_SIZE]);
@@ -56,9 +55,6 @@ CM_MUST_USE enum cm_err cm_cli_pin(struct cm_cli *c, const char *prompt, struct 
 
 /* Tell about certificates in the same words everywhere: subject, issuer, serial, validity, key. */
 void cm_cli_certificate(const struct cm_cli *c, json_t *object, const struct cm_cert *cert);
-/* Chain only, no network: "trusted", or why not. */
-void cm_cli_trust(const struct cm_cli *c, const struct cm_host *host, json_t *object,
-    const struct cm_cert *cert);
 
 /* The subcommands; each returns the exit code. */
 int cm_cli_whois(struct cm_cli *c);

@@ -20,19 +20,13 @@ cm_cli_exit_code(enum cm_err err)
 }
 
 void
-cm_cli_set_blob(json_t *object, const char *key, struct cm_blob v)
+cm_cli_set(json_t *object, const char *key, const char *text)
 {
 	struct cm_buf b = { 0 };
 
-	cm_buf_add_printable(&b, v);
+	cm_buf_add_printable(&b, cm_blob_str(text));
 	json_object_set_new(object, key, json_stringn(cm_buf_str(&b), b.len));
 	cm_buf_free(&b);
-}
-
-void
-cm_cli_set(json_t *object, const char *key, const char *text)
-{
-	cm_cli_set_blob(object, key, cm_blob_str(text));
 }
 
 void

@@ -143,7 +143,7 @@ describe(struct finding *f, const struct cm_entry *e, const struct cm_query_term
 	struct cm_account *a;
 	enum cm_err err;
 
-	if ((err = cm_account_from_entry(o, e, f->trace, &f->account)) != CM_OK)
+	if ((err = cm_account_from_entry(o->realm, e, f->trace, &f->account)) != CM_OK)
 		return err;
 	a = f->account;
 	if ((err = replace(&a->rule, cm_blob_str(term->rule))) != CM_OK ||
@@ -272,7 +272,7 @@ find_account(struct finding *f, cm_deadline deadline, bool *elsewhere)
 	};
 	enum cm_err err;
 
-	cm_account_attributes(o, &s);
+	cm_account_attributes(&s);
 	for (size_t i = 0; i < f->query->count; i++)
 		cm_search_want(&s, f->query->terms[i].attribute);
 	err = run(f, &s, "account search", deadline);

@@ -57,7 +57,6 @@ struct cm_directory_options {
 	bool starttls;			/* for ldap://: default true.  Without it only loopback is allowed */
 	unsigned timeout_ms;		/* for one server; the call's deadline bounds all */
 	const char *realm;		/* principal = name@realm where the entry has none; NULL: "" */
-	const char *principal_attribute;/* NULL: krbPrincipalName is read where present */
 	uid_t first_uid;		/* accounts below are refused; never below 1 */
 	gid_t first_gid;
 };

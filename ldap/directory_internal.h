@@ -101,13 +101,14 @@ const struct cm_query_term *cm_query_match(const struct cm_query *q, const struc
 bool cm_number_parse(struct cm_blob v, unsigned *out);
 
 /*
- * The account an entry describes, not yet checked and without its groups.
+ * The account an entry describes, not yet checked and without its groups; realm
+ * is that of struct cm_directory_options.
  * CM_ERR_REFUSED  ACCOUNT_MALFORMED names entry and attribute
  */
-CM_MUST_USE enum cm_err cm_account_from_entry(const struct cm_directory_options *o,
+CM_MUST_USE enum cm_err cm_account_from_entry(const char *realm,
     const struct cm_entry *e, struct cm_trace *t, struct cm_account **out);
 /* Append the attributes that cm_account_from_entry and cm_groups_new read. */
-void cm_account_attributes(const struct cm_directory_options *o, struct cm_search *s);
+void cm_account_attributes(struct cm_search *s);
 /* Append, unless it is there. */
 void cm_search_want(struct cm_search *s, const char *attribute);
 

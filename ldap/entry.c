@@ -226,43 +226,38 @@ made_principal(const struct cm_account *a, const char *realm, struct cm_blob *v,
 	return cm_buf_status(made);
 }
 
+static const char principal_attribute[] = "krbPrincipalName";
+
 /* Of several, NAME@realm: the others are its aliases, and an alias may be anybody's. */
 static bool
-choose(const struct cm_entry *e, const char *attribute, struct cm_blob wanted)
+choose(const struct cm_entry *e, struct cm_blob wanted)
 {
 	for (size_t i = 0; i < e->count; i++)
-		if (cm_attribute_is(e->values[i].attribute, attribute) &&
+		if (cm_attribute_is(e->values[i].attribute, principal_attribute) &&
 		    cm_blob_equal(e->values[i].value, wanted))
 			return true;
 	return false;
 }
 
-static const char *
-principal_attribute(const struct cm_directory_options *o)
-{
-	return o->principal_attribute != NULL ? o->principal_attribute : "krbPrincipalName";
-}
-
 static enum cm_err
-read_principal(const struct cm_directory_options *o, const struct cm_entry *e,
-    struct cm_account *a, struct cm_trace *t)
+read_principal(const char *realm, const struct cm_entry *e, struct cm_account *a,
+    struct cm_trace *t)
 {
-	const char *attribute = principal_attribute(o);
 	struct cm_blob v = { NULL, 0 }, made = { NULL, 0 };
 	struct cm_buf b = { 0 };
-	const size_t n = count_values(e, attribute, &v);
+	const size_t n = count_values(e, principal_attribute, &v);
 	enum cm_err err;
 
-	if ((err = made_principal(a, o->realm, &made, &b)) != CM_OK)
+	if ((err = made_principal(a, realm, &made, &b)) != CM_OK)
 		goto out;
-	if (n > 1 && !choose(e, attribute, made)) {
-		err = malformed(e, attribute, "has several values, and none is NAME@REALM", t);
+	if (n > 1 && !choose(e, made)) {
+		err = malformed(e, principal_attribute, "has several values, and none is NAME@REALM", t);
 		goto out;
 	}
 	if (n != 1)
 		v = made;
 	if (v.len > 0 && memchr(v.ptr, '\0', v.len) != NULL)
-		err = malformed(e, attribute, "holds a NUL byte", t);
+		err = malformed(e, principal_attribute, "holds a NUL byte", t);
 	else
 		err = v.len > 0 ? copy_text(v, &a->principal) : CM_OK;
 out:
@@ -271,8 +266,7 @@ out:
 }
 
 static enum cm_err
-fill(const struct cm_directory_options *o, const struct cm_entry *e, struct cm_account *a,
-    struct cm_trace *t)
+fill(const char *realm, const struct cm_entry *e, struct cm_account *a, struct cm_trace *t)
 {
 	enum cm_err err;
 
@@ -288,17 +282,17 @@ fill(const struct cm_directory_options *o, const struct cm_entry *e, struct cm_a
 		if ((err = read_number(e, number_rows[i].attribute, t,
 		    (unsigned *)((char *)a + number_rows[i].offset))) != CM_OK)
 			return err;
-	return read_principal(o, e, a, t);
+	return read_principal(realm, e, a, t);
 }
 
 enum cm_err
-cm_account_from_entry(const struct cm_directory_options *o, const struct cm_entry *e,
-    struct cm_trace *t, struct cm_account **out)
+cm_account_from_entry(const char *realm, const struct cm_entry *e, struct cm_trace *t,
+    struct cm_account **out)
 {
 	struct cm_account *a = NULL;
 	enum cm_err err;
 
-	if ((err = cm_account_new(&a)) != CM_OK || (err = fill(o, e, a, t)) != CM_OK)
+	if ((err = cm_account_new(&a)) != CM_OK || (err = fill(realm, e, a, t)) != CM_OK)
 		goto out;
 	*out = a;
 	a = NULL;
@@ -320,7 +314,7 @@ cm_search_want(struct cm_search *s, const char *attribute)
 }
 
 void
-cm_account_attributes(const struct cm_directory_options *o, struct cm_search *s)
+cm_account_attributes(struct cm_search *s)
 {
 	for (size_t i = 0; i < CM_COUNT(text_rows); i++)
 		for (size_t k = 0; k < CM_COUNT(text_rows[i].attributes); k++)
@@ -328,6 +322,6 @@ cm_account_attributes(const struct cm_directory_options *o, struct cm_search *s)
 				cm_search_want(s, text_rows[i].attributes[k]);
 	for (size_t i = 0; i < CM_COUNT(number_rows); i++)
 		cm_search_want(s, number_rows[i].attribute);
-	cm_search_want(s, principal_attribute(o));
+	cm_search_want(s, principal_attribute);
 	cm_search_want(s, "memberOf");
 }

@@ -55,9 +55,6 @@ void cm_rules_free(struct cm_rules **r);
 struct cm_rules_pin { uint8_t sha256[32]; };
 const struct cm_rules_pin *cm_rules_pins(const struct cm_rules *r, size_t *count);
 
-/* "file:line" or "built in": where the rules come from, for people. */
-const char *cm_rules_origin(const struct cm_rules *r);
-
 /*
  * Apply the rules.  A field that the certificate lacks, or that holds a NUL,
  * means that its rule does not apply (the trace says which field): never a

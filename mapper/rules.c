@@ -223,12 +223,6 @@ cm_rules_pins(const struct cm_rules *r, size_t *count)
 	return r->pins;
 }
 
-const char *
-cm_rules_origin(const struct cm_rules *r)
-{
-	return r->origin;
-}
-
 /* Append the rule's value, or say in why and name what stands in its way. */
 static enum cm_err
 evaluate(const struct cm_rule *rule, const struct cm_cert *c, struct cm_buf *out,

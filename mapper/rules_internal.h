@@ -42,7 +42,7 @@ struct cm_rules {
 	size_t count;
 	struct cm_rules_pin *pins;
 	size_t pin_count;
-	char *origin;
+	char *origin;		/* "file:line" or "built in", for people */
 };
 
 /* Empty rules; CM_ERR_NOMEM. */

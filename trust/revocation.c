@@ -308,7 +308,7 @@ nobody_to_ask(const struct round *r)
 static enum cm_err
 decide_unknown(struct round *r, int cert, const struct cm_buf *failures)
 {
-	const bool hard = r->v->level == CM_TRUST_HARD;
+	const bool hard = r->trust->o.level == CM_TRUST_HARD;
 	enum cm_err err = CM_OK;
 	struct cm_buf who;
 
@@ -440,9 +440,9 @@ cm_trust_check_revocation(struct cm_trust *tr, struct cm_verdict *v, const struc
 	if (v == NULL || !v->chain_passed || v->trust != tr)
 		return CM_ERR_STATE;
 	forget_answers(v);
-	if (v->level < CM_TRUST_SOFT)
+	if (tr->o.level < CM_TRUST_SOFT)
 		cm_trace_add(t, "status", "not asked for: trust.level is %s",
-		    v->level == CM_TRUST_OFF ? "off" : "chain");
+		    tr->o.level == CM_TRUST_OFF ? "off" : "chain");
 	else
 		err = check_all(&r);
 	for (size_t i = 0; i < r.count; i++)

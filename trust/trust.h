@@ -66,7 +66,7 @@ struct cm_known {
 	bool stale_clock;	/* time may not be relied on (below the floor, or boot time contradicts): kept evidence counts as expired */
 };
 
-/* The verdict.  Only this module makes one, and only cm_trust_verdict_passes() reads it as yes. */
+/* The verdict.  Only this module makes one, and only cm_verdict_passes() reads it as yes. */
 struct cm_verdict;
 
 /*
@@ -101,7 +101,6 @@ CM_MUST_USE enum cm_err cm_trust_check_revocation(struct cm_trust *tr, struct cm
 bool cm_verdict_passes(const struct cm_verdict *v, const struct cm_cert *c);
 
 enum cm_status cm_verdict_status(const struct cm_verdict *v);	/* of the leaf */
-enum cm_trust_level cm_verdict_level(const struct cm_verdict *v);
 /* Everything learned or relied on, the refusing answer too; borrowed. */
 const struct cm_evidence *cm_verdict_evidence(const struct cm_verdict *v, size_t *count);
 /* Newest thisUpdate accepted online in this check; 0: none. */

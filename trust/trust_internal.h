@@ -22,7 +22,6 @@ struct cm_trust {
 
 struct cm_verdict {
 	const struct cm_trust *trust;	/* whose verdict it is; compared, never followed */
-	enum cm_trust_level level;
 	struct cm_cert *cert;		/* a reference */
 	STACK_OF(X509) *chain;		/* leaf first, anchor last; NULL at level 0 */
 	struct cm_blob *der;		/* the same as DER; owned, each ptr too */

@@ -12,7 +12,6 @@ cm_verdict_new(const struct cm_trust *tr, const struct cm_cert *c, struct cm_ver
 	if ((*out = v) == NULL)
 		return CM_ERR_NOMEM;
 	v->trust = tr;
-	v->level = tr->o.level;
 	v->cert = cm_cert_ref(c);
 	return CM_OK;
 }
@@ -59,12 +58,6 @@ enum cm_status
 cm_verdict_status(const struct cm_verdict *v)
 {
 	return v->status;
-}
-
-enum cm_trust_level
-cm_verdict_level(const struct cm_verdict *v)
-{
-	return v->level;
 }
 
 const struct cm_evidence *

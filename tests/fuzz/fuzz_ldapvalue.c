@@ -54,12 +54,11 @@ check(const struct cm_account *a)
 static void
 run(const struct cm_entry *e)
 {
-	static const struct cm_directory_options o = { .realm = "CARDMAP.TEST" };
 	struct cm_account *a = NULL, *copy = NULL;
 	struct cm_groups *groups = NULL;
 	struct cm_search s;
 
-	if (cm_account_from_entry(&o, e, NULL, &a) != CM_OK)
+	if (cm_account_from_entry("CARDMAP.TEST", e, NULL, &a) != CM_OK)
 		return;
 	if (cm_groups_new(a, e, 1000, NULL, &groups) == CM_OK) {
 		struct cm_buf filter = { 0 };

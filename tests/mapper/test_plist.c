@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "make_cert.h"
-#include "mapper/mapper.h"
+#include "mapper/rules_internal.h"
 
 #define HEAD	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" \
 	"<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" " \
@@ -173,7 +173,7 @@ expect_rules(const char *bytes, size_t len, const char *origin, const char *filt
 
 	if (parse(bytes, len, &t, &r) != CM_OK)
 		fail_msg("%s", cm_trace_message(t));
-	assert_string_equal(cm_rules_origin(r), origin);
+	assert_string_equal(r->origin, origin);
 	assert_int_equal(cm_rules_map(r, c, t, &q), CM_OK);
 	cm_buf_init(&b, 0);
 	cm_query_filter(q, &b);

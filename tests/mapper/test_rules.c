@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "make_cert.h"
-#include "mapper/mapper.h"
+#include "mapper/rules_internal.h"
 
 #define B(s)	{ (const uint8_t *)(s), sizeof(s) - 1 }
 #define DC	"0.9.2342.19200300.100.1.25"
@@ -111,7 +111,7 @@ defaults(void **state)
 
 	(void)state;
 	assert_int_equal(cm_rules_default(&r), CM_OK);
-	assert_string_equal(cm_rules_origin(r), "built in");
+	assert_string_equal(r->origin, "built in");
 	for (size_t i = 0; i < CM_COUNT(rows); i++)
 		expect(r, &rows[i].spec, rows[i].want);
 	cm_rules_free(&r);
@@ -159,7 +159,7 @@ attribute_mapping(void **state)
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
 		struct cm_rules *r = plist_rules(rows[i].fields, rows[i].format, rows[i].attribute);
 
-		assert_string_equal(cm_rules_origin(r), "test.plist:1");
+		assert_string_equal(r->origin, "test.plist:1");
 		expect(r, &full, rows[i].want);
 		cm_rules_free(&r);
 	}
