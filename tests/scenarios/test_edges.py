@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """test_edges.py: what goes wrong around a login: servers that hang, outputs that are full or closed."""
+import socket
 import subprocess
 
 import scenario
@@ -60,6 +61,30 @@ class WordsTest(Scenario):
         self.assertRegex(answer.json['message'], 'its CA, name or validity$')
         self.assertTrue(answer.seen('account', "this computer's clock"))
         self.assertIn('clock', answer.json['remedy'])
+
+
+class SilentNameServerTest(Scenario):
+    """getaddrinfo has no deadline of its own; who waits for it has one all the same."""
+
+    def setUp(self):
+        super().setUp()
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(silent.close)
+        silent.bind(('127.0.0.1', 53))
+        resolver = self.folder / 'resolv.conf'
+        resolver.write_text('nameserver 127.0.0.1\n')
+        said(['mount', '--bind', resolver, '/etc/resolv.conf'])
+        self.addCleanup(said, ['umount', '/etc/resolv.conf'])
+
+    def test_each_server_known_by_name_and_all_of_them(self):
+        self.login()
+        names = {'directory__uri': ['ldap://directory.test:3890'], 'trust__ocsp_url': ['http://responder.test/'],
+                 'trust__crl': ['http://lists.test/inter.crl'], 'kerberos__kdc': ['kdc.test:88']}
+        for more in (*({key: value} for key, value in names.items()), names):
+            with self.subTest(more):
+                answer = self.login(more=more, env={'ASAN_OPTIONS': 'detect_leaks=0'})  # who is not waited for leaks
+                self.assertEqual(answer.account, 'alice')
+                self.assertLess(answer.seconds, sum(scenario.DEADLINES.values()) / 1000 + 2)
 
 
 class KeysTest(Scenario):
