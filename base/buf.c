@@ -101,6 +101,35 @@ cm_buf_add_hex(struct cm_buf *b, struct cm_blob v)
 	}
 }
 
+static int
+hex_value(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t
+cm_hex_parse(struct cm_blob text, uint8_t *out, size_t size)
+{
+	size_t digits = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		const int v = hex_value(text.ptr[i]);
+		const size_t at = digits / 2;
+
+		if (text.ptr[i] != '\0' && strchr(": \t\r\n", text.ptr[i]) != NULL)
+			continue;
+		if (v < 0)
+			return SIZE_MAX;
+		if (at < size)
+			out[at] = (uint8_t)(digits % 2 == 0 ? v << 4 : out[at] | v);
+		digits++;
+	}
+	return digits;
+}
+
 void
 cm_buf_addf(struct cm_buf *b, const char *fmt, ...)
 {
@@ -120,6 +149,19 @@ cm_buf_addf(struct cm_buf *b, const char *fmt, ...)
 	vsnprintf((char *)b->ptr + b->len, (size_t)n + 1, fmt, ap);
 	va_end(ap);
 	b->len += (size_t)n;
+}
+
+/* RFC 3629 section 3 */
+size_t
+cm_utf8_put(uint32_t c, uint8_t out[4])
+{
+	static const uint8_t lead[] = { 0x00, 0x00, 0xC0, 0xE0, 0xF0 };	/* by length */
+	const size_t len = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+	for (size_t i = len - 1; i > 0; i--, c >>= 6)
+		out[i] = (uint8_t)(0x80 | (c & 0x3F));
+	out[0] = (uint8_t)(lead[len] | c);
+	return len;
 }
 
 size_t

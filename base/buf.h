@@ -34,8 +34,18 @@ void cm_buf_add_blob(struct cm_buf *b, struct cm_blob v);
 void cm_buf_add_hex(struct cm_buf *b, struct cm_blob v);	/* lower case */
 void cm_buf_addf(struct cm_buf *b, const char *fmt, ...) CM_PRINTF(2, 3);
 
+/*
+ * The other way: hex digits in any case, with colons and white space between
+ * them as tools print fingerprints.  Bytes beyond size are counted and not
+ * written.  How many digits there are; SIZE_MAX when something else stands there.
+ */
+size_t cm_hex_parse(struct cm_blob text, uint8_t *out, size_t size);
+
 /* As text for a person's terminal or log: control bytes and broken UTF-8 become \xNN. */
 void cm_buf_add_printable(struct cm_buf *b, struct cm_blob v);
+
+/* Write the UTF-8 of c, a Unicode scalar value, into out: its length in bytes. */
+size_t cm_utf8_put(uint32_t c, uint8_t out[4]);
 
 /* Bytes of the well-formed UTF-8 sequence (RFC 3629 section 4) that begins at p, left of them there (at least 1); or 0. */
 size_t cm_utf8_length(const uint8_t *p, size_t left);

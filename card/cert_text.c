@@ -42,35 +42,6 @@ keep_utf8(struct cm_cert *c, struct cm_blob v, struct cm_blob *out)
 	return CM_OK;
 }
 
-static bool
-put_utf8(struct cm_cert *c, uint32_t u)
-{
-	uint8_t *p = c->text + c->text_len;
-
-	if (u > 0x10FFFF || (u >= 0xD800 && u < 0xE000))
-		return false;
-	if (u < 0x80) {
-		p[0] = (uint8_t)u;
-		c->text_len += 1;
-	} else if (u < 0x800) {
-		p[0] = (uint8_t)(0xC0 | u >> 6);
-		p[1] = (uint8_t)(0x80 | (u & 0x3F));
-		c->text_len += 2;
-	} else if (u < 0x10000) {
-		p[0] = (uint8_t)(0xE0 | u >> 12);
-		p[1] = (uint8_t)(0x80 | (u >> 6 & 0x3F));
-		p[2] = (uint8_t)(0x80 | (u & 0x3F));
-		c->text_len += 3;
-	} else {
-		p[0] = (uint8_t)(0xF0 | u >> 18);
-		p[1] = (uint8_t)(0x80 | (u >> 12 & 0x3F));
-		p[2] = (uint8_t)(0x80 | (u >> 6 & 0x3F));
-		p[3] = (uint8_t)(0x80 | (u & 0x3F));
-		c->text_len += 4;
-	}
-	return true;
-}
-
 /* Code points of size octets each, most significant first. */
 static enum cm_err
 convert(struct cm_cert *c, struct cm_blob v, size_t size, struct cm_blob *out)
@@ -88,8 +59,9 @@ convert(struct cm_cert *c, struct cm_blob v, size_t size, struct cm_blob *out)
 
 		for (size_t k = 0; k < size; k++)
 			u = u << 8 | v.ptr[i + k];
-		if (!put_utf8(c, u))
+		if (u > 0x10FFFF || (u >= 0xD800 && u < 0xE000))
 			return CM_ERR_SYNTAX;
+		c->text_len += cm_utf8_put(u, c->text + c->text_len);
 	}
 	*out = (struct cm_blob){ c->text + start, c->text_len - start };
 	return CM_OK;

@@ -327,34 +327,17 @@ compile_mapping(const struct cm_plist_file *f, const struct cm_plist_node *mappi
 	return err;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* One fingerprint of len characters, with colons and spaces as people paste them. */
+/* One fingerprint of len characters. */
 static enum cm_err
 read_pin(const struct cm_plist_file *f, int line, const char *s, size_t len, struct cm_rules *r)
 {
 	struct cm_rules_pin pin = { { 0 } }, *more;
-	size_t digits = 0;
+	const size_t digits = cm_hex_parse((struct cm_blob){ (const uint8_t *)s, len }, pin.sha256,
+	    sizeof(pin.sha256));
 
-	for (size_t i = 0; i < len; i++) {
-		const int v = hex_value(s[i]);
-
-		if (strchr(": \t\r\n", s[i]) != NULL)
-			continue;
-		if (v < 0)
-			return cm_plist_fail(f, line, "TrustedAuthorities: \"%.*s\" is not hex; write "
-			    "the CA's SHA-256 fingerprint", (int)len, s);
-		if (digits < 64)
-			pin.sha256[digits / 2] |= (uint8_t)(digits % 2 == 0 ? v << 4 : v);
-		digits++;
-	}
+	if (digits == SIZE_MAX)
+		return cm_plist_fail(f, line, "TrustedAuthorities: \"%.*s\" is not hex; write "
+		    "the CA's SHA-256 fingerprint", (int)len, s);
 	if (digits != 64)
 		return cm_plist_fail(f, line, "TrustedAuthorities: \"%.*s\" has %zu hex digits%s; write "
 		    "the CA's SHA-256 fingerprint, 64 digits", (int)len, s, digits,

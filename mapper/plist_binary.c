@@ -96,32 +96,12 @@ read_object(const struct reader *r, uint64_t index, struct object *o)
 	return true;
 }
 
-/* RFC 3629 section 3 */
-static void
-add_utf8(struct cm_buf *out, uint32_t c)
-{
-	if (c < 0x80) {
-		cm_buf_add_byte(out, (uint8_t)c);
-		return;
-	}
-	if (c < 0x800) {
-		cm_buf_add_byte(out, (uint8_t)(0xC0 | c >> 6));
-	} else {
-		if (c < 0x10000) {
-			cm_buf_add_byte(out, (uint8_t)(0xE0 | c >> 12));
-		} else {
-			cm_buf_add_byte(out, (uint8_t)(0xF0 | c >> 18));
-			cm_buf_add_byte(out, (uint8_t)(0x80 | (c >> 12 & 0x3F)));
-		}
-		cm_buf_add_byte(out, (uint8_t)(0x80 | (c >> 6 & 0x3F)));
-	}
-	cm_buf_add_byte(out, (uint8_t)(0x80 | (c & 0x3F)));
-}
-
 /* RFC 2781 section 2.2; false: half a pair, or a NUL. */
 static bool
 add_utf16(struct cm_buf *out, const uint8_t *p, uint64_t units)
 {
+	uint8_t utf8[4];
+
 	for (uint64_t i = 0; i < units; i++) {
 		uint32_t c = (uint32_t)number(p + 2 * i, 2);
 
@@ -134,7 +114,7 @@ add_utf16(struct cm_buf *out, const uint8_t *p, uint64_t units)
 		} else if (c == 0 || (c >= 0xD800 && c <= 0xDFFF)) {
 			return false;
 		}
-		add_utf8(out, c);
+		cm_buf_add(out, utf8, cm_utf8_put(c, utf8));
 	}
 	return true;
 }

@@ -52,35 +52,6 @@ open_directory(struct cm_host *h, struct cm_trace *t)
 	return cm_directory_open(&o, t, &h->directory);
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* 64 hex digits; colons and spaces between them are what tools print. */
-static bool
-parse_pin(const char *text, uint8_t pin[32])
-{
-	size_t digits = 0;
-
-	for (; *text != '\0'; text++) {
-		const int v = hex_value(*text);
-
-		if (*text == ':' || *text == ' ')
-			continue;
-		if (v < 0 || digits == 64)
-			return false;
-		pin[digits / 2] = (uint8_t)(digits % 2 == 0 ? v << 4 : pin[digits / 2] | v);
-		digits++;
-	}
-	return digits == 64;
-}
-
 static enum cm_err
 collect_pins(struct cm_host *h, struct cm_trace *t)
 {
@@ -98,7 +69,7 @@ collect_pins(struct cm_host *h, struct cm_trace *t)
 	for (size_t i = 0; i < from_plist; i++)
 		memcpy(h->pins[h->pin_count++], of_plist[i].sha256, 32);
 	for (size_t i = 0; i < from_conf; i++)
-		if (!parse_pin(h->conf->trust.pins[i], h->pins[h->pin_count++]))
+		if (cm_hex_parse(cm_blob_str(h->conf->trust.pins[i]), h->pins[h->pin_count++], 32) != 64)
 			return cm_trace_fail(t, CM_REASON_CONFIG,
 			    "trust.pins: %s: not a SHA-256 fingerprint of 64 hex digits",
 			    h->conf->trust.pins[i]);

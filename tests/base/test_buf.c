@@ -77,6 +77,54 @@ test_printable(void **state)
 	}
 }
 
+/* Written, each end of every length is read back as just that long. */
+static void
+test_utf8(void **state)
+{
+	static const struct {
+		uint32_t c;
+		const char *text;
+	} rows[] = {
+		{ 0x01, "\x01" }, { 0x7F, "\x7F" }, { 0x80, "\xC2\x80" }, { 0x7FF, "\xDF\xBF" },
+		{ 0x800, "\xE0\xA0\x80" }, { 0xFFFF, "\xEF\xBF\xBF" },
+		{ 0x10000, "\xF0\x90\x80\x80" }, { 0x10FFFF, "\xF4\x8F\xBF\xBF" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		uint8_t out[4];
+		const size_t len = cm_utf8_put(rows[i].c, out);
+
+		assert_int_equal(len, strlen(rows[i].text));
+		assert_memory_equal(out, rows[i].text, len);
+		assert_int_equal(cm_utf8_length(out, len), len);
+	}
+}
+
+static void
+test_hex(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t digits;
+		const char *bytes;
+	} rows[] = {
+		{ "", 0, "" }, { "00fE", 4, "\x00\xFE" }, { "A0:b1 C2\n", 6, "\xA0\xB1\xC2" },
+		{ "0011223344", 10, "\x00\x11\x22" },	/* counted, not written */
+		{ "12 3", 3, "\x12\x30" }, { "0g", SIZE_MAX, "" }, { "0x12", SIZE_MAX, "" }, { "-1", SIZE_MAX, "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		uint8_t out[4] = { 0xAA, 0xAA, 0xAA, 0xAA };
+
+		assert_int_equal(cm_hex_parse(cm_blob_str(rows[i].text), out, 3), rows[i].digits);
+		assert_memory_equal(out, rows[i].bytes, strlen(rows[i].bytes));
+		assert_int_equal(out[3], 0xAA);
+	}
+	assert_int_equal(cm_hex_parse((struct cm_blob){ (const uint8_t *)"\0", 1 }, NULL, 0), SIZE_MAX);
+}
+
 int
 main(void)
 {
@@ -84,6 +132,8 @@ main(void)
 		cmocka_unit_test(test_limit_sticks),
 		cmocka_unit_test(test_builds),
 		cmocka_unit_test(test_printable),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_hex),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
