@@ -101,6 +101,19 @@ class KeysTest(Scenario):
                 answer = self.login(status=status, reason=reason, more=changes)
                 self.assertIn(words, answer.json['message'], str(answer))
 
+    def test_limits_of_size(self):
+        """Said with the number that was set; the whole answer would be another mistake."""
+        lists = scenario.WORK / 'www/big.crl'
+        lists.write_bytes(b'x' * 3000)
+        self.addCleanup(lists.unlink)
+        scenario.RIG.bad('huge')
+        more = {'trust__level': 'hard', 'trust__ocsp_max': 2048, 'trust__crl_max': 1500,
+                'trust__ocsp_url': ['http://127.0.0.1:8081/'], 'trust__crl': ['http://127.0.0.1:8080/big.crl']}
+        told = self.login(card='no-aia-cdp', status=3, reason='revocation_unknown', more=more)
+        seen = ' '.join(told.seen('revocation', 'ocsp') + told.seen('revocation', 'crl'))
+        for limit in ('2048', '1500'):
+            self.assertIn(f'the answer is larger than {limit} bytes', seen)
+
 
 class ExplainTest(Scenario):
     def test_it_makes_no_file(self):
