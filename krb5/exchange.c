@@ -22,84 +22,43 @@
 
 /* Inside this file a failure is an errno value: it is what the person reads of each KDC. */
 
+/* After a transfer that gave n: is the socket good for another?  0, once it is ready. */
 static int
-wait_for(int fd, short events, cm_deadline deadline)
+go_on(int fd, ssize_t n, short events, cm_deadline deadline)
 {
-	struct pollfd p = { .fd = fd, .events = events };
-
-	for (;;) {
-		const int n = poll(&p, 1, cm_deadline_left(deadline));
-
-		if (n > 0)
-			return 0;
-		if (n == 0)
-			return ETIMEDOUT;
-		if (errno != EINTR)
-			return errno;
-	}
-}
-
-static int
-open_socket(const struct addrinfo *a, int type, cm_deadline deadline, int *out)
-{
-	const int fd = socket(a->ai_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int e = 0;
-	socklen_t len = sizeof(e);
-
-	if (fd < 0)
-		return errno;
-	if (connect(fd, a->ai_addr, a->ai_addrlen) != 0 && (e = errno) == EINPROGRESS &&
-	    (e = wait_for(fd, POLLOUT, deadline)) == 0 &&
-	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) != 0)
-		e = errno;
-	if (e != 0) {
-		close(fd);
-		return e;
-	}
-	*out = fd;
-	return 0;
+	if (n >= 0 || errno == EINTR)
+		return 0;
+	return errno == EAGAIN ? cm_net_wait(fd, events, deadline) : errno;
 }
 
 static int
 send_all(int fd, const uint8_t *p, size_t len, cm_deadline deadline)
 {
-	int e;
+	int e = 0;
 
-	while (len > 0) {
+	while (len > 0 && e == 0) {
 		const ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
 
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return errno;
-		if (n < 0 && (e = wait_for(fd, POLLOUT, deadline)) != 0)
-			return e;
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
+		e = go_on(fd, n, POLLOUT, deadline);
+		p += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
 	}
-	return 0;
+	return e;
 }
 
 static int
 receive_all(int fd, uint8_t *p, size_t len, cm_deadline deadline)
 {
-	int e;
+	int e = 0;
 
-	while (len > 0) {
+	while (len > 0 && e == 0) {
 		const ssize_t n = recv(fd, p, len, 0);
 
-		if (n == 0)
-			return ECONNRESET;
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return errno;
-		if (n < 0 && (e = wait_for(fd, POLLIN, deadline)) != 0)
-			return e;
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
+		e = n != 0 ? go_on(fd, n, POLLIN, deadline) : ECONNRESET;
+		p += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
 	}
-	return 0;
+	return e;
 }
 
 /* The body comes in pieces, so that a length alone makes us hold nothing. */
@@ -133,7 +92,7 @@ ask_tcp(const struct addrinfo *a, const krb5_data *request, cm_deadline deadline
 	cm_buf_init(&message, 0);
 	cm_buf_add(&message, &prefix, sizeof(prefix));
 	cm_buf_add(&message, request->data, request->length);
-	e = cm_buf_status(&message) == CM_OK ? open_socket(a, SOCK_STREAM, deadline, &fd) : ENOMEM;
+	e = cm_buf_status(&message) == CM_OK ? cm_net_connect(a, SOCK_STREAM, deadline, &fd) : ENOMEM;
 	if (e == 0)
 		e = send_all(fd, message.ptr, message.len, deadline);
 	if (e == 0)
@@ -172,12 +131,12 @@ ask_udp(const struct addrinfo *a, const krb5_data *request, cm_deadline deadline
 {
 	int fd = -1, e;
 
-	if ((e = open_socket(a, SOCK_DGRAM, deadline, &fd)) != 0)
+	if ((e = cm_net_connect(a, SOCK_DGRAM, deadline, &fd)) != 0)
 		return e;
 	do {
 		if ((e = send_all(fd, (const uint8_t *)request->data, request->length, deadline)) != 0)
 			break;
-		e = wait_for(fd, POLLIN, cm_deadline_earlier(deadline, cm_deadline_in(RESEND_MS)));
+		e = cm_net_wait(fd, POLLIN, cm_deadline_earlier(deadline, cm_deadline_in(RESEND_MS)));
 	} while (e == ETIMEDOUT && !cm_deadline_passed(deadline));
 	if (e == 0)
 		e = receive_datagram(fd, reply);
@@ -202,81 +161,17 @@ ask_address(struct cm_exchange *x, const struct addrinfo *a, const krb5_data *re
 	return e;
 }
 
-/*
- * Resolve with a deadline.  A resolver that cannot be called back keeps its
- * request: then that is left to it, rather than waited for.
- */
-struct resolution {
-	struct gaicb request;
-	struct addrinfo hints;
-	char *host, *port;
-};
-
-static void
-free_resolution(struct resolution *r)
-{
-	if (r == NULL)
-		return;
-	free(r->host);
-	free(r->port);
-	free(r);
-}
-
-static int
-await_resolution(struct resolution *r, cm_deadline deadline)
-{
-	const struct gaicb *const list[] = { &r->request };
-
-	while (gai_error(&r->request) == EAI_INPROGRESS) {
-		const int left = cm_deadline_left(deadline);
-		const struct timespec wait = { left / 1000, left % 1000 * 1000000L };
-
-		if (left == 0)
-			return ETIMEDOUT;
-		gai_suspend(list, 1, &wait);
-	}
-	return gai_error(&r->request) == 0 ? 0 : EHOSTUNREACH;
-}
-
-static int
-resolve(const struct cm_kdc *k, cm_deadline deadline, struct addrinfo **out)
-{
-	struct resolution *r = calloc(1, sizeof(*r));
-	struct gaicb *list[1];
-	int e;
-
-	if (r == NULL || (r->host = strdup(k->host)) == NULL || (r->port = strdup(k->port)) == NULL) {
-		free_resolution(r);
-		return ENOMEM;
-	}
-	r->hints = (struct addrinfo){ .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
-	r->request = (struct gaicb){ .ar_name = r->host, .ar_service = r->port, .ar_request = &r->hints };
-	list[0] = &r->request;
-	if (getaddrinfo_a(GAI_NOWAIT, list, 1, NULL) != 0) {
-		free_resolution(r);
-		return EAGAIN;
-	}
-	e = await_resolution(r, deadline);
-	if (e == ETIMEDOUT && gai_cancel(&r->request) == EAI_NOTCANCELED)
-		return e;
-	*out = e == 0 ? r->request.ar_result : NULL;
-	free_resolution(r);
-	return e;
-}
-
-/* Its addresses, asked for once an exchange; written as numbers, nobody needs to be asked. */
+/* Its addresses, asked for once an exchange. */
 static int
 addresses_of(struct cm_exchange *x, size_t i, cm_deadline deadline)
 {
-	const struct addrinfo numeric = { .ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
-	const struct cm_kdc *k = &x->pkinit->kdcs[i];
+	struct cm_kdc *k = &x->pkinit->kdcs[i];
+	int status;
 
-	if (x->addresses[i] != NULL ||
-	    getaddrinfo(k->host, k->port, &numeric, &x->addresses[i]) == 0)
+	if (x->addresses[i] != NULL)
 		return 0;
-	x->addresses[i] = NULL;
-	return resolve(k, deadline, &x->addresses[i]);
+	status = cm_net_resolve(k->host, k->port, deadline, &k->lookup, &x->addresses[i]);
+	return status == 0 ? 0 : status == EAI_INPROGRESS ? ETIMEDOUT : EHOSTUNREACH;
 }
 
 static int
@@ -480,6 +375,7 @@ cm_exchange_refused(struct cm_exchange *x, const char *what, krb5_error_code cod
 void
 cm_kdc_free(struct cm_kdc *k)
 {
+	cm_lookup_free(&k->lookup);
 	free(k->name);
 	free(k->host);
 	free(k->port);

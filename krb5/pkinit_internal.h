@@ -3,8 +3,8 @@
 #define CM_KRB5_PKINIT_INTERNAL_H
 
 #include <krb5/krb5.h>
-#include <netdb.h>
 
+#include "base/net.h"
 #include "krb5/pkinit.h"
 
 /* One KDC of the realm: "127.0.0.1:8800" and its parts, owned. */
@@ -12,6 +12,7 @@ struct cm_kdc {
 	char *name;
 	char *host;
 	char *port;
+	struct cm_lookup *lookup;	/* of the host, when one is under way */
 };
 
 struct cm_pkinit {

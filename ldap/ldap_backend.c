@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/file.h"
+#include "base/net.h"
 #include "base/secret.h"
 #include "ldap/directory_internal.h"
 #include "ldap/ldap_link.h"
@@ -496,7 +497,7 @@ close_server(void **state)
 	if (s == NULL)
 		return;
 	disconnect(s);
-	cm_link_target_free(&s->target);
+	cm_lookup_free(&s->target.lookup);
 	ldap_free_urldesc(s->url);
 	free(s);
 	*state = NULL;

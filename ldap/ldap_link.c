@@ -3,29 +3,21 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/net.h"
+
 /* An idle connection that died unseen is found out after this many seconds, and two probes. */
 #define KEEPALIVE_IDLE_S	30
 #define KEEPALIVE_PROBE_S	5
 #define KEEPALIVE_PROBES	2
-
-/* glibc goes on with a lookup after we stopped waiting: what it uses stays alive here. */
-struct cm_link_lookup {
-	struct gaicb request;
-	struct addrinfo hints;
-	char port[8];
-	char host[NI_MAXHOST];
-};
 
 static bool
 is_loopback_address(const struct sockaddr *a)
@@ -52,96 +44,10 @@ cm_link_is_loopback(const char *host)
 static bool
 wait_for(struct cm_link *l, short events)
 {
-	struct pollfd p = { .fd = l->fd, .events = events };
+	const int e = cm_net_wait(l->fd, events, l->deadline);
 
-	for (;;) {
-		const int left = cm_deadline_left(l->deadline);
-		const int n = left > 0 ? poll(&p, 1, left) : 0;
-
-		if (n > 0)
-			return true;
-		if (n < 0 && errno != EINTR)
-			return false;
-		if (n == 0 && cm_deadline_passed(l->deadline)) {
-			l->silent = true;
-			return false;
-		}
-	}
-}
-
-static struct cm_link_lookup *
-begin_lookup(const struct cm_link_target *target)
-{
-	struct cm_link_lookup *k = calloc(1, sizeof(*k));
-	struct gaicb *list[1];
-
-	if (k == NULL)
-		return NULL;
-	k->hints = (struct addrinfo){ .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
-	snprintf(k->port, sizeof(k->port), "%u", target->port);
-	snprintf(k->host, sizeof(k->host), "%s", target->host);
-	k->request = (struct gaicb){
-		.ar_name = k->host, .ar_service = k->port, .ar_request = &k->hints,
-	};
-	list[0] = &k->request;
-	if (getaddrinfo_a(GAI_NOWAIT, list, 1, NULL) != 0) {
-		free(k);
-		return NULL;
-	}
-	return k;
-}
-
-/* The lookup's end: 0 and addresses, or an error of getaddrinfo(3); EAI_INPROGRESS at the deadline. */
-static int
-await_lookup(struct cm_link_lookup *k, cm_deadline deadline)
-{
-	const struct gaicb *const list[1] = { &k->request };
-	int left;
-
-	while (gai_error(&k->request) == EAI_INPROGRESS && (left = cm_deadline_left(deadline)) > 0) {
-		const struct timespec ts = { left / 1000, left % 1000 * 1000000L };
-
-		(void)gai_suspend(list, 1, &ts);
-	}
-	return gai_error(&k->request);
-}
-
-static int
-resolve(struct cm_link_target *target, cm_deadline deadline, struct addrinfo **out)
-{
-	const struct addrinfo numeric = {
-		.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-	};
-	char port[8];
-	int status;
-
-	snprintf(port, sizeof(port), "%u", target->port);
-	if (getaddrinfo(target->host, port, &numeric, out) == 0)
-		return 0;
-	if (target->lookup == NULL && (target->lookup = begin_lookup(target)) == NULL)
-		return EAI_MEMORY;
-	if ((status = await_lookup(target->lookup, deadline)) == EAI_INPROGRESS)
-		return status;	/* the next call waits for the same lookup */
-	*out = target->lookup->request.ar_result;
-	free(target->lookup);
-	target->lookup = NULL;
-	return status;
-}
-
-void
-cm_link_target_free(struct cm_link_target *target)
-{
-	struct cm_link_lookup *k = target->lookup;
-
-	target->lookup = NULL;
-	if (k == NULL)
-		return;
-	(void)gai_cancel(&k->request);
-	if (gai_error(&k->request) == EAI_INPROGRESS)
-		return;		/* a thread of glibc still writes to it: it must be lost */
-	if (gai_error(&k->request) == 0)
-		freeaddrinfo(k->request.ar_result);
-	free(k);
+	l->silent = l->silent || e == ETIMEDOUT;
+	return e == 0;
 }
 
 static void
@@ -160,35 +66,10 @@ set_options(int fd)
 		    sizeof(options[i].value));
 }
 
-/* 0, or an errno. */
-static int
-connect_one(struct cm_link *l, const struct addrinfo *a)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	l->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (l->fd < 0)
-		return errno;
-	set_options(l->fd);
-	if (connect(l->fd, a->ai_addr, a->ai_addrlen) == 0)
-		return 0;
-	if (errno != EINPROGRESS)
-		error = errno;
-	else if (!wait_for(l, POLLOUT))
-		error = ETIMEDOUT;
-	else if (getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-		error = errno;
-	if (error != 0)
-		cm_link_close(l);
-	return error;
-}
-
 /* Each address in turn; one that is silent leaves the others their share of the time. */
 static int
 connect_any(struct cm_link *l, const struct addrinfo *list, bool loopback_only)
 {
-	const cm_deadline whole = l->deadline;
 	int error = EADDRNOTAVAIL, rest = 0;
 
 	for (const struct addrinfo *a = list; a != NULL; a = a->ai_next)
@@ -196,11 +77,10 @@ connect_any(struct cm_link *l, const struct addrinfo *list, bool loopback_only)
 	for (const struct addrinfo *a = list; a != NULL && error != 0; a = a->ai_next, rest--) {
 		if (loopback_only && !is_loopback_address(a->ai_addr))
 			continue;
-		l->silent = false;
-		l->deadline = cm_deadline_in((unsigned)(cm_deadline_left(whole) / rest));
-		error = connect_one(l, a);
+		error = cm_net_connect(a, SOCK_STREAM,
+		    cm_deadline_in((unsigned)(cm_deadline_left(l->deadline) / rest)), &l->fd);
 	}
-	l->deadline = whole;
+	l->silent = error == ETIMEDOUT;
 	return error;
 }
 
@@ -209,12 +89,14 @@ cm_link_connect(struct cm_link_target *target, const char *uri, struct cm_trace 
     struct cm_link *l)
 {
 	struct addrinfo *list = NULL;
+	char port[8];
 	int error;
 
 	l->fd = -1;
 	l->silent = l->ended = false;
 	l->at = l->len = 0;
-	if ((error = resolve(target, l->deadline, &list)) != 0) {
+	snprintf(port, sizeof(port), "%u", target->port);
+	if ((error = cm_net_resolve(target->host, port, l->deadline, &target->lookup, &list)) != 0) {
 		l->silent = error == EAI_INPROGRESS;
 		return cm_trace_fail(t, CM_REASON_DIRECTORY_OFFLINE,
 		    "%s: the name %s could not be looked up: %s", uri, target->host,
@@ -225,6 +107,7 @@ cm_link_connect(struct cm_link_target *target, const char *uri, struct cm_trace 
 	if (error != 0)
 		return cm_trace_fail(t, CM_REASON_DIRECTORY_OFFLINE, "%s: connecting: %s", uri,
 		    l->silent ? "no answer in time" : strerror(error));
+	set_options(l->fd);
 	return CM_OK;
 }
 

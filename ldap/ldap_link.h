@@ -14,7 +14,7 @@ struct cm_link_target {
 	const char *host;	/* a name or an address, without brackets */
 	uint16_t port;
 	bool loopback_only;	/* connect to no address but this host's own */
-	struct cm_link_lookup *lookup;	/* of the name, when one is under way */
+	struct cm_lookup *lookup;	/* of the name, when one is under way */
 };
 
 /* One answer to a search fits; a record of TLS is at most a little longer. */
@@ -38,7 +38,6 @@ bool cm_link_is_loopback(const char *host);
  */
 CM_MUST_USE enum cm_err cm_link_connect(struct cm_link_target *target, const char *uri,
     struct cm_trace *t, struct cm_link *l);
-void cm_link_target_free(struct cm_link_target *target);
 
 /* Wait until there is something to read, or the end of it; false: the deadline passed. */
 bool cm_link_wait(struct cm_link *l);
