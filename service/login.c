@@ -180,7 +180,7 @@ check_fresh(struct cm_login *l)
 	struct cm_account *shown = l->account;
 	enum cm_err err;
 
-	if (awake <= CM_LOGIN_FRESH_SECONDS && passed <= CM_LOGIN_FRESH_SECONDS)
+	if (awake <= CM_LOGIN_FRESH_SECONDS && passed <= awake + 1)	/* both are whole seconds */
 		return CM_OK;
 	cm_trace_add(l->trace, "asked again", "the answers were %lld s old", (long long)passed);
 	l->account = NULL;

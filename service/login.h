@@ -9,7 +9,7 @@
 
 enum cm_login_phase { CM_BEFORE_PIN, CM_AFTER_PIN, CM_LOGIN_DONE };
 
-/* Answers older than this when the PIN comes are asked again. */
+/* Answers older than this when the PIN comes, or from before a suspend, are asked again. */
 #define CM_LOGIN_FRESH_SECONDS	60
 
 /*
