@@ -110,7 +110,6 @@ open_peers(struct bench *b)
 		.kdcs = (const char *const *)b->conf->kerberos.kdc,
 		.anchors = (const char *const *)b->conf->kerberos.anchors,
 		.intermediates = (const char *const *)b->conf->kerberos.intermediates,
-		.timeout_ms = b->conf->kerberos.timeout,
 	};
 	struct cm_buf text = { 0 };
 

@@ -143,7 +143,7 @@ open_all(struct bench *b)
 {
 	struct cm_trace *t = NULL;
 	struct cm_directory_options o = {
-		.uris = b->uris, .base = rig("CM_RIG_BASE"), .starttls = true, .timeout_ms = 10000,
+		.uris = b->uris, .base = rig("CM_RIG_BASE"), .starttls = true,
 		.realm = rig("CM_RIG_REALM"), .first_uid = 1000, .first_gid = 1000,
 	};
 

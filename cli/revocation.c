@@ -15,7 +15,7 @@ check(struct cm_cli *c, const struct cm_host *host, const struct cm_cert *cert)
 	if (err != CM_OK)
 		return err;
 	cm_trace_begin(c->trace, "revocation");
-	err = cm_trust_check_revocation(host->trust, v, &known, true,
+	err = cm_trust_check_revocation(host->trust, v, &known,
 	    cm_deadline_in(c->conf->trust.timeout), c->trace);
 	cm_trace_end(c->trace, err);
 	cm_cli_set(c->answer, "status", words[cm_verdict_status(v)]);

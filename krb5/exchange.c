@@ -211,9 +211,8 @@ look_at_reply(struct cm_exchange *x)
 }
 
 /*
- * Each KDC in turn, the one that answered last first.  Each gets its timeout,
- * but no more than its part of the time that is left, so that a dead one never
- * takes the time of the next.
+ * Each KDC in turn, the one that answered last first.  Each gets its part of the
+ * time that is left, so that a dead one never takes the time of the next.
  */
 static enum cm_err
 carry(struct cm_exchange *x, const krb5_data *request)
@@ -227,8 +226,7 @@ carry(struct cm_exchange *x, const krb5_data *request)
 		const size_t i = (p->answered + n) % p->kdc_count;
 		const unsigned share = (unsigned)cm_deadline_left(x->deadline) /
 		    (unsigned)(p->kdc_count - n);
-		const int e = ask_kdc(x, i, request,
-		    cm_deadline_in(share < p->timeout_ms ? share : p->timeout_ms));
+		const int e = ask_kdc(x, i, request, cm_deadline_in(share));
 
 		if (e == 0)
 			look_at_reply(x);

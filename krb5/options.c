@@ -256,7 +256,6 @@ cm_pkinit_open(const struct cm_pkinit_options *o, struct cm_trace *t, struct cm_
 	*out = NULL;
 	if (p == NULL)
 		return CM_ERR_NOMEM;
-	p->timeout_ms = o->timeout_ms;
 	if ((err = open_context(p, o, t)) == CM_OK && (err = find_realm(p, o, t)) == CM_OK &&
 	    (err = find_datagram_max(p)) == CM_OK && (err = find_kdcs(p, o, t)) == CM_OK && (err = find_anchors(p, o, t)) == CM_OK)
 		err = open_keytab(p, o, t);

@@ -19,7 +19,6 @@ struct cm_pkinit_options {
 	const char *const *intermediates;
 	const char *keytab;		/* of this host; NULL or no such file: tickets stay unverified */
 	const char *host_principal;	/* NULL: the first host/ in the keytab */
-	unsigned timeout_ms;		/* for one KDC; the call's deadline bounds all */
 };
 
 struct cm_pkinit;

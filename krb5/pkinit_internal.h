@@ -26,7 +26,6 @@ struct cm_pkinit {
 	char *keytab_path;
 	krb5_principal host;	/* of this host, in realm; NULL without a keytab */
 	char *host_text;
-	unsigned timeout_ms;
 	unsigned datagram_max;	/* larger requests go by TCP at once */
 };
 

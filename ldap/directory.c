@@ -319,10 +319,7 @@ ask(const struct cm_directory *d, const struct source *source, const struct cm_q
 static cm_deadline
 share(const struct cm_directory *d, size_t i, cm_deadline deadline)
 {
-	const unsigned part = (unsigned)cm_deadline_left(deadline) / (unsigned)(d->count - i);
-	const unsigned most = d->options.timeout_ms;
-
-	return cm_deadline_in(most != 0 && most < part ? most : part);
+	return cm_deadline_in((unsigned)cm_deadline_left(deadline) / (unsigned)(d->count - i));
 }
 
 /*

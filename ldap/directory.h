@@ -55,7 +55,6 @@ struct cm_directory_options {
 	const char *bind_password_file;	/* CM_FILE_SECRET; read at bind, held in a cm_secret */
 	const char *ca;			/* PEM file with the CAs for the server's certificate */
 	bool starttls;			/* for ldap://: default true.  Without it only loopback is allowed */
-	unsigned timeout_ms;		/* for one server; the call's deadline bounds all */
 	const char *realm;		/* principal = name@realm where the entry has none; NULL: "" */
 	uid_t first_uid;		/* accounts below are refused; never below 1 */
 	gid_t first_gid;

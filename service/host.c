@@ -40,7 +40,6 @@ open_directory(struct cm_host *h, struct cm_trace *t)
 		.bind_password_file = c->directory.bind_password_file,
 		.ca = c->directory.ca,
 		.starttls = c->directory.starttls,
-		.timeout_ms = c->directory.timeout,
 		.realm = c->kerberos.realm,
 		.first_uid = c->accounts.first_uid,
 		.first_gid = c->accounts.first_gid,
@@ -89,7 +88,6 @@ open_trust(struct cm_host *h, struct cm_trace *t)
 		.use_ocsp = c->trust.use_ocsp,
 		.use_crl = c->trust.use_crl,
 		.require_nonce = c->trust.require_nonce,
-		.timeout_ms = c->trust.timeout,
 		.ocsp_max = c->trust.ocsp_max,
 		.crl_max = c->trust.crl_max,
 	};
@@ -114,7 +112,6 @@ open_kerberos(struct cm_host *h, struct cm_trace *t)
 		.intermediates = list_or_null(c->kerberos.intermediates),
 		.keytab = c->kerberos.keytab,
 		.host_principal = c->kerberos.host_principal,
-		.timeout_ms = c->kerberos.timeout,
 	};
 	enum cm_err err;
 

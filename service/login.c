@@ -151,7 +151,7 @@ static enum cm_err
 check_revocation(struct cm_login *l)
 {
 	enum cm_err err = cm_trust_check_revocation(l->host->trust, l->verdict, &l->known,
-	    true, l->deadline, l->trace);
+	    l->deadline, l->trace);
 
 	if (err == CM_ERR_REFUSED && cm_trace_reason(l->trace) == CM_REASON_REVOKED &&
 	    !l->look_only && cm_accounts_remember_revoked(l->host->accounts, l->verdict, NULL) != CM_OK)

@@ -11,7 +11,6 @@ struct round {
 	const struct cm_trust *trust;
 	struct cm_verdict *v;
 	const struct cm_known *known;
-	bool online;
 	cm_deadline deadline;
 	struct cm_trace *t;
 	struct step *steps;		/* owned; certificate by certificate, leaf first */
@@ -173,9 +172,9 @@ plan(struct round *r)
 }
 
 static bool
-goes_out(const struct round *r, const struct step *s)
+goes_out(const struct step *s)
 {
-	return s->source->network && r->online && cm_fetch_can(s->where);
+	return s->source->network && cm_fetch_can(s->where);
 }
 
 /* What is left is shared by all that may still have to be asked, so that a silent one leaves time for the next. */
@@ -183,12 +182,11 @@ static cm_deadline
 share(const struct round *r, const struct step *s)
 {
 	const unsigned left = (unsigned)cm_deadline_left(r->deadline);
-	const unsigned most = r->trust->o.timeout_ms != 0 ? r->trust->o.timeout_ms : left;
 	unsigned asking = 0;
 
 	for (; s < r->steps + r->count; s++)
-		asking += goes_out(r, s);
-	return cm_deadline_in(asking == 0 ? 0 : left / asking < most ? left / asking : most);
+		asking += goes_out(s);
+	return cm_deadline_in(asking == 0 ? 0 : left / asking);
 }
 
 static void
@@ -213,10 +211,6 @@ run_step(const struct round *r, const struct step *s, struct cm_question *q)
 {
 	if (s->source->network && !cm_fetch_can(s->where)) {
 		cm_buf_add_str(&q->why, "only http:// and https:// addresses can be asked");
-		return CM_STATUS_UNKNOWN;
-	}
-	if (s->source->network && !r->online) {
-		cm_buf_add_str(&q->why, "not asked: offline");
 		return CM_STATUS_UNKNOWN;
 	}
 	q->deadline = share(r, s);
@@ -246,7 +240,7 @@ ask(struct round *r, const struct step *s, struct cm_evidence *e, struct cm_buf 
 		*e = q.answer;
 		e->status = status;
 		/* The clock's floor is made of what came now, and is not ahead. */
-		if (goes_out(r, s) && e->this_update <= q.now + CM_SKEW &&
+		if (goes_out(s) && e->this_update <= q.now + CM_SKEW &&
 		    e->this_update > r->v->signed_time)
 			r->v->signed_time = e->this_update;
 	}
@@ -429,11 +423,9 @@ forget_answers(struct cm_verdict *v)
 
 enum cm_err
 cm_trust_check_revocation(struct cm_trust *tr, struct cm_verdict *v, const struct cm_known *known,
-    bool online, cm_deadline deadline, struct cm_trace *t)
+    cm_deadline deadline, struct cm_trace *t)
 {
-	struct round r = {
-		.trust = tr, .v = v, .known = known, .online = online, .deadline = deadline, .t = t,
-	};
+	struct round r = { .trust = tr, .v = v, .known = known, .deadline = deadline, .t = t };
 	enum cm_err err = CM_OK;
 
 	/* Only of a chain that this trust verified: a stranger's card causes no traffic. */

@@ -25,7 +25,6 @@ struct cm_trust_options {
 	const char *const *crls;		/* http(s) URLs and file paths, asked beside the certificate's CDPs */
 	bool use_ocsp, use_crl;
 	bool require_nonce;
-	unsigned timeout_ms;			/* for one fetch; the call's deadline bounds all */
 	size_t ocsp_max, crl_max;		/* bytes read at most */
 };
 
@@ -86,8 +85,8 @@ CM_MUST_USE enum cm_err cm_trust_check_chain(struct cm_trust *tr, const struct c
 /*
  * Revocation at the configured level, for the leaf and every intermediate.
  * What is known revoked stays revoked and is refused without asking.  Else OCSP
- * and CRL sources are asked within the deadline, unless online is false; kept
- * good evidence that is still valid counts where they do not answer.
+ * and CRL sources are asked within the deadline; kept good evidence that is still
+ * valid counts where they do not answer.
  * Signature and signer's authority are checked before a status is read.
  *
  * CM_OK           passes at this level; the trace says on what evidence, or that there was none
@@ -95,7 +94,7 @@ CM_MUST_USE enum cm_err cm_trust_check_chain(struct cm_trust *tr, const struct c
  * CM_ERR_STATE    v is not a passed check of the chain by this very trust
  */
 CM_MUST_USE enum cm_err cm_trust_check_revocation(struct cm_trust *tr, struct cm_verdict *v,
-    const struct cm_known *known, bool online, cm_deadline deadline, struct cm_trace *t);
+    const struct cm_known *known, cm_deadline deadline, struct cm_trace *t);
 
 /* Both checks passed, at this level, for this very certificate. */
 bool cm_verdict_passes(const struct cm_verdict *v, const struct cm_cert *c);

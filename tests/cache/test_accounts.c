@@ -273,7 +273,7 @@ remembered_with_a_verdict(void **state)
 	static const char *const anchors[] = { CM_PKI_DIR "/root.crt", NULL };
 	static const char *const inters[] = { CM_PKI_DIR "/inter.crt", NULL };
 	const struct cm_trust_options o = { .level = CM_TRUST_CHAIN, .anchors = anchors,
-		.intermediates = inters, .timeout_ms = 1000 };
+		.intermediates = inters };
 	const struct cm_account a = rig_account(4000);
 	struct rig *r = *state;
 	struct cm_known known = { .now = cm_clock_now() };
@@ -292,7 +292,7 @@ remembered_with_a_verdict(void **state)
 	m.verdict = v;
 	/* before revocation was judged there is nothing to remember */
 	assert_int_equal(cm_accounts_remember(r->store, &m, r->trace), CM_ERR_STATE);
-	assert_int_equal(cm_trust_check_revocation(tr, v, &known, false, 0, r->trace), CM_OK);
+	assert_int_equal(cm_trust_check_revocation(tr, v, &known, 0, r->trace), CM_OK);
 	/* of another certificate neither */
 	m.cert = r->cert;
 	assert_int_equal(cm_accounts_remember(r->store, &m, r->trace), CM_ERR_STATE);

@@ -60,7 +60,7 @@ login_begin(struct login *l, const char *source)
 	l->anchors[0] = rig_file(l->files[0], "root.crt");
 	l->intermediates[0] = rig_file(l->files[1], "inter.crt");
 	l->options = (struct cm_pkinit_options){ .kdcs = l->kdcs, .anchors = l->anchors,
-	    .intermediates = l->intermediates, .keytab = rig("CM_RIG_KEYTAB"), .timeout_ms = 3000 };
+	    .intermediates = l->intermediates, .keytab = rig("CM_RIG_KEYTAB") };
 }
 
 enum cm_err

@@ -90,7 +90,7 @@ test_kdc_addresses(void **state)
 static void
 test_from_the_configuration(void **state)
 {
-	const struct cm_pkinit_options o = { .config = conf, .timeout_ms = 1000 };
+	const struct cm_pkinit_options o = { .config = conf };
 	struct cm_pkinit *p = NULL;
 
 	(void)state;

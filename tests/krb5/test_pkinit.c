@@ -287,11 +287,6 @@ test_frozen_kdc(void **state)
 	refused(&l, CM_REASON_KDC_OFFLINE, "127.0.0.1:8800: no answer in time");
 	assert_in_range(cm_clock_us() - began, 600000, 1700000);
 	l.deadline_ms = 10000;
-	cm_pkinit_close(&l.pkinit);
-	l.options.timeout_ms = 400;	/* one KDC's own limit */
-	began = cm_clock_us();
-	refused(&l, CM_REASON_KDC_OFFLINE, "127.0.0.1:8800: no answer in time");
-	assert_in_range(cm_clock_us() - began, 300000, 1400000);
 	assert_int_equal(kill(kdc, SIGCONT), 0);
 	assert_int_equal(cm_card_stats(l.card).key_operations, 0);
 	assert_int_equal(login_run(&l), CM_OK);

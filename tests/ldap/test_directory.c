@@ -90,7 +90,7 @@ options_for(const char *uri, const char *uri2)
 	snprintf(ca, sizeof(ca), "%s", pki("root.crt"));
 	return (struct cm_directory_options){
 		.uris = uris, .base = rig("CM_RIG_BASE"), .ca = ca, .starttls = true,
-		.timeout_ms = 5000, .realm = rig("CM_RIG_REALM"), .first_uid = 1000, .first_gid = 1000,
+		.realm = rig("CM_RIG_REALM"), .first_uid = 1000, .first_gid = 1000,
 	};
 }
 
@@ -356,30 +356,6 @@ silence_at_any_point_ends_at_the_deadline(void **state)
 	}
 }
 
-/* The time for one server bounds it when the call's deadline is far. */
-static void
-each_server_has_its_own_time(void **state)
-{
-	struct fake f = fake_start(FAKE_SILENT, "ldap", "127.0.0.1", 0);
-	struct cm_directory_options o = options_for(f.uri, rig("CM_RIG_LDAP_URI"));
-	const int64_t start = cm_clock_us();
-	struct cm_directory *d;
-	struct answer a;
-
-	(void)state;
-	o.timeout_ms = 300;
-	d = must_open(&o);
-	a = find(d, ALT, ALICE);
-	assert_int_equal(a.err, CM_OK);
-	assert_in_range((cm_clock_us() - start) / 1000, 290, 300 + SLACK_MS);
-	assert_string_equal(a.account->source, rig("CM_RIG_LDAP_URI"));
-	assert_true(trace_has(a.trace, "passed over", f.uri));
-	expect(&a, CM_REASON_NONE, "");
-	cm_directory_close(&d);
-	fake_stop(&f);
-}
-
-/* As a login asks: the same time for one server and for all. */
 static void
 a_silent_server_leaves_time_for_the_next(void **state)
 {
@@ -390,10 +366,10 @@ a_silent_server_leaves_time_for_the_next(void **state)
 	struct ask q;
 
 	(void)state;
-	o.timeout_ms = 2 * DEADLINE_MS;
 	d = must_open(&o);
-	a = find_query(d, ask_for(&q, ALT, ALICE, NULL, NULL), o.timeout_ms);
+	a = find_query(d, ask_for(&q, ALT, ALICE, NULL, NULL), 2 * DEADLINE_MS);
 	assert_int_equal(a.err, CM_OK);
+	assert_true(trace_has(a.trace, "passed over", f.uri));
 	assert_string_equal(a.account->source, rig("CM_RIG_LDAP_URI"));
 	expect(&a, CM_REASON_NONE, "");
 	cm_directory_close(&d);
@@ -718,7 +694,6 @@ main(void)
 		cmocka_unit_test(a_restarted_server_is_found_again),
 		cmocka_unit_test(a_frozen_server_ends_at_the_deadline),
 		cmocka_unit_test(silence_at_any_point_ends_at_the_deadline),
-		cmocka_unit_test(each_server_has_its_own_time),
 		cmocka_unit_test(a_silent_server_leaves_time_for_the_next),
 		cmocka_unit_test(misbehaviour_has_its_reason),
 		cmocka_unit_test(a_notice_of_disconnection_is_no_answer),

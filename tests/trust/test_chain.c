@@ -301,7 +301,7 @@ level_off(void **state)
 	(void)state;
 	assert_int_equal(cm_trust_check_chain(tr, c, &known, NULL, &v), CM_OK);
 	assert_false(cm_verdict_passes(v, c));
-	assert_int_equal(cm_trust_check_revocation(tr, v, &known, true, cm_deadline_in(1000), NULL), CM_OK);
+	assert_int_equal(cm_trust_check_revocation(tr, v, &known, cm_deadline_in(1000), NULL), CM_OK);
 	assert_true(cm_verdict_passes(v, c));
 	assert_false(cm_verdict_passes(v, other));
 	assert_int_equal(cm_verdict_status(v), CM_STATUS_UNKNOWN);
@@ -325,7 +325,7 @@ the_verdict_keeps_the_chain(void **state)
 
 	(void)state;
 	assert_int_equal(cm_trust_check_chain(tr, c, &known, NULL, &v), CM_OK);
-	assert_int_equal(cm_trust_check_revocation(tr, v, &known, true, cm_deadline_in(1000), NULL), CM_OK);
+	assert_int_equal(cm_trust_check_revocation(tr, v, &known, cm_deadline_in(1000), NULL), CM_OK);
 	cm_trust_close(&tr);	/* the verdict outlives it */
 	chain = cm_verdict_chain(v, &count);
 	assert_int_equal(count, 3);

@@ -37,7 +37,7 @@ ask_about(struct cm_cert *c, const char *const *anchors, const char *list, size_
 	cm_trace_begin(t, "revocation");
 	assert_int_equal(cm_trust_open(&o, t, &tr), CM_OK);
 	assert_int_equal(cm_trust_check_chain(tr, c, &known, t, &v), CM_OK);
-	r.err = cm_trust_check_revocation(tr, v, &known, true, cm_deadline_in(3000), t);
+	r.err = cm_trust_check_revocation(tr, v, &known, cm_deadline_in(3000), t);
 	r.reason = cm_trace_reason(t);
 	r.status = cm_verdict_status(v);
 	r.signed_time = cm_verdict_signed_time(v);

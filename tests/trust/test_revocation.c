@@ -35,7 +35,7 @@ keep_text(char *to, size_t size, const struct cm_trace *t, const char *key)
 }
 
 static struct outcome
-check(const char *cert, struct cm_trust_options o, const struct cm_known *known, bool online, unsigned ms)
+check(const char *cert, struct cm_trust_options o, const struct cm_known *known, unsigned ms)
 {
 	struct cm_cert *c = load_cert(cert);
 	struct outcome r = { 0 };
@@ -51,7 +51,7 @@ check(const char *cert, struct cm_trust_options o, const struct cm_known *known,
 	assert_int_equal(cm_trust_open(&o, t, &tr), CM_OK);
 	assert_int_equal(cm_trust_check_chain(tr, c, known, t, &v), CM_OK);
 	begin = cm_clock_us();
-	r.err = cm_trust_check_revocation(tr, v, known, online, cm_deadline_in(ms), t);
+	r.err = cm_trust_check_revocation(tr, v, known, cm_deadline_in(ms), t);
 	r.ms = (cm_clock_us() - begin) / 1000;
 	r.reason = cm_trace_reason(t);
 	r.status = cm_verdict_status(v);
@@ -84,7 +84,7 @@ learn(int status, long from, long to)
 	struct outcome r;
 
 	web_start(&w);
-	r = check("alice-p256", o, &known, true, 5000);
+	r = check("alice-p256", o, &known, 5000);
 	web_stop(&w);
 	assert_int_equal(r.count, 1);
 	r.evidence[0].status = status;
@@ -149,7 +149,7 @@ decisions(void **state)
 				struct outcome r;
 
 				web_start(&w);
-				r = check("alice-p256", o, &known, network != UNPLUGGED, 3000);
+				r = check("alice-p256", o, &known, network != UNPLUGGED ? 3000 : 0);
 				if (letter(&r) != expected[level][kept][network])
 					print_error("level %d, kept %d, network %d: %s\n", level, kept, network, r.message);
 				assert_int_equal(letter(&r), expected[level][kept][network]);
@@ -193,7 +193,7 @@ attack_clock_rollback(void **state)
 		if (i == 1)	/* 0 would be: names none */
 			e.next_update = now - 1;
 		e.learned = now + rows[i].learned;
-		r = check("alice-p256", o, &known, false, 1000);
+		r = check("alice-p256", o, &known, 0);
 		if (letter(&r) != rows[i].expected)
 			print_error("%s: %s\n", rows[i].name, r.kept);
 		assert_int_equal(letter(&r), rows[i].expected);
@@ -221,11 +221,11 @@ attack_clock_rollback_revives_a_list(void **state)
 	x = load_x509("alice-p256");
 	/* The PKI may be younger than that: then its certificates are not valid yet, and there is nothing to see. */
 	if (X509_cmp_time(X509_get0_notBefore(x), &known.now) < 0) {
-		r = check("alice-p256", o, &known, false, 1000);
+		r = check("alice-p256", o, &known, 0);
 		assert_int_equal(letter(&r), 'G');
 	}
 	known.floor = time(NULL);
-	r = check("alice-p256", o, &known, false, 1000);
+	r = check("alice-p256", o, &known, 0);
 	assert_int_equal(letter(&r), 'X');
 	assert_has(r.crl, "expired ");
 	X509_free(x);
@@ -245,13 +245,13 @@ attack_revoked_is_forgiven(void **state)
 
 	(void)state;
 	web_start(&w);
-	first = check("alice-p256", o, &known, true, 3000);
+	first = check("alice-p256", o, &known, 3000);
 	assert_int_equal(letter(&first), 'R');
 	w.answer.status = V_OCSP_CERTSTATUS_GOOD;
 	known.evidence = first.evidence;
 	known.count = first.count;
 	known.stale_clock = true;
-	second = check("alice-p256", o, &known, true, 3000);
+	second = check("alice-p256", o, &known, 3000);
 	assert_int_equal(letter(&second), 'R');
 	assert_has(second.message, "says OCSP http://127.0.0.1:");
 	assert_int_equal(atomic_load(&w.asked), 1);
@@ -274,7 +274,7 @@ evidence_of_others(void **state)
 		e[1] = e[0];
 		e[0].issuer_key[31] ^= 1;
 		e[1].serial[0] ^= 1;
-		r = check("alice-p256", o, &known, false, 1000);
+		r = check("alice-p256", o, &known, 0);
 		assert_int_equal(letter(&r), 'X');
 		assert_has(r.kept, "none is kept");
 	}
@@ -300,13 +300,13 @@ attack_hard_level_with_nobody_to_ask(void **state)
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
 		struct cm_trust_options o = { .level = CM_TRUST_HARD, .anchors = inter_anchor,
 		    .use_ocsp = rows[i].use_ocsp, .use_crl = rows[i].use_crl };
-		struct outcome r = check("no-aia-cdp", o, &known, true, 1000);
+		struct outcome r = check("no-aia-cdp", o, &known, 1000);
 
 		assert_int_equal(letter(&r), 'X');
 		assert_has(r.message, "CN=Alice Example");
 		assert_has(r.message, rows[i].part);
 		o.level = CM_TRUST_SOFT;
-		r = check("no-aia-cdp", o, &known, true, 1000);
+		r = check("no-aia-cdp", o, &known, 1000);
 		assert_int_equal(letter(&r), 'u');
 	}
 }
@@ -332,12 +332,12 @@ intermediates(void **state)
 		const char *const crls[] = { rows[i].first, rows[i].second, NULL };
 		struct cm_trust_options o = { .level = CM_TRUST_HARD, .anchors = root, .intermediates = inters,
 		    .crls = crls, .use_crl = true };
-		struct outcome r = check(rows[i].cert, o, &known, false, 1000);
+		struct outcome r = check(rows[i].cert, o, &known, 0);
 
 		assert_int_equal(letter(&r), rows[i].hard);
 		assert_has(r.message, rows[i].part);
 		o.level = CM_TRUST_SOFT;
-		r = check(rows[i].cert, o, &known, false, 1000);
+		r = check(rows[i].cert, o, &known, 0);
 		assert_int_equal(letter(&r), rows[i].soft);
 		if (i == 3) {	/* soft: the card is unknown, its CA is revoked */
 			assert_int_equal(r.reason, CM_REASON_REVOKED);
@@ -365,10 +365,10 @@ unknown_issuer_causes_no_traffic(void **state)
 	assert_int_equal(cm_trust_open(&o, NULL, &other), CM_OK);
 	assert_int_equal(cm_trust_check_chain(tr, c, &known, NULL, &v), CM_ERR_REFUSED);
 	assert_null(v);
-	assert_int_equal(cm_trust_check_revocation(tr, v, &known, true, cm_deadline_in(1000), NULL), CM_ERR_STATE);
+	assert_int_equal(cm_trust_check_revocation(tr, v, &known, cm_deadline_in(1000), NULL), CM_ERR_STATE);
 	/* And a verdict is only for the trust that made it. */
 	assert_int_equal(cm_trust_check_chain(tr, alice, &known, NULL, &v), CM_OK);
-	assert_int_equal(cm_trust_check_revocation(other, v, &known, true, cm_deadline_in(1000), NULL), CM_ERR_STATE);
+	assert_int_equal(cm_trust_check_revocation(other, v, &known, cm_deadline_in(1000), NULL), CM_ERR_STATE);
 	assert_false(cm_verdict_passes(v, alice));
 	assert_int_equal(atomic_load(&w.asked), 0);
 	web_stop(&w);
@@ -402,7 +402,7 @@ static void
 live_good_and_revoked(void **state)
 {
 	struct cm_known known = { .now = time(NULL) };
-	struct outcome r = check("alice-p256", live, &known, true, 3000), kept;
+	struct outcome r = check("alice-p256", live, &known, 3000), kept;
 
 	(void)state;
 	assert_int_equal(letter(&r), 'G');
@@ -411,16 +411,16 @@ live_good_and_revoked(void **state)
 	assert_int_equal(r.count, 2);
 	kept = r;
 
-	r = check("revoked", live, &known, true, 3000);
+	r = check("revoked", live, &known, 3000);
 	assert_int_equal(letter(&r), 'R');
 
 	rig("revoke", "alice-p256");
 	known.evidence = kept.evidence;	/* still good there, but a newer answer is to be had */
 	known.count = kept.count;
-	r = check("alice-p256", live, &known, true, 3000);
+	r = check("alice-p256", live, &known, 3000);
 	assert_int_equal(letter(&r), 'R');
 	rig("stop", "ocsp");
-	r = check("alice-p256", live, &known, true, 3000);
+	r = check("alice-p256", live, &known, 3000);
 	assert_int_equal(letter(&r), 'R');	/* by the list */
 	assert_has(r.message, "says CRL http://127.0.0.1:8080/inter.crl number ");
 
@@ -428,7 +428,7 @@ live_good_and_revoked(void **state)
 	known.count = r.count;
 	rig("unrevoke", "alice-p256");
 	rig("start", "ocsp");
-	r = check("alice-p256", live, &known, true, 3000);
+	r = check("alice-p256", live, &known, 3000);
 	assert_int_equal(letter(&r), 'R');	/* for good */
 }
 
@@ -442,22 +442,22 @@ live_servers_stopped(void **state)
 	(void)state;
 	soft.level = CM_TRUST_SOFT;
 	rig("freeze", "ocsp");
-	r = check("alice-p256", live, &known, true, 1500);
+	r = check("alice-p256", live, &known, 1500);
 	assert_int_equal(letter(&r), 'G');	/* by the list, in the time the silent one left */
 	assert_has(r.ocsp, "no answer within ");
 	assert_true(r.ms < 1500);
 	rig("stop", "ocsp");
 	rig("stop", "http");
-	r = check("alice-p256", live, &known, true, 1500);
+	r = check("alice-p256", live, &known, 1500);
 	assert_int_equal(letter(&r), 'X');
 	assert_has(r.message, "OCSP http://127.0.0.1:8081/: ");
 	assert_has(r.message, "CRL http://127.0.0.1:8080/inter.crl: ");
 	assert_has(r.message, "kept evidence: none is kept");
-	r = check("alice-p256", soft, &known, true, 1500);
+	r = check("alice-p256", soft, &known, 1500);
 	assert_int_equal(letter(&r), 'u');
 	rig("start", "http");
 	rig("freeze", "http");
-	r = check("alice-p256", live, &known, true, 600);
+	r = check("alice-p256", live, &known, 600);
 	assert_int_equal(letter(&r), 'X');
 	assert_true(r.ms < 1600);
 	rig("stop", "http");
@@ -505,7 +505,7 @@ live_bad_responders(void **state)
 		struct outcome r;
 
 		rig("bad", rows[i].mode);
-		r = check("alice-p256", o, &known, true, 1500);
+		r = check("alice-p256", o, &known, 1500);
 		if (letter(&r) != rows[i].expected || strstr(r.ocsp, rows[i].part) == NULL)
 			print_error("%s: %s\n", rows[i].mode, r.ocsp);
 		assert_int_equal(letter(&r), rows[i].expected);
@@ -546,7 +546,7 @@ live_https(void **state)
 		}
 		/* Until it listens. */
 		for (const cm_deadline d = cm_deadline_in(10000); !cm_deadline_passed(d);) {
-			r = check("no-aia-cdp", both, &known, true, 3000);
+			r = check("no-aia-cdp", both, &known, 3000);
 			if (r.passes || strstr(r.message, "connect to server") == NULL)
 				break;
 		}
