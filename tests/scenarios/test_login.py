@@ -4,6 +4,7 @@ import os
 import stat
 import unittest
 
+import kcm
 import scenario
 from scenario import ALICE_UID, Counts, Scenario, said
 
@@ -166,6 +167,18 @@ class FileTest(LoginCase):
     def test_ticket_goes_where_the_configuration_says(self):
         self.login(more={'kerberos__ccache': f'FILE:{self.folder}/tickets/%{{name}}.%{{uid}}'})
         self.assertIn('alice@CARDMAP.TEST', said(['klist', '-c', f'FILE:{self.folder}/tickets/alice.{ALICE_UID}']))
+
+    def test_ticket_goes_to_the_users_kcm(self):
+        daemon = kcm.Kcm()
+        answer = self.login(more={'kerberos__ccache': 'KCM:%{uid}'})
+        self.assertEqual(answer.json['ccache'], f'KCM:{ALICE_UID}')
+        owner = os.geteuid() if scenario.PREFIX else ALICE_UID  # as in check_ticket()
+        self.assertEqual(list(daemon.caches), [(owner, str(ALICE_UID))])
+        as_alice = scenario.PREFIX or ['setpriv', f'--reuid={ALICE_UID}', '--regid=10000', '--clear-groups']
+        listed = said([*as_alice, 'klist', '-c', f'KCM:{ALICE_UID}'])
+        self.assertIn('Default principal: alice@CARDMAP.TEST', listed)
+        self.assertIn('krbtgt/CARDMAP.TEST@CARDMAP.TEST', listed)
+        self.assertNotIn('host/', listed)
 
     def test_no_ticket_when_none_is_wanted(self):
         with Counts() as counts:
