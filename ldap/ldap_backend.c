@@ -380,7 +380,7 @@ end_search(struct server *s, struct cm_search *search, LDAPMessage *message, str
 		search->more = true;
 	else if (code == LDAP_NO_SUCH_OBJECT)
 		err = cm_trace_fail(t, CM_REASON_DIRECTORY_REFUSED,
-		    "%s: has no entry \"%s\", or does not show it: see directory.base",
+		    "%s: has no entry \"%s\", or does not show it: see directory.base and group_base",
 		    s->uri, search->base);
 	else if (code != LDAP_SUCCESS)
 		err = refused(s, "searching", code, diagnostic, t);
