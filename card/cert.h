@@ -72,9 +72,6 @@ struct cm_cert_name {
 const struct cm_cert_name *cm_cert_subject(const struct cm_cert *c);
 const struct cm_cert_name *cm_cert_issuer(const struct cm_cert *c);
 
-/* Write a name as RFC 4514 section 2 (leaf first). */
-void cm_cert_name_rfc4514(const struct cm_cert_name *n, struct cm_buf *out);
-
 /* serialNumber: the INTEGER's content octets, most significant first, a leading 00 kept as encoded. */
 struct cm_blob cm_cert_serial(const struct cm_cert *c);
 time_t cm_cert_not_before(const struct cm_cert *c);

@@ -64,6 +64,9 @@ CM_MUST_USE enum cm_err cm_cert_extensions(struct cm_cert *c, struct cm_der *in,
 CM_MUST_USE enum cm_err cm_cert_name_parse(struct cm_cert *c, struct cm_der *in,
     struct cm_cert_name *n);
 
+/* Write a name as RFC 4514 section 2 (leaf first). */
+void cm_cert_name_rfc4514(const struct cm_cert_name *n, struct cm_buf *out);
+
 /*
  * cert_text.c: the element der (all its octets) as UTF-8, borrowed from the
  * certificate.

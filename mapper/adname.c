@@ -7,7 +7,7 @@
  * first; RDNs parted by what becomes the comma; the attributes of one RDN
  * parted by a space.
  */
-#include "mapper/mapper.h"
+#include "mapper/rules_internal.h"
 
 /* wincrypt.h, "X.500 key names": content octets of the OID, and the name. */
 static const struct key_name {

@@ -45,9 +45,6 @@ CM_MUST_USE enum cm_err cm_rules_default(struct cm_rules **out);
  */
 CM_MUST_USE enum cm_err cm_rules_load_plist(const char *path, struct cm_trace *t,
     struct cm_rules **out);
-/* The same from bytes; name is for messages. */
-CM_MUST_USE enum cm_err cm_rules_parse_plist(struct cm_blob plist, const char *name,
-    struct cm_trace *t, struct cm_rules **out);
 
 void cm_rules_free(struct cm_rules **r);
 
@@ -71,16 +68,5 @@ void cm_query_free(struct cm_query **q);
 
 /* Append the filter: "(a=v)" or "(|(a=v)(b=w))", values escaped as RFC 4515 section 3 asks. */
 void cm_query_filter(const struct cm_query *q, struct cm_buf *out);
-
-/* Append v escaped as an RFC 4515 assertion value. */
-void cm_filter_escape(struct cm_blob v, struct cm_buf *out);
-
-/*
- * AD's text of a name: root first, "," without a space, AD's attribute names
- * ([MS-PKCA] 3.1.5.2.1.3).
- * CM_ERR_ABSENT  the name is empty
- * CM_ERR_SYNTAX  a value holds a NUL, or out is full
- */
-CM_MUST_USE enum cm_err cm_name_ad(const struct cm_cert_name *n, struct cm_buf *out);
 
 #endif /* CM_MAPPER_MAPPER_H */

@@ -14,8 +14,8 @@ is_plain(uint8_t c)
 	return c != '\0' && c != '(' && c != ')' && c != '*' && c != '\\' && c < 0x80;
 }
 
-void
-cm_filter_escape(struct cm_blob v, struct cm_buf *out)
+static void
+add_escaped(struct cm_blob v, struct cm_buf *out)
 {
 	for (size_t i = 0, n; i < v.len; i += n) {
 		for (n = 0; i + n < v.len && is_plain(v.ptr[i + n]);)
@@ -35,7 +35,7 @@ add_term(const struct cm_query_term *t, struct cm_buf *out)
 	cm_buf_add_byte(out, '(');
 	cm_buf_add_str(out, t->attribute);
 	cm_buf_add_byte(out, '=');
-	cm_filter_escape(t->value, out);
+	add_escaped(t->value, out);
 	cm_buf_add_byte(out, ')');
 }
 

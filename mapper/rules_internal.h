@@ -55,4 +55,16 @@ CM_MUST_USE enum cm_err cm_rules_add(struct cm_rules *r, const char *name,
 /* Add the rules that hold without any configuration. */
 CM_MUST_USE enum cm_err cm_rules_add_default(struct cm_rules *r);
 
+/* cm_rules_load_plist() from bytes; name is for messages. */
+CM_MUST_USE enum cm_err cm_rules_parse_plist(struct cm_blob plist, const char *name,
+    struct cm_trace *t, struct cm_rules **out);
+
+/*
+ * adname.c: AD's text of a name: root first, "," without a space, AD's attribute
+ * names ([MS-PKCA] 3.1.5.2.1.3).
+ * CM_ERR_ABSENT  the name is empty
+ * CM_ERR_SYNTAX  a value holds a NUL, or out is full
+ */
+CM_MUST_USE enum cm_err cm_name_ad(const struct cm_cert_name *n, struct cm_buf *out);
+
 #endif /* CM_MAPPER_RULES_INTERNAL_H */

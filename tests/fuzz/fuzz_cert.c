@@ -1,7 +1,7 @@
 /* tests/fuzz/fuzz_cert.c - any bytes as a certificate: refused, or read the same by OpenSSL, or that is refused. */
 #include <stdlib.h>
 
-#include "card/cert.h"
+#include "card/cert_internal.h"
 
 static unsigned touched;
 

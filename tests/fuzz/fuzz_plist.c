@@ -1,7 +1,7 @@
 /* tests/fuzz/fuzz_plist.c - SmartcardLogin.plist, XML and binary. */
 #include <stdlib.h>
 
-#include "mapper/mapper.h"
+#include "mapper/rules_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

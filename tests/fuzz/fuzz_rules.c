@@ -1,7 +1,7 @@
 /* tests/fuzz/fuzz_rules.c - a hostile certificate through the rules: the filter stays one value each. */
 #include <stdlib.h>
 
-#include "mapper/mapper.h"
+#include "mapper/rules_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

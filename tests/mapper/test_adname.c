@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "make_cert.h"
-#include "mapper/mapper.h"
+#include "mapper/rules_internal.h"
 
 #define DC	"0.9.2342.19200300.100.1.25"
 

@@ -30,12 +30,15 @@ escapes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
-		struct cm_buf b;
+		struct cm_query_term term = { "a", "x", rows[i].value };
+		const struct cm_query q = { &term, 1 };
+		struct cm_buf b = { 0 }, want = { 0 };
 
-		cm_buf_init(&b, 0);
-		cm_filter_escape(rows[i].value, &b);
-		assert_string_equal(cm_buf_str(&b), rows[i].want);
+		cm_query_filter(&q, &b);
+		cm_buf_addf(&want, "(x=%s)", rows[i].want);
+		assert_string_equal(cm_buf_str(&b), cm_buf_str(&want));
 		cm_buf_free(&b);
+		cm_buf_free(&want);
 	}
 }
 
