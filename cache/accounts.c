@@ -365,15 +365,11 @@ enum cm_err
 cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
 {
 	const struct cm_value key = cm_value_text(name);
-	int changed = 0;
-	enum cm_err err;
+	const enum cm_err err = delete(s, "DELETE FROM account WHERE name = ?1", &key, 1, t);
 
-	err = cm_store_run(s, "DELETE FROM account WHERE name = ?1", &key, 1, t, &changed);
-	if (changed > 0)
-		cm_store_settle(s);
-	if (err != CM_OK || changed > 0)
+	if (err != CM_OK || sqlite3_changes(s->db) > 0)
 		return err;
-	cm_trace_fail(t, CM_REASON_NOT_KEPT, "no account named %s is kept here", name);
+	cm_trace_fail(t, CM_REASON_NOT_KEPT, "no account %s is kept", name);
 	return CM_ERR_ABSENT;
 }
 

@@ -425,25 +425,25 @@ pcsc_transmit(void *self, struct cm_blob command, cm_deadline deadline, struct c
 }
 
 static enum cm_err
-pcsc_lock(void *self, cm_deadline deadline, struct cm_trace *t)
+use(struct pcsc *p, void (*job)(struct pcsc *p), cm_deadline deadline, struct cm_trace *t)
 {
-	struct pcsc *p = self;
 	enum cm_err err;
 
 	if ((err = check_usable(p, deadline, t)) != CM_OK)
 		return err;
-	return do_job(p, job_lock, deadline, t);
+	return do_job(p, job, deadline, t);
+}
+
+static enum cm_err
+pcsc_lock(void *self, cm_deadline deadline, struct cm_trace *t)
+{
+	return use(self, job_lock, deadline, t);
 }
 
 static enum cm_err
 pcsc_unlock(void *self, cm_deadline deadline, struct cm_trace *t)
 {
-	struct pcsc *p = self;
-	enum cm_err err;
-
-	if ((err = check_usable(p, deadline, t)) != CM_OK)
-		return err;
-	return do_job(p, job_unlock, deadline, t);
+	return use(self, job_unlock, deadline, t);
 }
 
 static void

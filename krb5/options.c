@@ -39,14 +39,6 @@ open_context(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_t
 	return CM_OK;
 }
 
-/* Not an error of itself: many hosts have no Kerberos. */
-static enum cm_err
-not_configured(struct cm_trace *t, const char *what, const char *realm, const char *how)
-{
-	cm_trace_fail(t, CM_REASON_CONFIG, "%s%s: %s", what, realm, how);
-	return CM_ERR_ABSENT;
-}
-
 static enum cm_err
 find_realm(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_trace *t)
 {
@@ -55,9 +47,11 @@ find_realm(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_tra
 	if (o->realm != NULL) {
 		p->realm = strdup(o->realm);
 	} else {
-		if (krb5_get_default_realm(p->context, &realm) != 0)
-			return not_configured(t, "no realm", "",
-			    "set kerberos.realm, or default_realm in krb5.conf");
+		if (krb5_get_default_realm(p->context, &realm) != 0) {
+			cm_trace_fail(t, CM_REASON_CONFIG,
+			    "no realm: set kerberos.realm, or default_realm in krb5.conf");
+			return CM_ERR_ABSENT;	/* no error of itself: many hosts have no Kerberos */
+		}
 		p->realm = strdup(realm);
 		krb5_free_default_realm(p->context, realm);
 	}
@@ -104,9 +98,11 @@ parse_kdcs(struct cm_pkinit *p, const char *const *list, struct cm_trace *t)
 			    "KDC \"%s\": write host, host:port or [address]:port", list[i]);
 		p->kdc_count += err == CM_OK;
 	}
-	if (err == CM_OK && p->kdc_count == 0)
-		return not_configured(t, "no KDC of ", p->realm,
-		    "set kerberos.kdc, or kdc under [realms] in krb5.conf (DNS is not asked for one)");
+	if (err == CM_OK && p->kdc_count == 0) {
+		cm_trace_fail(t, CM_REASON_CONFIG, "no KDC of %s: set kerberos.kdc, or kdc under "
+		    "[realms] in krb5.conf (DNS is not asked for one)", p->realm);
+		err = CM_ERR_ABSENT;
+	}
 	return err;
 }
 

@@ -130,6 +130,13 @@ explain_unsigned(struct attempt *a)
 }
 
 static enum cm_err
+answered_for_another(const struct attempt *a)
+{
+	return cm_trace_fail(a->x.trace, CM_REASON_TICKET_FORGED, "KDC %s answered for another than %s",
+	    cm_exchange_kdc(&a->x), a->ticket->principal);
+}
+
+static enum cm_err
 explain(struct attempt *a)
 {
 	if (a->module.err != CM_OK)
@@ -145,8 +152,7 @@ explain(struct attempt *a)
 	if (a->code == KRB5_KDCREP_SKEW)
 		return cm_exchange_refused(&a->x, a->ticket->principal, KRB5KRB_AP_ERR_SKEW);
 	if (a->code == KRB5_KDCREP_MODIFIED)
-		return cm_trace_fail(a->x.trace, CM_REASON_TICKET_FORGED,
-		    "KDC %s answered for another than %s", cm_exchange_kdc(&a->x), a->ticket->principal);
+		return answered_for_another(a);
 	return cm_trace_fail(a->x.trace, CM_REASON_KDC_UNTRUSTED, "the answer of KDC %s did not verify: %s",
 	    cm_exchange_kdc(&a->x), cm_buf_str(&a->said));
 }
@@ -158,8 +164,7 @@ check_tgt(struct attempt *a)
 	const struct cm_ticket *k = a->ticket;
 
 	if (a->module.signatures == 0 || !krb5_principal_compare(k->context, k->tgt.client, k->client))
-		return cm_trace_fail(a->x.trace, CM_REASON_TICKET_FORGED,
-		    "KDC %s answered for another than %s", cm_exchange_kdc(&a->x), k->principal);
+		return answered_for_another(a);
 	return CM_OK;
 }
 

@@ -97,6 +97,9 @@ bool cm_term_matches(const struct cm_query_term *term, const struct cm_value *v)
 /* The first term of q that one of the entry's values answers, or NULL. */
 const struct cm_query_term *cm_query_match(const struct cm_query *q, const struct cm_entry *e);
 
+/* How many values of one attribute there are, and the first: {NULL, 0} without one. */
+size_t cm_entry_values(const struct cm_entry *e, const char *attribute, struct cm_blob *first);
+
 /* RFC 4517 3.3.16 without sign, at most 2^31 - 1. */
 bool cm_number_parse(struct cm_blob v, unsigned *out);
 

@@ -131,12 +131,12 @@ cm_number_parse(struct cm_blob v, unsigned *out)
 	return n <= INT32_MAX;
 }
 
-/* The values of one attribute: how many, and the first. */
-static size_t
-count_values(const struct cm_entry *e, const char *attribute, struct cm_blob *first)
+size_t
+cm_entry_values(const struct cm_entry *e, const char *attribute, struct cm_blob *first)
 {
 	size_t n = 0;
 
+	*first = (struct cm_blob){ NULL, 0 };
 	for (size_t i = 0; i < e->count; i++)
 		if (cm_attribute_is(e->values[i].attribute, attribute) && n++ == 0)
 			*first = e->values[i].value;
@@ -185,11 +185,11 @@ _Static_assert(sizeof(uid_t) == sizeof(unsigned) && sizeof(gid_t) == sizeof(unsi
 static enum cm_err
 read_text(const struct cm_entry *e, const struct text_row *r, struct cm_trace *t, char **out)
 {
-	struct cm_blob v = { NULL, 0 };
+	struct cm_blob v;
 	size_t i = 0, n = 0;
 
 	while (i < CM_COUNT(r->attributes) && r->attributes[i] != NULL &&
-	    (n = count_values(e, r->attributes[i], &v)) == 0)
+	    (n = cm_entry_values(e, r->attributes[i], &v)) == 0)
 		i++;
 	if (n == 0)
 		return r->required ? malformed(e, r->attributes[0], "is missing", t) : CM_OK;
@@ -203,8 +203,8 @@ read_text(const struct cm_entry *e, const struct text_row *r, struct cm_trace *t
 static enum cm_err
 read_number(const struct cm_entry *e, const char *attribute, struct cm_trace *t, unsigned *out)
 {
-	struct cm_blob v = { NULL, 0 };
-	const size_t n = count_values(e, attribute, &v);
+	struct cm_blob v;
+	const size_t n = cm_entry_values(e, attribute, &v);
 
 	if (n == 0)
 		return malformed(e, attribute, "is missing: it is no POSIX account", t);
@@ -243,9 +243,9 @@ static enum cm_err
 read_principal(const char *realm, const struct cm_entry *e, struct cm_account *a,
     struct cm_trace *t)
 {
-	struct cm_blob v = { NULL, 0 }, made = { NULL, 0 };
+	struct cm_blob v, made = { NULL, 0 };
 	struct cm_buf b = { 0 };
-	const size_t n = count_values(e, principal_attribute, &v);
+	const size_t n = cm_entry_values(e, principal_attribute, &v);
 	enum cm_err err;
 
 	if ((err = made_principal(a, realm, &made, &b)) != CM_OK)

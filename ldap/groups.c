@@ -138,13 +138,9 @@ is_group(const struct cm_entry *e)
 static struct cm_blob
 only(const struct cm_entry *e, const char *attribute)
 {
-	struct cm_blob v = { NULL, 0 };
-	size_t n = 0;
+	struct cm_blob v;
 
-	for (size_t i = 0; i < e->count; i++)
-		if (cm_attribute_is(e->values[i].attribute, attribute) && n++ == 0)
-			v = e->values[i].value;
-	return n == 1 ? v : (struct cm_blob){ NULL, 0 };
+	return cm_entry_values(e, attribute, &v) == 1 ? v : (struct cm_blob){ NULL, 0 };
 }
 
 /* A group whose name or number means something on this host is not a directory's to give. */

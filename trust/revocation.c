@@ -28,22 +28,19 @@ static void collect_kept(struct round *r, int cert);
 
 enum { OCSP, CRL_URL, CRL_FILE, KEPT };
 
-/*
- * In this order; the first that knows ends the search, but for files: who put
- * one there to say "revoked" is heard whatever a server says.  A new source is
- * one row.
- */
+/* In this order; the first that knows ends the search.  A new source is one row. */
 static const struct source {
 	const char *key;	/* in the trace */
 	const char *name;
 	bool network;
+	bool always;		/* heard whatever others say: who put a file there may say "revoked" */
 	collect_fn collect;
 	enum cm_status (*ask)(struct cm_question *, const char *where);
 } sources[] = {
-	[OCSP] = { "ocsp", "OCSP", true, collect_ocsp, cm_ocsp_ask },
-	[CRL_URL] = { "crl", "CRL", true, collect_crl_urls, cm_crl_ask_url },
-	[CRL_FILE] = { "crl", "CRL", false, collect_crl_files, cm_crl_ask_file },
-	[KEPT] = { "evidence", "kept", false, collect_kept, cm_evidence_ask },
+	[OCSP] = { "ocsp", "OCSP", true, false, collect_ocsp, cm_ocsp_ask },
+	[CRL_URL] = { "crl", "CRL", true, false, collect_crl_urls, cm_crl_ask_url },
+	[CRL_FILE] = { "crl", "CRL", false, true, collect_crl_files, cm_crl_ask_file },
+	[KEPT] = { "evidence", "kept", false, false, collect_kept, cm_evidence_ask },
 };
 
 struct step {
@@ -369,7 +366,7 @@ search(struct round *r, int cert, const struct cm_evidence *name, struct cm_evid
 		enum cm_status status;
 
 		if (r->steps[i].cert != cert ||
-		    (found == CM_STATUS_GOOD && r->steps[i].source != &sources[CRL_FILE]))
+		    (found == CM_STATUS_GOOD && !r->steps[i].source->always))
 			continue;
 		status = ask(r, &r->steps[i], &answer, failures);
 		if (status == CM_STATUS_REVOKED || (status == CM_STATUS_GOOD && found == CM_STATUS_UNKNOWN)) {
