@@ -17,14 +17,25 @@ list_or_null(char **l)
 	return l[0] != NULL ? list(l) : NULL;
 }
 
+/* The first whose file exists gives the rules.  A new rule language is one row here. */
+static const struct language {
+	size_t path;		/* where the configuration names its file */
+	enum cm_err (*load)(const char *, struct cm_trace *, struct cm_rules **);
+} languages[] = {
+	{ offsetof(struct cm_conf, mapper.plist), cm_rules_load_plist },
+};
+
 static enum cm_err
 open_rules(struct cm_host *h, struct cm_trace *t)
 {
-	const char *path = h->conf->mapper.plist;
 	enum cm_err err = CM_ERR_ABSENT;
 
-	if (path != NULL && path[0] != '\0')
-		err = cm_rules_load_plist(path, t, &h->rules);
+	for (size_t i = 0; err == CM_ERR_ABSENT && i < CM_COUNT(languages); i++) {
+		const char *const *path = (const void *)((const char *)h->conf + languages[i].path);
+
+		if (*path != NULL)
+			err = languages[i].load(*path, t, &h->rules);
+	}
 	return err == CM_ERR_ABSENT ? cm_rules_default(&h->rules) : err;
 }
 
