@@ -333,10 +333,9 @@ static enum cm_err
 delete(struct cm_accounts *s, const char *sql, const struct cm_value *v, size_t count,
     struct cm_trace *t)
 {
-	int changed = 0;
-	enum cm_err err = cm_store_run(s, sql, v, count, t, &changed);
+	const enum cm_err err = cm_store_run(s, sql, v, count, t);
 
-	if (changed > 0)
+	if (err == CM_OK && sqlite3_changes(s->db) > 0)
 		cm_store_settle(s);
 	return err;
 }

@@ -65,9 +65,9 @@ CM_MUST_USE enum cm_err cm_store_prepare(struct cm_accounts *s, const char *sql,
     const struct cm_value *v, size_t count, struct cm_trace *t, sqlite3_stmt **out);
 /* The next row: CM_OK, CM_ERR_ABSENT at the end, or failure. */
 CM_MUST_USE enum cm_err cm_store_step(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t);
-/* A statement without rows; *changed, unless NULL: rows it touched. */
+/* A statement without rows. */
 CM_MUST_USE enum cm_err cm_store_run(struct cm_accounts *s, const char *sql,
-    const struct cm_value *v, size_t count, struct cm_trace *t, int *changed);
+    const struct cm_value *v, size_t count, struct cm_trace *t);
 /* INSERT OR REPLACE a row of count values, its digest behind them. */
 CM_MUST_USE enum cm_err cm_store_put(struct cm_accounts *s, const char *table,
     const struct cm_value *v, size_t count, struct cm_trace *t);

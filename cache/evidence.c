@@ -104,7 +104,7 @@ cm_evidence_expire(struct cm_accounts *s, time_t now, struct cm_trace *t)
 	const struct cm_value v[] = { cm_value_int(CM_STATUS_GOOD), cm_value_int(now - EXPIRED_KEPT) };
 
 	return cm_store_run(s, "DELETE FROM evidence WHERE status = ?1 AND learned < ?2 AND "
-	    "next_update < ?2", v, CM_COUNT(v), t, NULL);
+	    "next_update < ?2", v, CM_COUNT(v), t);
 }
 
 /* The columns of table clock. */

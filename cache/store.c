@@ -348,15 +348,13 @@ cm_store_step(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t)
 
 enum cm_err
 cm_store_run(struct cm_accounts *s, const char *sql, const struct cm_value *v, size_t count,
-    struct cm_trace *t, int *changed)
+    struct cm_trace *t)
 {
 	sqlite3_stmt *q = NULL;
 	enum cm_err err;
 
 	if ((err = cm_store_prepare(s, sql, v, count, t, &q)) == CM_OK)
 		err = cm_store_step(s, q, t) == CM_ERR_ABSENT ? CM_OK : cm_store_fail(s, t, "writing");
-	if (err == CM_OK && changed != NULL)
-		*changed = sqlite3_changes(s->db);
 	sqlite3_finalize(q);
 	return err;
 }
@@ -402,7 +400,7 @@ cm_store_put(struct cm_accounts *s, const char *table, const struct cm_value *v,
 		cm_buf_addf(&sql, ",?%zu", i + 1);
 	cm_buf_add_byte(&sql, ')');
 	if ((err = cm_buf_status(&sql)) == CM_OK)
-		err = cm_store_run(s, cm_buf_str(&sql), row, count + 1, t, NULL);
+		err = cm_store_run(s, cm_buf_str(&sql), row, count + 1, t);
 	cm_buf_free(&sql);
 	return err;
 }
