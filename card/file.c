@@ -76,7 +76,7 @@ find_certificate(struct cm_card *c, struct cm_buf *der)
 	return found;
 }
 
-/* One file, one key: every slot is the same. */
+/* One certificate and one key: those of slot 9A. */
 static enum cm_err
 file_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
     struct cm_trace *t, struct cm_cert **out)
@@ -84,7 +84,10 @@ file_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
 	struct cm_buf der = { 0 };
 	enum cm_err err;
 
-	(void)slot, (void)deadline;
+	(void)deadline;
+	if (slot != CM_SLOT_AUTHENTICATION)
+		return cm_trace_fail(t, CM_REASON_CARD_NO_CERTIFICATE,
+		    "%s: a card file has slot 9A only", cm_buf_str(&c->where));
 	if (!find_certificate(c, &der))
 		err = cm_trace_fail(t, CM_REASON_CARD_FILE, "%s: holds no certificate in PEM",
 		    cm_buf_str(&c->where));

@@ -1,4 +1,5 @@
 /* cli/cards.c - readers, cards, certificates: what is in there, field by field. */
+#include <openssl/objects.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
 
@@ -240,35 +241,66 @@ tell_field(const struct cm_cli *c, json_t *fields, const struct cm_cert *cert, e
 }
 
 static void
-tell_list(const struct cm_cli *c, const char *key, struct cm_buf *(*make)(struct cm_blob, struct cm_buf *),
-    const struct cm_blob *values, size_t count)
+tell_urls(const struct cm_cli *c, const char *key, const struct cm_cert *cert, enum cm_cert_url kind)
 {
 	json_t *list = json_array();
-	struct cm_buf text = { 0 };
+	size_t count = 0;
+	const struct cm_blob *urls = cm_cert_urls(cert, kind, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		cm_buf_truncate(&text, 0);
-		make(values[i], &text);
+		struct cm_buf text = { 0 };
+
+		cm_buf_add_printable(&text, urls[i]);
 		json_array_append_new(list, json_stringn(cm_buf_str(&text), text.len));
 		if (!c->json)
 			printf("%-24s %s\n", key, cm_buf_str(&text));
+		cm_buf_free(&text);
 	}
 	json_object_set_new(c->answer, key, list);
-	cm_buf_free(&text);
 }
 
-static struct cm_buf *
-as_text(struct cm_blob v, struct cm_buf *out)
+/* RFC 5280 4.2.1.3, bit 0 first. */
+static void
+tell_key_usage(const struct cm_cli *c, const struct cm_cert *cert)
 {
-	cm_buf_add_printable(out, v);
-	return out;
+	static const char *const names[] = { "digitalSignature", "nonRepudiation", "keyEncipherment",
+	    "dataEncipherment", "keyAgreement", "keyCertSign", "cRLSign", "encipherOnly", "decipherOnly" };
+	json_t *list = json_array();
+	unsigned bits = 0;
+
+	if (!cm_cert_key_usage(cert, &bits))
+		bits = 0;
+	for (size_t i = 0; i < CM_COUNT(names); i++) {
+		if ((bits >> i & 1) == 0)
+			continue;
+		json_array_append_new(list, json_string(names[i]));
+		if (!c->json)
+			printf("%-24s %s\n", "keyUsage", names[i]);
+	}
+	json_object_set_new(c->answer, "keyUsage", list);
 }
 
-static struct cm_buf *
-as_oid(struct cm_blob v, struct cm_buf *out)
+/* By number, and for people by the name that OpenSSL has for it. */
+static void
+tell_ekus(const struct cm_cli *c, const struct cm_cert *cert)
 {
-	cm_cert_oid_text(v, out);
-	return out;
+	json_t *list = json_array();
+	size_t count = 0;
+	const struct cm_blob *ekus = cm_cert_ekus(cert, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct cm_buf oid = { 0 };
+		int nid;
+
+		cm_cert_oid_text(ekus[i], &oid);
+		nid = OBJ_txt2nid(cm_buf_str(&oid));
+		json_array_append_new(list, json_string(cm_buf_str(&oid)));
+		if (!c->json)
+			printf("%-24s %s%s%s\n", "extKeyUsage", cm_buf_str(&oid),
+			    nid != NID_undef ? "  " : "", nid != NID_undef ? OBJ_nid2ln(nid) : "");
+		cm_buf_free(&oid);
+	}
+	json_object_set_new(c->answer, "extKeyUsage", list);
 }
 
 static void
@@ -309,9 +341,6 @@ cm_cli_cert(struct cm_cli *c)
 {
 	struct cm_cert *cert = NULL;
 	json_t *fields = json_object();
-	const struct cm_blob *values;
-	size_t count = 0;
-	unsigned usage;
 	enum cm_err err = cm_cert_load(c->args[0], c->trace, &cert);
 
 	if (err != CM_OK)
@@ -320,19 +349,11 @@ cm_cli_cert(struct cm_cli *c)
 	for (int f = 0; f < CM_CERT_FIELD_COUNT; f++)
 		tell_field(c, fields, cert, f);
 	tell_sans(c, cert);
-	if (cm_cert_key_usage(cert, &usage)) {
-		if (!c->json)
-			printf("%-24s 0x%x\n", "keyUsage bits", usage);
-		json_object_set_new(c->answer, "key_usage", json_integer(usage));
-	}
-	values = cm_cert_ekus(cert, &count);
-	tell_list(c, "extKeyUsage", as_oid, values, count);
-	values = cm_cert_urls(cert, CM_URL_CDP, &count);
-	tell_list(c, "CRL", as_text, values, count);
-	values = cm_cert_urls(cert, CM_URL_OCSP, &count);
-	tell_list(c, "OCSP", as_text, values, count);
-	values = cm_cert_urls(cert, CM_URL_CA_ISSUERS, &count);
-	tell_list(c, "caIssuers", as_text, values, count);
+	tell_key_usage(c, cert);
+	tell_ekus(c, cert);
+	tell_urls(c, "CRL", cert, CM_URL_CDP);
+	tell_urls(c, "OCSP", cert, CM_URL_OCSP);
+	tell_urls(c, "caIssuers", cert, CM_URL_CA_ISSUERS);
 out:
 	json_object_set_new(c->answer, "fields", fields);
 	cm_cert_free(&cert);

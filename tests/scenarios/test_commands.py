@@ -104,8 +104,17 @@ class AnswersTest(Scenario):
                 self.assertRegex(text, rf'(?m)^{re.escape(name)} +{re.escape(value)}$')
                 self.assertEqual(answer['fields'][name], value)
         self.assertEqual(answer['extKeyUsage'], ['1.3.6.1.5.5.7.3.2', '1.3.6.1.4.1.311.20.2.2', '1.3.6.1.5.2.3.4'])
+        self.assertRegex(text, r'(?m)^extKeyUsage +1\.3\.6\.1\.5\.5\.7\.3\.2  TLS Web Client Authentication$')
+        self.assertEqual(answer['keyUsage'], ['digitalSignature'])
+        self.assertRegex(text, r'(?m)^keyUsage +digitalSignature$')
+        self.assertEqual(answer['fields']['FASC-N'][:8], 'd4e739da')
+        self.assertRegex(answer['fields']['UUID'], r'^[0-9a-f-]{36}$')
         self.assertEqual(answer['OCSP'], ['http://127.0.0.1:8081/'])
         self.assertEqual(answer['CRL'], ['http://127.0.0.1:8080/inter.crl'])
+
+    def test_a_card_file_has_one_certificate(self):
+        _, answer = self.both('cards', '--card', f"file:{scenario.RIG.pki / 'alice-p256.pem'}")
+        self.assertEqual([one['slot'] for one in answer['readers'][0]['certificates']], ['9A'])
 
     def test_accounts_list_show_forget(self):
         self.login()
