@@ -8,7 +8,7 @@ struct telling {
 	unsigned found;
 };
 
-/* Its certificate, or a CA above it. */
+/* Its certificate, or a CA above it: then it opens nothing. */
 static bool
 is_revoked(const struct cm_kept *k)
 {
@@ -40,9 +40,18 @@ tell_line(const struct cm_cli *c, const struct cm_kept *k, time_t until)
 }
 
 static void
+tell_dates(const struct cm_cli *c, const struct cm_kept *k, time_t until)
+{
+	char last[CM_TIME_SIZE], text[CM_TIME_SIZE];
+
+	cm_cli_line(c, "last online", "%s", cm_clock_text(k->last_online, last));
+	cm_cli_line(c, "opens offline", "%s%s", is_revoked(k) ? "never: revoked" : "until ",
+	    is_revoked(k) ? "" : cm_clock_text(until, text));
+}
+
+static void
 tell_evidence(const struct cm_cli *c, const struct cm_kept *k, json_t *object)
 {
-	static const char *const words[] = { "unknown", "good", "revoked" };
 	json_t *list = json_array();
 	char from[CM_TIME_SIZE], until[CM_TIME_SIZE];
 
@@ -50,9 +59,9 @@ tell_evidence(const struct cm_cli *c, const struct cm_kept *k, json_t *object)
 		const struct cm_evidence *e = &k->evidence[i];
 		json_t *o = json_object();
 
-		cm_cli_line(c, "  evidence", "%s by %s, %s until %s", words[e->status], e->source,
+		cm_cli_line(c, "  evidence", "%s by %s, %s until %s", cm_cli_status(e->status), e->source,
 		    cm_clock_text(e->this_update, from), cm_cli_end(e->next_update, until));
-		cm_cli_set(o, "status", words[e->status]);
+		cm_cli_set(o, "status", cm_cli_status(e->status));
 		cm_cli_set(o, "source", e->source);
 		cm_cli_set_time(o, "this_update", e->this_update);
 		cm_cli_set_time(o, "next_update", e->next_update);
@@ -70,6 +79,7 @@ tell(void *arg, const struct cm_kept *k)
 	struct cm_cert *cert = NULL;
 	enum cm_err err;
 	json_t *object;
+	time_t until;
 
 	if (t->name != NULL && strcmp(t->name, k->account->name) != 0)
 		return CM_OK;
@@ -80,10 +90,14 @@ tell(void *arg, const struct cm_kept *k)
 	cm_cli_set_account(object, k->account);
 	cm_cli_set_time(object, "last_online", k->last_online);
 	json_object_set_new(object, "revoked", json_boolean(is_revoked(k)));
-	cm_cli_set_time(object, "offline_until", is_revoked(k) ? 0 : offline_until(k, cert));
-	tell_line(c, k, offline_until(k, cert));
-	if (t->name != NULL) {
+	until = offline_until(k, cert);
+	cm_cli_set_time(object, "offline_until", is_revoked(k) ? 0 : until);
+	if (t->name == NULL) {
+		tell_line(c, k, until);
+	} else {
 		cm_cli_account(c, k->account);
+		tell_dates(c, k, until);
+		cm_cli_line(c, "certificate", "as kept");
 		cm_cli_certificate(c, object, cert);
 		tell_evidence(c, k, object);
 	}

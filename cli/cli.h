@@ -34,6 +34,7 @@ int cm_cli_exit_code(enum cm_err err);
 /* Put a text into the answer; bytes that are no UTF-8 become \xNN. */
 void cm_cli_set(json_t *object, const char *key, const char *text);
 void cm_cli_set_time(json_t *object, const char *key, time_t t);	/* 0: null */
+const char *cm_cli_status(enum cm_status s);	/* "good" */
 /* When an answer about revocation ends; one of OCSP need not say (RFC 6960 section 2.4). */
 const char *cm_cli_end(time_t next_update, char text[CM_TIME_SIZE]);
 void cm_cli_set_account(json_t *object, const struct cm_account *a);

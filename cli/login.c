@@ -46,7 +46,7 @@ tell_network(const struct cm_cli *c, const struct cm_login *l)
 
 	json_object_set_new(c->answer, "offline", json_boolean(l->account_kept));
 	if (!l->account_kept) {
-		cm_cli_line(c, "directory", "online: %s", l->account->source);
+		cm_cli_line(c, "directory", "online");
 		return;
 	}
 	json_object_set_new(c->answer, "kept_age", json_integer(l->kept_age));

@@ -38,6 +38,16 @@ cm_cli_set_time(json_t *object, const char *key, time_t t)
 }
 
 const char *
+cm_cli_status(enum cm_status s)
+{
+	static const char *const words[] = {
+		[CM_STATUS_UNKNOWN] = "unknown", [CM_STATUS_GOOD] = "good", [CM_STATUS_REVOKED] = "revoked",
+	};
+
+	return words[s];
+}
+
+const char *
 cm_cli_end(time_t next_update, char text[CM_TIME_SIZE])
 {
 	return next_update != 0 ? cm_clock_text(next_update, text) : "(no end named)";

@@ -4,7 +4,6 @@
 static enum cm_err
 check(struct cm_cli *c, const struct cm_host *host, const struct cm_cert *cert)
 {
-	static const char *const words[] = { "unknown", "good", "revoked" };
 	const struct cm_known known = { .now = cm_clock_now() };
 	struct cm_verdict *v = NULL;
 	enum cm_err err;
@@ -18,8 +17,8 @@ check(struct cm_cli *c, const struct cm_host *host, const struct cm_cert *cert)
 	err = cm_trust_check_revocation(host->trust, v, &known,
 	    cm_deadline_in(c->conf->trust.timeout), c->trace);
 	cm_trace_end(c->trace, err);
-	cm_cli_set(c->answer, "status", words[cm_verdict_status(v)]);
-	cm_cli_line(c, "status", "%s", words[cm_verdict_status(v)]);
+	cm_cli_set(c->answer, "status", cm_cli_status(cm_verdict_status(v)));
+	cm_cli_line(c, "status", "%s", cm_cli_status(cm_verdict_status(v)));
 	cm_verdict_free(&v);
 	return err;
 }
@@ -36,6 +35,7 @@ cm_cli_revocation(struct cm_cli *c)
 		    "usage: cardmap revocation check FILE"));
 	if ((err = cm_cert_load(c->args[1], c->trace, &cert)) != CM_OK)
 		goto out;
+	cm_cli_line(c, "certificate", "%s", c->args[1]);
 	cm_cli_certificate(c, c->answer, cert);
 	if ((err = cm_host_open(c->conf, CM_NEED_RULES | CM_NEED_TRUST, c->trace, &host)) == CM_OK)
 		err = check(c, host, cert);
