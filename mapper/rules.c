@@ -294,6 +294,39 @@ make_query(const struct values *v, struct cm_query **out)
 	return CM_OK;
 }
 
+static bool
+holds(const struct cm_segment *s, const struct cm_cert *c, struct cm_blob text)
+{
+	struct cm_buf value = { 0 };
+	bool found;
+
+	found = s->field->write(c, s->field->source, &value) == CM_OK &&
+	    memmem(value.ptr, value.len, text.ptr, text.len) != NULL;
+	cm_buf_free(&value);
+	return found;
+}
+
+/*
+ * "a-b","c" and "a","b-c" both make "a-b-c" of "$1-$2".  macOS takes it, and so
+ * must we; but nobody should have to find out by himself.
+ */
+static void
+note_ambiguity(const struct cm_rule *rule, const struct cm_cert *c, struct cm_trace *t)
+{
+	for (size_t i = 0; t != NULL && i + 1 < rule->count; i++) {
+		const struct cm_segment *s = &rule->segments[i], *next = s + 1;
+
+		if (s->field != NULL && next->field != NULL)
+			cm_trace_add(t, "ambiguous", "nothing stands between %s and %s: other cards may "
+			    "make the same value", s->field->name, next->field->name);
+		else if (s->field != NULL && i + 2 < rule->count && next[1].field != NULL &&
+		    (holds(s, c, next->literal) || holds(&next[1], c, next->literal)))
+			cm_trace_add(t, "ambiguous", "\"%.*s\" stands between %s and %s, and in one of "
+			    "them: other cards may make the same value", (int)next->literal.len,
+			    (const char *)next->literal.ptr, s->field->name, next[1].field->name);
+	}
+}
+
 static enum cm_err
 apply(const struct cm_rule *rule, const struct cm_cert *c, struct cm_trace *t,
     struct values *v, struct cm_buf *missing)
@@ -311,6 +344,7 @@ apply(const struct cm_rule *rule, const struct cm_cert *c, struct cm_trace *t,
 		v->at[v->count++].len = v->bytes.len - start;
 		cm_trace_add_blob(t, "value",
 		    (struct cm_blob){ v->bytes.ptr + start, v->bytes.len - start });
+		note_ambiguity(rule, c, t);
 		return CM_OK;
 	}
 	if (err != CM_ERR_ABSENT)

@@ -200,17 +200,44 @@ attack_missing_field_makes_a_constant(void **state)
 }
 
 /* "a-b","c" and "a","b-c" reach one text: the directory's count decides, so the text must be equal. */
+/* What the trace says of two ways to make one value; NULL: nothing. */
+static void
+expect_ambiguity(const struct cm_rules *r, const struct cert_spec *spec, const char *want)
+{
+	struct cm_cert *c = make_cert(spec);
+	struct cm_trace *t = NULL;
+	const char *said;
+
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	cm_trace_begin(t, "map");
+	free(filter_of(r, c, t));
+	said = cm_trace_find(t, "ambiguous");
+	if (want == NULL)
+		assert_null(said);
+	else
+		assert_non_null(strstr(said, want));
+	cm_trace_free(&t);
+	cm_cert_free(&c);
+}
+
 static void
 attack_format_ambiguity(void **state)
 {
 	static const struct part one[] = { P("CN", "a-b"), { .oid = NULL } }, two[] = { P("CN", "a"), { .oid = NULL } };
 	const struct cert_spec first = { .subject = one, .mail = B("c") };
 	const struct cert_spec second = { .subject = two, .mail = B("b-c") };
+	const struct cert_spec plain = { .subject = two, .mail = B("c") };
 	struct cm_rules *r = plist_rules("Common Name|RFC 822 Name", "$1-$2", "dsAttrTypeNative:email");
 
 	(void)state;
 	expect(r, &first, "(email=a-b-c)");
 	expect(r, &second, "(email=a-b-c)");
+	expect_ambiguity(r, &first, "\"-\" stands between Common Name and RFC 822 Name, and in one of them");
+	expect_ambiguity(r, &second, "other cards may make the same value");
+	expect_ambiguity(r, &plain, NULL);
+	cm_rules_free(&r);
+	r = plist_rules("Common Name|RFC 822 Name", "$1$2", "dsAttrTypeNative:email");
+	expect_ambiguity(r, &plain, "nothing stands between Common Name and RFC 822 Name");
 	cm_rules_free(&r);
 }
 
