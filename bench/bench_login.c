@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/file.h"
+#include "bench/bench.h"
 #include "service/login.h"
 
 #define ROUNDS	100
@@ -43,34 +43,10 @@ struct bench {
 };
 
 static void
-die(const char *what, const char *why)
-{
-	fprintf(stderr, "bench_login: %s: %s\n", what, why);
-	exit(1);
-}
-
-static const char *
-rig(const char *name)
-{
-	const char *value = getenv(name);
-
-	if (value == NULL)
-		die(name, "not set: start this with tests/rig/rig.py run --need slapd,kdc,ocsp,http");
-	return value;
-}
-
-static void
-must(enum cm_err err, const char *what, const struct cm_trace *t)
-{
-	if (err != CM_OK)
-		die(what, cm_trace_message(t));
-}
-
-static void
 must_krb5(const struct bench *b, krb5_error_code code, const char *what)
 {
 	if (code != 0)
-		die(what, krb5_get_error_message(b->krb5, code));
+		bench_die(what, krb5_get_error_message(b->krb5, code));
 }
 
 static double
@@ -86,25 +62,25 @@ set(struct bench *b, const char *key, const char *fmt, const char *value)
 
 	cm_buf_addf(&text, "%s=", key);
 	cm_buf_addf(&text, fmt, value);
-	must(cm_conf_set(b->conf, cm_buf_str(&text), "bench", b->trace), key, b->trace);
+	bench_must(cm_conf_set(b->conf, cm_buf_str(&text), "bench", b->trace), key, b->trace);
 	cm_buf_free(&text);
 }
 
 static void
 open_host(struct bench *b)
 {
-	must(cm_trace_new(&b->trace), "trace", NULL);
-	must(cm_conf_load(rig("CM_RIG_CONF"), b->trace, &b->conf), "configuration", b->trace);
-	set(b, "card.source", "file:%s/" CARD ".pem", rig("CM_RIG_PKI"));
+	bench_must(cm_trace_new(&b->trace), "trace", NULL);
+	bench_must(cm_conf_load(bench_rig("CM_RIG_CONF"), b->trace, &b->conf), "configuration", b->trace);
+	set(b, "card.source", "file:%s/" CARD ".pem", bench_rig("CM_RIG_PKI"));
 	set(b, "service.log", "%s", "none");
-	must(cm_host_open(b->conf, CM_NEED_LOGIN, b->trace, &b->host), "host", b->trace);
-	must(cm_secret_new(cm_blob_str(rig("CM_RIG_PIN")), &b->pin), "PIN", NULL);
+	bench_must(cm_host_open(b->conf, CM_NEED_LOGIN, b->trace, &b->host), "host", b->trace);
+	bench_must(cm_secret_new(cm_blob_str(bench_rig("CM_RIG_PIN")), &b->pin), "PIN", NULL);
 }
 
 static void
 open_peers(struct bench *b)
 {
-	const char *pki = rig("CM_RIG_PKI");
+	const char *pki = bench_rig("CM_RIG_PKI");
 	const struct cm_pkinit_options o = {
 		.config = b->conf->kerberos.config, .realm = b->conf->kerberos.realm,
 		.kdcs = (const char *const *)b->conf->kerberos.kdc,
@@ -113,11 +89,11 @@ open_peers(struct bench *b)
 	};
 	struct cm_buf text = { 0 };
 
-	must(cm_pkinit_open(&o, b->trace, &b->bare), "kerberos", b->trace);
+	bench_must(cm_pkinit_open(&o, b->trace, &b->bare), "kerberos", b->trace);
 	must_krb5(b, krb5_init_context(&b->krb5), "krb5.conf");
 	must_krb5(b, krb5_parse_name(b->krb5, b->account->principal, &b->client), "principal");
-	must_krb5(b, krb5_parse_name(b->krb5, rig("CM_RIG_HOST_PRINCIPAL"), &b->server), "host principal");
-	must_krb5(b, krb5_kt_resolve(b->krb5, rig("CM_RIG_KEYTAB"), &b->keytab), "keytab");
+	must_krb5(b, krb5_parse_name(b->krb5, bench_rig("CM_RIG_HOST_PRINCIPAL"), &b->server), "host principal");
+	must_krb5(b, krb5_kt_resolve(b->krb5, bench_rig("CM_RIG_KEYTAB"), &b->keytab), "keytab");
 	cm_buf_addf(&text, "FILE:%s/" CARD ".crt,%s/" CARD ".key", pki, pki);
 	b->identity = strdup(cm_buf_str(&text));
 	cm_buf_free(&text);
@@ -130,8 +106,7 @@ stage_ms(const struct cm_trace *t, const char *name)
 	for (size_t i = 0; i < cm_trace_count(t); i++)
 		if (strcmp(cm_trace_stage(t, i)->name, name) == 0)
 			return (double)cm_trace_stage(t, i)->us / 1000;
-	die(name, "no such stage ran");
-	return 0;
+	bench_die(name, "no such stage ran");
 }
 
 static void
@@ -140,17 +115,17 @@ login_once(struct bench *b, size_t at)
 	struct cm_login l = { .host = b->host };
 	int64_t start;
 
-	must(cm_trace_new(&l.trace), "trace", NULL);
+	bench_must(cm_trace_new(&l.trace), "trace", NULL);
 	start = cm_clock_us();
-	must(cm_login_prepare(&l), "login", l.trace);
+	bench_must(cm_login_prepare(&l), "login", l.trace);
 	b->values[BEFORE_PIN][at] = ms_since(start);
 	start = cm_clock_us();
-	must(cm_login_finish(&l, b->pin), "login", l.trace);
+	bench_must(cm_login_finish(&l, b->pin), "login", l.trace);
 	b->values[AFTER_PIN][at] = ms_since(start);
 	b->values[VERIFIED][at] = stage_ms(l.trace, "fresh") + stage_ms(l.trace, "pin") +
 	    stage_ms(l.trace, "possession") + stage_ms(l.trace, "ticket");
 	if (b->account == NULL)
-		must(cm_account_copy(l.account, &b->account), "account", NULL);
+		bench_must(cm_account_copy(l.account, &b->account), "account", NULL);
 	cm_login_clear(&l);
 	cm_trace_free(&l.trace);
 }
@@ -166,14 +141,14 @@ ticket_once(struct bench *b, size_t at)
 	unsigned tries;
 	int64_t start;
 
-	must(cm_trace_new(&t), "trace", NULL);
+	bench_must(cm_trace_new(&t), "trace", NULL);
 	cm_trace_begin(t, "ticket");
-	must(cm_card_open(b->conf->card.source, CM_CARD_LOGIN, deadline, t, &card), "card", t);
-	must(cm_card_pin_tries(card, deadline, t, &tries), "card", t);
-	must(cm_card_certificate(card, CM_SLOT_AUTHENTICATION, deadline, t, &cert), "card", t);
+	bench_must(cm_card_open(b->conf->card.source, CM_CARD_LOGIN, deadline, t, &card), "card", t);
+	bench_must(cm_card_pin_tries(card, deadline, t, &tries), "card", t);
+	bench_must(cm_card_certificate(card, CM_SLOT_AUTHENTICATION, deadline, t, &cert), "card", t);
 	start = cm_clock_us();
-	must(cm_card_verify_pin(card, b->pin, false, deadline, t, &tries), "PIN", t);
-	must(cm_pkinit_get_ticket(b->bare, card, CM_SLOT_AUTHENTICATION, cert, b->account, deadline, t,
+	bench_must(cm_card_verify_pin(card, b->pin, false, deadline, t, &tries), "PIN", t);
+	bench_must(cm_pkinit_get_ticket(b->bare, card, CM_SLOT_AUTHENTICATION, cert, b->account, deadline, t,
 	    &ticket), "ticket", t);
 	b->values[TICKET][at] = ms_since(start);
 	cm_ticket_free(&ticket);
@@ -208,19 +183,10 @@ kinit_once(struct bench *b, size_t at)
 	krb5_free_context(c);
 }
 
-static int
-by_value(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double
 median(struct bench *b, enum value v)
 {
-	qsort(b->values[v], ROUNDS, sizeof(double), by_value);
-	return b->values[v][ROUNDS / 2];
+	return bench_median(b->values[v], ROUNDS);
 }
 
 /* proc(5): VmHWM is of this program alone, getrusage(2) also of what started it. */

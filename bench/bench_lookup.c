@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "bench/bench.h"
 #include "ldap/directory.h"
 
 #define ROUNDS		3000
@@ -44,30 +45,6 @@ struct bench {
 	double account[ROUNDS], whole[ROUNDS], raw_account[ROUNDS], raw_whole[ROUNDS];
 };
 
-static void
-die(const char *what, const char *why)
-{
-	fprintf(stderr, "bench_lookup: %s: %s\n", what, why);
-	exit(1);
-}
-
-static const char *
-rig(const char *name)
-{
-	const char *value = getenv(name);
-
-	if (value == NULL)
-		die(name, "not set: start this with tests/rig/rig.py run --need slapd --users 100000");
-	return value;
-}
-
-static void
-must(enum cm_err err, const char *what, const struct cm_trace *t)
-{
-	if (err != CM_OK)
-		die(what, cm_trace_message(t));
-}
-
 /* Certificate to account once; whole and without the groups' search, microseconds. */
 static void
 find_once(struct bench *b, struct subject *s, double *account, double *whole)
@@ -78,12 +55,12 @@ find_once(struct bench *b, struct subject *s, double *account, double *whole)
 	struct cm_cert *c = NULL;
 	int64_t start;
 
-	must(cm_trace_new(&t), "trace", NULL);
+	bench_must(cm_trace_new(&t), "trace", NULL);
 	start = cm_clock_us();
 	cm_trace_begin(t, "account");
-	must(cm_cert_decode(cm_buf_blob(&s->der), t, &c), "certificate", t);
-	must(cm_rules_map(b->rules, c, t, &q), "rules", t);
-	must(cm_directory_find(b->directory, q, cm_deadline_in(10000), t, &a), "directory", t);
+	bench_must(cm_cert_decode(cm_buf_blob(&s->der), t, &c), "certificate", t);
+	bench_must(cm_rules_map(b->rules, c, t, &q), "rules", t);
+	bench_must(cm_directory_find(b->directory, q, cm_deadline_in(10000), t, &a), "directory", t);
 	cm_trace_end(t, CM_OK);
 	*whole = (double)(cm_clock_us() - start);
 	*account = *whole - strtod(cm_trace_find(t, "groups search"), NULL);
@@ -106,7 +83,7 @@ raw_search(struct bench *b, const char *filter, char **attributes, int limit)
 	    NULL, NULL, &ten_seconds, limit, &answer);
 
 	if (code != LDAP_SUCCESS || ldap_count_entries(b->raw, answer) < 1)
-		die("libldap alone", ldap_err2string(code));
+		bench_die("libldap alone", ldap_err2string(code));
 	ldap_msgfree(answer);
 }
 
@@ -127,15 +104,15 @@ open_raw(struct bench *b, const char *ca)
 	const int version = LDAP_VERSION3, demand = LDAP_OPT_X_TLS_DEMAND, client = 0;
 	int code;
 
-	if (ldap_initialize(&b->raw, rig("CM_RIG_LDAP_URI")) != LDAP_SUCCESS)
-		die("libldap alone", "ldap_initialize");
+	if (ldap_initialize(&b->raw, bench_rig("CM_RIG_LDAP_URI")) != LDAP_SUCCESS)
+		bench_die("libldap alone", "ldap_initialize");
 	ldap_set_option(b->raw, LDAP_OPT_PROTOCOL_VERSION, &version);
 	ldap_set_option(b->raw, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
 	ldap_set_option(b->raw, LDAP_OPT_X_TLS_CACERTFILE, ca);
 	ldap_set_option(b->raw, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand);
 	ldap_set_option(b->raw, LDAP_OPT_X_TLS_NEWCTX, &client);
 	if ((code = ldap_start_tls_s(b->raw, NULL, NULL)) != LDAP_SUCCESS)
-		die("libldap alone", ldap_err2string(code));
+		bench_die("libldap alone", ldap_err2string(code));
 }
 
 static void
@@ -143,50 +120,35 @@ open_all(struct bench *b)
 {
 	struct cm_trace *t = NULL;
 	struct cm_directory_options o = {
-		.uris = b->uris, .base = rig("CM_RIG_BASE"), .starttls = true,
-		.realm = rig("CM_RIG_REALM"), .first_uid = 1000, .first_gid = 1000,
+		.uris = b->uris, .base = bench_rig("CM_RIG_BASE"), .starttls = true,
+		.realm = bench_rig("CM_RIG_REALM"), .first_uid = 1000, .first_gid = 1000,
 	};
 
-	must(cm_trace_new(&t), "trace", NULL);
-	b->uris[0] = rig("CM_RIG_LDAP_URI");
-	cm_buf_addf(&b->ca, "%s/root.crt", rig("CM_RIG_PKI"));
+	bench_must(cm_trace_new(&t), "trace", NULL);
+	b->uris[0] = bench_rig("CM_RIG_LDAP_URI");
+	cm_buf_addf(&b->ca, "%s/root.crt", bench_rig("CM_RIG_PKI"));
 	o.ca = cm_buf_str(&b->ca);
 	b->base = o.base;
-	must(cm_rules_default(&b->rules), "rules", NULL);
+	bench_must(cm_rules_default(&b->rules), "rules", NULL);
 	for (size_t i = 0; i < CM_COUNT(names); i++) {
 		struct cm_buf path = { 0 };
 
-		cm_buf_addf(&path, "%s/%s.der", rig("CM_RIG_PKI"), names[i]);
-		must(cm_file_read(cm_buf_str(&path), CM_CERT_MAX, CM_FILE_ANY, t, &b->subjects[i].der),
+		cm_buf_addf(&path, "%s/%s.der", bench_rig("CM_RIG_PKI"), names[i]);
+		bench_must(cm_file_read(cm_buf_str(&path), CM_CERT_MAX, CM_FILE_ANY, t, &b->subjects[i].der),
 		    names[i], t);
 		cm_buf_free(&path);
 	}
-	must(cm_directory_open(&o, t, &b->directory), "directory", t);
+	bench_must(cm_directory_open(&o, t, &b->directory), "directory", t);
 	find_once(b, &b->subjects[0], &b->account[0], &b->whole[0]);
 	open_raw(b, o.ca);
 	cm_trace_free(&t);
 }
 
-static int
-by_value(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double
-median(double *values)
-{
-	qsort(values, ROUNDS, sizeof(*values), by_value);
-	return values[ROUNDS / 2];
-}
-
 static void
 tell(struct bench *b, const struct cm_directory_stats *s, unsigned finds, unsigned groups)
 {
-	const double account = median(b->account), whole = median(b->whole);
-	const double raw = median(b->raw_account), raw_whole = median(b->raw_whole);
+	const double account = bench_median(b->account, ROUNDS), whole = bench_median(b->whole, ROUNDS);
+	const double raw = bench_median(b->raw_account, ROUNDS), raw_whole = bench_median(b->raw_whole, ROUNDS);
 
 	printf("lookup.median_us %.0f us\n", account);
 	printf("lookup.raw_us %.0f us\n", raw);

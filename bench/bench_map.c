@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "bench/bench.h"
 #include "mapper/mapper.h"
 
 #define ROUNDS		9
@@ -77,30 +78,21 @@ rate(struct bench *b, bool (*run)(struct bench *))
 	return (double)n * 1e6 / (double)passed;
 }
 
-static int
-by_value(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* Rounds take turns, so that a busy moment meets all; the medians are told. */
 static bool
 measure(struct bench *b)
 {
 	static bool (*const runs[])(struct bench *) = { map_ours, map_certmap, decode_only };
-	double rates[CM_COUNT(runs)][ROUNDS];
+	double rates[CM_COUNT(runs)][ROUNDS], ours;
 
 	for (size_t round = 0; round < ROUNDS; round++)
 		for (size_t i = 0; i < CM_COUNT(runs); i++)
 			if ((rates[i][round] = rate(b, runs[i])) <= 0)
 				return false;
-	for (size_t i = 0; i < CM_COUNT(runs); i++)
-		qsort(rates[i], ROUNDS, sizeof(double), by_value);
-	printf("map.per_second %.0f 1/s\n", rates[0][ROUNDS / 2]);
-	printf("map.ratio_to_certmap %.2f ratio\n", rates[0][ROUNDS / 2] / rates[1][ROUNDS / 2]);
-	printf("map.decode_us %.2f us\n", 1e6 / rates[2][ROUNDS / 2]);
+	ours = bench_median(rates[0], ROUNDS);
+	printf("map.per_second %.0f 1/s\n", ours);
+	printf("map.ratio_to_certmap %.2f ratio\n", ours / bench_median(rates[1], ROUNDS));
+	printf("map.decode_us %.2f us\n", 1e6 / bench_median(rates[2], ROUNDS));
 	return true;
 }
 
