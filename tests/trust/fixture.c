@@ -176,16 +176,17 @@ scratch(const char *name)
 	return path;
 }
 
-void
-remove_scratch(void)
+int
+remove_scratch(void **state)
 {
 	char command[128];
 
+	(void)state;
 	if (folder[0] == '\0')
-		return;
+		return 0;
 	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	assert_int_equal(system(command), 0);
 	folder[0] = '\0';
+	return system(command);
 }
 
 static void
@@ -356,4 +357,46 @@ assert_has(const char *text, const char *part)
 {
 	if (text == NULL || strstr(text, part) == NULL)
 		fail_msg("\"%s\" does not hold \"%s\"", text != NULL ? text : "(none)", part);
+}
+
+static void
+keep_text(char *to, size_t size, const struct cm_trace *t, const char *key)
+{
+	snprintf(to, size, "%s", cm_trace_find(t, key) != NULL ? cm_trace_find(t, key) : "");
+}
+
+struct outcome
+judge(struct cm_cert *c, const struct cm_trust_options *o, const struct cm_known *known, unsigned ms)
+{
+	struct outcome r = { 0 };
+	struct cm_verdict *v = NULL;
+	struct cm_trust *tr = NULL;
+	struct cm_trace *t = NULL;
+	const struct cm_evidence *e;
+	int64_t begin;
+
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	cm_trace_begin(t, "revocation");
+	assert_int_equal(cm_trust_open(o, t, &tr), CM_OK);
+	assert_int_equal(cm_trust_check_chain(tr, c, known, t, &v), CM_OK);
+	begin = cm_clock_us();
+	r.err = cm_trust_check_revocation(tr, v, known, cm_deadline_in(ms), t);
+	r.ms = (cm_clock_us() - begin) / 1000;
+	r.reason = cm_trace_reason(t);
+	r.status = cm_verdict_status(v);
+	r.signed_time = cm_verdict_signed_time(v);
+	r.passes = cm_verdict_passes(v, c);
+	assert_true(r.passes == (r.err == CM_OK));
+	e = cm_verdict_evidence(v, &r.count);
+	assert_true(r.count <= CM_COUNT(r.evidence));
+	for (size_t i = 0; i < r.count; i++)
+		r.evidence[i] = e[i];
+	snprintf(r.message, sizeof(r.message), "%s", cm_trace_message(t));
+	keep_text(r.ocsp, sizeof(r.ocsp), t, "ocsp");
+	keep_text(r.crl, sizeof(r.crl), t, "crl");
+	keep_text(r.kept, sizeof(r.kept), t, "evidence");
+	cm_trace_free(&t);
+	cm_verdict_free(&v);
+	cm_trust_close(&tr);
+	return r;
 }

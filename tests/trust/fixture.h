@@ -42,7 +42,7 @@ void write_pem(const char *path, X509 *const *certs, size_t count);
 void write_bytes(const char *path, const void *p, size_t len);
 /* A path in a folder of this test's own; borrowed until the next call but three. */
 const char *scratch(const char *name);
-void remove_scratch(void);
+int remove_scratch(void **state);	/* a group's teardown */
 
 /* An entry's reason as RFC 5280 5.3.1 numbers them; -1: the list has no entry. */
 enum { NO_ENTRY = -1, NO_REASON = 0, KEY_COMPROMISE = 1, ON_HOLD = 6, REMOVED = 8 };
@@ -74,6 +74,22 @@ struct answer {
 };
 /* Answer a request's DER; free with OPENSSL_free(). */
 uint8_t *make_answer(const struct answer *a, const uint8_t *request, size_t request_len, int *len);
+
+/* What became of a certificate's chain and revocation. */
+struct outcome {
+	enum cm_err err;
+	enum cm_reason reason;
+	enum cm_status status;
+	bool passes;
+	time_t signed_time;
+	struct cm_evidence evidence[4];
+	size_t count;
+	char message[2048], ocsp[1024], crl[1024], kept[1024];	/* from the trace: "" when nothing was said */
+	int64_t ms;			/* for revocation alone */
+};
+/* The chain must pass. */
+struct outcome judge(struct cm_cert *c, const struct cm_trust_options *o, const struct cm_known *known,
+    unsigned ms);
 
 /* Does text hold part?  Fails the test with both when not. */
 void assert_has(const char *text, const char *part);

@@ -445,14 +445,6 @@ a_folder_of_anchors(void **state)
 	X509_free(ca);
 }
 
-static int
-clean_up(void **state)
-{
-	(void)state;
-	remove_scratch();
-	return 0;
-}
-
 int
 main(void)
 {
@@ -474,5 +466,5 @@ main(void)
 	/* The system's store holds our root: nothing of it may count (X509_get_default_cert_file(3)). */
 	setenv("SSL_CERT_FILE", PKI("root.crt"), 1);
 	setenv("SSL_CERT_DIR", PKI("anchors.d"), 1);
-	return cmocka_run_group_tests(tests, NULL, clean_up);
+	return cmocka_run_group_tests(tests, NULL, remove_scratch);
 }

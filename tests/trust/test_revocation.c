@@ -17,57 +17,15 @@ static const char *const inters[] = { PKI("intermediates.d"), NULL };
 /* With the issuing CA as anchor there is only the card to ask about. */
 static const char *const inter_anchor[] = { PKI("inter.crt"), NULL };
 
-struct outcome {
-	enum cm_err err;
-	enum cm_reason reason;
-	enum cm_status status;
-	bool passes;
-	struct cm_evidence evidence[4];
-	size_t count;
-	char message[2048], ocsp[512], crl[512], kept[512];
-	int64_t ms;
-};
-
-static void
-keep_text(char *to, size_t size, const struct cm_trace *t, const char *key)
-{
-	snprintf(to, size, "%s", cm_trace_find(t, key) != NULL ? cm_trace_find(t, key) : "");
-}
-
 static struct outcome
 check(const char *cert, struct cm_trust_options o, const struct cm_known *known, unsigned ms)
 {
 	struct cm_cert *c = load_cert(cert);
-	struct outcome r = { 0 };
-	struct cm_verdict *v = NULL;
-	struct cm_trust *tr = NULL;
-	struct cm_trace *t = NULL;
-	const struct cm_evidence *e;
-	int64_t begin;
+	struct outcome r;
 
 	o.ocsp_max = o.crl_max = 1 << 20;
-	assert_int_equal(cm_trace_new(&t), CM_OK);
-	cm_trace_begin(t, "revocation");
-	assert_int_equal(cm_trust_open(&o, t, &tr), CM_OK);
-	assert_int_equal(cm_trust_check_chain(tr, c, known, t, &v), CM_OK);
-	begin = cm_clock_us();
-	r.err = cm_trust_check_revocation(tr, v, known, cm_deadline_in(ms), t);
-	r.ms = (cm_clock_us() - begin) / 1000;
-	r.reason = cm_trace_reason(t);
-	r.status = cm_verdict_status(v);
-	r.passes = cm_verdict_passes(v, c);
-	e = cm_verdict_evidence(v, &r.count);
-	assert_true(r.count <= CM_COUNT(r.evidence));
-	for (size_t i = 0; i < r.count; i++)
-		r.evidence[i] = e[i];
-	snprintf(r.message, sizeof(r.message), "%s", cm_trace_message(t));
-	keep_text(r.ocsp, sizeof(r.ocsp), t, "ocsp");
-	keep_text(r.crl, sizeof(r.crl), t, "crl");
-	keep_text(r.kept, sizeof(r.kept), t, "evidence");
-	cm_trace_free(&t);
-	cm_verdict_free(&v);
+	r = judge(c, &o, known, ms);
 	cm_cert_free(&c);
-	cm_trust_close(&tr);
 	return r;
 }
 
@@ -557,14 +515,6 @@ live_https(void **state)
 	}
 }
 
-static int
-clean_up(void **state)
-{
-	(void)state;
-	remove_scratch();
-	return 0;
-}
-
 int
 main(void)
 {
@@ -583,5 +533,5 @@ main(void)
 		cmocka_unit_test(live_https),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, clean_up);
+	return cmocka_run_group_tests(tests, NULL, remove_scratch);
 }
