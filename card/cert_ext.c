@@ -320,22 +320,29 @@ parse_distribution_point(struct cm_cert *c, struct cm_der point)
 	    cm_der_done(&point) ? CM_OK : CM_ERR_SYNTAX;
 }
 
-/* RFC 5280 4.2.1.13 */
+/* SEQUENCE SIZE (1..MAX) OF SEQUENCE */
 static enum cm_err
-parse_cdp(struct cm_cert *c, struct cm_der in)
+parse_each(struct cm_cert *c, struct cm_der in, enum cm_err (*parse)(struct cm_cert *, struct cm_der))
 {
-	struct cm_der list, point;
+	struct cm_der list, one;
 	enum cm_err err;
 
 	if (!cm_der_enter(&in, CM_DER_SEQUENCE, &list) || !cm_der_done(&in))
 		return CM_ERR_SYNTAX;
 	do {
-		if (!cm_der_enter(&list, CM_DER_SEQUENCE, &point))
+		if (!cm_der_enter(&list, CM_DER_SEQUENCE, &one))
 			return CM_ERR_SYNTAX;
-		if ((err = parse_distribution_point(c, point)) != CM_OK)
+		if ((err = parse(c, one)) != CM_OK)
 			return err;
 	} while (!cm_der_done(&list));
 	return CM_OK;
+}
+
+/* RFC 5280 4.2.1.13 */
+static enum cm_err
+parse_cdp(struct cm_cert *c, struct cm_der in)
+{
+	return parse_each(c, in, parse_distribution_point);
 }
 
 /* RFC 5280 4.2.2.1: accessMethod, accessLocation */
@@ -368,18 +375,7 @@ parse_access(struct cm_cert *c, struct cm_der access)
 static enum cm_err
 parse_aia(struct cm_cert *c, struct cm_der in)
 {
-	struct cm_der list, access;
-	enum cm_err err;
-
-	if (!cm_der_enter(&in, CM_DER_SEQUENCE, &list) || !cm_der_done(&in))
-		return CM_ERR_SYNTAX;
-	do {
-		if (!cm_der_enter(&list, CM_DER_SEQUENCE, &access))
-			return CM_ERR_SYNTAX;
-		if ((err = parse_access(c, access)) != CM_OK)
-			return err;
-	} while (!cm_der_done(&list));
-	return CM_OK;
+	return parse_each(c, in, parse_access);
 }
 
 /* A new extension is one row here. */

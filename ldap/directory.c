@@ -66,7 +66,8 @@ cm_directory_open(const struct cm_directory_options *o, struct cm_trace *t,
 	while (o->uris != NULL && o->uris[n] != NULL)
 		n++;
 	if (n == 0)
-		return cm_trace_fail(t, CM_REASON_CONFIG, "directory.uri is not set");
+		return cm_trace_fail(t, CM_REASON_CONFIG,
+		    "no directory: set directory.uri, or say --directory ldif:PATH");
 	if ((d = calloc(1, sizeof(*d))) == NULL ||
 	    (d->sources = calloc(n, sizeof(*d->sources))) == NULL)
 		goto out;

@@ -56,9 +56,6 @@ open_directory(struct cm_host *h, struct cm_trace *t)
 		.first_gid = c->accounts.first_gid,
 	};
 
-	if (c->directory.uri[0] == NULL)
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "no directory: set directory.uri, or say --directory ldif:PATH");
 	return cm_directory_open(&o, t, &h->directory);
 }
 

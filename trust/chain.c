@@ -288,6 +288,7 @@ check_pins(const struct cm_trust *tr, const struct cm_cert *c, X509 *issuer, str
 	return err;
 }
 
+/* What stands above the certificate, which whoever asks has named. */
 static void
 trace_chain(STACK_OF(X509) *chain, struct cm_trace *t)
 {
@@ -295,7 +296,7 @@ trace_chain(STACK_OF(X509) *chain, struct cm_trace *t)
 	struct cm_buf text;
 
 	cm_buf_init(&text, 0);
-	for (int i = 0; i < count; i++) {
+	for (int i = 1; i < count; i++) {
 		cm_buf_truncate(&text, 0);
 		cm_name_text(X509_get_subject_name(sk_X509_value(chain, i)), &text);
 		cm_trace_add(t, i == count - 1 ? "anchor" : "chain", "%s", cm_buf_str(&text));
