@@ -28,6 +28,9 @@ int64_t cm_clock_boottime(void);
 #define CM_BOOT_ID_SIZE	37
 CM_MUST_USE enum cm_err cm_clock_boot_id(char id[CM_BOOT_ID_SIZE]);
 
+/* Clocks of honest hosts differ by this much, seconds: what is dated further ahead is not believed. */
+#define CM_CLOCK_SKEW	300
+
 /* Time of day, UTC. */
 time_t cm_clock_now(void);
 

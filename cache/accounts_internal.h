@@ -6,9 +6,6 @@
 
 #include "cache/accounts.h"
 
-/* Evidence dated further ahead of this host's clock is not kept; seconds. */
-#define CM_CLOCK_AHEAD_MAX	300
-
 struct cm_accounts {
 	sqlite3 *db;
 	char *path;

@@ -86,7 +86,7 @@ cm_evidence_keep(struct cm_accounts *s, const struct cm_evidence *e, time_t now,
 	enum cm_err err;
 
 	if (e->status == CM_STATUS_UNKNOWN ||
-	    (e->status == CM_STATUS_GOOD && e->this_update > now + CM_CLOCK_AHEAD_MAX))
+	    (e->status == CM_STATUS_GOOD && e->this_update > now + CM_CLOCK_SKEW))
 		return CM_OK;
 	err = cm_evidence_find(s, (struct cm_blob){ e->issuer_key, sizeof(e->issuer_key) },
 	    (struct cm_blob){ e->serial, e->serial_len }, t, &old);
@@ -159,7 +159,7 @@ static bool
 contradicts(const struct cm_store_clock *c, time_t now)
 {
 	return same_boot(c->boot_id) &&
-	    now + CM_CLOCK_AHEAD_MAX < c->wall + (cm_clock_boottime() - c->boottime);
+	    now + CM_CLOCK_SKEW < c->wall + (cm_clock_boottime() - c->boottime);
 }
 
 /*
@@ -176,7 +176,7 @@ cm_clock_keep(struct cm_accounts *s, time_t signed_time, time_t now, bool accoun
 
 	if ((err = cm_clock_load(s, t, &c)) != CM_OK)
 		return err;
-	if (signed_time > now && signed_time <= now + CM_CLOCK_AHEAD_MAX)
+	if (signed_time > now && signed_time <= now + CM_CLOCK_SKEW)
 		signed_time = now;
 	if (signed_time > c.floor && signed_time <= now)
 		c.floor = signed_time;

@@ -44,16 +44,6 @@ tell_mistakes(const struct cm_cli *c)
 }
 
 static enum cm_err
-check_level(const struct cm_cli *c)
-{
-	if (c->conf->trust.level != CM_TRUST_OFF)
-		return CM_OK;
-	return cm_trace_fail(c->trace, CM_REASON_CONFIG,
-	    "trust.level = off: then only the hash of a whole public key may bind, and no rule here does: "
-	    "anybody can sign a certificate with somebody's name; set chain, soft or hard");
-}
-
-static enum cm_err
 check_anchors(const struct cm_cli *c)
 {
 	if (c->conf->trust.anchors[0] != NULL)
@@ -71,7 +61,7 @@ check_part(struct cm_cli *c, unsigned need, const char *name)
 
 	cm_trace_begin(c->trace, name);
 	err = cm_host_open(c->conf, need, c->trace, &host);
-	if (err == CM_OK && need == CM_NEED_TRUST && (err = check_level(c)) == CM_OK)
+	if (err == CM_OK && need == CM_NEED_TRUST && (err = cm_host_check_level(c->conf, c->trace)) == CM_OK)
 		err = check_anchors(c);
 	if (err != CM_OK)
 		cm_trace_add(c->trace, "mistake", "%s: %s", name, cm_trace_message(c->trace));

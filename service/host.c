@@ -108,6 +108,16 @@ open_trust(struct cm_host *h, struct cm_trace *t)
 	return cm_trust_open(&o, t, &h->trust);
 }
 
+/* SmartCardServices(7), checkCertificateTrust 0: anybody can sign a certificate with somebody's name. */
+enum cm_err
+cm_host_check_level(const struct cm_conf *conf, struct cm_trace *t)
+{
+	if (conf->trust.level != CM_TRUST_OFF)
+		return CM_OK;
+	return cm_trace_fail(t, CM_REASON_CONFIG, "trust.level = off: then only the hash of a whole "
+	    "public key may bind, and no rule here does; set chain, soft or hard");
+}
+
 static enum cm_err
 open_kerberos(struct cm_host *h, struct cm_trace *t)
 {

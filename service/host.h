@@ -40,4 +40,7 @@ CM_MUST_USE enum cm_err cm_host_open(const struct cm_conf *conf, unsigned needs,
     struct cm_trace *t, struct cm_host **out);
 void cm_host_close(struct cm_host **h);
 
+/* Level 0 trusts no certificate, and no rule here binds by the key: CM_ERR_CONFIG (CONFIG), nobody gets in. */
+CM_MUST_USE enum cm_err cm_host_check_level(const struct cm_conf *conf, struct cm_trace *t);
+
 #endif /* CM_SERVICE_HOST_H */

@@ -132,9 +132,8 @@ find_account(struct cm_login *l)
 
 	cm_account_free(&l->account);
 	l->account_kept = false;
-	if (l->host->conf->trust.level == CM_TRUST_OFF)
-		return cm_trace_fail(l->trace, CM_REASON_CONFIG,
-		    "trust.level = off: then only the hash of a whole public key may bind, and no rule here does");
+	if ((err = cm_host_check_level(l->host->conf, l->trace)) != CM_OK)
+		return err;
 	if ((err = cm_rules_map(l->host->rules, l->cert, l->trace, &q)) != CM_OK)
 		return err;
 	err = cm_directory_find(l->host->directory, q, l->deadline, l->trace, &l->account);

@@ -145,7 +145,7 @@ is_on_hold(const X509_REVOKED *r)
 static enum cm_status
 look_up(struct cm_question *q, X509_CRL *crl)
 {
-	const bool current = cm_evidence_current(&q->answer, q->now, CM_SKEW, &q->why);
+	const bool current = cm_evidence_current(&q->answer, q->now, CM_CLOCK_SKEW, &q->why);
 	X509_REVOKED *r = NULL;
 
 	/* 2: removeFromCRL, which has no meaning in a list that is no delta (RFC 5280 5.3.1). */

@@ -67,7 +67,7 @@ cm_evidence_current(const struct cm_evidence *e, time_t now, time_t skew, struct
 {
 	char when[CM_TIME_SIZE], age[CM_TIME_SIZE];
 
-	if (e->this_update > now + CM_SKEW) {
+	if (e->this_update > now + CM_CLOCK_SKEW) {
 		cm_buf_addf(why, "dated %s, %s ahead of this computer's clock",
 		    cm_clock_text(e->this_update, when), cm_clock_age(e->this_update - now, age));
 		return false;
@@ -94,7 +94,7 @@ clock_is_sound(const struct cm_question *q, const struct cm_evidence *e, struct 
 	const struct cm_known *k = q->known;
 	char now[CM_TIME_SIZE], then[CM_TIME_SIZE];
 
-	if (!k->stale_clock && k->now >= k->floor && e->learned <= k->now + CM_SKEW)
+	if (!k->stale_clock && k->now >= k->floor && e->learned <= k->now + CM_CLOCK_SKEW)
 		return true;
 	cm_buf_addf(why, "kept from %s, counts as expired: this computer's clock says %s",
 	    cm_clock_text(e->this_update, then), cm_clock_text(k->now, now));

@@ -79,14 +79,10 @@ set_request(CURL *curl, const struct cm_fetch *f, struct curl_slist **headers, s
 }
 
 static void
-explain(CURLcode rc, CURL *curl, const struct cm_fetch *f, const struct sink *s, long ms,
-    struct cm_buf *why)
+explain(CURLcode rc, long status, const struct sink *s, long ms, struct cm_buf *why)
 {
-	long status = 0;
-
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	if (s->over || rc == CURLE_FILESIZE_EXCEEDED)
-		cm_buf_addf(why, "the answer is larger than %zu bytes", f->max);
+		cm_buf_addf(why, "the answer is larger than %zu bytes", s->max);
 	else if (rc == CURLE_OPERATION_TIMEDOUT && s->out->len > 0)
 		cm_buf_addf(why, "not the whole answer within %ld ms", ms);
 	else if (rc == CURLE_OPERATION_TIMEDOUT)
@@ -118,7 +114,7 @@ perform(CURL *curl, const struct cm_fetch *f, struct curl_slist **headers, struc
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	if (rc == CURLE_OK && status == 200)
 		return CM_OK;
-	explain(rc, curl, f, &sink, ms, why);
+	explain(rc, status, &sink, ms, why);
 	return CM_ERR_OFFLINE;
 }
 

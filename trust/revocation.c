@@ -237,7 +237,7 @@ ask(struct round *r, const struct step *s, struct cm_evidence *e, struct cm_buf 
 		*e = q.answer;
 		e->status = status;
 		/* The clock's floor is made of what came now, and is not ahead. */
-		if (goes_out(s) && e->this_update <= q.now + CM_SKEW &&
+		if (goes_out(s) && e->this_update <= q.now + CM_CLOCK_SKEW &&
 		    e->this_update > r->v->signed_time)
 			r->v->signed_time = e->this_update;
 	}

@@ -8,8 +8,6 @@
 #include "base/buf.h"
 #include "trust/trust.h"
 
-/* Clocks of honest hosts differ by this much, seconds. */
-#define CM_SKEW			300
 /* How long an answer that names no nextUpdate counts, seconds. */
 #define CM_UNDATED_MAX		3600
 

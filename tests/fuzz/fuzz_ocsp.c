@@ -22,7 +22,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if ((status == CM_STATUS_UNKNOWN) != (q.why.len > 0))
 		abort();
 	if (status == CM_STATUS_GOOD && (q.answer.this_update == 0 ||
-	    q.answer.this_update > FUZZ_NOW + CM_SKEW))
+	    q.answer.this_update > FUZZ_NOW + CM_CLOCK_SKEW))
 		abort();
 	OCSP_REQUEST_free(request);
 	X509_free(q.cert);
