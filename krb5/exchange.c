@@ -171,7 +171,7 @@ addresses_of(struct cm_exchange *x, size_t i, cm_deadline deadline)
 	if (x->addresses[i] != NULL)
 		return 0;
 	status = cm_net_resolve(k->host, k->port, deadline, &k->lookup, &x->addresses[i]);
-	return status == 0 ? 0 : status == EAI_INPROGRESS ? ETIMEDOUT : EHOSTUNREACH;
+	return status == 0 ? 0 : status == EAI_INPROGRESS ? ETIMEDOUT : ENOENT;
 }
 
 static int
@@ -210,6 +210,13 @@ look_at_reply(struct cm_exchange *x)
 	krb5_free_error(x->context, error);
 }
 
+static const char *
+words_for(int e)
+{
+	return e == 0 ? "cannot serve now" : e == ETIMEDOUT ? "no answer in time" :
+	    e == ENOENT ? "no address for this name" : strerror(e);
+}
+
 /*
  * Each KDC in turn, the one that answered last first.  Each gets its part of the
  * time that is left, so that a dead one never takes the time of the next.
@@ -235,8 +242,7 @@ carry(struct cm_exchange *x, const krb5_data *request)
 			cm_buf_free(&said);
 			return CM_OK;
 		}
-		cm_buf_addf(&said, "%s%s: %s", n > 0 ? "; " : "", p->kdcs[i].name, e == 0 ?
-		    "cannot serve now" : e == ETIMEDOUT ? "no answer in time" : strerror(e));
+		cm_buf_addf(&said, "%s%s: %s", n > 0 ? "; " : "", p->kdcs[i].name, words_for(e));
 	}
 	err = cm_trace_fail(x->trace, CM_REASON_KDC_OFFLINE, "no KDC of %s answered (%s)", p->realm,
 	    cm_buf_str(&said));

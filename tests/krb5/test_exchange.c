@@ -304,6 +304,22 @@ stop(struct server *s)
 
 /* ---- Tests */
 
+/* A login whose only KDC behaves so. */
+static void
+begin(struct server *s, struct login *l, const struct behaviour *b)
+{
+	start(s, b);
+	login_begin(l, "alice-p256");
+	l->kdcs[0] = s->name;
+}
+
+static void
+end(struct server *s, struct login *l)
+{
+	login_end(l);
+	stop(s);
+}
+
 static void
 ends_with(struct login *l, enum cm_reason reason, const char *text)
 {
@@ -342,17 +358,14 @@ test_bad_kdcs(void **state)
 		struct login l;
 		int64_t began;
 
-		start(&s, &rows[i].b);
-		login_begin(&l, "alice-p256");
-		l.kdcs[0] = s.name;
+		begin(&s, &l, &rows[i].b);
 		l.deadline_ms = 600;
 		began = cm_clock_us();
 		ends_with(&l, rows[i].reason, rows[i].text);
 		assert_in_range(cm_clock_us() - began, 0, 1600000);
 		assert_int_equal(cm_card_stats(l.card).key_operations, 0);
 		assert_non_null(strstr(cm_trace_message(l.trace), s.name));
-		login_end(&l);
-		stop(&s);
+		end(&s, &l);
 	}
 }
 
@@ -364,13 +377,10 @@ test_response_too_big_for_a_datagram(void **state)
 	struct login l;
 
 	(void)state;
-	start(&s, &b);
-	login_begin(&l, "alice-p256");
-	l.kdcs[0] = s.name;
+	begin(&s, &l, &b);
 	assert_int_equal(login_run(&l), CM_OK);
 	assert_true(cm_ticket_proves(l.ticket, &l.account, l.cert));
-	login_end(&l);
-	stop(&s);
+	end(&s, &l);
 }
 
 /* A firewall that swallows datagrams costs time once in a login, not the login. */
@@ -382,13 +392,10 @@ test_datagrams_lost(void **state)
 	struct login l;
 
 	(void)state;
-	start(&s, &b);
-	login_begin(&l, "alice-p256");
-	l.kdcs[0] = s.name;
+	begin(&s, &l, &b);
 	l.deadline_ms = 2000;
 	assert_int_equal(login_run(&l), CM_OK);
-	login_end(&l);
-	stop(&s);
+	end(&s, &l);
 }
 
 /* A silent KDC and one that cannot serve come first: the third is asked in time, and first from then on. */
@@ -431,12 +438,9 @@ test_reply_for_another_client(void **state)
 	struct login l;
 
 	(void)state;
-	start(&s, &b);
-	login_begin(&l, "alice-p256");
-	l.kdcs[0] = s.name;
+	begin(&s, &l, &b);
 	ends_with(&l, CM_REASON_TICKET_FORGED, "for another than alice@CARDMAP.TEST");
-	login_end(&l);
-	stop(&s);
+	end(&s, &l);
 }
 
 /* getaddrinfo() has no deadline of its own: a name server that never answers must not hold us. */

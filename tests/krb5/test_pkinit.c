@@ -309,6 +309,11 @@ test_several_kdcs(void **state)
 	login_end(&l);
 
 	login_begin(&l, "alice-p256");
+	l.kdcs[0] = "kdc.invalid";
+	refused(&l, CM_REASON_KDC_OFFLINE, "kdc.invalid: no address for this name");
+	login_end(&l);
+
+	login_begin(&l, "alice-p256");
 	l.kdcs[0] = "127.0.0.1:1";
 	l.kdcs[1] = "[::1]:1";
 	refused(&l, CM_REASON_KDC_OFFLINE, "127.0.0.1:1: Connection refused; [::1]:1: ");
