@@ -169,9 +169,11 @@ each_stage(const struct cm_cli *c, bool items)
 
 	for (size_t i = 0; i < cm_trace_count(c->trace); i++) {
 		const struct cm_trace_stage *s = cm_trace_stage(c->trace, i);
+		/* The first has read the configuration: without a mistake that is no news. */
+		const bool news = i > 0 || s->count > 0 || s->err != CM_OK;
 
 		json_array_append_new(stages, stage_json(s));
-		if (!c->json && !(s->count == 0 && s->err == CM_OK && i == 0))
+		if (!c->json && news)
 			print_stage(c, s, items);
 	}
 	json_object_set_new(c->answer, "stages", stages);
