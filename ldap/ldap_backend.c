@@ -564,6 +564,7 @@ open_server(const struct cm_directory_options *o, const char *uri,
 
 	if (s == NULL)
 		return err;
+	cm_link_start_libldap();
 	*s = (struct server){ .options = o, .stats = stats, .uri = uri };
 	s->ldaps = strncasecmp(uri, cm_backend_ldaps.scheme, strlen(cm_backend_ldaps.scheme)) == 0;
 	if ((err = check_url(s, t)) != CM_OK || (uses_tls(s) && (err = check_ca(o->ca, t)) != CM_OK))

@@ -3,9 +3,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ldap.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <resolv.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -18,6 +21,28 @@
 #define KEEPALIVE_IDLE_S	30
 #define KEEPALIVE_PROBE_S	5
 #define KEEPALIVE_PROBES	2
+
+/* A resolver is a thread's own: this one's knows /etc/hosts, and no name server.  Nothing of ours uses the name. */
+static void *
+first_use(void *unused)
+{
+	LDAP *ld = NULL;
+
+	if (res_init() == 0)
+		_res.nscount = 0;
+	if (ldap_create(&ld) == LDAP_SUCCESS)
+		(void)ldap_unbind_ext(ld, NULL, NULL);
+	return unused;
+}
+
+void
+cm_link_start_libldap(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, first_use, NULL) == 0)
+		(void)pthread_join(thread, NULL);
+}
 
 static bool
 is_loopback_address(const struct sockaddr *a)

@@ -29,6 +29,12 @@ struct cm_link {
 	uint8_t buffer[CM_LINK_BUFFER];
 };
 
+/*
+ * Before anything else of libldap: at its first use it looks up this host's own
+ * name, which a silent name server delays by ten seconds and more.
+ */
+void cm_link_start_libldap(void);
+
 /* An address or name that means this host, whatever a resolver says. */
 bool cm_link_is_loopback(const char *host);
 

@@ -4,7 +4,7 @@
 As a command:
   rig.py run [--need slapd,kdc,ocsp,http,pcscd,card=alice-rsa2048] [--pki DIR] [--users N] [--vcard PATH]
              [--kdc-revoke] [--slapd-log 0] -- PROGRAM ARGS...
-      enters new mount, network and process namespaces, starts what is needed, sets the CM_RIG_... variables
+      enters new mount, network, host name and process namespaces, starts what is needed, sets the CM_RIG_... variables
       (Rig.environment), runs PROGRAM, ends with its status
 and inside, from PROGRAM:
   rig.py start|stop|freeze|thaw NAME...      a server of SERVERS
@@ -26,6 +26,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -80,7 +81,7 @@ def user_namespace():
 
 def wait_outside():
     lifeline, held = os.pipe()
-    command = ['unshare', *user_namespace(), '--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc',
+    command = ['unshare', *user_namespace(), '--mount', '--net', '--uts', '--pid', '--fork', '--kill-child', '--mount-proc',
                '--', sys.executable, *sys.orig_argv[1:]]
     inside = subprocess.Popen(command, pass_fds=[lifeline], env={**os.environ, INSIDE: str(lifeline)})
     os.close(lifeline)
@@ -102,6 +103,8 @@ def wait_outside():
 def settle(lifeline):
     os.set_inheritable(lifeline, False)
     threading.Thread(target=lambda: os.read(lifeline, 1) or os._exit(1), daemon=True).start()
+    # A name that no hosts file knows: whoever looks it up asks a name server, as on a laptop away from its network.
+    socket.sethostname('rig')
     run(['ip', 'link', 'set', 'lo', 'up'])
     # Without it each small answer over TCP (vpcd's above all) waits 40 ms for a delayed acknowledgement.
     run('ip route replace table local local 127.0.0.1 dev lo proto kernel scope host src 127.0.0.1 quickack 1'.split())
