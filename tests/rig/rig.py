@@ -153,6 +153,16 @@ def process_state(pid):
         return ''
 
 
+def alive(pid):
+    """A process whose first thread has ended holds its sockets until the last one has."""
+    if process_state(pid) not in ('', 'Z', 'X'):
+        return True
+    try:
+        return len(os.listdir(f'/proc/{pid}/task')) > 1
+    except OSError:
+        return False
+
+
 def program(name):
     path = shutil.which(name)
     if not path:
@@ -410,7 +420,7 @@ class Rig:
 
     def is_running(self, name):
         pid = self.pid(name)
-        return bool(pid) and process_state(pid) not in ('', 'Z', 'X')
+        return bool(pid) and alive(pid)
 
     def running(self):
         started = [path.stem for path in self.work.glob('*.pid')]
