@@ -185,6 +185,8 @@ choice_type = { "choice", false, set_choice, show_choice };
 
 static const char *const levels[] = { "off", "chain", "soft", "hard", NULL };
 static const char *const tickets[] = { "off", "optional", "required", NULL };
+static const char *const bindings[] = { "any", "strong", NULL };
+static const char *const severals[] = { "refuse", "hint", NULL };
 static const char *const targets[] = { "none", "stderr", "syslog", NULL };
 
 #define ROW(s, k, ty, def, un, lo, hi, wo, he) \
@@ -202,9 +204,17 @@ static const struct row rows[] = {
 	TEXT(directory, bind_dn, text, NULL, "name for a simple bind; without it: anonymous"),
 	TEXT(directory, bind_password_file, path, NULL, "file with its password, mode 0600"),
 	TEXT(directory, ca, path, NULL, "PEM file with the CAs that the server's certificate must come from"),
+	TEXT(directory, domain, text, NULL, "this host's domain: of UPNs, and for rules limited to domains"),
 	TEXT(directory, starttls, flag, "yes", "ask for TLS on ldap://; without it only loopback is allowed"),
 	NUMBER(directory, timeout, "2000", "ms", 50, 60000, "for the account and its groups, whatever the server does"),
-	TEXT(mapper, plist, path, "/etc/cardmap/SmartcardLogin.plist", "read where it exists; without it the default rules hold"),
+	TEXT(mapper, plist, path, "/etc/cardmap/SmartcardLogin.plist", "read where it exists: macOS's rules and pins"),
+	TEXT(mapper, sssd, path, NULL, "an sssd.conf whose certmap rules hold here too"),
+	TEXT(mapper, selector, path, NULL, "a program that names the user of a card (UserSelector)"),
+	TEXT(mapper, forms, list, "altSecurityIdentities", "built-in rules that hold where nothing else gives any"),
+	CHOICE(mapper, binding, "any", bindings, "any, or strong: values that others could come to have are refused"),
+	CHOICE(mapper, several_accounts, "refuse", severals, "refuse, or hint: a card of several accounts opens the one that is named"),
+	TEXT(mapper, skip_bad_rules, flag, "no", "go on without rules that do not parse"),
+	TEXT(mapper, back_references, flag, "no", "allow them in regular expressions"),
 	CHOICE(trust, level, "soft", levels, "off, chain, soft or hard (checkCertificateTrust 0 to 3)"),
 	TEXT(trust, anchors, list, NULL, "root certificates: PEM files or folders"),
 	TEXT(trust, intermediates, list, NULL, "certificates between card and root: PEM files or folders"),
@@ -233,6 +243,8 @@ static const struct row rows[] = {
 	NUMBER(accounts, offline_days, "30", "days", 0, 3650, "days a kept account opens without an online login; 0: for ever"),
 	NUMBER(accounts, first_uid, "1000", "", 1, 2147483647, "no card opens an account with a lower uid"),
 	NUMBER(accounts, first_gid, "1000", "", 1, 2147483647, "groups with a lower gid are not taken from the directory"),
+	TEXT(accounts, user_pairing, flag, "yes", "cards may be paired with accounts on this computer (UserPairing)"),
+	TEXT(accounts, one_card_per_user, flag, "no", "a user may be paired with one card only (oneCardPerUser)"),
 	CHOICE(service, log, "syslog", targets, "where decisions are logged: none, stderr or syslog"),
 };
 
@@ -269,10 +281,27 @@ set_row(struct cm_conf *c, const struct row *r, const char *text, const char *or
 }
 
 void
+cm_conf_rule_clear(struct cm_conf_rule *r)
+{
+	char **const texts[] = {
+		&r->name, &r->origin, &r->match, &r->issuer, &r->upn_suffix, &r->attribute,
+		&r->value, &r->filter, &r->map_file,
+	};
+
+	for (size_t i = 0; i < CM_COUNT(texts); i++)
+		free(*texts[i]);
+	list_free(&r->domains);
+	*r = (struct cm_conf_rule){ .priority = CM_RULE_PRIORITY_LAST };
+}
+
+void
 cm_conf_free(struct cm_conf **c)
 {
 	if (*c == NULL)
 		return;
+	for (size_t i = 0; i < (*c)->rule_count; i++)
+		cm_conf_rule_clear(&(*c)->rules[i]);
+	free((*c)->rules);
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
 		void *field = field_of(*c, &rows[i]);
 

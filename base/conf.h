@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -18,6 +19,33 @@ enum cm_conf_ticket {
 	CM_TICKET_REQUIRED,	/* no login without one while the directory is online */
 };
 
+/* May a value bind that others could come to have (KB5014754)? */
+enum cm_conf_binding { CM_BINDING_ANY, CM_BINDING_STRONG };
+/* One card, several accounts: nobody's, or the login says whose. */
+enum cm_conf_several { CM_SEVERAL_REFUSE, CM_SEVERAL_HINT };
+
+/*
+ * One mapping rule as it is written: a section rule "NAME" of cardmap.conf, or
+ * the same of another system's file (mapper/import.h).  Texts that were not
+ * given are NULL.  cardmap-rules(5) has the languages; mapper/ compiles them.
+ */
+#define CM_RULE_PRIORITY_LAST	UINT32_MAX
+struct cm_conf_rule {
+	char *name;
+	char *origin;		/* "FILE:LINE" of the rule, for messages */
+	char *match;		/* matching rule of sss-certmap(5); NULL: every certificate */
+	char *issuer;		/* exact DN of the issuer, RFC 4514; NULL: any */
+	char *upn_suffix;	/* the UPN must end with "@" and this, case ignored */
+	char *attribute, *value;	/* an attribute and the template of its value; or: */
+	char *filter;		/* the template of a filter; "LDAP:" or "LDAPU1:" before it: as sss-certmap(5) */
+	char *map_file;		/* the value is looked up here first (pam_pkcs11's form) */
+	char **domains;		/* NULL-terminated; the rule is for these; NULL or empty: any */
+	uint32_t priority;	/* 0 is asked first; CM_RULE_PRIORITY_LAST: not given */
+	bool ignore_case;	/* the value is put in lower case (ASCII) */
+	bool local;		/* names accounts of this computer, not of the directory */
+};
+void cm_conf_rule_clear(struct cm_conf_rule *r);
+
 /*
  * Values in force, valid and in range.  Times in milliseconds, sizes in bytes,
  * unless the name says otherwise.  A text that is not set is NULL, a list that
@@ -27,11 +55,16 @@ struct cm_conf {
 	struct {
 		char **uri;
 		char *base, *group_base, *bind_dn, *bind_password_file, *ca;
+		char *domain;		/* the domain that rules may be limited to, and of UPNs: "example.org" */
 		bool starttls;
 		unsigned timeout;
 	} directory;
 	struct {
-		char *plist;
+		char *plist, *sssd, *selector;
+		char **forms;		/* built-in rules used where nothing else gives any */
+		unsigned binding;	/* enum cm_conf_binding */
+		unsigned several_accounts;	/* enum cm_conf_several */
+		bool skip_bad_rules, back_references;
 	} mapper;
 	struct {
 		unsigned level;		/* enum cm_trust_level */
@@ -52,10 +85,13 @@ struct cm_conf {
 	struct {
 		char *path;
 		unsigned offline_days, first_uid, first_gid;
+		bool user_pairing, one_card_per_user;
 	} accounts;
 	struct {
 		unsigned log;		/* enum cm_log_target */
 	} service;
+	struct cm_conf_rule *rules;	/* sections rule "NAME", in the file's order */
+	size_t rule_count;
 	char **origins;			/* one for each row of the table; owned */
 };
 

@@ -45,7 +45,19 @@
 	/* account */ \
 	X(NO_RULE, ABSENT, "the certificate lacks the fields the rules ask for: see cardmap cert") \
 	X(NO_ACCOUNT, ABSENT, "add one of the values named here to the account's entry") \
-	X(SEVERAL_ACCOUNTS, AMBIGUOUS, "remove the value from all but one of these accounts") \
+	X(SEVERAL_ACCOUNTS, AMBIGUOUS, "remove the value from all but one of these accounts; or set mapper.several_accounts = hint and name one") \
+	X(NOT_THIS_USER, REFUSED, "log in as the account named here, or use the card of the one you want") \
+	X(WEAK_BINDING, REFUSED, "write the strong value named here into the account's entry; cardmap rules generate makes it") \
+	X(OTHER_SID, REFUSED, "the card was issued to another account than its values name: see who wrote them, and have it issued again") \
+	X(ACCOUNT_DISABLED, REFUSED, "the account is disabled in the directory: its administrator can enable it") \
+	X(RULE_REGEX, CONFIG, "write the expression named here more simply") \
+	X(SELECTOR, REFUSED, "see the program that mapper.selector names") \
+	X(CHILD, REFUSED, "see the program named here: it must be root's, quick and brief") \
+	X(PAIRED_OTHERWISE, AMBIGUOUS, "cardmap unpair it first") \
+	X(ONE_CARD, REFUSED, "unpair the user's other card first, or set accounts.one_card_per_user = no") \
+	X(NOT_PAIRED, ABSENT, "cardmap pairings lists those there are") \
+	X(PAIRING_OFF, REFUSED, "set accounts.user_pairing = yes to pair cards on this computer") \
+	X(NOT_ROOT, REFUSED, "run it as root: sudo, or pkexec where the package's policy is installed") \
 	X(ACCOUNT_FORBIDDEN, REFUSED, "cards open no account below accounts.first_uid: map the card to another") \
 	X(ACCOUNT_MALFORMED, REFUSED, "mend the attribute named here in the directory") \
 	X(DIRECTORY_OFFLINE, OFFLINE, "see that the directory server named here runs and can be reached") \

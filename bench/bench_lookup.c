@@ -60,7 +60,7 @@ find_once(struct bench *b, struct subject *s, double *account, double *whole)
 	cm_trace_begin(t, "account");
 	bench_must(cm_cert_decode(cm_buf_blob(&s->der), t, &c), "certificate", t);
 	bench_must(cm_rules_map(b->rules, c, t, &q), "rules", t);
-	bench_must(cm_directory_find(b->directory, q, cm_deadline_in(10000), t, &a), "directory", t);
+	bench_must(cm_directory_find(b->directory, q, NULL, cm_deadline_in(10000), t, &a), "directory", t);
 	cm_trace_end(t, CM_OK);
 	*whole = (double)(cm_clock_us() - start);
 	*account = *whole - strtod(cm_trace_find(t, "groups search"), NULL);

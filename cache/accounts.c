@@ -146,7 +146,7 @@ read_chain(struct cm_blob v, struct cm_blob chain[CHAIN_MAX], size_t *count)
 /* A kept account as it stands in its row; all but groups[] is SQLite's. */
 struct row {
 	struct cm_account account;
-	struct cm_value v[ACCOUNT_COLUMNS];
+	struct cm_column v[ACCOUNT_COLUMNS];
 };
 
 static void
@@ -221,7 +221,7 @@ enum cm_err
 cm_accounts_find(struct cm_accounts *s, const struct cm_cert *c, time_t now,
     struct cm_trace *t, struct cm_account **out, int64_t *age_s)
 {
-	const struct cm_value key = cm_value_blob(cm_cert_sha256(c));
+	const struct cm_column key = cm_value_blob(cm_cert_sha256(c));
 	struct row r = { .account = { .group_count = 0 } };
 	sqlite3_stmt *q = NULL;
 	enum cm_err err;
@@ -268,7 +268,7 @@ put_account(struct cm_accounts *s, const struct cm_store_login *l, struct cm_tra
 		cm_buf_add_blob(&chain, l->chain[i]);
 	}
 	if ((err = cm_buf_status(&groups)) == CM_OK && (err = cm_buf_status(&chain)) == CM_OK) {
-		const struct cm_value row[ACCOUNT_COLUMNS] = {
+		const struct cm_column row[ACCOUNT_COLUMNS] = {
 			[CERT_SHA256] = cm_value_blob(l->cert_sha256),
 			[CERT] = cm_value_blob(l->cert_der),
 			[NAME] = cm_value_text(a->name), [PRINCIPAL] = cm_value_text(a->principal),
@@ -330,7 +330,7 @@ cm_accounts_remember(struct cm_accounts *s, const struct cm_remember *r, struct 
 }
 
 static enum cm_err
-delete(struct cm_accounts *s, const char *sql, const struct cm_value *v, size_t count,
+delete(struct cm_accounts *s, const char *sql, const struct cm_column *v, size_t count,
     struct cm_trace *t)
 {
 	const enum cm_err err = cm_store_run(s, sql, v, count, t);
@@ -343,7 +343,7 @@ delete(struct cm_accounts *s, const char *sql, const struct cm_value *v, size_t 
 enum cm_err
 cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c, struct cm_trace *t)
 {
-	const struct cm_value key = cm_value_blob(cm_cert_sha256(c));
+	const struct cm_column key = cm_value_blob(cm_cert_sha256(c));
 
 	return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1", &key, 1, t);
 }
@@ -352,7 +352,7 @@ enum cm_err
 cm_accounts_withdraw_others(struct cm_accounts *s, const struct cm_cert *c,
     const struct cm_account *a, struct cm_trace *t)
 {
-	const struct cm_value v[] = {
+	const struct cm_column v[] = {
 		cm_value_blob(cm_cert_sha256(c)), cm_value_text(a->name), cm_value_int(a->uid),
 	};
 
@@ -363,7 +363,7 @@ cm_accounts_withdraw_others(struct cm_accounts *s, const struct cm_cert *c,
 enum cm_err
 cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
 {
-	const struct cm_value key = cm_value_text(name);
+	const struct cm_column key = cm_value_text(name);
 	const enum cm_err err = delete(s, "DELETE FROM account WHERE name = ?1", &key, 1, t);
 
 	if (err != CM_OK || sqlite3_changes(s->db) > 0)

@@ -19,28 +19,28 @@ struct cm_accounts {
  * step.  The last column of every table is the SHA-256 of all others: a bit
  * that flipped on the disk makes the row damaged, not different.
  */
-struct cm_value {
+struct cm_column {
 	enum cm_value_kind { CM_VALUE_INTEGER, CM_VALUE_TEXT, CM_VALUE_BLOB } kind;
 	int64_t n;
 	struct cm_blob bytes;
 };
 
-static inline struct cm_value
+static inline struct cm_column
 cm_value_int(int64_t n)
 {
-	return (struct cm_value){ .kind = CM_VALUE_INTEGER, .n = n };
+	return (struct cm_column){ .kind = CM_VALUE_INTEGER, .n = n };
 }
 
-static inline struct cm_value
+static inline struct cm_column
 cm_value_text(const char *s)
 {
-	return (struct cm_value){ .kind = CM_VALUE_TEXT, .bytes = cm_blob_str(s) };
+	return (struct cm_column){ .kind = CM_VALUE_TEXT, .bytes = cm_blob_str(s) };
 }
 
-static inline struct cm_value
+static inline struct cm_column
 cm_value_blob(struct cm_blob b)
 {
-	return (struct cm_value){ .kind = CM_VALUE_BLOB, .bytes = b };
+	return (struct cm_column){ .kind = CM_VALUE_BLOB, .bytes = b };
 }
 
 /* store.c: the file, and single statements.  All fail with reason STORE, naming the file. */
@@ -59,17 +59,17 @@ CM_MUST_USE enum cm_err cm_store_end(struct cm_accounts *s, enum cm_err err, str
 void cm_store_settle(struct cm_accounts *s);
 /* A statement with values bound to ?1, ?2, ...; the caller's, for sqlite3_finalize(). */
 CM_MUST_USE enum cm_err cm_store_prepare(struct cm_accounts *s, const char *sql,
-    const struct cm_value *v, size_t count, struct cm_trace *t, sqlite3_stmt **out);
+    const struct cm_column *v, size_t count, struct cm_trace *t, sqlite3_stmt **out);
 /* The next row: CM_OK, CM_ERR_ABSENT at the end, or failure. */
 CM_MUST_USE enum cm_err cm_store_step(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t);
 /* A statement without rows. */
 CM_MUST_USE enum cm_err cm_store_run(struct cm_accounts *s, const char *sql,
-    const struct cm_value *v, size_t count, struct cm_trace *t);
+    const struct cm_column *v, size_t count, struct cm_trace *t);
 /* INSERT OR REPLACE a row of count values, its digest behind them. */
 CM_MUST_USE enum cm_err cm_store_put(struct cm_accounts *s, const char *table,
-    const struct cm_value *v, size_t count, struct cm_trace *t);
+    const struct cm_column *v, size_t count, struct cm_trace *t);
 /* Fill v, whose kinds are set, from the row stepped to; false: damaged. */
-CM_MUST_USE bool cm_store_get(sqlite3_stmt *q, struct cm_value *v, size_t count);
+CM_MUST_USE bool cm_store_get(sqlite3_stmt *q, struct cm_column *v, size_t count);
 
 /* evidence.c */
 CM_MUST_USE enum cm_err cm_evidence_keep(struct cm_accounts *s, const struct cm_evidence *e,

@@ -9,7 +9,7 @@ enum { ISSUER_KEY, SERIAL, STATUS, THIS_UPDATE, NEXT_UPDATE, REVOKED_AT, LEARNED
 #define EVIDENCE_MAX		(1 << 18)	/* rows: more is no store of a login host */
 #define EXPIRED_KEPT		(30 * 24 * 3600)
 
-static const struct cm_value evidence_kinds[EVIDENCE_COLUMNS] = {
+static const struct cm_column evidence_kinds[EVIDENCE_COLUMNS] = {
 	[ISSUER_KEY] = { .kind = CM_VALUE_BLOB }, [SERIAL] = { .kind = CM_VALUE_BLOB },
 	[STATUS] = { .kind = CM_VALUE_INTEGER }, [THIS_UPDATE] = { .kind = CM_VALUE_INTEGER },
 	[NEXT_UPDATE] = { .kind = CM_VALUE_INTEGER }, [REVOKED_AT] = { .kind = CM_VALUE_INTEGER },
@@ -20,7 +20,7 @@ static const struct cm_value evidence_kinds[EVIDENCE_COLUMNS] = {
 static enum cm_err
 read_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct cm_evidence *e)
 {
-	struct cm_value v[EVIDENCE_COLUMNS];
+	struct cm_column v[EVIDENCE_COLUMNS];
 
 	memcpy(v, evidence_kinds, sizeof(v));
 	*e = (struct cm_evidence){ 0 };
@@ -46,7 +46,7 @@ enum cm_err
 cm_evidence_find(struct cm_accounts *s, struct cm_blob issuer_key, struct cm_blob serial,
     struct cm_trace *t, struct cm_evidence *out)
 {
-	const struct cm_value key[] = { cm_value_blob(issuer_key), cm_value_blob(serial) };
+	const struct cm_column key[] = { cm_value_blob(issuer_key), cm_value_blob(serial) };
 	sqlite3_stmt *q = NULL;
 	enum cm_err err;
 
@@ -60,7 +60,7 @@ cm_evidence_find(struct cm_accounts *s, struct cm_blob issuer_key, struct cm_blo
 static enum cm_err
 put(struct cm_accounts *s, const struct cm_evidence *e, struct cm_trace *t)
 {
-	const struct cm_value row[EVIDENCE_COLUMNS] = {
+	const struct cm_column row[EVIDENCE_COLUMNS] = {
 		[ISSUER_KEY] = cm_value_blob((struct cm_blob){ e->issuer_key, sizeof(e->issuer_key) }),
 		[SERIAL] = cm_value_blob((struct cm_blob){ e->serial, e->serial_len }),
 		[STATUS] = cm_value_int(e->status),
@@ -101,7 +101,7 @@ cm_evidence_keep(struct cm_accounts *s, const struct cm_evidence *e, time_t now,
 enum cm_err
 cm_evidence_expire(struct cm_accounts *s, time_t now, struct cm_trace *t)
 {
-	const struct cm_value v[] = { cm_value_int(CM_STATUS_GOOD), cm_value_int(now - EXPIRED_KEPT) };
+	const struct cm_column v[] = { cm_value_int(CM_STATUS_GOOD), cm_value_int(now - EXPIRED_KEPT) };
 
 	return cm_store_run(s, "DELETE FROM evidence WHERE status = ?1 AND learned < ?2 AND "
 	    "next_update < ?2", v, CM_COUNT(v), t);
@@ -113,7 +113,7 @@ enum { ID, FLOOR, WALL, BOOTTIME, BOOT_ID, CLOCK_COLUMNS };
 enum cm_err
 cm_clock_load(struct cm_accounts *s, struct cm_trace *t, struct cm_store_clock *out)
 {
-	struct cm_value v[CLOCK_COLUMNS] = { [BOOT_ID] = { .kind = CM_VALUE_TEXT } };
+	struct cm_column v[CLOCK_COLUMNS] = { [BOOT_ID] = { .kind = CM_VALUE_TEXT } };
 	sqlite3_stmt *q = NULL;
 	enum cm_err err;
 
@@ -187,7 +187,7 @@ cm_clock_keep(struct cm_accounts *s, time_t signed_time, time_t now, bool accoun
 		if (cm_clock_boot_id(c.boot_id) != CM_OK)
 			c.boot_id[0] = '\0';
 	}
-	return cm_store_put(s, "clock", (const struct cm_value[]){
+	return cm_store_put(s, "clock", (const struct cm_column[]){
 	    [ID] = cm_value_int(1), [FLOOR] = cm_value_int(c.floor), [WALL] = cm_value_int(c.wall),
 	    [BOOTTIME] = cm_value_int(c.boottime), [BOOT_ID] = cm_value_text(c.boot_id),
 	}, CLOCK_COLUMNS, t);

@@ -304,7 +304,7 @@ cm_store_settle(struct cm_accounts *s)
 
 /* CVE-2017-12173: a value never becomes part of a statement's text. */
 static int
-bind(sqlite3_stmt *q, int at, const struct cm_value *v)
+bind(sqlite3_stmt *q, int at, const struct cm_column *v)
 {
 	static const char none[] = "";
 	const char *p = v->bytes.ptr != NULL ? (const char *)v->bytes.ptr : none;
@@ -321,7 +321,7 @@ bind(sqlite3_stmt *q, int at, const struct cm_value *v)
 }
 
 enum cm_err
-cm_store_prepare(struct cm_accounts *s, const char *sql, const struct cm_value *v, size_t count,
+cm_store_prepare(struct cm_accounts *s, const char *sql, const struct cm_column *v, size_t count,
     struct cm_trace *t, sqlite3_stmt **out)
 {
 	*out = NULL;
@@ -347,7 +347,7 @@ cm_store_step(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t)
 }
 
 enum cm_err
-cm_store_run(struct cm_accounts *s, const char *sql, const struct cm_value *v, size_t count,
+cm_store_run(struct cm_accounts *s, const char *sql, const struct cm_column *v, size_t count,
     struct cm_trace *t)
 {
 	sqlite3_stmt *q = NULL;
@@ -361,7 +361,7 @@ cm_store_run(struct cm_accounts *s, const char *sql, const struct cm_value *v, s
 
 /* Each value with its kind and length before it, so that no two rows read alike. */
 static bool
-digest(const struct cm_value *v, size_t count, uint8_t sum[32])
+digest(const struct cm_column *v, size_t count, uint8_t sum[32])
 {
 	struct cm_buf b;
 	bool ok;
@@ -382,10 +382,10 @@ digest(const struct cm_value *v, size_t count, uint8_t sum[32])
 }
 
 enum cm_err
-cm_store_put(struct cm_accounts *s, const char *table, const struct cm_value *v, size_t count,
+cm_store_put(struct cm_accounts *s, const char *table, const struct cm_column *v, size_t count,
     struct cm_trace *t)
 {
-	struct cm_value row[VALUES_MAX];
+	struct cm_column row[VALUES_MAX];
 	uint8_t sum[32];
 	enum cm_err err;
 	struct cm_buf sql;
@@ -406,7 +406,7 @@ cm_store_put(struct cm_accounts *s, const char *table, const struct cm_value *v,
 }
 
 static bool
-get_value(sqlite3_stmt *q, int at, struct cm_value *v)
+get_value(sqlite3_stmt *q, int at, struct cm_column *v)
 {
 	static const int types[] = {
 		[CM_VALUE_INTEGER] = SQLITE_INTEGER, [CM_VALUE_TEXT] = SQLITE_TEXT,
@@ -428,9 +428,9 @@ get_value(sqlite3_stmt *q, int at, struct cm_value *v)
 }
 
 bool
-cm_store_get(sqlite3_stmt *q, struct cm_value *v, size_t count)
+cm_store_get(sqlite3_stmt *q, struct cm_column *v, size_t count)
 {
-	struct cm_value kept = { .kind = CM_VALUE_BLOB };
+	struct cm_column kept = { .kind = CM_VALUE_BLOB };
 	uint8_t sum[32];
 
 	if (sqlite3_column_count(q) != (int)count + 1)

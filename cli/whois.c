@@ -29,7 +29,7 @@ find_account(struct cm_cli *c, const struct cm_host *host, const struct cm_cert 
 
 	cm_trace_begin(c->trace, "account");
 	if ((err = cm_rules_map(host->rules, cert, c->trace, &q)) == CM_OK)
-		err = cm_directory_find(host->directory, q,
+		err = cm_directory_find(host->directory, q, NULL,
 		    cm_deadline_in(c->conf->directory.timeout), c->trace, account);
 	cm_trace_end(c->trace, err);
 	cm_query_free(&q);

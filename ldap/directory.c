@@ -330,13 +330,14 @@ share(const struct cm_directory *d, size_t i, cm_deadline deadline)
  * showed it is not the directory, so the directory could not be asked.
  */
 enum cm_err
-cm_directory_find(struct cm_directory *d, const struct cm_query *q, cm_deadline deadline,
-    struct cm_trace *t, struct cm_account **out)
+cm_directory_find(struct cm_directory *d, const struct cm_query *q, const char *user,
+    cm_deadline deadline, struct cm_trace *t, struct cm_account **out)
 {
 	enum cm_err err = CM_ERR_OFFLINE;
 	bool elsewhere = true, distrusted = false;
 	struct cm_buf all;
 
+	(void)user;
 	cm_buf_init(&all, 0);
 	for (size_t i = 0; elsewhere && i < d->count; i++) {
 		elsewhere = false;

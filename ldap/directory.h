@@ -32,7 +32,9 @@ struct cm_account {
 	gid_t gid;
 	struct cm_group *groups;
 	size_t group_count;
-	char *rule;		/* the rule whose value found it */
+	char *rule;		/* the rule whose value found it; the strongest, where there were several */
+	bool weak;		/* ... and its value is one that another certificate could come to have */
+	bool local;		/* an account of this computer, not of a directory */
 	char *matched;		/* that value, printable */
 	char *source;		/* "ldap://127.0.0.1:3890", "ldif:people.ldif" */
 };
@@ -48,7 +50,7 @@ CM_MUST_USE enum cm_err cm_account_check(const struct cm_account *a, uid_t first
 
 /* All texts are borrowed for the life of the directory; NULL: not set. */
 struct cm_directory_options {
-	const char *const *uris;	/* NULL-terminated: ldap://, ldaps://, ldif:PATH; tried in order */
+	const char *const *uris;	/* NULL-terminated: ldap://, ldaps://, ldif:PATH, or local: alone; tried in order */
 	const char *base;		/* required for ldap: no search without it */
 	const char *group_base;		/* NULL: base */
 	const char *bind_dn;		/* NULL: anonymous */
@@ -58,6 +60,8 @@ struct cm_directory_options {
 	const char *realm;		/* principal = name@realm where the entry has none; NULL: "" */
 	uid_t first_uid;		/* accounts below are refused; never below 1 */
 	gid_t first_gid;
+	enum cm_conf_binding binding;
+	enum cm_conf_several several;
 };
 
 struct cm_directory;
@@ -72,22 +76,67 @@ CM_MUST_USE enum cm_err cm_directory_open(const struct cm_directory_options *o,
 void cm_directory_close(struct cm_directory **d);
 
 /*
- * The one account with any of the query's values.  One search for the account,
- * at most one more for its groups, and that only once it is known to be one;
- * one connection, kept for the next call, made anew when the server closed it.
- * Every value that came back is compared with the query again before it counts.
+ * The one account with any of the query's values.  One search for the account
+ * that asks all terms, at most one more for its groups, and that only once it
+ * is known to be one; one connection, kept for the next call, made anew when
+ * the server closed it.  Every value that came back is compared with the query
+ * again before it counts; a filter is judged again on the entry, as far as that
+ * can be done here (filter.c).  Terms about local accounts are asked of this
+ * computer (local:), the others of the directory; a query without the latter
+ * sends nothing.
+ *
+ * Who counts: accounts that a mapping names; only where there is none, those
+ * that a pairing names (UserSelector(7)).  Two that count are ambiguous, be
+ * they from one rule or two, strong or weak, local or not.
+ *
+ * user      NULL, or the name somebody wants to log in with: with CM_SEVERAL_HINT
+ *           it chooses among several; in any case it must be the account's
  *
  * CM_OK             *out is the caller's, for cm_account_free
  * CM_ERR_ABSENT     NO_ACCOUNT: a server said so; the text names the values asked
- * CM_ERR_AMBIGUOUS  SEVERAL_ACCOUNTS: the text names them all (up to 16)
- * CM_ERR_REFUSED    ACCOUNT_FORBIDDEN, ACCOUNT_MALFORMED
+ * CM_ERR_AMBIGUOUS  SEVERAL_ACCOUNTS: the text names them all (up to 16), and each
+ *                   is an item "candidate" of the trace
+ * CM_ERR_REFUSED    ACCOUNT_FORBIDDEN, ACCOUNT_MALFORMED; NOT_THIS_USER; ACCOUNT_DISABLED
+ *                   (userAccountControl 0x2, nsAccountLock); WEAK_BINDING (binding = strong
+ *                   and no strong value found it); OTHER_SID (objectSid is not the query's)
  * CM_ERR_OFFLINE    DIRECTORY_OFFLINE: no server answered within the deadline
  *                   (connect, TLS handshake, bind and search alike);
  *                   DIRECTORY_TLS: what answered is not known to be the directory
  * CM_ERR_CONFIG     DIRECTORY_REFUSED (bind refused, no access, no such base, size limit)
  */
 CM_MUST_USE enum cm_err cm_directory_find(struct cm_directory *d, const struct cm_query *q,
-    cm_deadline deadline, struct cm_trace *t, struct cm_account **out);
+    const char *user, cm_deadline deadline, struct cm_trace *t, struct cm_account **out);
+
+/* An entry as a server shows it; everything is borrowed for the time of a call. */
+struct cm_value {
+	struct cm_blob attribute;	/* as returned, options and all: "userCertificate;binary" */
+	struct cm_blob value;
+};
+struct cm_entry {
+	struct cm_blob dn;
+	const struct cm_value *values;
+	size_t count;
+};
+/* Anything but CM_OK ends the search with this result.  An entry may be shown twice. */
+typedef enum cm_err (*cm_entry_visit)(void *arg, const struct cm_entry *e);
+
+/*
+ * A bounded, read-only look for people (explain, import): nothing found here
+ * logs anybody in.  The first server that answers is asked.
+ * CM_OK           the server answered, be it with no entry; *more: there were more than limit
+ * errors as cm_directory_find, or the visitor's
+ */
+struct cm_look {
+	const char *base;		/* NULL: directory.base */
+	bool base_only;			/* the base entry alone (scope base) */
+	const char *filter;		/* RFC 4515; or: */
+	const struct cm_query *query;	/* the entries that any of these terms finds */
+	const char *const *attributes;	/* NULL-terminated; NULL: all that may be read */
+	size_t limit;			/* most entries */
+	bool more;			/* out */
+};
+CM_MUST_USE enum cm_err cm_directory_look(struct cm_directory *d, struct cm_look *l,
+    cm_deadline deadline, struct cm_trace *t, cm_entry_visit visit, void *arg);
 
 /* Counted, for tests and bench. */
 struct cm_directory_stats {

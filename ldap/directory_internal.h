@@ -6,20 +6,6 @@
 
 #include "ldap/directory.h"
 
-/* One entry as a backend shows it.  Everything is borrowed for the time of a call. */
-struct cm_value {
-	struct cm_blob attribute;	/* as returned, options and all: "userCertificate;binary" */
-	struct cm_blob value;
-};
-struct cm_entry {
-	struct cm_blob dn;
-	const struct cm_value *values;
-	size_t count;
-};
-
-/* Anything but CM_OK ends the search with this result.  An entry may be shown twice. */
-typedef enum cm_err (*cm_entry_visit)(void *arg, const struct cm_entry *e);
-
 /* Most values of attributes that a search asks for. */
 #define CM_ATTRIBUTES_MAX	64
 

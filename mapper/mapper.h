@@ -3,70 +3,134 @@
 #define CM_MAPPER_MAPPER_H
 
 #include "base/buf.h"
+#include "base/conf.h"
 #include "base/trace.h"
 #include "card/cert.h"
 
-/* Rules compiled from any of the languages that configure them; immutable once made. */
+/*
+ * Rules compiled from any of the languages that configure them; immutable once
+ * made, may be used by several threads.  Where a rule has a regular expression
+ * that is more than literal text, they hold a child process that matches it
+ * (regex.c), and the rules must stay with the process that made them.
+ */
 struct cm_rules;
 
+/* Could another person's certificate come to have this value? (KB5014754) */
+enum cm_strength { CM_WEAK, CM_STRONG };
+
 /*
- * What a directory is asked: the account that has any of these values in these
- * attributes.  Owned by whoever asked for it.
+ * What a directory is asked: the account that has any of these.  Owned by
+ * whoever asked for it.
  */
 struct cm_query_term {
-	char *rule;		/* name of the rule that made it: "default issuer-serial" */
-	char *attribute;	/* LDAP attribute description: "altSecurityIdentities" */
-	struct cm_blob value;	/* the assertion value as it is, not escaped; owned */
+	char *rule;		/* name of the rule that made it: "issuer-serial" */
+	char *attribute;	/* LDAP attribute description: "altSecurityIdentities"; NULL: a filter */
+	struct cm_blob value;	/* the assertion value as it is, not escaped; of a filter its text,
+				 * RFC 4515, with what came from the certificate escaped; owned */
+	enum cm_strength strength;
+	bool pairing;		/* counts only where no other term finds an account */
+	bool local;		/* is about accounts of this computer, not the directory's */
 };
 struct cm_query {
 	struct cm_query_term *terms;
 	size_t count;		/* at least 1 */
+	char *sid;		/* the certificate's SID, "S-1-..."; NULL: it has none.  An account
+				 * with another objectSid is not its holder's (CVE-2022-26923) */
 };
 
-/* Longest value a rule may make, bytes; longest format string. */
+/* Longest value a rule may make, bytes; longest template; most rules. */
 #define CM_VALUE_MAX	8192
-#define CM_FORMAT_MAX	1024
+#define CM_FORMAT_MAX	8192
+#define CM_RULES_MAX	65536
+
+/* How rules are compiled and which of them hold here.  All borrowed for the call. */
+struct cm_rules_options {
+	const char *domain;	/* this host's; NULL: rules limited to domains do not hold */
+	const char *const *forms;	/* of cm_forms_find(); used by cm_rules_add_forms() */
+	bool key_only;		/* trust level off: only the hash of a whole public key may bind */
+	bool skip_bad;		/* a rule that does not compile is left out, and the trace says so */
+	bool back_references;	/* allowed in regular expressions */
+};
 
 /*
- * Without any configuration: altSecurityIdentities = Kerberos:UPN, and
- * = X509:<I>ISSUER<SR>SERIAL ([MS-PKCA] 3.1.5.2.1.3: issuer with the root first
- * in AD's names, serial's bytes reversed).
- */
-CM_MUST_USE enum cm_err cm_rules_default(struct cm_rules **out);
-
-/*
- * From an unchanged SmartcardLogin.plist, XML or binary (SmartCardServices(7)):
- * AttributeMapping with its eight fields, formatString and dsAttributeString.
- * A plist without AttributeMapping gives the default rules.
- * TrustedAuthorities are kept for cm_rules_pins().
+ * Compile rules from their texts.  Called once or several times, then forms
+ * are added where there is still no rule.
  *
- * CM_ERR_ABSENT  no such file
- * CM_ERR_CONFIG  reason CONFIG: "FILE:LINE: what; remedy" (line where the form has lines)
+ * CM_ERR_CONFIG  CONFIG: "FILE:LINE: rule "NAME": match: column 7: what; what was expected"
+ *                every mistake is in the trace ("mistake"), the first in the message;
+ *                with key_only: a rule that binds by anything but the key's hash
  */
-CM_MUST_USE enum cm_err cm_rules_load_plist(const char *path, struct cm_trace *t,
-    struct cm_rules **out);
-
+CM_MUST_USE enum cm_err cm_rules_make(const struct cm_rules_options *o, struct cm_rules **out);
+CM_MUST_USE enum cm_err cm_rules_compile(struct cm_rules *r, const struct cm_conf_rule *rules,
+    size_t count, struct cm_trace *t);
+/* The built-in rules that options.forms names: every form of altSecurityIdentities and more (forms.c). */
+CM_MUST_USE enum cm_err cm_rules_add_forms(struct cm_rules *r, struct cm_trace *t);
+size_t cm_rules_count(const struct cm_rules *r);
 void cm_rules_free(struct cm_rules **r);
 
-/* SHA-256 fingerprints of CAs that the plist lists (TrustedAuthorities): 32 bytes each. */
-struct cm_rules_pin { uint8_t sha256[32]; };
-const struct cm_rules_pin *cm_rules_pins(const struct cm_rules *r, size_t *count);
-
 /*
- * Apply the rules.  A field that the certificate lacks, or that holds a NUL,
- * means that its rule does not apply (the trace says which field): never a
- * shorter value.  The trace gets a line for each rule: its text, and the value
- * it made or why none.
+ * Apply the rules.  Those whose match part holds for the certificate, and
+ * whose every field it has, apply; of them the ones with the lowest priority
+ * number make the query, all of them together: two that lead to different
+ * accounts are an ambiguity that the directory's answer shows.  A field that
+ * the certificate lacks, or that holds a NUL, means that its rule does not
+ * apply: never a shorter value.  The trace gets a line for each rule looked
+ * at: its text, and the value it made or why none.
  *
  * CM_OK          *out is the caller's, for cm_query_free; one term at least
  * CM_ERR_ABSENT  NO_RULE: no rule applies
+ * CM_ERR_CONFIG  RULE_REGEX: an expression could not be matched within its limits
  * CM_ERR_NOMEM
  */
 CM_MUST_USE enum cm_err cm_rules_map(const struct cm_rules *r, const struct cm_cert *c,
     struct cm_trace *t, struct cm_query **out);
+
+/* Put copies of terms behind those of *q, which may be NULL; the old *q is freed. */
+CM_MUST_USE enum cm_err cm_query_append(struct cm_query **q, const struct cm_query_term *terms,
+    size_t count);
 void cm_query_free(struct cm_query **q);
 
 /* Append the filter: "(a=v)" or "(|(a=v)(b=w))", values escaped as RFC 4515 section 3 asks. */
 void cm_query_filter(const struct cm_query *q, struct cm_buf *out);
+
+/*
+ * One certificate against one rule, for people and for tests (cardmap rules
+ * test): match and map as in sss-certmap(5), either may be NULL for its default.
+ */
+enum cm_rule_answer { CM_RULE_NO_MATCH, CM_RULE_MATCH, CM_RULE_ERROR };
+/* out: the filter of a match, or what is wrong.  CM_ERR_NOMEM. */
+CM_MUST_USE enum cm_err cm_rules_test(const char *match, const char *map, const struct cm_cert *c,
+    enum cm_rule_answer *answer, struct cm_buf *out);
+
+/* Going: replaced by the above and mapper/import.h. */
+CM_MUST_USE enum cm_err cm_rules_default(struct cm_rules **out);
+CM_MUST_USE enum cm_err cm_rules_load_plist(const char *path, struct cm_trace *t,
+    struct cm_rules **out);
+struct cm_rules_pin { uint8_t sha256[32]; };
+const struct cm_rules_pin *cm_rules_pins(const struct cm_rules *r, size_t *count);
+
+/* SHA-1 of the public key (subjectPublicKey's bits, RFC 5280 4.2.1.2 (1)), as sc_auth(8) prints it. */
+void cm_key_hash(const struct cm_cert *c, uint8_t sha1[20]);
+
+/*
+ * One built-in form, for generators and diagnosis: the value it makes of a
+ * certificate.  A new form is one row in forms.c.
+ */
+struct cm_form {
+	const char *name;	/* "issuer-serial" */
+	const char *attribute;	/* "altSecurityIdentities" */
+	const char *value;	/* template */
+	const char *about;	/* one line for people: "issuer and serial number" */
+	enum cm_strength strength;
+	bool ad;		/* an attribute only Active Directory has */
+	bool alternative;	/* a second reading of a form: found, but never written */
+	enum cm_survives { CM_SURVIVES_NOTHING, CM_SURVIVES_KEY, CM_SURVIVES_SUBJECT } survives;
+			/* NOTHING: ends with the certificate; KEY: holds while the key stays;
+			 * SUBJECT: holds for any certificate of the same person */
+};
+const struct cm_form *cm_forms(size_t *count);
+/* CM_ERR_ABSENT: the certificate lacks a field of it.  CM_ERR_NOMEM. */
+CM_MUST_USE enum cm_err cm_form_value(const struct cm_form *f, const struct cm_cert *c,
+    struct cm_buf *out);
 
 #endif /* CM_MAPPER_MAPPER_H */

@@ -276,13 +276,14 @@ make_query(const struct values *v, struct cm_query **out)
 		    v->at[i].len + 3;
 	if ((q = malloc(size)) == NULL)
 		return CM_ERR_NOMEM;
+	*q = (struct cm_query){ .count = 0 };
 	q->terms = (struct cm_query_term *)(q + 1);
 	q->count = v->count;
 	p = (char *)&q->terms[q->count];
 	for (size_t i = 0; i < v->count; i++) {
 		struct cm_query_term *t = &q->terms[i];
 
-		t->rule = p;
+		*t = (struct cm_query_term){ .rule = p };
 		p = mempcpy(p, v->at[i].rule->name, strlen(v->at[i].rule->name) + 1);
 		t->attribute = p;
 		p = mempcpy(p, v->at[i].rule->attribute, strlen(v->at[i].rule->attribute) + 1);

@@ -136,7 +136,7 @@ find_account(struct cm_login *l)
 		return err;
 	if ((err = cm_rules_map(l->host->rules, l->cert, l->trace, &q)) != CM_OK)
 		return err;
-	err = cm_directory_find(l->host->directory, q, l->deadline, l->trace, &l->account);
+	err = cm_directory_find(l->host->directory, q, l->user, l->deadline, l->trace, &l->account);
 	if (err == CM_ERR_OFFLINE)
 		err = find_kept_account(l, q);
 	else if (err == CM_OK || err == CM_ERR_ABSENT || err == CM_ERR_AMBIGUOUS || err == CM_ERR_REFUSED)

@@ -19,6 +19,7 @@ enum cm_login_phase { CM_BEFORE_PIN, CM_AFTER_PIN, CM_LOGIN_DONE };
 struct cm_login {
 	const struct cm_host *host;	/* made with CM_NEED_LOGIN */
 	struct cm_trace *trace;		/* never NULL here: stages read its reason */
+	const char *user;		/* who wants to log in; NULL: whoever the card names */
 	bool last_try;			/* the PIN's last try may be spent */
 	bool look_only;			/* set by cm_login_explain(): nothing is kept, changed or granted */
 

@@ -24,7 +24,7 @@ ask_for(struct ask *a, const char *attribute, const char *value, const char *att
 {
 	set_term(&a->terms[0], "first", attribute, value);
 	set_term(&a->terms[1], "second", attribute2, value2);
-	a->query = (struct cm_query){ a->terms, attribute2 != NULL ? 2 : 1 };
+	a->query = (struct cm_query){ .terms = a->terms, .count = attribute2 != NULL ? 2 : 1 };
 	return &a->query;
 }
 
@@ -35,7 +35,7 @@ find_query(struct cm_directory *d, const struct cm_query *q, unsigned ms)
 
 	assert_int_equal(cm_trace_new(&a.trace), CM_OK);
 	cm_trace_begin(a.trace, "account");
-	a.err = cm_directory_find(d, q, cm_deadline_in(ms), a.trace, &a.account);
+	a.err = cm_directory_find(d, q, NULL, cm_deadline_in(ms), a.trace, &a.account);
 	cm_trace_end(a.trace, a.err);
 	a.reason = cm_trace_reason(a.trace);
 	assert_int_equal(a.err == CM_OK, a.account != NULL);

@@ -288,8 +288,8 @@ nul_in_a_value_is_not_its_end(void **state)
 {
 	static const uint8_t value[] = "alice\0x";
 	struct cm_directory *d = open_text(ALICE);
-	struct cm_query_term term = { "r", "uid", { value, sizeof(value) - 1 } };
-	const struct cm_query q = { &term, 1 };
+	struct cm_query_term term = { .rule = "r", .attribute = "uid", .value = { value, sizeof(value) - 1 } };
+	const struct cm_query q = { .terms = &term, .count = 1 };
 	struct answer a = find_query(d, &q, 1000);
 
 	(void)state;

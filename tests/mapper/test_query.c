@@ -30,8 +30,8 @@ escapes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
-		struct cm_query_term term = { "a", "x", rows[i].value };
-		const struct cm_query q = { &term, 1 };
+		struct cm_query_term term = { .attribute = "x", .value = rows[i].value };
+		const struct cm_query q = { .terms = &term, .count = 1 };
 		struct cm_buf b = { 0 }, want = { 0 };
 
 		cm_query_filter(&q, &b);
@@ -46,10 +46,10 @@ static void
 filters(void **state)
 {
 	struct cm_query_term terms[] = {
-		{ "a", "mail", B("j@x.test") },
-		{ "b", "altSecurityIdentities", B("X509:<I>CN=A (B)<SR>01") },
+		{ .attribute = "mail", .value = B("j@x.test") },
+		{ .attribute = "altSecurityIdentities", .value = B("X509:<I>CN=A (B)<SR>01") },
 	};
-	struct cm_query one = { terms, 1 }, two = { terms, 2 };
+	struct cm_query one = { .terms = terms, .count = 1 }, two = { .terms = terms, .count = 2 };
 	struct cm_buf b;
 
 	(void)state;

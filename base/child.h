@@ -1,0 +1,40 @@
+/* base/child.h - run somebody else's program once: own uid, nothing inherited, bounded. */
+#ifndef CM_BASE_CHILD_H
+#define CM_BASE_CHILD_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/trace.h"
+
+/*
+ * What is run, and as whom.  The program and every folder above it must belong
+ * to root and be writable by root alone; it is opened first, checked by its
+ * descriptor, and run by that descriptor (fexecve), so that what was checked is
+ * what runs.  A script's interpreter needs its path: "#!" files are run as
+ * /proc/self/fd/N, and so is every other.
+ * The child has an environment of PATH=/usr/bin:/bin and nothing else, no
+ * descriptor but 0 (/dev/null), 1 (ours) and 2 (/dev/null), its own session,
+ * no_new_privs, the limits below, and dies with us.
+ */
+struct cm_child {
+	const char *path;		/* absolute */
+	const char *const *arguments;	/* NULL-terminated, without argv[0] */
+	uid_t uid;			/* become this user and group, no others; (uid_t)-1: stay */
+	gid_t gid;
+	size_t output_max;		/* bytes of standard output; more is an error */
+	size_t memory_max;		/* bytes of address space beyond what it starts with; 0: 64 MiB */
+};
+
+/*
+ * CM_OK           *status is its exit status; out has what it wrote
+ * CM_ERR_ABSENT   no such program (no reason set: the caller knows what that means)
+ * CM_ERR_REFUSED  CHILD: others could have written it, or it was ended by a signal,
+ *                 wrote too much or took too long: the text says which
+ * CM_ERR_SYSTEM   SYSTEM
+ */
+CM_MUST_USE enum cm_err cm_child_run(const struct cm_child *c, cm_deadline deadline,
+    struct cm_trace *t, struct cm_buf *out, int *status);
+
+#endif /* CM_BASE_CHILD_H */

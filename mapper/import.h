@@ -1,0 +1,69 @@
+/* mapper/import.h - what another system's configuration says, in cardmap's words. */
+#ifndef CM_MAPPER_IMPORT_H
+#define CM_MAPPER_IMPORT_H
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/trace.h"
+
+/*
+ * One file read: its rules as sections of cardmap.conf would have them, the
+ * keys it sets, and what has no counterpart.  Loading (rules that are in force
+ * while the file stays where it is) and importing (cardmap.conf written once)
+ * both start from this, so they cannot differ.  Owned by whoever asked.
+ */
+struct cm_import_setting {
+	int line;		/* of the file it came from; 0: it has no lines */
+	char *key;		/* "trust.pins" */
+	char **values;		/* NULL-terminated; more than one only for lists */
+};
+struct cm_import_note {
+	int line;
+	char *text;		/* "UserPairing: has no counterpart yet" */
+};
+struct cm_import {
+	char *path;
+	char *from;		/* "SmartcardLogin.plist" */
+	struct cm_conf_rule *rules;
+	size_t rule_count;
+	struct cm_import_setting *settings;
+	size_t setting_count;
+	struct cm_import_note *notes;
+	size_t note_count;
+};
+void cm_import_free(struct cm_import **i);
+
+/*
+ * The readers.  bytes is the whole file, path its name for messages.
+ * CM_ERR_CONFIG  CONFIG: "FILE:LINE: what; remedy"
+ * CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_import_plist(struct cm_blob bytes, const char *path,
+    struct cm_trace *t, struct cm_import **out);
+/* sss-certmap(5), sssd.conf(5): [certmap/DOMAIN/NAME], [domain/NAME], [pam]. */
+CM_MUST_USE enum cm_err cm_import_sssd(struct cm_blob bytes, const char *path,
+    struct cm_trace *t, struct cm_import **out);
+/* pam_pkcs11.conf in its scconf form, with the mappers that use_mappers names. */
+CM_MUST_USE enum cm_err cm_import_pam_pkcs11(struct cm_blob bytes, const char *path,
+    struct cm_trace *t, struct cm_import **out);
+
+/* Read the file (CM_FILE_TRUSTED) and then one of the above.  CM_ERR_ABSENT: no such file. */
+typedef enum cm_err (*cm_import_reader)(struct cm_blob bytes, const char *path,
+    struct cm_trace *t, struct cm_import **out);
+CM_MUST_USE enum cm_err cm_import_load(const char *path, cm_import_reader read,
+    struct cm_trace *t, struct cm_import **out);
+
+/* Append the equivalent cardmap.conf: a comment with the line each thing came from, notes at the end. */
+CM_MUST_USE enum cm_err cm_import_write(const struct cm_import *i, struct cm_buf *out);
+
+/* For readers: each appends a copy.  CM_ERR_NOMEM. */
+CM_MUST_USE enum cm_err cm_import_new(const char *path, const char *from, struct cm_import **out);
+/* The rule's content becomes the import's; *r is emptied whatever happens. */
+CM_MUST_USE enum cm_err cm_import_add_rule(struct cm_import *i, struct cm_conf_rule *r);
+/* A second call with the same key adds a value to the list. */
+CM_MUST_USE enum cm_err cm_import_set(struct cm_import *i, int line, const char *key, const char *value);
+CM_MUST_USE enum cm_err cm_import_note(struct cm_import *i, int line, const char *fmt, ...) CM_PRINTF(3, 4);
+/* All values of a key, or NULL. */
+const struct cm_import_setting *cm_import_find(const struct cm_import *i, const char *key);
+
+#endif /* CM_MAPPER_IMPORT_H */
