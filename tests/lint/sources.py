@@ -17,8 +17,8 @@ ARROWS = {
 
 # The headers that other folders may use; base's all are.
 PUBLIC = {
-    'card/card.h', 'card/cert.h', 'mapper/mapper.h', 'ldap/directory.h', 'trust/trust.h', 'krb5/pkinit.h',
-    'cache/accounts.h', 'service/grant.h', 'service/host.h', 'service/login.h',
+    'card/card.h', 'card/cert.h', 'mapper/mapper.h', 'mapper/import.h', 'mapper/diagnose.h', 'ldap/directory.h',
+    'trust/trust.h', 'krb5/pkinit.h', 'cache/accounts.h', 'cache/pairings.h', 'service/grant.h', 'service/host.h', 'service/login.h',
 }
 
 
