@@ -1,0 +1,244 @@
+/*
+ * mapper/sssname.c - names and principals as libsss_certmap writes them.
+ *
+ * Rules written for SSSD were tried against its texts, so these are the same
+ * octet by octet, peculiarities too (2.8, as in Debian 12).
+ */
+#include "mapper/sssname_internal.h"
+
+#include <openssl/objects.h>
+
+/* Content octets of the OID; the name in nss_* texts; the name in ad_* texts where it is another. */
+struct sss_name {
+	uint8_t oid[10];
+	uint8_t len;
+	const char *nss, *ad;
+};
+#define X520(n)	{ 0x55, 0x04, n }, 3
+#define PILOT(n) { 0x09, 0x92, 0x26, 0x89, 0x93, 0xF2, 0x2C, 0x64, 0x01, n }, 10
+static const struct sss_name names[] = {
+	{ X520(0x03), "CN", NULL },
+	{ X520(0x0B), "OU", NULL },
+	{ X520(0x0A), "O", NULL },
+	{ X520(0x06), "C", NULL },
+	{ PILOT(0x19), "DC", NULL },
+	{ PILOT(0x01), "UID", "OID.0.9.2342.19200300.100.1.1" },
+	{ { 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x09, 0x01 }, 9, "E", NULL },
+	{ X520(0x08), "ST", "S" },
+	{ X520(0x07), "L", NULL },
+	{ X520(0x05), "serialNumber", "SERIALNUMBER" },
+	{ X520(0x04), "SN", NULL },
+	{ X520(0x2A), "givenName", "G" },
+	{ X520(0x2B), "initials", "I" },
+	{ X520(0x0C), "title", "T" },
+	{ X520(0x09), "STREET", NULL },
+	{ X520(0x2E), "dnQualifier", NULL },
+	{ X520(0x2C), "generationQualifier", "OID.2.5.4.44" },
+	{ X520(0x0D), "OID.2.5.4.13", "Description" },
+	{ X520(0x10), "postalAddress", "OID.2.5.4.16" },
+	{ X520(0x11), "postalCode", "PostalCode" },
+	{ X520(0x12), "postOfficeBox", "POBox" },
+	{ X520(0x33), "houseIdentifier", "OID.2.5.4.51" },
+	{ X520(0x41), "pseudonym", "OID.2.5.4.65" },
+	{ X520(0x0F), "businessCategory", "OID.2.5.4.15" },
+	{ X520(0x29), "name", "OID.2.5.4.41" },
+	{ PILOT(0x03), "MAIL", "OID,0.9.2342.19200300.100.1.3" },	/* the comma is theirs */
+};
+
+/* OpenSSL's short name of any other type; "UNDEF" where it knows none. */
+static const char *
+openssl_name(struct cm_blob oid)
+{
+	const uint8_t head[2] = { 0x06, (uint8_t)oid.len };
+	const unsigned char *p;
+	const char *name = NULL;
+	ASN1_OBJECT *o = NULL;
+	struct cm_buf der;
+
+	if (oid.len == 0 || oid.len >= 0x80)
+		return "UNDEF";
+	cm_buf_init(&der, 0);
+	cm_buf_add(&der, head, sizeof(head));
+	cm_buf_add_blob(&der, oid);
+	p = der.ptr;
+	if (cm_buf_status(&der) == CM_OK && (o = d2i_ASN1_OBJECT(NULL, &p, (long)der.len)) != NULL)
+		name = OBJ_nid2sn(OBJ_obj2nid(o));
+	ASN1_OBJECT_free(o);
+	cm_buf_free(&der);
+	return name != NULL ? name : "UNDEF";
+}
+
+static const char *
+type_name(struct cm_blob oid, unsigned flags)
+{
+	for (size_t i = 0; i < CM_COUNT(names); i++)
+		if (oid.len == names[i].len && memcmp(oid.ptr, names[i].oid, oid.len) == 0)
+			return (flags & CM_SSS_AD) != 0 && names[i].ad != NULL ? names[i].ad : names[i].nss;
+	return openssl_name(oid);
+}
+
+static void
+add_hex_octet(struct cm_buf *out, uint8_t c)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	cm_buf_add_byte(out, (uint8_t)digits[c >> 4]);
+	cm_buf_add_byte(out, (uint8_t)digits[c & 0xF]);
+}
+
+/*
+ * RFC 2253 section 2.4 as OpenSSL's ASN1_STRFLGS_RFC2253 has it: control octets
+ * and those above 0x7F are \XX.  A "#" that is the whole value stays bare there.
+ */
+static void
+add_text(struct cm_blob v, struct cm_buf *out)
+{
+	for (size_t i = 0; i < v.len; i++) {
+		const uint8_t c = v.ptr[i];
+
+		if (c < 0x20 || c >= 0x7F) {
+			cm_buf_add_byte(out, '\\');
+			add_hex_octet(out, c);
+			continue;
+		}
+		if (memchr("\"+,;<>\\", c, 7) != NULL || (c == '#' && i == 0 && v.len > 1) ||
+		    (c == ' ' && (i == 0 || i == v.len - 1)))
+			cm_buf_add_byte(out, '\\');
+		cm_buf_add_byte(out, c);
+	}
+}
+
+static void
+add_attr(const struct cm_cert_attr *a, unsigned flags, struct cm_buf *out)
+{
+	cm_buf_add_str(out, type_name(a->oid, flags));
+	cm_buf_add_byte(out, '=');
+	if (a->text) {
+		add_text(a->value, out);
+		return;
+	}
+	cm_buf_add_byte(out, '#');
+	for (size_t i = 0; i < a->der.len; i++)
+		add_hex_octet(out, a->der.ptr[i]);
+}
+
+enum cm_err
+cm_name_sss(const struct cm_cert_name *n, unsigned flags, struct cm_buf *out)
+{
+	for (size_t i = 0; i < n->count; i++) {
+		const size_t at = (flags & CM_SSS_LEAF_FIRST) != 0 ? n->count - 1 - i : i;
+
+		if (n->attrs[at].text && n->attrs[at].value.len == 0)
+			return CM_ERR_SYNTAX;
+		if (i > 0)
+			cm_buf_add_byte(out, ',');
+		add_attr(&n->attrs[at], flags, out);
+	}
+	return cm_buf_status(out);
+}
+
+static const uint8_t upn_oid[] = { 0x2B, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x14, 0x02, 0x03 };
+static const uint8_t pkinit_oid[] = { 0x2B, 0x06, 0x01, 0x05, 0x02, 0x02 };
+
+bool
+cm_san_is_upn(const struct cm_cert_san *s)
+{
+	return s->tag == 0 && cm_blob_equal(s->oid, (struct cm_blob){ upn_oid, sizeof(upn_oid) });
+}
+
+bool
+cm_san_is_pkinit(const struct cm_cert_san *s)
+{
+	return s->tag == 0 && cm_blob_equal(s->oid, (struct cm_blob){ pkinit_oid, sizeof(pkinit_oid) });
+}
+
+/* The next element of *in if its identifier octet is tag: its content octets; *in moves behind it. */
+static bool
+element(struct cm_blob *in, uint8_t tag, struct cm_blob *out)
+{
+	size_t len, head = 2;
+
+	if (in->len < 2 || in->ptr[0] != tag)
+		return false;
+	len = in->ptr[1];
+	if (len >= 0x80) {	/* X.690 8.1.3.5; 10.1: no longer than needed */
+		const size_t octets = len & 0x7F;
+
+		if (octets == 0 || octets > 3 || in->len < 2 + octets)
+			return false;
+		len = 0;
+		for (size_t i = 0; i < octets; i++)
+			len = len << 8 | in->ptr[2 + i];
+		if (len < 0x80 || (octets > 1 && len >> 8 * (octets - 1) == 0))
+			return false;
+		head += octets;
+	}
+	if (len > in->len - head)
+		return false;
+	*out = (struct cm_blob){ in->ptr + head, len };
+	*in = (struct cm_blob){ in->ptr + head + len, in->len - head - len };
+	return true;
+}
+
+#define GENERAL_STRING	0x1B
+
+/* RFC 4120 section 5.2.2: PrincipalName ::= SEQUENCE { name-type [0] Int32, name-string [1] SEQUENCE OF KerberosString } */
+static bool
+add_components(struct cm_blob principal, struct cm_buf *out)
+{
+	struct cm_blob type, number, strings, list, component;
+	bool first = true;
+
+	if (!element(&principal, 0xA0, &type) || !element(&type, 0x02, &number) || type.len != 0 ||
+	    !element(&principal, 0xA1, &strings) || principal.len != 0 ||
+	    !element(&strings, 0x30, &list) || strings.len != 0 || list.len == 0)
+		return false;
+	while (list.len > 0) {
+		if (!element(&list, GENERAL_STRING, &component))
+			return false;
+		if (!first)
+			cm_buf_add_byte(out, '/');
+		cm_buf_add_blob(out, component);
+		first = false;
+	}
+	return true;
+}
+
+/* RFC 4556 section 3.2.2: KRB5PrincipalName ::= SEQUENCE { realm [0] Realm, principalName [1] PrincipalName } */
+static bool
+add_krb5(struct cm_blob der, struct cm_buf *out)
+{
+	struct cm_blob name, tagged, realm, principal;
+
+	if (!element(&der, 0x30, &name) || der.len != 0 ||
+	    !element(&name, 0xA0, &tagged) || !element(&tagged, GENERAL_STRING, &realm) ||
+	    tagged.len != 0 || !element(&name, 0xA1, &tagged) || name.len != 0 ||
+	    !element(&tagged, 0x30, &principal) || tagged.len != 0 || !add_components(principal, out))
+		return false;
+	cm_buf_add_byte(out, '@');
+	cm_buf_add_blob(out, realm);
+	return true;
+}
+
+enum cm_err
+cm_san_principal(const struct cm_cert_san *s, struct cm_buf *out)
+{
+	struct cm_blob der = s->value, text;
+	const size_t start = out->len;
+	bool ok;
+
+	if (cm_san_is_upn(s)) {
+		ok = element(&der, 0x0C, &text) && der.len == 0;	/* UTF8String */
+		if (ok)
+			cm_buf_add_blob(out, text);
+	} else if (cm_san_is_pkinit(s)) {
+		ok = add_krb5(der, out);
+	} else {
+		return CM_ERR_ABSENT;
+	}
+	if (!ok) {
+		cm_buf_truncate(out, start);
+		return CM_ERR_SYNTAX;
+	}
+	return cm_buf_status(out);
+}

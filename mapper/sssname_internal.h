@@ -1,0 +1,32 @@
+/* mapper/sssname_internal.h - names and principals as libsss_certmap writes them */
+#ifndef CM_MAPPER_SSSNAME_INTERNAL_H
+#define CM_MAPPER_SSSNAME_INTERNAL_H
+
+#include "base/buf.h"
+#include "card/cert.h"
+
+/*
+ * The four texts that sss-certmap(5) has for a name: nss_x500 is neither,
+ * nss_ldap (also "nss" and the default, and what <ISSUER> and <SUBJECT> match)
+ * is LEAF_FIRST, ad_x500 ("ad") is AD, ad_ldap both.  They are that library's
+ * own, not RFC 4514: the attributes of one RDN stand as if each were an RDN,
+ * every octet above 0x7F is \XX, types without a name are "UNDEF".
+ */
+#define CM_SSS_LEAF_FIRST	(1u << 0)
+#define CM_SSS_AD		(1u << 1)
+/* CM_OK, also for the empty name; CM_ERR_SYNTAX: a value is empty (that library refuses the certificate). */
+CM_MUST_USE enum cm_err cm_name_sss(const struct cm_cert_name *n, unsigned flags,
+    struct cm_buf *out);
+
+/* otherName types whose value is a principal (RFC 4556 3.2.2; [MS-WCCE]), content octets. */
+bool cm_san_is_pkinit(const struct cm_cert_san *s);
+bool cm_san_is_upn(const struct cm_cert_san *s);
+/*
+ * The principal of an otherName: "alice@REALM", the components of a
+ * KRB5PrincipalName parted by "/", nothing escaped.
+ * CM_ERR_ABSENT  the otherName is of another type
+ * CM_ERR_SYNTAX  it does not hold what its type promises
+ */
+CM_MUST_USE enum cm_err cm_san_principal(const struct cm_cert_san *s, struct cm_buf *out);
+
+#endif /* CM_MAPPER_SSSNAME_INTERNAL_H */
