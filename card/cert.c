@@ -258,6 +258,19 @@ cm_cert_spki(const struct cm_cert *c)
 	return c->spki;
 }
 
+/* RFC 5280 4.1: SubjectPublicKeyInfo ::= SEQUENCE { algorithm, subjectPublicKey BIT STRING } */
+struct cm_blob
+cm_cert_public_key(const struct cm_cert *c)
+{
+	struct cm_der in = cm_der_in(c->spki), info, algorithm;
+	struct cm_blob key;
+
+	if (!cm_der_enter(&in, CM_DER_SEQUENCE, &info) ||
+	    !cm_der_enter(&info, CM_DER_SEQUENCE, &algorithm) || !cm_der_bits(&info, &key))
+		return (struct cm_blob){ NULL, 0 };
+	return key;
+}
+
 static const struct field {
 	const char *name;
 	bool text;

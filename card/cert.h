@@ -77,6 +77,8 @@ struct cm_blob cm_cert_serial(const struct cm_cert *c);
 time_t cm_cert_not_before(const struct cm_cert *c);
 time_t cm_cert_not_after(const struct cm_cert *c);
 struct cm_blob cm_cert_spki(const struct cm_cert *c);	/* DER of SubjectPublicKeyInfo */
+/* The octets of subjectPublicKey, its BIT STRING: what RFC 5280 4.2.1.2 (1) hashes.  Empty: it cannot be read. */
+struct cm_blob cm_cert_public_key(const struct cm_cert *c);
 
 /*
  * Single fields by the names of SmartcardLogin.plist and a few more.  A field

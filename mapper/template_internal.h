@@ -6,10 +6,10 @@
 
 /* What a template wrote between { and }, taken apart: {name.part[index]!conversion}. */
 struct cm_rule_field;
-struct cm_conversion;	/* fields.c's own */
+struct cm_conversion;	/* fields_internal.h */
 struct cm_field_ref {
 	const struct cm_rule_field *field;
-	const char *part;	/* ".short_name", ".cn", ".rid"; NULL without; owned by the rule */
+	char *part;		/* "short_name", "cn", "rid"; NULL without; owned by the template */
 	int index;		/* [2], [-1]; 0: not given */
 	const struct cm_conversion *conversion;	/* the field's own default when none was written */
 	unsigned flags;		/* CM_HEX_UPPER and so on */
@@ -17,6 +17,7 @@ struct cm_field_ref {
 #define CM_HEX_UPPER	(1u << 0)	/* _u */
 #define CM_HEX_COLONS	(1u << 1)	/* _c */
 #define CM_HEX_REVERSED	(1u << 2)	/* _r */
+#define CM_REF_SSS	(1u << 3)	/* as libsss_certmap writes it: LDAP and LDAPU1 */
 
 /* Which words a template may use. */
 enum cm_dialect {
@@ -35,11 +36,13 @@ enum cm_dialect {
  */
 struct cm_rule_field {
 	const char *name;		/* in rules and in messages */
-	const char *plist;		/* SmartCardServices(7) calls it this; NULL: does not know it */
+	const char *plist;		/* SmartCardServices(7) calls it this, without ":N"; NULL: does not know it */
 	unsigned dialects;		/* bit 1 << enum cm_dialect */
 	unsigned binds;			/* CM_BINDS_*: what a value made with it is tied to */
 	enum cm_cert_field source;	/* for write functions that serve several fields */
 	const struct cm_conversion *conversions;	/* first is the default; NULL: none */
+	const struct cm_field_part *parts;		/* NULL: none */
+	int max_index;			/* [1] to [max_index] may follow its name; 0: none */
 	enum cm_err (*write)(const struct cm_cert *c, const struct cm_field_ref *ref,
 	    struct cm_buf *out);
 };
@@ -50,6 +53,10 @@ struct cm_rule_field {
 #define CM_BINDS_ISSUER		(1u << 4)	/* strong together with the serial number */
 #define CM_BINDS_SERIAL		(1u << 5)
 
+/* The table, for messages and for the readers of other languages. */
+const struct cm_rule_field *cm_fields(size_t *count);
+/* The field that SmartCardServices(7) calls so, or NULL. */
+const struct cm_rule_field *cm_field_of_plist(struct cm_blob name);
 
 /* A piece of a value: fixed text, or a field of the certificate. */
 struct cm_segment {
@@ -61,6 +68,7 @@ struct cm_template {
 	size_t count;
 	unsigned binds;			/* of all its fields */
 	bool escape;			/* values are escaped as RFC 4515 asks: it is a filter's */
+	enum cm_dialect dialect;
 };
 
 /* Where and why a text does not parse. */
@@ -76,7 +84,11 @@ struct cm_syntax {
 CM_MUST_USE enum cm_err cm_template_parse(const char *text, enum cm_dialect dialect,
     bool escape, struct cm_template *out, struct cm_syntax *why);
 void cm_template_clear(struct cm_template *tp);
-/* As struct cm_rule_field's write; *missing is the field that stands in the way. */
+/*
+ * Append the value.  As struct cm_rule_field's write; *missing (may be NULL) is
+ * the segment that stands in the way, and then out is as it was.
+ * CM_ERR_SYNTAX also, with *missing NULL: it does not fit into out (cm_buf_status)
+ */
 CM_MUST_USE enum cm_err cm_template_write(const struct cm_template *tp, const struct cm_cert *c,
     struct cm_buf *out, const struct cm_segment **missing);
 

@@ -1,0 +1,151 @@
+/* mapper/conversions.c - octets of a certificate as text: {field!conversion} of sss-certmap(5). */
+#include "mapper/fields_internal.h"
+
+#include <openssl/err.h>
+
+static enum cm_err
+write_hex(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
+{
+	const char *digits = (ref->flags & CM_HEX_UPPER) != 0 ? "0123456789ABCDEF" : "0123456789abcdef";
+	const bool reversed = (ref->flags & CM_HEX_REVERSED) != 0;
+
+	for (size_t i = 0; i < v.len; i++) {
+		const uint8_t octet = v.ptr[reversed ? v.len - 1 - i : i];
+		const char text[3] = { digits[octet >> 4], digits[octet & 15], ':' };
+		const bool colon = (ref->flags & CM_HEX_COLONS) != 0 && i + 1 < v.len;
+
+		cm_buf_add(out, text, colon ? 3 : 2);
+	}
+	return CM_OK;
+}
+
+static enum cm_err
+write_octets(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
+{
+	(void)ref;
+	cm_buf_add_blob(out, v);
+	return CM_OK;
+}
+
+/* RFC 4648 section 4, in one line */
+static enum cm_err
+write_base64(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	(void)ref;
+	for (size_t i = 0; i < v.len; i += 3) {
+		const size_t n = v.len - i < 3 ? v.len - i : 3;
+		const uint32_t group = (uint32_t)v.ptr[i] << 16 |
+		    (n > 1 ? (uint32_t)v.ptr[i + 1] << 8 : 0) | (n > 2 ? v.ptr[i + 2] : 0);
+		char text[4] = { digits[group >> 18], digits[group >> 12 & 63], digits[group >> 6 & 63],
+			digits[group & 63] };
+
+		if (n < 3)
+			text[3] = '=';
+		if (n < 2)
+			text[2] = '=';
+		cm_buf_add(out, text, sizeof(text));
+	}
+	return CM_OK;
+}
+
+static enum cm_err
+write_digest(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
+{
+	uint8_t md[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+
+	if (EVP_Digest(v.ptr, v.len, md, &len, ref->conversion->digest(), NULL) != 1) {
+		ERR_clear_error();	/* switched off in this OpenSSL: FIPS, or a policy */
+		return CM_ERR_SYNTAX;
+	}
+	return write_hex((struct cm_blob){ md, len }, ref, out);
+}
+
+/* Most octets of a number written in decimal: the work grows with their square. */
+#define DECIMAL_MAX	512
+
+/* The magnitude of a two's complement number: what the sign makes of v, in out of v.len octets. */
+static void
+magnitude(struct cm_blob v, bool negative, uint8_t *out)
+{
+	unsigned carry = 1;
+
+	for (size_t i = v.len; i-- > 0;) {
+		const unsigned octet = negative ? (uint8_t)~v.ptr[i] + carry : v.ptr[i];
+
+		out[i] = (uint8_t)octet;
+		carry = octet >> 8;
+	}
+}
+
+/* Divide the number by 10^9: the remainder. */
+static uint32_t
+divide(uint8_t *number, size_t len)
+{
+	uint64_t rest = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		rest = rest << 8 | number[i];
+		number[i] = (uint8_t)(rest / 1000000000);
+		rest %= 1000000000;
+	}
+	return (uint32_t)rest;
+}
+
+/* v is the content of an INTEGER: two's complement (X.690 8.3.3) */
+static enum cm_err
+write_decimal(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
+{
+	const bool negative = v.len > 0 && v.ptr[0] >= 0x80;
+	uint32_t groups[DECIMAL_MAX * 8 / 29 + 1];	/* each takes more than 29 bits */
+	uint8_t number[DECIMAL_MAX];
+	size_t count = 0, start = 0;
+
+	(void)ref;
+	if (v.len > sizeof(number))
+		return CM_ERR_SYNTAX;
+	magnitude(v, negative, number);
+	do {
+		groups[count++] = divide(number + start, v.len - start);
+		while (start < v.len && number[start] == 0)
+			start++;
+	} while (start < v.len);
+	cm_buf_addf(out, "%s%u", negative ? "-" : "", groups[--count]);
+	while (count > 0)
+		cm_buf_addf(out, "%09u", groups[--count]);
+	return CM_OK;
+}
+
+#define DIGEST(name, get) \
+	{ name, CM_IN_LDAPU1, CM_CONVERSION_ANY_CASE | CM_CONVERSION_HEX, 0, get, write_digest }
+/* By the names that libsss_certmap takes: OpenSSL 3.0's list of those that begin in lower case. */
+#define DIGESTS \
+	DIGEST("sha1", EVP_sha1), DIGEST("sha224", EVP_sha224), DIGEST("sha256", EVP_sha256), \
+	DIGEST("sha384", EVP_sha384), DIGEST("sha512", EVP_sha512), \
+	DIGEST("sha512-224", EVP_sha512_224), DIGEST("sha512-256", EVP_sha512_256), \
+	DIGEST("sha3-224", EVP_sha3_224), DIGEST("sha3-256", EVP_sha3_256), \
+	DIGEST("sha3-384", EVP_sha3_384), DIGEST("sha3-512", EVP_sha3_512), \
+	DIGEST("shake128", EVP_shake128), DIGEST("shake256", EVP_shake256), \
+	DIGEST("blake2s256", EVP_blake2s256), DIGEST("blake2b512", EVP_blake2b512), \
+	DIGEST("sm3", EVP_sm3), DIGEST("md5", EVP_md5), DIGEST("md5-sha1", EVP_md5_sha1), \
+	DIGEST("ripemd", EVP_ripemd160), DIGEST("ripemd160", EVP_ripemd160), \
+	DIGEST("rmd160", EVP_ripemd160), DIGEST("ssl3-md5", EVP_md5), DIGEST("ssl3-sha1", EVP_sha1)
+#define HEX \
+	{ "hex", CM_IN_LDAPU1, CM_CONVERSION_ANY_CASE | CM_CONVERSION_HEX, 0, NULL, write_hex }
+#define BIN	{ "bin", CM_IN_ALL, CM_CONVERSION_OCTETS, 0, NULL, write_octets }
+#define BASE64	{ "base64", CM_IN_ALL, 0, 0, NULL, write_base64 }
+#define DEC	{ "dec", CM_IN_LDAPU1, CM_CONVERSION_ANY_CASE, 0, NULL, write_decimal }
+#define END	{ .name = NULL }
+
+const struct cm_conversion cm_conversions_cert[] = { BIN, BASE64, DIGESTS, END };
+const struct cm_conversion cm_conversions_digest[] = { DIGESTS, END };
+const struct cm_conversion cm_conversions_hex[] = { HEX, END };
+const struct cm_conversion cm_conversions_serial[] = { HEX, DEC, END };
+
+enum cm_err
+cm_field_convert(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
+{
+	return v.len == 0 ? CM_ERR_ABSENT : ref->conversion->write(v, ref, out);
+}
