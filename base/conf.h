@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/trace.h"
@@ -23,6 +24,8 @@ enum cm_conf_ticket {
 enum cm_conf_binding { CM_BINDING_ANY, CM_BINDING_STRONG };
 /* One card, several accounts: nobody's, or the login says whose. */
 enum cm_conf_several { CM_SEVERAL_REFUSE, CM_SEVERAL_HINT };
+/* What taking the card out does to the session. */
+enum cm_conf_removal { CM_REMOVAL_NONE, CM_REMOVAL_LOCK };
 
 /*
  * One mapping rule as it is written: a section rule "NAME" of cardmap.conf, or
@@ -30,6 +33,11 @@ enum cm_conf_several { CM_SEVERAL_REFUSE, CM_SEVERAL_HINT };
  * given are NULL.  cardmap-rules(5) has the languages; mapper/ compiles them.
  */
 #define CM_RULE_PRIORITY_LAST	UINT32_MAX
+enum cm_rule_key {
+	CM_RULE_KEY_MATCH, CM_RULE_KEY_ISSUER, CM_RULE_KEY_UPN_SUFFIX, CM_RULE_KEY_ATTRIBUTE, CM_RULE_KEY_VALUE,
+	CM_RULE_KEY_FILTER, CM_RULE_KEY_MAP_FILE, CM_RULE_KEY_DOMAINS, CM_RULE_KEY_PRIORITY, CM_RULE_KEY_IGNORE_CASE,
+	CM_RULE_KEY_ACCOUNTS, CM_RULE_KEYS,
+};
 struct cm_conf_rule {
 	char *name;
 	char *origin;		/* "FILE:LINE" of the rule, for messages */
@@ -43,8 +51,13 @@ struct cm_conf_rule {
 	uint32_t priority;	/* 0 is asked first; CM_RULE_PRIORITY_LAST: not given */
 	bool ignore_case;	/* the value is put in lower case (ASCII) */
 	bool local;		/* names accounts of this computer, not of the directory */
+	unsigned lines[CM_RULE_KEYS];	/* of each key, in origin's file; 0: that of origin */
 };
+/* Free what it holds; it is then a rule with nothing given. */
 void cm_conf_rule_clear(struct cm_conf_rule *r);
+/* Append "FILE:LINE" of a key, or of the rule where the key's line is not known (or k is CM_RULE_KEYS). */
+void cm_conf_rule_place(const struct cm_conf_rule *r, enum cm_rule_key k, struct cm_buf *out);
+const char *cm_conf_rule_key_name(enum cm_rule_key k);	/* "match" */
 
 /*
  * Values in force, valid and in range.  Times in milliseconds, sizes in bytes,
@@ -88,6 +101,11 @@ struct cm_conf {
 		bool user_pairing, one_card_per_user;
 	} accounts;
 	struct {
+		bool required, allow_unmapped_users, allow_cards;
+		char *not_enforced_group;
+		unsigned removal;	/* enum cm_conf_removal */
+	} enforcement;			/* read and kept: the stage that obeys it is to come */
+	struct {
 		unsigned log;		/* enum cm_log_target */
 	} service;
 	struct cm_conf_rule *rules;	/* sections rule "NAME", in the file's order */
@@ -114,6 +132,17 @@ void cm_conf_free(struct cm_conf **c);
 CM_MUST_USE enum cm_err cm_conf_set(struct cm_conf *c, const char *assignment,
     const char *origin, struct cm_trace *t);
 
+/*
+ * Set one key from another system's file, unless somebody has set it: what
+ * cardmap.conf or the command line says is stronger.  values is NULL-terminated,
+ * more than one only for a list.
+ *
+ * CM_ERR_ABSENT  it was set before and stays; no reason is set
+ * CM_ERR_CONFIG  CONFIG: "ORIGIN: what is wrong": no such key, or not its type or range
+ */
+CM_MUST_USE enum cm_err cm_conf_set_default(struct cm_conf *c, const char *key,
+    char *const *values, const char *origin, struct cm_trace *t);
+
 /* One key with its value, for people and for man pages; texts borrowed for the call. */
 struct cm_conf_item {
 	const char *key;	/* "trust.level" */
@@ -124,5 +153,7 @@ struct cm_conf_item {
 };
 typedef void (*cm_conf_visit)(void *arg, const struct cm_conf_item *item);
 void cm_conf_each(const struct cm_conf *c, cm_conf_visit visit, void *arg);
+/* The same of one rule's keys: "match", where it stands; not set: "".  r NULL: the keys there are. */
+void cm_conf_rule_each(const struct cm_conf_rule *r, cm_conf_visit visit, void *arg);
 
 #endif /* CM_BASE_CONF_H */

@@ -1,5 +1,5 @@
 /*
- * base/conf_comments.c - take comments out of a configuration before libconfuse reads it.
+ * base/conf_comments.c - the text of a configuration before libconfuse reads it: comments, and where sections begin.
  *
  * libconfuse (3.3) counts two lines too many for each comment to the end of a
  * line and one too many for each other, and takes no comment inside a list or
@@ -53,4 +53,36 @@ cm_conf_blank_comments(char *text)
 			*p = *p == '\n' ? '\n' : ' ';
 		word_starts = true;
 	}
+}
+
+/* The section's name at p: a word of its own. */
+static bool
+is_word(const char *text, const char *p, const char *name)
+{
+	const size_t len = strlen(name);
+
+	return strncmp(p, name, len) == 0 && strchr(" \t\r\n\"'{", p[len]) != NULL &&
+	    (p == text || strchr(" \t\r\n}", p[-1]) != NULL);
+}
+
+unsigned
+cm_conf_next_section(const char **at, unsigned *line, const char *name)
+{
+	unsigned found = 0, depth = 0;
+	const char *p = *at, *end;
+
+	for (; *p != '\0'; p = end) {
+		end = *p == '"' || *p == '\'' ? skip_quoted((char *)(uintptr_t)p) : p + 1;
+		if (depth == 0 && found == 0 && is_word(*at, p, name))
+			found = *line;
+		for (const char *c = p; c < end; c++)
+			*line += *c == '\n';
+		depth += *p == '{';
+		if (*p == '}' && depth > 0 && --depth == 0 && found != 0) {
+			p = end;
+			break;
+		}
+	}
+	*at = p;
+	return found;
 }

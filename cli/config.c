@@ -3,10 +3,9 @@
 
 #include "cli/cli.h"
 
-static void
-show_item(void *arg, const struct cm_conf_item *item)
+static json_t *
+item_json(const struct cm_conf_item *item)
 {
-	struct cm_cli *c = arg;
 	json_t *o = json_object();
 
 	cm_cli_set(o, "value", item->value);
@@ -19,9 +18,74 @@ show_item(void *arg, const struct cm_conf_item *item)
 		json_object_set_new(o, "min", json_integer(item->min));
 		json_object_set_new(o, "max", json_integer(item->max));
 	}
-	json_object_set_new(json_object_get(c->answer, "values"), item->key, o);
+	return o;
+}
+
+static void
+show_item(void *arg, const struct cm_conf_item *item)
+{
+	struct cm_cli *c = arg;
+
+	json_object_set_new(json_object_get(c->answer, "values"), item->key, item_json(item));
 	if (!c->json)
 		printf("%-30s = %-32s # %s\n", item->key, item->value, item->origin);
+}
+
+/* A key that any rule may have, for those who describe them. */
+static void
+add_rule_key(void *arg, const struct cm_conf_item *item)
+{
+	json_object_set_new(arg, item->key, item_json(item));
+}
+
+struct rule_shown {
+	const struct cm_cli *cli;
+	json_t *values;
+};
+
+static void
+show_rule_item(void *arg, const struct cm_conf_item *item)
+{
+	const struct rule_shown *s = arg;
+	struct cm_buf value = { 0 };
+	json_t *o;
+
+	if (item->value[0] == '\0' || strcmp(item->value, item->fallback) == 0)
+		return;
+	o = json_object();
+	cm_cli_set(o, "value", item->value);
+	cm_cli_set(o, "origin", item->origin);
+	json_object_set_new(s->values, item->key, o);
+	cm_buf_add_printable(&value, cm_blob_str(item->value));
+	if (!s->cli->json)
+		printf("  %-28s = %-32s # %s\n", item->key, cm_buf_str(&value), item->origin);
+	cm_buf_free(&value);
+}
+
+static void
+show_rules(struct cm_cli *c)
+{
+	json_t *rules = json_array(), *keys = json_object();
+
+	for (size_t i = 0; i < c->conf->rule_count; i++) {
+		const struct cm_conf_rule *r = &c->conf->rules[i];
+		const struct rule_shown shown = { c, json_object() };
+		struct cm_buf name = { 0 };
+		json_t *o = json_object();
+
+		cm_cli_set(o, "name", r->name);
+		cm_cli_set(o, "origin", r->origin);
+		json_object_set_new(o, "values", shown.values);
+		json_array_append_new(rules, o);
+		cm_buf_addf(&name, "rule \"%s\"", r->name);
+		if (!c->json)
+			printf("%-30s   %-32s # %s\n", cm_buf_str(&name), "", r->origin);
+		cm_conf_rule_each(r, show_rule_item, (void *)(uintptr_t)&shown);
+		cm_buf_free(&name);
+	}
+	cm_conf_rule_each(NULL, add_rule_key, keys);
+	json_object_set_new(c->answer, "rules", rules);
+	json_object_set_new(c->answer, "rule_keys", keys);
 }
 
 /* Mistakes of the file itself: all of them, not only the first. */
@@ -52,6 +116,18 @@ check_anchors(const struct cm_cli *c)
 	    "trust.anchors is not set: no card can be trusted; name the PEM file of the cards' root CA");
 }
 
+/* Did the part that is open tell its mistakes one by one? */
+static bool
+has_told(const struct cm_trace *t)
+{
+	const struct cm_trace_stage *s = cm_trace_stage(t, cm_trace_count(t) - 1);
+
+	for (size_t i = 0; i < s->count; i++)
+		if (strcmp(s->items[i].key, "mistake") == 0)
+			return true;
+	return false;
+}
+
 /* Each part opens for itself, so that every one's mistake is told. */
 static enum cm_err
 check_part(struct cm_cli *c, unsigned need, const char *name)
@@ -63,7 +139,7 @@ check_part(struct cm_cli *c, unsigned need, const char *name)
 	err = cm_host_open(c->conf, need, c->trace, &host);
 	if (err == CM_OK && need == CM_NEED_TRUST && (err = cm_host_check_level(c->conf, c->trace)) == CM_OK)
 		err = check_anchors(c);
-	if (err != CM_OK)
+	if (err != CM_OK && !has_told(c->trace))
 		cm_trace_add(c->trace, "mistake", "%s: %s", name, cm_trace_message(c->trace));
 	cm_trace_end(c->trace, err);
 	cm_host_close(&host);
@@ -103,5 +179,6 @@ cm_cli_config(struct cm_cli *c)
 		return cm_cli_finish(c, CM_ERR_CONFIG);
 	json_object_set_new(c->answer, "values", json_object());
 	cm_conf_each(c->conf, show_item, c);
+	show_rules(c);
 	return cm_cli_finish(c, CM_OK);
 }

@@ -109,6 +109,24 @@ test_mistakes(void **state)
 		{ "trust {\n level = hard\n", ":4: the file ends before" },
 		{ "trust {\n level = hard\n}\n/* never closed", "the file ends before" },
 		{ "accounts {\n path = \"/var/lib\n}\n", "the file ends before" },
+		/* rules */
+		{ "\n#\nrule \"a\" {\n}\n", ":3: rule \"a\" asks for nothing: add attribute and value, or filter" },
+		{ "rule a {\n\n filter = '(a={sid})'\n value = 'x'\n}\n", ":3: rule \"a\": filter stands beside attribute or value" },
+		{ "rule a {\n attribute = x\n}\n", ":2: rule \"a\": attribute has no value: add value" },
+		{ "rule a {\n value = '{sid}'\n}\n", ":2: rule \"a\": value has no attribute: add attribute" },
+		{ "rule a {\n filter = ''\n}\n", ":2: rule \"a\": filter = : expected a value" },
+		{ "rule a {\n filter = '(a={sid})'\n map_file = '/x'\n}\n", ":3: rule \"a\": map_file needs one value" },
+		{ "rule a {\n filter = '(a={sid})'\n ignore_case = yes\n}\n", ":3: rule \"a\": ignore_case is for a value" },
+		{ "rule a {\n priority = first\n filter = x\n}\n", ":2: rule \"a\": priority = first: expected a number; expected 0 to 4294967295" },
+		{ "rule a {\n priority = 4294967296\n filter = x\n}\n", ":2: rule \"a\": priority = 4294967296: out of range" },
+		{ "rule a {\n accounts = mine\n filter = x\n}\n", ":2: rule \"a\": accounts = mine: no such choice; expected one of directory, local" },
+		{ "rule a {\n filter = x\n filter = y\n}\n", ":3: rule \"a\": filter: given before, on line 2: keep one" },
+		{ "rule 'it''s' {\n colour = red\n}\n", ":1: missing opening brace" },
+		{ "rule \"it's\" {\n colour = red\n}\n", ":2: rule \"it's\": no such option 'colour'; a rule has match, issuer, upn_suffix" },
+		{ "rule {\n filter = x\n}\n", ":1: missing title for section 'rule'; write rule \"NAME\" {" },
+		{ "rule '' {\n filter = x\n}\n", ":1: rule \"\": give it a name" },
+		{ "rule a {\n filter = x\n}\nrule b {\n filter = x\n}\nrule a {\n filter = y\n}\n", ":7: found duplicate title 'a': give each rule a name" },
+		{ "rule a {\n filter = x\n", "the file ends before" },
 	};
 
 	(void)state;
@@ -122,6 +140,115 @@ test_mistakes(void **state)
 		assert_non_null(strstr(cm_trace_message(f.trace), f.path));
 		done(&f);
 	}
+}
+
+static const char rules[] =
+    "rule \"by {serial}\" {\n"
+    "  match = '<ISSUER>^CN=\\\\. \\'x\\'$'\n"
+    "  issuer = \"CN=Issuing CA,O=Example\"\n"
+    "  attribute = altSecurityIdentities value = 'X509:<I>{issuer_dn!pkca}<SR>{serial_number!hex_r}'\n"
+    "  domains = { example.org, 'b.org' }\n"
+    "  priority = 0\n"
+    "}\n"
+    "trust { level = hard }\n"
+    "# rule \"not\" { filter = x }\n"
+    "\n"
+    "rule two { # the second\n"
+    "  filter = '(a={sid}\n)' accounts = local\n"
+    "  map_file = '/etc/cardmap/map'\n"
+    "}\n";
+
+/* Rules keep their order and their text; every key knows its line. */
+static void
+test_rules(void **state)
+{
+	static const char *const usual = "rule b { attribute = uid value = '{common_name}' upn_suffix = 'x.org' "
+	    "ignore_case = yes map_file = '/m' }\n\nrule a { filter = '(uid={sid})' }";
+	const struct cm_conf_rule *r;
+	struct file f;
+
+	(void)state;
+	assert_int_equal(load(&f, rules), CM_ERR_CONFIG);	/* map_file beside filter */
+	assert_non_null(strstr(cm_trace_message(f.trace), ":14: rule \"two\": map_file"));
+	done(&f);
+	assert_int_equal(load(&f, usual), CM_OK);
+	assert_int_equal(f.conf->rule_count, 2);
+	r = f.conf->rules;
+	assert_string_equal(r[0].name, "b");
+	assert_string_equal(r[0].attribute, "uid");
+	assert_string_equal(r[0].value, "{common_name}");
+	assert_string_equal(r[0].upn_suffix, "x.org");
+	assert_string_equal(r[0].map_file, "/m");
+	assert_true(r[0].ignore_case);
+	assert_false(r[0].local);
+	assert_null(r[0].match);
+	assert_int_equal(r[0].priority, CM_RULE_PRIORITY_LAST);
+	assert_string_equal(r[1].name, "a");
+	assert_non_null(strstr(r[1].origin, ":3"));
+	assert_string_equal(r[1].filter, "(uid={sid})");
+	done(&f);
+}
+
+static void
+expect_place(const struct file *f, size_t rule, enum cm_rule_key k, const char *want)
+{
+	struct cm_buf b;
+
+	cm_buf_init(&b, 0);
+	cm_conf_rule_place(&f->conf->rules[rule], k, &b);
+	assert_memory_equal(cm_buf_str(&b), f->path, strlen(f->path));
+	assert_string_equal(cm_buf_str(&b) + strlen(f->path), want);
+	cm_buf_free(&b);
+}
+
+static void
+test_rule_places(void **state)
+{
+	char text[sizeof(rules)];
+	struct file f;
+
+	(void)state;
+	memcpy(text, rules, sizeof(rules));
+	memcpy(strstr(text, "map_file"), "#       ", 8);
+	assert_int_equal(load(&f, text), CM_OK);
+	assert_int_equal(f.conf->rule_count, 2);
+	assert_string_equal(f.conf->rules[0].name, "by {serial}");
+	assert_string_equal(f.conf->rules[0].match, "<ISSUER>^CN=\\. 'x'$");
+	assert_string_equal(f.conf->rules[0].domains[1], "b.org");
+	assert_null(f.conf->rules[0].domains[2]);
+	assert_int_equal(f.conf->rules[0].priority, 0);
+	assert_string_equal(f.conf->rules[1].filter, "(a={sid}\n)");
+	assert_true(f.conf->rules[1].local);
+	expect_place(&f, 0, CM_RULE_KEYS, ":1");
+	expect_place(&f, 0, CM_RULE_KEY_MATCH, ":2");
+	expect_place(&f, 0, CM_RULE_KEY_VALUE, ":4");
+	expect_place(&f, 0, CM_RULE_KEY_DOMAINS, ":5");
+	expect_place(&f, 0, CM_RULE_KEY_FILTER, ":1");	/* not given */
+	expect_place(&f, 1, CM_RULE_KEYS, ":11");
+	expect_place(&f, 1, CM_RULE_KEY_ACCOUNTS, ":13");
+	done(&f);
+}
+
+/* What another file says holds where this one and the command line are silent. */
+static void
+test_set_default(void **state)
+{
+	char *one[] = { "2", NULL }, *two[] = { "a", "b", NULL }, *bad[] = { "7", NULL };
+	struct file f;
+
+	(void)state;
+	assert_int_equal(load(&f, whole), CM_OK);
+	assert_int_equal(cm_conf_set_default(f.conf, "trust.level", one, "p:3", f.trace), CM_ERR_ABSENT);
+	assert_int_equal(f.conf->trust.level, 3);
+	assert_int_equal(cm_conf_set_default(f.conf, "trust.pins", two, "p:4", f.trace), CM_OK);
+	assert_string_equal(f.conf->trust.pins[1], "b");
+	assert_null(f.conf->trust.pins[2]);
+	assert_int_equal(cm_conf_set_default(f.conf, "trust.pins", two, "p:5", f.trace), CM_ERR_ABSENT);
+	assert_int_equal(cm_conf_set_default(f.conf, "accounts.first_uid", bad + 1, "p:5", f.trace), CM_OK);
+	assert_int_equal(cm_conf_set_default(f.conf, "mapper.binding", bad, "p:5", f.trace), CM_ERR_CONFIG);
+	assert_non_null(strstr(cm_trace_message(f.trace), "p:5: mapper.binding = 7: no such choice"));
+	assert_int_equal(cm_conf_set_default(f.conf, "mapper.what", one, "p:5", f.trace), CM_ERR_CONFIG);
+	done(&f);
 }
 
 /* A file that others can write is not a configuration (time of check: the open file is judged). */
@@ -179,6 +306,9 @@ main(void)
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_writable_by_others),
 		cmocka_unit_test(test_set),
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_rule_places),
+		cmocka_unit_test(test_set_default),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,7 +128,7 @@ def calls(root, _build):
 # ---- state
 
 # Variables that live outside a context, each for a reason told beside it in the code.
-STATE = {('base/conf.c', 'reading'), ('base/trace.c', 'text'), ('cli/pin.c', 'terminal'), ('krb5/module.c', 'current')}
+STATE = {('base/conf_parse.c', 'reading'), ('base/trace.c', 'text'), ('cli/pin.c', 'terminal'), ('krb5/module.c', 'current')}
 VARIABLE = re.compile(r'^[ \t]*(?:static[ \t]+(?P<local>[^\n(;={]*?)|(?P<file>(?!typedef|struct \w+;|enum\b|extern\b)'
                       r'[a-z][^\n(;={]*?[ *]))(?P<name>\w+)(?:\[[^\n]*\])?[ \t]*(?:=[^\n]*)?;', re.M)
 STRUCT = re.compile(r'^static (?:_Thread_local )?(?:struct|union|enum)[^\n;()]*\{\n.*?^\} *\**(?P<name>\w+)', re.M | re.S)

@@ -33,8 +33,10 @@ def commands(build):
 
 
 def keys(build):
+    """{SECTION.KEY: what it may be}, those of a section rule "NAME" among them."""
     with tempfile.NamedTemporaryFile() as empty:
-        return json.loads(ask(build, 'config', 'show', '--json', '--config', empty.name))['values']
+        shown = json.loads(ask(build, 'config', 'show', '--json', '--config', empty.name))
+    return shown['values'] | {f'rule.{key}': item for key, item in shown['rule_keys'].items()}
 
 
 def section(text, name):

@@ -1,0 +1,90 @@
+/* base/conf_rows.c - every key of every section. */
+#include "base/conf_internal.h"
+
+static const char *const levels[] = { "off", "chain", "soft", "hard", NULL };
+static const char *const tickets[] = { "off", "optional", "required", NULL };
+static const char *const bindings[] = { "any", "strong", NULL };
+static const char *const severals[] = { "refuse", "hint", NULL };
+static const char *const removals[] = { "none", "lock", NULL };
+static const char *const targets[] = { "none", "stderr", "syslog", NULL };
+
+#define ROW(s, k, ty, def, un, lo, hi, wo, he) \
+	{ .section = #s, .key = #k, .type = &cm_conf_##ty, .offset = offsetof(struct cm_conf, s.k), \
+	  .fallback = def, .unit = un, .min = lo, .max = hi, .words = wo, .help = he }
+#define TEXT(s, k, ty, def, he)		ROW(s, k, ty, def, "", 0, 0, NULL, he)
+#define NUMBER(s, k, def, un, lo, hi, he) ROW(s, k, number, def, un, lo, hi, NULL, he)
+#define CHOICE(s, k, def, wo, he)	ROW(s, k, choice, def, "", 0, 0, wo, he)
+
+/* A new key is one row here and one field in struct cm_conf. */
+static const struct cm_conf_row rows[] = {
+	TEXT(directory, uri, list, NULL, "servers in the order they are asked: ldap://, ldaps://, or ldif:PATH"),
+	TEXT(directory, base, text, NULL, "where the search for accounts starts; required for a server"),
+	TEXT(directory, group_base, text, NULL, "where the search for groups starts; without it: base"),
+	TEXT(directory, bind_dn, text, NULL, "name for a simple bind; without it: anonymous"),
+	TEXT(directory, bind_password_file, path, NULL, "file with its password, mode 0600"),
+	TEXT(directory, ca, path, NULL, "PEM file with the CAs that the server's certificate must come from"),
+	TEXT(directory, domain, text, NULL, "this host's domain: of UPNs, and for rules limited to domains"),
+	TEXT(directory, starttls, flag, "yes", "ask for TLS on ldap://; without it only loopback is allowed"),
+	NUMBER(directory, timeout, "2000", "ms", 50, 60000, "for the account and its groups, whatever the server does"),
+	TEXT(mapper, plist, path, "/etc/cardmap/SmartcardLogin.plist", "read where it exists: macOS's rules and pins"),
+	TEXT(mapper, sssd, path, NULL, "an sssd.conf whose certmap rules hold here too"),
+	TEXT(mapper, selector, path, NULL, "a program that names the user of a card (UserSelector)"),
+	TEXT(mapper, forms, list, "altSecurityIdentities", "built-in rules that hold where nothing else gives any"),
+	CHOICE(mapper, binding, "any", bindings, "any, or strong: values that others could come to have are refused"),
+	CHOICE(mapper, several_accounts, "refuse", severals, "refuse, or hint: a card of several accounts opens the one that is named"),
+	TEXT(mapper, skip_bad_rules, flag, "no", "go on without rules that do not parse"),
+	TEXT(mapper, back_references, flag, "no", "allow them in regular expressions"),
+	CHOICE(trust, level, "soft", levels, "off, chain, soft or hard (checkCertificateTrust 0 to 3)"),
+	TEXT(trust, anchors, list, NULL, "root certificates: PEM files or folders"),
+	TEXT(trust, intermediates, list, NULL, "certificates between card and root: PEM files or folders"),
+	TEXT(trust, pins, list, NULL, "SHA-256 fingerprints: only cards issued by one of these CAs"),
+	TEXT(trust, ocsp_url, list, NULL, "responders asked instead of the certificate's own"),
+	TEXT(trust, crl, list, NULL, "revocation lists beside the certificate's own: http:// URLs or files"),
+	TEXT(trust, use_ocsp, flag, "yes", "ask OCSP responders"),
+	TEXT(trust, use_crl, flag, "yes", "fetch revocation lists"),
+	TEXT(trust, require_nonce, flag, "no", "refuse OCSP answers without this host's nonce"),
+	NUMBER(trust, timeout, "3000", "ms", 50, 60000, "for all questions about revocation together"),
+	NUMBER(trust, ocsp_max, "65536", "bytes", 1024, 1048576, "an OCSP answer above this is refused"),
+	NUMBER(trust, crl_max, "67108864", "bytes", 1024, 268435456, "a revocation list above this is refused"),
+	CHOICE(kerberos, ticket, "optional", tickets, "off, optional or required"),
+	TEXT(kerberos, config, path, NULL, "krb5.conf; without it the system's"),
+	TEXT(kerberos, realm, text, NULL, "realm of the accounts; without it krb5.conf's default_realm"),
+	TEXT(kerberos, kdc, list, NULL, "HOST:PORT in the order they are asked; without it krb5.conf's"),
+	TEXT(kerberos, anchors, list, NULL, "PEM files for the KDC's certificate; without it krb5.conf's pkinit_anchors"),
+	TEXT(kerberos, intermediates, list, NULL, "PEM files between the KDC's certificate and its root"),
+	TEXT(kerberos, keytab, path, "/etc/krb5.keytab", "this host's keys; with them the ticket is verified"),
+	TEXT(kerberos, host_principal, text, NULL, "the keytab's principal to use; without it the first host/"),
+	TEXT(kerberos, ccache, text, "FILE:/tmp/krb5cc_%{uid}", "where the ticket goes; %{uid} and %{name} are replaced"),
+	NUMBER(kerberos, timeout, "5000", "ms", 50, 60000, "for the KDC, tickets for user and host together"),
+	TEXT(card, source, text, "reader", "reader, reader:NAME, or file:PATH"),
+	NUMBER(card, timeout, "5000", "ms", 100, 60000, "for the card, each time it is used"),
+	TEXT(accounts, path, path, "/var/lib/cardmap/accounts.db", "what is kept for logins without a network"),
+	NUMBER(accounts, offline_days, "30", "days", 0, 3650, "days a kept account opens without an online login; 0: for ever"),
+	NUMBER(accounts, first_uid, "1000", "", 1, 2147483647, "no card opens an account with a lower uid"),
+	NUMBER(accounts, first_gid, "1000", "", 1, 2147483647, "groups with a lower gid are not taken from the directory"),
+	TEXT(accounts, user_pairing, flag, "yes", "cards may be paired with accounts on this computer (UserPairing)"),
+	TEXT(accounts, one_card_per_user, flag, "no", "a user may be paired with one card only (oneCardPerUser)"),
+	TEXT(enforcement, required, flag, "no", "everybody must use a card (enforceSmartCard); not in force yet"),
+	TEXT(enforcement, not_enforced_group, text, NULL, "group whose members need none (NotEnforcedGroup); not in force yet"),
+	TEXT(enforcement, allow_unmapped_users, flag, "no", "nor do users without a card (allowUnmappedUsers); not in force yet"),
+	TEXT(enforcement, allow_cards, flag, "yes", "cards may be used at all (allowSmartCard); not in force yet"),
+	CHOICE(enforcement, removal, "none", removals, "what taking the card out does: none or lock (tokenRemovalAction); not in force yet"),
+	CHOICE(service, log, "syslog", targets, "where decisions are logged: none, stderr or syslog"),
+};
+
+const struct cm_conf_row *
+cm_conf_rows(size_t *count)
+{
+	*count = CM_COUNT(rows);
+	return rows;
+}
+
+size_t
+cm_conf_find_row(const char *section, const char *key, size_t key_len)
+{
+	for (size_t i = 0; i < CM_COUNT(rows); i++)
+		if (strcmp(rows[i].section, section) == 0 && strlen(rows[i].key) == key_len &&
+		    memcmp(rows[i].key, key, key_len) == 0)
+			return i;
+	return SIZE_MAX;
+}

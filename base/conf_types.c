@@ -1,0 +1,194 @@
+/* base/conf_types.c - what a value of the configuration may be: texts, lists, numbers, flags, choices. */
+#include "base/conf_internal.h"
+
+#include <stdlib.h>
+
+static const char *
+set_text(void *field, const struct cm_conf_row *r, const char *text)
+{
+	char **p = field, *copy;
+
+	/* "" takes a default away; where there is none, somebody forgot the value. */
+	if (text[0] == '\0' && r->fallback == NULL)
+		return "expected a value: or leave it out";
+	if ((copy = strdup(text)) == NULL)
+		return "out of memory";
+	free(*p);
+	*p = copy;
+	return NULL;
+}
+
+static void
+clear_text(void *field)
+{
+	char **p = field;
+
+	free(*p);
+	*p = NULL;
+}
+
+static void
+show_text(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
+{
+	const char *const *p = field;
+
+	(void)r;
+	if (*p != NULL)
+		cm_buf_add_str(out, *p);
+}
+
+static size_t
+list_length(char *const *list)
+{
+	size_t n = 0;
+
+	while (list != NULL && list[n] != NULL)
+		n++;
+	return n;
+}
+
+static void
+clear_list(void *field)
+{
+	char ***list = field;
+
+	for (size_t i = 0; i < list_length(*list); i++)
+		free((*list)[i]);
+	free(*list);
+	*list = NULL;
+}
+
+static const char *
+append_text(void *field, const struct cm_conf_row *r, const char *text)
+{
+	char ***p = field, **more;
+	const size_t n = list_length(*p);
+
+	(void)r;
+	if (text[0] == '\0')
+		return "expected a value: or leave it out";
+	if ((more = realloc(*p, (n + 2) * sizeof(*more))) == NULL)
+		return "out of memory";
+	*p = more;
+	more[n + 1] = NULL;
+	return (more[n] = strdup(text)) == NULL ? "out of memory" : NULL;
+}
+
+static void
+show_list(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
+{
+	char *const *const *p = field;
+
+	(void)r;
+	for (size_t i = 0; i < list_length(*p); i++) {
+		cm_buf_add_str(out, i > 0 ? ", " : "");
+		cm_buf_add_str(out, (*p)[i]);
+	}
+}
+
+static const char *
+set_number(void *field, const struct cm_conf_row *r, const char *text)
+{
+	unsigned *p = field;
+	unsigned long v;
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return "expected a number";
+	v = strtoul(text, &end, 10);
+	if (*end != '\0')
+		return "expected a number";
+	if (v < r->min || v > r->max)
+		return "out of range";
+	*p = (unsigned)v;
+	return NULL;
+}
+
+static void
+show_number(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
+{
+	(void)r;
+	cm_buf_addf(out, "%u", *(const unsigned *)field);
+}
+
+static const char *
+set_flag(void *field, const struct cm_conf_row *r, const char *text)
+{
+	static const char *const words[] = { "no", "yes", "false", "true", "off", "on" };
+
+	(void)r;
+	for (size_t i = 0; i < CM_COUNT(words); i++)
+		if (strcmp(text, words[i]) == 0) {
+			*(bool *)field = i % 2 == 1;
+			return NULL;
+		}
+	return "expected yes or no";
+}
+
+static void
+show_flag(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
+{
+	(void)r;
+	cm_buf_add_str(out, *(const bool *)field ? "yes" : "no");
+}
+
+static const char *
+set_choice(void *field, const struct cm_conf_row *r, const char *text)
+{
+	for (unsigned i = 0; r->words[i] != NULL; i++) {
+		const char digit[2] = { (char)('0' + i), '\0' };
+
+		if (strcmp(text, r->words[i]) == 0 || strcmp(text, digit) == 0) {
+			*(unsigned *)field = i;
+			return NULL;
+		}
+	}
+	return "no such choice";
+}
+
+static void
+show_choice(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
+{
+	cm_buf_add_str(out, r->words[*(const unsigned *)field]);
+}
+
+/* A choice of two words, held as a flag. */
+static const char *
+set_pair(void *field, const struct cm_conf_row *r, const char *text)
+{
+	for (unsigned i = 0; r->words[i] != NULL; i++) {
+		if (strcmp(text, r->words[i]) == 0) {
+			*(bool *)field = i != 0;
+			return NULL;
+		}
+	}
+	return "no such choice";
+}
+
+static void
+show_pair(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
+{
+	cm_buf_add_str(out, r->words[*(const bool *)field]);
+}
+
+const struct cm_conf_type
+cm_conf_text = { "text", false, set_text, show_text, clear_text },
+cm_conf_path = { "path", false, set_text, show_text, clear_text },
+cm_conf_list = { "list", true, append_text, show_list, clear_list },
+cm_conf_number = { "number", false, set_number, show_number, NULL },
+cm_conf_flag = { "yes or no", false, set_flag, show_flag, NULL },
+cm_conf_choice = { "choice", false, set_choice, show_choice, NULL },
+cm_conf_pair = { "choice", false, set_pair, show_pair, NULL };
+
+void
+cm_conf_describe(const struct cm_conf_row *r, const char *section, const char *value,
+    const char *wrong, struct cm_buf *out)
+{
+	cm_buf_addf(out, "%s%s%s = %s: %s", section != NULL ? section : "", section != NULL ? "." : "",
+	    r->key, value, wrong);
+	if (r->type == &cm_conf_number)
+		cm_buf_addf(out, "; expected %u to %u%s%s", r->min, r->max, r->unit[0] != '\0' ? " " : "",
+		    r->unit);
+	for (size_t i = 0; r->words != NULL && r->words[i] != NULL; i++)
+		cm_buf_addf(out, "%s%s", i == 0 ? "; expected one of " : ", ", r->words[i]);
+}
