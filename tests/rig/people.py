@@ -15,6 +15,8 @@ PEOPLE_DN = 'ou=people,' + BASE
 GROUPS_DN = 'ou=groups,' + BASE
 READER_DN = 'cn=reader,' + BASE
 READER_PASSWORD = 'read-only 7+3'
+ADMIN_DN = 'cn=admin,' + BASE
+ADMIN_PASSWORD = 'all 11+2'
 FIRST_UID = 10001
 FIRST_MADE_UID = 11000
 USERS_GID = 10000
@@ -28,8 +30,34 @@ attributetype ( 1.2.840.113556.1.4.221 NAME 'sAMAccountName'
   EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
 attributetype ( 2.16.840.1.113719.1.301.4.1.1 NAME 'krbPrincipalName'
   EQUALITY caseExactIA5Match SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )
+attributetype ( 1.2.840.113556.1.4.146 NAME 'objectSid'
+  EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.8 NAME 'userAccountControl'
+  EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+attributetype ( 1.3.6.1.4.1.4203.666.11.77.2 NAME 'cardNote'
+  DESC 'compared exactly, as many attributes of sites are'
+  EQUALITY caseExactMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 objectclass ( 1.3.6.1.4.1.4203.666.11.77.1 NAME 'cardPerson' SUP top AUXILIARY
-  MAY ( altSecurityIdentities $ userPrincipalName $ sAMAccountName $ krbPrincipalName ) )
+  MAY ( altSecurityIdentities $ userPrincipalName $ sAMAccountName $ krbPrincipalName $ objectSid $
+    userAccountControl $ cardNote $ emailAddress ) )
+"""
+
+# FreeIPA's rules and the values they compare (its OIDs; install/share/73certmap.ldif).
+IPA_SCHEMA = """
+attributetype ( 2.16.840.1.113730.3.8.22.1.2 NAME 'ipaCertMapMapRule'
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 2.16.840.1.113730.3.8.22.1.3 NAME 'ipaCertMapMatchRule'
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 2.16.840.1.113730.3.8.22.1.4 NAME 'ipaCertMapData'
+  EQUALITY caseIgnoreMatch SUBSTR caseIgnoreSubstringsMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 2.16.840.1.113730.3.8.22.1.5 NAME 'ipaCertMapPriority'
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+attributetype ( 2.16.840.1.113730.3.8.1.12 NAME 'ipaEnabledFlag'
+  EQUALITY booleanMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.7 SINGLE-VALUE )
+objectclass ( 2.16.840.1.113730.3.8.22.2.2 NAME 'ipaCertMapRule' SUP top STRUCTURAL MUST cn
+  MAY ( description $ ipaCertMapMapRule $ ipaCertMapMatchRule $ associatedDomain $ ipaCertMapPriority $
+    ipaEnabledFlag ) )
+objectclass ( 2.16.840.1.113730.3.8.22.2.3 NAME 'ipaCertMapObject' SUP top AUXILIARY MAY ipaCertMapData )
 """
 
 
@@ -97,8 +125,8 @@ def people(count):
 
 def attribute(name, value):
     """One attribute line, in base64 where RFC 2849 section 2 wants it, folded at 76 columns."""
-    data = value.encode()
-    safe = all(0 < byte < 128 and byte not in b'\r\n' for byte in data)
+    data = value if isinstance(value, bytes) else value.encode()
+    safe = isinstance(value, str) and all(0 < byte < 128 and byte not in b'\r\n' for byte in data)
     safe = safe and not data.startswith((b' ', b':', b'<')) and not data.endswith(b' ')
     line = f'{name}: {value}' if safe else f'{name}:: {base64.b64encode(data).decode()}'
     pieces = [line[:76], *(' ' + line[start:start + 75] for start in range(76, len(line), 75))]

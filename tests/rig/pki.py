@@ -31,6 +31,19 @@ Cards (see LEAVES for key, serial and difference)
   expired, notyet, revoked, wrong-eku, no-ku, no-upn, no-aia-cdp, self-signed, look-alike, stranger,
   under-expired-inter, under-revoked-inter, copied (alice-rsa2048's certificate, another key), hostile-upn,
   other-realm, nul-upn, empty-upn, two-upns, bmp-cn, t61-cn, long-cn, sid
+Cards of bob's with every shape of name (their authorities are below root, in shapes.pem and shapes.d)
+  spatdod                serial and issuer of the sample in Active Directory's documentation
+  quoted, joined, lines  issuer and subject with commas and quotes, with several attributes in one RDN, with CR and LF
+  attributes             subject with ST, STREET, title, givenName, UID, emailAddress, serialNumber
+  renewed                bob's certificate reissued: same key, subject and names, new serial
+  rekeyed                the same with a new key
+  moved                  the same with a new key from another authority
+  several                two UPNs, two mail addresses, two DNS names, a URI, an IP address
+  no-san                 no alternative names
+  sid-uri                the SID as an alternative name, not as the extension
+  sam                    a UPN whose realm is the directory's domain and whose name is a sAMAccountName only
+  hostile-mail           a mail address that would be a filter
+  dash-left, dash-right  CN and O whose texts joined with "-" are the same
 Revocation
   index.txt              for `openssl ocsp` and `openssl ca`
   inter.crl              names `revoked`; DER. Also inter.crl.pem. Good for ten years
@@ -142,7 +155,13 @@ AUTHORITIES = [
     Authority('revoked-inter', BASE_DN + '/CN=Cardmap Revoked Issuing CA', 0x1003),
     Authority('stranger-inter', '/DC=test/DC=stranger/CN=Stranger Issuing CA', 0x1001, issuer='stranger-root'),
     Authority('look-alike-ca', BASE_DN + '/CN=Cardmap Test Issuing CA', 0x1001, issuer='stranger-root'),
+    Authority('spatdod-ca', '/DC=local/DC=dod/CN=SpatDoD Root CA', 0x1010),
+    Authority('quoted-ca', '/C=US/ST=New York/O=Foo, Inc./CN=The "Test" CA', 0x1011),
+    Authority('joined-ca', '/C=DE/O=Cardmap+OU=Trust/CN=Joined CA', 0x1012),
+    Authority('lines-ca', '/C=DE/O=Line one\r\nLine two/CN=Lines CA', 0x1013),
+    Authority('second-ca', BASE_DN + '/CN=Cardmap Test Second CA', 0x1014),
 ]
+SHAPES = ('spatdod-ca', 'quoted-ca', 'joined-ca', 'lines-ca', 'second-ca')  # below root, each for one shape of name
 
 RSA2048, RSA3072, RSA4096, P256, P384 = 'rsa:2048', 'rsa:3072', 'rsa:4096', 'P-256', 'P-384'
 
@@ -152,12 +171,14 @@ class Leaf:
     name: str
     serial: int
     key: str = P256
+    key_of: str = ''              # another leaf's key in place of a new one
     person: str = 'alice'         # subject, mail and UPN come from it
     person_number: int = 1
     upn: bytes | None = b''       # b'': person@REALM; None: no UPN and no PKINIT name
     realm: str = REALM
     san: tuple | None = None      # the whole SAN, in place of a person's
     cn: str = ''                  # empty: from person
+    subject: str = ''             # the whole subject, as openssl's -subj has it
     ku: str = 'critical,digitalSignature'
     eku: str = EKU_CLIENT
     revocation: bool = True       # has CDP and AIA
@@ -181,6 +202,23 @@ def sid_extension():
     """MS-WCCE 2.2.2.7.7.4: szOID_NTDS_CA_SECURITY_EXT."""
     value = tlv(0x30, other_name('1.3.6.1.4.1.311.25.2.1', tlv(0x04, SID_OF_SID.encode())))
     return '1.3.6.1.4.1.311.25.2 = DER:' + value.hex()
+
+
+def bobs(*more):
+    """bob's names, and more."""
+    return san_upn(b'bob@' + REALM.encode()), san_email('bob@' + DOMAIN), san_kerberos(1, ['bob']), *more
+
+
+def several_names():
+    return (san_upn(b'bob@' + REALM.encode()), san_upn(b'bob.example@' + REALM.encode()), san_email('bob@' + DOMAIN),
+            san_email('bob.example@' + DOMAIN), tlv(0x82, b'one.cardmap.test'), tlv(0x82, b'two.cardmap.test'),
+            tlv(0x86, b'https://cardmap.test/bob'), tlv(0x87, bytes([192, 0, 2, 7])), san_kerberos(1, ['bob']))
+
+
+def shape(name, serial, subject='', issuer='inter', **more):
+    """A certificate of bob's; without CDP and AIA unless inter issues it."""
+    return Leaf(name, serial, subject=subject, issuer=issuer, person='bob', person_number=2,
+                revocation=issuer == 'inter', **more)
 
 
 # erin's, alice-p256's and notyet's serials have the high bit set: DER puts a zero byte before, AD's text does not.
@@ -231,6 +269,22 @@ LEAVES = [
     Leaf('ocsp-no-eku', 0x5004, san=(), cn='Cardmap Test Not OCSP', eku='clientAuth', revocation=False),
     Leaf('ocsp-stranger', 0x5005, san=(), cn='Stranger OCSP', eku='OCSPSigning', revocation=False, extra=(NO_CHECK,),
          issuer='stranger-inter'),
+    shape('spatdod', 0x10E8BD03000000000032, '/DC=local/DC=dod/CN=Users/CN=Bob Example', 'spatdod-ca'),
+    shape('quoted', 0x6001, '/C=US/ST=New York/O=Acme, Inc./CN=Example, "Bob"', 'quoted-ca'),
+    shape('joined', 0x6002, '/C=DE/O=Cardmap+OU=Cards/CN=Bob Example+UID=bob1', 'joined-ca'),
+    shape('lines', 0x6003, '/C=DE/O=Line one\r\nLine two/CN=Bob Example', 'lines-ca'),
+    shape('attributes', 0x6004, '/C=DE/ST=Bayern/L=München/street=Weg 1/title=Dr/GN=Bob/SN=Example/UID=bob1'
+          f'/serialNumber=77/emailAddress=bob@{DOMAIN}/CN=Bob Example'),
+    shape('renewed', 0x6005, key_of='bob', piv=True),
+    shape('rekeyed', 0x6006, piv=True),
+    shape('moved', 0x2002, issuer='second-ca', piv=True),
+    shape('several', 0x6007, san=several_names(), cn='Bob Example'),
+    shape('no-san', 0x6008, san=(), cn='Bob Example'),
+    shape('sid-uri', 0x6009, san=bobs(tlv(0x86, b'tag:microsoft.com,2022-09-14:sid:' + SID_OF_SID.encode())), cn='Bob Example'),
+    shape('sam', 0x600A, upn=f'bobby@{DOMAIN}'.encode()),
+    shape('hostile-mail', 0x600B, san=(san_email('*)(uid=*'),), cn='Bob Example'),
+    shape('dash-left', 0x600C, '/C=DE/O=c/CN=a-b'),
+    shape('dash-right', 0x600D, '/C=DE/O=b-c/CN=a'),
 ]
 BY_NAME = {leaf.name: leaf for leaf in LEAVES}
 REVOKED = frozenset(['revoked'])
@@ -248,13 +302,19 @@ def run(command, when='', **options):
     return done.stdout
 
 
-def key_options(kind):
-    if kind.startswith('rsa:'):
-        return ['-newkey', kind]
-    return ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:' + kind]
+def key_options(folder, name, key):
+    made = folder / (name + '.key')
+    if isinstance(key, Path):
+        shutil.copy(key, made)
+        return ['-key', made]
+    if key.startswith('rsa:'):
+        return ['-newkey', key, '-keyout', made]
+    return ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:' + key, '-keyout', made]
 
 
 def subject_of(leaf):
+    if leaf.subject:
+        return leaf.subject
     if leaf.san is not None and leaf.cn:
         return f'{BASE_DN}/CN={leaf.cn}'
     cn = leaf.cn or leaf.person.capitalize() + ' Example'
@@ -296,14 +356,14 @@ def authority_extensions(authority):
 
 
 def issue(folder, name, subject, serial, key, extensions, issuer, when, days, string_mask='utf8only'):
-    """A key and its certificate, in one openssl command."""
+    """A certificate and its key, in one openssl command; key: its kind, or the file of one to use."""
     config = folder / (name + '.cnf')
     config.write_text('\n'.join(['[req]', 'distinguished_name = dn', 'string_mask = ' + string_mask, 'utf8 = yes', '[dn]',
                                  '[ext]', *extensions, '']))
     signer = ['-CA', folder / (issuer + '.crt'), '-CAkey', folder / (issuer + '.key')] if issuer else []
     run(['openssl', 'req', '-x509', '-batch', '-utf8', '-noenc', '-sha256', '-config', config, '-extensions', 'ext',
-         *key_options(key), '-subj', subject, '-set_serial', hex(serial), '-days', str(days), *signer,
-         '-keyout', folder / (name + '.key'), '-out', folder / (name + '.crt')], when)
+         *key_options(folder, name, key), '-subj', subject, '-set_serial', hex(serial), '-days', str(days), *signer,
+         '-out', folder / (name + '.crt')], when)
     config.unlink()
     write_forms(folder, name)
 
@@ -323,7 +383,8 @@ def make_authority(folder, authority):
 
 
 def make_leaf(folder, leaf):
-    issue(folder, leaf.name, subject_of(leaf), leaf.serial, leaf.key, leaf_extensions(leaf), leaf.issuer, leaf.when,
+    key = folder / (leaf.key_of + '.key') if leaf.key_of else leaf.key
+    issue(folder, leaf.name, subject_of(leaf), leaf.serial, key, leaf_extensions(leaf), leaf.issuer, leaf.when,
           leaf.days, leaf.string_mask)
 
 
@@ -421,9 +482,11 @@ def bundle(folder, target, *names):
 def make_bundles(folder):
     bundle(folder, 'chain.pem', 'inter', 'root')
     bundle(folder, 'bundle.pem', 'root', 'inter', 'expired-inter', 'revoked-inter')
+    bundle(folder, 'shapes.pem', *SHAPES)
     bundle(folder, 'server-chain.pem', 'server', 'inter')
     bundle(folder, 'kdc-chain.pem', 'kdc', 'inter')
-    folders = {'anchors.d': ['root'], 'intermediates.d': ['inter', 'expired-inter', 'revoked-inter']}
+    folders = {'anchors.d': ['root'], 'intermediates.d': ['inter', 'expired-inter', 'revoked-inter'],
+               'shapes.d': SHAPES}
     for target, names in folders.items():
         (folder / target).mkdir()
         for name in names:
@@ -431,11 +494,12 @@ def make_bundles(folder):
 
 
 def make_all(folder):
-    slowest_first = sorted(LEAVES, key=lambda leaf: leaf.key, reverse=True)
+    slowest_first = sorted((leaf for leaf in LEAVES if not leaf.key_of), key=lambda leaf: leaf.key, reverse=True)
     with ThreadPoolExecutor(max_workers=max(4, os.cpu_count() or 1)) as pool:
         for generation in ([a for a in AUTHORITIES if not a.issuer], [a for a in AUTHORITIES if a.issuer]):
             list(pool.map(lambda authority: make_authority(folder, authority), generation))
         list(pool.map(lambda leaf: make_leaf(folder, leaf), slowest_first))
+        list(pool.map(lambda leaf: make_leaf(folder, leaf), (leaf for leaf in LEAVES if leaf.key_of)))
     make_copied(folder)
     make_bundles(folder)
     make_crls(folder)

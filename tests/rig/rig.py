@@ -187,7 +187,7 @@ def nothing(_rig):
 def prepare_slapd(rig):
     folder = rig.work / 'slapd'
     (folder / 'db').mkdir(parents=True)
-    (folder / 'card.schema').write_text(people.CARD_SCHEMA)
+    (folder / 'card.schema').write_text(people.CARD_SCHEMA + people.IPA_SCHEMA)
     pki = rig.pki
     config = folder / 'slapd.conf'
     config.write_text(f"""
@@ -207,11 +207,13 @@ sizelimit unlimited
 database monitor
 database mdb
 suffix "{people.BASE}"
+rootdn "{people.ADMIN_DN}"
+rootpw "{people.ADMIN_PASSWORD}"
 directory {folder}/db
 maxsize {max(64 << 20, rig.users * 8192)}
 dbnosync
 index objectClass,uid,uidNumber,gidNumber,memberUid,member,mail,cn eq
-index altSecurityIdentities,userPrincipalName,sAMAccountName eq
+index altSecurityIdentities,userPrincipalName,sAMAccountName,objectSid,ipaCertMapData,cardNote,emailAddress eq
 access to attrs=userPassword by anonymous auth by * none
 access to * by * read
 """)
@@ -518,8 +520,11 @@ class Rig:
 
     # -- What clients need
 
-    def conf(self, changes=None, path=WORK / 'cardmap.conf'):
-        """A cardmap.conf for this rig; CHANGES maps 'section.key' to a text, a list, or None to leave it out."""
+    def conf(self, changes=None, path=WORK / 'cardmap.conf', more=''):
+        """A cardmap.conf for this rig; CHANGES maps 'section.key' to a text, a list, or None to leave it out.
+
+        MORE, whole sections as text, stands behind them.
+        """
         values = {
             'directory.uri': [f'ldap://127.0.0.1:{LDAP_PORT}'], 'directory.base': people.BASE,
             'directory.bind_dn': people.READER_DN, 'directory.bind_password_file': self.work / 'bind.password',
@@ -538,7 +543,7 @@ class Rig:
             section, key = name.split('.')
             if value is not None:
                 sections.setdefault(section, []).append(f'  {key} = {conf_value(value)}\n')
-        text = ''.join(f'{section} {{\n{"".join(lines)}}}\n' for section, lines in sections.items())
+        text = ''.join(f'{section} {{\n{"".join(lines)}}}\n' for section, lines in sections.items()) + more
         pki_module.publish(Path(path), text.encode())
         return path
 

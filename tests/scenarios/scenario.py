@@ -3,6 +3,7 @@
 Environment: CM_CARDMAP the program, CM_CARDMAP_PLAIN the same without sanitizers (for faketime and strace),
 CM_VCARD the virtual card, CM_RIG_PKI the certificates.
 """
+import base64
 import ctypes
 import fcntl
 import glob
@@ -53,7 +54,8 @@ def plain():
 def said(command, status=0, **options):
     """Another program's output; its status must be this one."""
     options.setdefault('env', {**os.environ, **RIG.environment()})
-    options.setdefault('stdin', subprocess.DEVNULL)
+    if 'input' not in options:
+        options['stdin'] = subprocess.DEVNULL
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=SECONDS, **options)
     if done.returncode != status:
@@ -187,6 +189,7 @@ class Scenario(unittest.TestCase):
             (self.folder / name).chmod(mode)
         self.store = self.folder / 'store/accounts.db'
         self.settings = {}
+        self.rules = ''  # sections of cardmap.conf, as text
         RIG.thaw(*filter(RIG.is_running, self.servers))
         if RIG.revoked != set(rig_module.pki_module.REVOKED):
             RIG.unrevoke(*RIG.revoked - set(rig_module.pki_module.REVOKED))
@@ -207,7 +210,7 @@ class Scenario(unittest.TestCase):
         """A configuration of this test's own; a__b is a.b."""
         values = {'accounts.path': self.store, 'kerberos.ccache': f'FILE:{self.folder}/tickets/krb5cc_%{{uid}}',
                   **DEADLINES, **self.settings, **{key.replace('__', '.'): value for key, value in changes.items()}}
-        return RIG.conf(values, self.folder / 'cardmap.conf')
+        return RIG.conf(values, self.folder / 'cardmap.conf', self.rules)
 
     def environment(self, leaks=False, **more):
         """Leaks are looked for where all goes well: libkrb5's pkinit plugin leaks when it fails."""
@@ -315,10 +318,42 @@ class Scenario(unittest.TestCase):
         if running:
             RIG.start('slapd')
 
+    def give(self, name, **attributes):
+        """What an account holds from now until the test ends, written by the directory's administrator with ldapmodify.
+
+        A value: a text, bytes, or a list of them; [] takes the attribute away.
+        """
+        dn = people.person_dn(name)
+        found = ldap_admin('ldapsearch', '-LLL', '-o', 'ldif-wrap=no', '-b', dn, '-s', 'base', *attributes)
+
+        def before(attribute):
+            return [base64.b64decode(value) if colons == '::' else value for colons, value in
+                    re.findall(rf'(?m)^{attribute}(::?) (.*)$', found)]
+        self.addCleanup(modify_entry, dn, {attribute: before(attribute) for attribute in attributes})
+        modify_entry(dn, attributes)
+
     # -- what others say
 
     def klist(self, uid=ALICE_UID):
         return said(['klist', '-c', f'FILE:{self.folder}/tickets/krb5cc_{uid}'])
+
+
+def ldap_admin(command, *arguments, **options):
+    """OpenLDAP's own client, as the directory's administrator."""
+    return said([command, '-x', '-H', f'ldap://127.0.0.1:{rig_module.LDAP_PORT}', '-D', people.ADMIN_DN,
+                 '-w', people.ADMIN_PASSWORD, *arguments], **options)
+
+
+def ldapmodify(ldif):
+    ldap_admin('ldapmodify', input=ldif)
+
+
+def modify_entry(dn, attributes):
+    lines = [people.attribute('dn', dn), 'changetype: modify']
+    for attribute, values in attributes.items():
+        values = values if isinstance(values, list) else [values]
+        lines += [f'replace: {attribute}', *(people.attribute(attribute, value) for value in values), '-']
+    ldapmodify('\n'.join(lines) + '\n')
 
 
 class OtherClient:
