@@ -181,6 +181,14 @@ cm_conf_set_default(struct cm_conf *c, const char *key, char *const *values,
 	return err;
 }
 
+bool
+cm_conf_is_default(const struct cm_conf *c, const char *key)
+{
+	const size_t i = find_key(key, strlen(key));
+
+	return i != SIZE_MAX && (c->origins[i] == NULL || strcmp(c->origins[i], DEFAULT) == 0);
+}
+
 void
 cm_conf_each(const struct cm_conf *c, cm_conf_visit visit, void *arg)
 {

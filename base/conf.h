@@ -143,6 +143,9 @@ CM_MUST_USE enum cm_err cm_conf_set(struct cm_conf *c, const char *assignment,
 CM_MUST_USE enum cm_err cm_conf_set_default(struct cm_conf *c, const char *key,
     char *const *values, const char *origin, struct cm_trace *t);
 
+/* Nobody has set this key ("trust.anchors"): its value is the default, or none. */
+bool cm_conf_is_default(const struct cm_conf *c, const char *key);
+
 /* One key with its value, for people and for man pages; texts borrowed for the call. */
 struct cm_conf_item {
 	const char *key;	/* "trust.level" */

@@ -54,8 +54,8 @@ tell_trust(const struct cm_cli *c, const struct cm_host *host, json_t *object,
 	const struct cm_known known = { .now = cm_clock_now() };
 	struct cm_verdict *v = NULL;
 
-	if (c->conf->trust.anchors[0] == NULL) {
-		cm_cli_line(c, "  trust", "not checked: trust.anchors is not set");
+	if (cm_trust_anchor_count(host->trust) == 0) {
+		cm_cli_line(c, "  trust", "not checked: trust.anchors holds no CA");
 		return;
 	}
 	if (cm_trust_check_chain(host->trust, cert, &known, c->trace, &v) == CM_OK) {

@@ -108,12 +108,13 @@ tell_mistakes(const struct cm_cli *c)
 }
 
 static enum cm_err
-check_anchors(const struct cm_cli *c)
+check_anchors(const struct cm_cli *c, const struct cm_host *host)
 {
-	if (c->conf->trust.anchors[0] != NULL)
+	if (cm_trust_anchor_count(host->trust) > 0)
 		return CM_OK;
-	return cm_trace_fail(c->trace, CM_REASON_CONFIG,
-	    "trust.anchors is not set: no card can be trusted; name the PEM file of the cards' root CA");
+	return cm_trace_fail(c->trace, CM_REASON_CONFIG, "trust.anchors (%s) holds no CA: no card can be "
+	    "trusted; name the PEM file of the cards' root CA there, or put it there",
+	    c->conf->trust.anchors[0] != NULL ? c->conf->trust.anchors[0] : "not set");
 }
 
 /* Did the part that is open tell its mistakes one by one? */
@@ -138,7 +139,7 @@ check_part(struct cm_cli *c, unsigned need, const char *name)
 	cm_trace_begin(c->trace, name);
 	err = cm_host_open(c->conf, need, c->trace, &host);
 	if (err == CM_OK && need == CM_NEED_TRUST && (err = cm_host_check_level(c->conf, c->trace)) == CM_OK)
-		err = check_anchors(c);
+		err = check_anchors(c, host);
 	if (err != CM_OK && !has_told(c->trace))
 		cm_trace_add(c->trace, "mistake", "%s: %s", name, cm_trace_message(c->trace));
 	cm_trace_end(c->trace, err);

@@ -91,6 +91,8 @@ open_trust(struct cm_host *h, struct cm_trace *t)
 		.level = c->trust.level,
 		.anchors = list(c->trust.anchors),
 		.intermediates = list(c->trust.intermediates),
+		.anchors_if_there = cm_conf_is_default(c, "trust.anchors"),
+		.intermediates_if_there = cm_conf_is_default(c, "trust.intermediates"),
 		.ocsp_urls = list(c->trust.ocsp_url),
 		.crls = list(c->trust.crl),
 		.use_ocsp = c->trust.use_ocsp,

@@ -2,6 +2,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "trust/trust_internal.h"
@@ -227,8 +228,8 @@ cm_crl_ask_url(struct cm_question *q, const char *url)
 	return status;
 }
 
-enum cm_status
-cm_crl_ask_file(struct cm_question *q, const char *path)
+static enum cm_status
+ask_file(struct cm_question *q, const char *path)
 {
 	enum cm_status status = CM_STATUS_UNKNOWN;
 	struct cm_trace *why = NULL;
@@ -252,4 +253,94 @@ out:
 	cm_trace_free(&why);
 	cm_buf_free(&bytes);
 	return status;
+}
+
+/* A folder's lists, asked one after the other. */
+struct asking {
+	struct cm_question *q;
+	struct cm_evidence blank, found;	/* the answer as it came in, and the best one so far */
+	enum cm_status status;
+	bool hashed;				/* the folder has names by hash */
+	char prefix[10];			/* of the issuer's lists: "89abcdef." */
+};
+
+static bool
+is_list(const char *name, const void *arg)
+{
+	static const char *const ends[] = { ".crl", ".pem", ".der", NULL };
+	const struct asking *a = arg;
+
+	if (a->hashed)
+		return cm_folder_name_hashed(name, "r") && strncmp(name, a->prefix, 9) == 0;
+	return cm_folder_name_ends(name, ends);
+}
+
+static bool
+is_hashed_list(const char *name, const void *unused)
+{
+	(void)unused;
+	return cm_folder_name_hashed(name, "r");
+}
+
+static enum cm_err
+nothing(void *unused, const char *path)
+{
+	(void)unused;
+	(void)path;
+	return CM_OK;
+}
+
+/* "Revoked" of one list stands against "good" of another. */
+static enum cm_err
+ask_next(void *arg, const char *path)
+{
+	struct asking *a = arg;
+	struct cm_question one = *a->q;
+	enum cm_status status;
+
+	one.answer = a->blank;
+	cm_buf_init(&one.why, 0);
+	snprintf(one.answer.source, sizeof(one.answer.source), "CRL %s", path);
+	status = ask_file(&one, path);
+	if (status == CM_STATUS_UNKNOWN) {
+		cm_buf_addf(&a->q->why, "%s%s: %s", a->q->why.len > 0 ? "; " : "", path, cm_buf_str(&one.why));
+	} else if (status == CM_STATUS_REVOKED || a->status == CM_STATUS_UNKNOWN) {
+		a->status = status;
+		a->found = one.answer;
+	}
+	cm_buf_free(&one.why);
+	return CM_OK;
+}
+
+static enum cm_status
+ask_folder(struct cm_question *q, const char *path)
+{
+	struct asking a = { .q = q, .blank = q->answer };
+	struct cm_folder f = { .path = path, .wants = is_hashed_list };
+	struct cm_trace *why = NULL;
+	enum cm_err err = cm_trace_new(&why);
+
+	snprintf(a.prefix, sizeof(a.prefix), "%08lx.",
+	    X509_NAME_hash_ex(X509_get_subject_name(q->issuer), NULL, NULL, NULL) & 0xffffffff);
+	if (err == CM_OK && (err = cm_folder_each(&f, why, nothing, NULL)) == CM_OK) {
+		a.hashed = f.count > 0;
+		f = (struct cm_folder){ .path = path, .wants = is_list, .wants_arg = &a };
+		err = cm_folder_each(&f, why, ask_next, &a);
+	}
+	if (err != CM_OK)
+		cm_buf_add_str(&q->why, err == CM_ERR_NOMEM ? "out of memory" : cm_trace_message(why));
+	else if (f.count == 0)
+		cm_buf_add_str(&q->why, a.hashed ? "no list of this issuer is in the folder" :
+		    "no file in this folder ends in .crl, .pem or .der");
+	cm_trace_free(&why);
+	q->answer = a.status != CM_STATUS_UNKNOWN ? a.found : a.blank;
+	return a.status;
+}
+
+enum cm_status
+cm_crl_ask_file(struct cm_question *q, const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? ask_folder(q, path) : ask_file(q, path);
 }

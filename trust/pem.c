@@ -1,10 +1,7 @@
-/* trust/pem.c - certificates from PEM files (RFC 7468) and from folders of them. */
-#include <dirent.h>
+/* trust/pem.c - certificates from files, PEM (RFC 7468) or DER, and from folders of them. */
 #include <errno.h>
-#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,13 +60,12 @@ at_end(const char *path, unsigned n, unsigned labels, struct cm_trace *t)
 		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: only %u of %u blocks can be read: each "
 		    "-----BEGIN has five dashes and starts its line", path, n - 1, labels);
 	if (n == 1)
-		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: holds no certificate in PEM "
-		    "(DER becomes PEM by openssl x509 -inform DER -in FILE)", path);
+		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: holds no certificate, in PEM or DER", path);
 	return CM_OK;
 }
 
-enum cm_err
-cm_pem_parse(struct cm_blob text, const char *path, struct cm_trace *t, STACK_OF(X509) *out)
+static enum cm_err
+parse_blocks(struct cm_blob text, const char *path, struct cm_trace *t, STACK_OF(X509) *out)
 {
 	BIO *bio = BIO_new_mem_buf(text.len > 0 ? (const void *)text.ptr : "", (int)text.len);
 	char *name = NULL, *header = NULL;
@@ -93,75 +89,84 @@ cm_pem_parse(struct cm_blob text, const char *path, struct cm_trace *t, STACK_OF
 	return err;
 }
 
-static enum cm_err
-load_file(const char *path, struct cm_trace *t, STACK_OF(X509) *out, struct cm_buf *raw)
+/* A SEQUENCE of 128 bytes at least: no text begins like that. */
+static bool
+is_der(struct cm_blob bytes)
 {
+	return bytes.len > 2 && bytes.ptr[0] == 0x30 && (bytes.ptr[1] & 0x80) != 0;
+}
+
+enum cm_err
+cm_pem_parse(struct cm_blob text, const char *path, struct cm_trace *t, STACK_OF(X509) *out)
+{
+	if (is_der(text))
+		return take_block(PEM_STRING_X509, text.ptr, (long)text.len, path, 1, t, out);
+	return parse_blocks(text, path, t, out);
+}
+
+/* One call of cm_pem_each(). */
+struct loading {
+	struct cm_trace *t;
+	cm_pem_visit visit;
+	void *arg;
+};
+
+static enum cm_err
+load_file(void *arg, const char *path)
+{
+	const struct loading *l = arg;
+	STACK_OF(X509) *certs = sk_X509_new_null();
 	struct cm_buf text;
 	enum cm_err err;
 
 	cm_buf_init(&text, PEM_FILE_MAX);
-	err = cm_file_read(path, PEM_FILE_MAX, CM_FILE_TRUSTED, t, &text);
+	err = certs == NULL ? CM_ERR_NOMEM : cm_file_read(path, PEM_FILE_MAX, CM_FILE_TRUSTED, l->t, &text);
 	if (err == CM_ERR_ABSENT)
-		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s: there is no such file or folder", path);
+		err = cm_trace_fail(l->t, CM_REASON_CONFIG, "%s: there is no such file or folder", path);
 	if (err == CM_OK)
-		err = cm_pem_parse(cm_buf_blob(&text), path, t, out);
-	if (err == CM_OK && raw != NULL) {
-		cm_buf_add_blob(raw, cm_buf_blob(&text));
-		cm_buf_add_byte(raw, '\n');
-		err = cm_buf_status(raw);
-	}
+		err = cm_pem_parse(cm_buf_blob(&text), path, l->t, certs);
+	for (int i = 0; err == CM_OK && i < sk_X509_num(certs); i++)
+		err = l->visit(l->arg, path, sk_X509_value(certs, i));
+	sk_X509_pop_free(certs, X509_free);
 	cm_buf_free(&text);
 	return err;
 }
 
-/* Folders also hold notes, links by hash and what an editor leaves: those are not read. */
-static int
-is_certificate_file(const struct dirent *d)
+/* Folders also hold notes and what an editor leaves: those are not read. */
+static bool
+is_certificate_file(const char *name, const void *unused)
 {
-	static const char *const ends[] = { ".pem", ".crt", ".cer" };
-	const size_t len = strlen(d->d_name);
+	static const char *const ends[] = { ".pem", ".crt", ".cer", ".der", NULL };
 
-	for (size_t i = 0; i < CM_COUNT(ends); i++)
-		if (d->d_name[0] != '.' && len > 4 && strcmp(d->d_name + len - 4, ends[i]) == 0)
-			return 1;
-	return 0;
+	(void)unused;
+	return cm_folder_name_ends(name, ends) || cm_folder_name_hashed(name, "");
 }
 
 static enum cm_err
-load_folder(const char *path, struct cm_trace *t, STACK_OF(X509) *out, struct cm_buf *raw)
+load_folder(struct loading *l, const char *path, bool if_there)
 {
-	struct dirent **names = NULL;
-	const int count = scandir(path, &names, is_certificate_file, alphasort);
-	enum cm_err err = CM_OK;
-	char file[PATH_MAX];
+	struct cm_folder f = { .path = path, .wants = is_certificate_file };
+	enum cm_err err = cm_folder_each(&f, l->t, load_file, l);
 
-	if (count < 0)
-		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: %s", path, strerror(errno));
-	if (count == 0)
-		err = cm_trace_fail(t, CM_REASON_CONFIG,
-		    "%s: no file in this folder ends in .pem, .crt or .cer", path);
-	for (int i = 0; i < count; i++) {
-		if (err == CM_OK && (size_t)snprintf(file, sizeof(file), "%s/%s", path,
-		    names[i]->d_name) >= sizeof(file))
-			err = cm_trace_fail(t, CM_REASON_CONFIG, "%s: path too long", path);
-		if (err == CM_OK)
-			err = load_file(file, t, out, raw);
-		free(names[i]);
-	}
-	free(names);
+	if (err == CM_OK && f.count == 0 && !if_there)
+		err = cm_trace_fail(l->t, CM_REASON_CONFIG, "%s: no file in this folder ends in .pem, "
+		    ".crt, .cer or .der, or is hashed (openssl rehash)", path);
 	return err;
 }
 
 enum cm_err
-cm_pem_load(const char *path, struct cm_trace *t, STACK_OF(X509) *out, struct cm_buf *raw)
+cm_pem_each(const char *path, bool if_there, struct cm_trace *t, cm_pem_visit visit, void *arg)
 {
+	struct loading l = { t, visit, arg };
 	struct stat st;
 
+	if (stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR) && if_there)
+		return CM_OK;
 	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
-		return load_file(path, t, out, raw);
+		return load_file(&l, path);
 	/* Who may put a file into the folder may make an anchor. */
 	if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 022) != 0)
 		return cm_trace_fail(t, CM_REASON_CONFIG,
 		    "%s: others may write this folder: chown root and chmod go-w it", path);
-	return load_folder(path, t, out, raw);
+	return load_folder(&l, path, if_there);
 }

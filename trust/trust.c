@@ -1,6 +1,7 @@
 /* trust/trust.c - open with what is trusted: anchors and intermediates. */
 #include "trust/trust.h"
 
+#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <stdlib.h>
 
@@ -9,14 +10,50 @@
 /* Root, and what may stand between it and a card: more is no real chain. */
 #define DEPTH_MAX	8
 
+/* Hashed folders show each certificate twice, by its name and by its link. */
 static enum cm_err
-load_all(const char *const *paths, struct cm_trace *t, STACK_OF(X509) *out, struct cm_buf *raw)
+add_once(void *arg, const char *file, X509 *cert)
+{
+	STACK_OF(X509) *out = arg;
+
+	(void)file;
+	for (int i = 0; i < sk_X509_num(out); i++)
+		if (X509_cmp(sk_X509_value(out, i), cert) == 0)
+			return CM_OK;
+	if (X509_up_ref(cert) != 1)
+		return CM_ERR_NOMEM;
+	if (sk_X509_push(out, cert) > 0)
+		return CM_OK;
+	X509_free(cert);
+	return CM_ERR_NOMEM;
+}
+
+static enum cm_err
+load_all(const char *const *paths, bool if_there, struct cm_trace *t, STACK_OF(X509) *out)
 {
 	enum cm_err err = CM_OK;
 
 	for (size_t i = 0; err == CM_OK && paths != NULL && paths[i] != NULL; i++)
-		err = cm_pem_load(paths[i], t, out, raw);
+		err = cm_pem_each(paths[i], if_there, t, add_once, out);
 	return err;
+}
+
+/* For libcurl, which takes PEM. */
+static enum cm_err
+write_pem(STACK_OF(X509) *certs, struct cm_buf *out)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	enum cm_err err = bio != NULL ? CM_OK : CM_ERR_NOMEM;
+	char *text = NULL;
+	long len;
+
+	for (int i = 0; err == CM_OK && i < sk_X509_num(certs); i++)
+		if (PEM_write_bio_X509(bio, sk_X509_value(certs, i)) != 1)
+			err = CM_ERR_NOMEM;
+	if (err == CM_OK && (len = BIO_get_mem_data(bio, &text)) > 0)
+		cm_buf_add(out, text, (size_t)len);
+	BIO_free(bio);
+	return err == CM_OK ? cm_buf_status(out) : err;
 }
 
 static enum cm_err
@@ -50,9 +87,11 @@ fill(struct cm_trust *tr, struct cm_trace *t)
 		return CM_ERR_NOMEM;
 	if (tr->o.level == CM_TRUST_OFF)
 		return CM_OK;
-	if ((err = load_all(tr->o.anchors, t, tr->anchors, &tr->anchors_pem)) != CM_OK)
+	if ((err = load_all(tr->o.anchors, tr->o.anchors_if_there, t, tr->anchors)) != CM_OK)
 		return err;
-	if ((err = load_all(tr->o.intermediates, t, tr->intermediates, NULL)) != CM_OK)
+	if ((err = load_all(tr->o.intermediates, tr->o.intermediates_if_there, t, tr->intermediates)) != CM_OK)
+		return err;
+	if ((err = write_pem(tr->anchors, &tr->anchors_pem)) != CM_OK)
 		return err;
 	return make_store(tr);
 }
@@ -68,6 +107,12 @@ cm_trust_open(const struct cm_trust_options *o, struct cm_trace *t, struct cm_tr
 	if ((err = fill(*out, t)) != CM_OK)
 		cm_trust_close(out);
 	return err;
+}
+
+size_t
+cm_trust_anchor_count(const struct cm_trust *tr)
+{
+	return (size_t)sk_X509_num(tr->anchors);
 }
 
 void

@@ -17,12 +17,16 @@ enum cm_trust_level {
 /* Texts are borrowed for the life of the trust; NULL: not set. */
 struct cm_trust_options {
 	enum cm_trust_level level;
-	const char *const *anchors;		/* NULL-terminated paths: a PEM file or a folder of them */
+	const char *const *anchors;		/* NULL-terminated paths: a file (PEM, or DER) or a folder of them,
+						 * by their names (.pem .crt .cer .der) or hashed (openssl rehash) */
 	const char *const *intermediates;
+	bool anchors_if_there;			/* paths that are not there, and empty folders, are no mistake */
+	bool intermediates_if_there;
 	const uint8_t (*pins)[32];		/* SHA-256 of CA certificates: the leaf's issuer must be one of them */
 	size_t pin_count;
 	const char *const *ocsp_urls;		/* asked instead of the certificate's AIA, when there are any */
-	const char *const *crls;		/* http(s) URLs and file paths, asked beside the certificate's CDPs */
+	const char *const *crls;		/* http(s) URLs, files and folders of files (.crl .pem .der, or hashed),
+						 * asked beside the certificate's CDPs */
 	bool use_ocsp, use_crl;
 	bool require_nonce;
 	size_t ocsp_max, crl_max;		/* bytes read at most */
@@ -37,6 +41,7 @@ struct cm_trust;
 CM_MUST_USE enum cm_err cm_trust_open(const struct cm_trust_options *o, struct cm_trace *t,
     struct cm_trust **out);
 void cm_trust_close(struct cm_trust **tr);
+size_t cm_trust_anchor_count(const struct cm_trust *tr);	/* at level off none is loaded */
 
 /*
  * Evidence: what was learned of one certificate, from whom, until when.  Made

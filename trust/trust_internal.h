@@ -53,11 +53,31 @@ struct cm_question {
 	const char *note;		/* said beside a good answer: static text, or "" */
 };
 
-/* trust/pem.c: append the certificates of a PEM file or of a folder's; raw, if not NULL, gets their text. */
-CM_MUST_USE enum cm_err cm_pem_load(const char *path, struct cm_trace *t, STACK_OF(X509) *out,
-    struct cm_buf *raw);
+/* trust/pem.c: the certificates of a file (PEM, or one in DER), of a folder's files; cert is borrowed. */
+typedef enum cm_err (*cm_pem_visit)(void *arg, const char *file, X509 *cert);
+CM_MUST_USE enum cm_err cm_pem_each(const char *path, bool if_there, struct cm_trace *t,
+    cm_pem_visit visit, void *arg);
 CM_MUST_USE enum cm_err cm_pem_parse(struct cm_blob text, const char *path, struct cm_trace *t,
     STACK_OF(X509) *out);
+
+/*
+ * trust/folder.c: the files of a folder whose names are wanted, sorted by name.
+ * CM_OK          each was visited, be it none; *count of them
+ * CM_ERR_CONFIG  the folder cannot be read (reason set), or the visitor's
+ */
+typedef bool (*cm_folder_wants)(const char *name, const void *arg);
+typedef enum cm_err (*cm_folder_visit)(void *arg, const char *path);
+struct cm_folder {
+	const char *path;
+	cm_folder_wants wants;
+	const void *wants_arg;
+	size_t count;		/* out */
+};
+CM_MUST_USE enum cm_err cm_folder_each(struct cm_folder *f, struct cm_trace *t,
+    cm_folder_visit visit, void *arg);
+bool cm_folder_name_ends(const char *name, const char *const *ends);	/* NULL-terminated; a leading dot never counts */
+/* A name as openssl rehash makes it: eight hex digits, ".", the mark ("" or "r"), a number. */
+bool cm_folder_name_hashed(const char *name, const char *mark);
 
 /* trust/fetch.c: GET, or POST when body is not empty.  Failing, why says what happened. */
 struct cm_fetch {
@@ -79,7 +99,7 @@ enum cm_status cm_ocsp_judge(struct cm_question *q, struct cm_blob der, OCSP_REQ
 
 /* trust/crl.c */
 enum cm_status cm_crl_ask_url(struct cm_question *q, const char *url);
-enum cm_status cm_crl_ask_file(struct cm_question *q, const char *path);
+enum cm_status cm_crl_ask_file(struct cm_question *q, const char *path);	/* or a folder */
 enum cm_status cm_crl_judge(struct cm_question *q, struct cm_blob bytes);
 
 /* trust/evidence.c */

@@ -69,6 +69,10 @@ test_values(void **state)
 	assert_null(f.conf->directory.ca);
 	assert_null(f.conf->trust.crl[0]);
 	assert_int_equal(f.conf->accounts.first_uid, 1000);
+	assert_string_equal(f.conf->trust.intermediates[0], "/etc/cardmap/intermediates.d");
+	assert_true(cm_conf_is_default(f.conf, "trust.intermediates"));
+	assert_false(cm_conf_is_default(f.conf, "trust.anchors"));
+	assert_null(f.conf->trust.anchors[1]);
 	done(&f);
 }
 

@@ -377,7 +377,7 @@ anchors_that_cannot_be_read(void **state)
 	refuse_open("/nonexistent.pem", "there is no such file");
 	refuse_open(write_file("empty.pem", "", 0644), "holds no certificate");
 	refuse_open(write_file("text.pem", "hello\n", 0644), "holds no certificate");
-	refuse_open(PKI("root.der"), "openssl x509 -inform DER");
+	refuse_open(write_file("cut.der", "\x30\x82\x04\x01\x02", 0644), "block 1 is no certificate");
 	refuse_open(PKI("server.key"), "block 1 is a PRIVATE KEY");
 	refuse_open(PKI("alice-p256.pem"), "block 2 is a PRIVATE KEY");
 	snprintf(text, sizeof(text), "-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n", body);
@@ -445,6 +445,77 @@ a_folder_of_anchors(void **state)
 	X509_free(ca);
 }
 
+/* Folders as pam_pkcs11's ca_dir: DER beside PEM, and names by hash; a bundle of several CAs as SSSD's pam_cert_db_path. */
+static void
+other_forms_of_anchors(void **state)
+{
+	struct cm_cert *c = load_cert("alice-p256"), *under_root = load_cert("alice-p384");
+	X509 *both[] = { load_x509("inter"), load_x509("root") };
+	char hashed[512], der_path[512], link_name[64], bundle[512];
+	struct cm_trust *tr;
+	uint8_t *der = NULL;
+	int len;
+
+	(void)state;
+	snprintf(hashed, sizeof(hashed), "%s", scratch("hashed"));
+	assert_int_equal(mkdir(hashed, 0755), 0);
+	len = i2d_X509(both[0], &der);
+	snprintf(link_name, sizeof(link_name), "hashed/%08lx.0", X509_subject_name_hash(both[0]));
+	write_bytes(scratch(link_name), der, (size_t)len);
+	tr = open_trust(CM_TRUST_SOFT, (const char *const[]){ hashed, NULL }, NULL, NULL, 0);
+	check(tr, c, time(NULL), 0, CM_REASON_NONE, "");
+	assert_int_equal(cm_trust_anchor_count(tr), 1);
+	cm_trust_close(&tr);
+	/* the file that a link by hash leads to stands beside it: once is enough */
+	write_pem(scratch("hashed/inter.pem"), both, 1);
+	write_bytes(scratch("hashed/root.der"), der, (size_t)len);
+	tr = open_trust(CM_TRUST_SOFT, (const char *const[]){ hashed, NULL }, NULL, NULL, 0);
+	assert_int_equal(cm_trust_anchor_count(tr), 1);
+	cm_trust_close(&tr);
+	snprintf(der_path, sizeof(der_path), "%s", scratch("hashed/root.der"));
+	tr = open_trust(CM_TRUST_SOFT, (const char *const[]){ der_path, NULL }, NULL, NULL, 0);
+	check(tr, c, time(NULL), 0, CM_REASON_NONE, "");
+	cm_trust_close(&tr);
+	snprintf(bundle, sizeof(bundle), "%s", scratch("bundle.pem"));
+	write_pem(bundle, both, 2);
+	tr = open_trust(CM_TRUST_SOFT, (const char *const[]){ bundle, NULL }, NULL, NULL, 0);
+	assert_int_equal(cm_trust_anchor_count(tr), 2);
+	check(tr, under_root, time(NULL), 0, CM_REASON_NONE, "");
+	cm_trust_close(&tr);
+	OPENSSL_free(der);
+	X509_free(both[0]);
+	X509_free(both[1]);
+	cm_cert_free(&c);
+	cm_cert_free(&under_root);
+}
+
+/* A default that is not there is no mistake; what somebody has named is. */
+static void
+anchors_where_they_exist(void **state)
+{
+	char empty[512], nowhere[512];
+	struct cm_trace *t = NULL;
+
+	(void)state;
+	snprintf(empty, sizeof(empty), "%s", scratch("empty"));
+	snprintf(nowhere, sizeof(nowhere), "%s", scratch("nowhere"));
+	assert_int_equal(mkdir(empty, 0755), 0);
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	for (int there = 0; there < 2; there++)
+		for (int optional = 0; optional < 2; optional++) {
+			const char *const paths[] = { there ? empty : nowhere, NULL };
+			const struct cm_trust_options o = { .level = CM_TRUST_SOFT, .anchors = paths,
+			    .intermediates = paths, .anchors_if_there = optional, .intermediates_if_there = optional };
+			struct cm_trust *tr = NULL;
+
+			assert_int_equal(cm_trust_open(&o, t, &tr), optional ? CM_OK : CM_ERR_CONFIG);
+			if (!optional)
+				assert_has(cm_trace_message(t), paths[0]);
+			cm_trust_close(&tr);
+		}
+	cm_trace_free(&t);
+}
+
 int
 main(void)
 {
@@ -461,6 +532,8 @@ main(void)
 		cmocka_unit_test(anchors_that_cannot_be_read),
 		cmocka_unit_test(a_certificate_with_bytes_behind_it),
 		cmocka_unit_test(a_folder_of_anchors),
+		cmocka_unit_test(other_forms_of_anchors),
+		cmocka_unit_test(anchors_where_they_exist),
 	};
 
 	/* The system's store holds our root: nothing of it may count (X509_get_default_cert_file(3)). */

@@ -2,6 +2,7 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tests/trust/web.h"
 
@@ -301,10 +302,72 @@ over_http(void **state)
 	OPENSSL_free(der);
 }
 
+/* pam_pkcs11's crl_dir: where names are hashed only the issuer's lists are read, else all, and "revoked" of one is heard. */
+static void
+folders(void **state)
+{
+	static const struct {
+		const char *in_first, *in_second, *in_other;	/* names of the files, NULL: not there; the first says good */
+		enum cm_reason reason;
+		const char *part;
+	} rows[] = {
+		{ NULL, NULL, NULL, CM_REASON_REVOCATION_UNKNOWN, "no file in this folder ends in .crl" },
+		{ "a.crl", NULL, NULL, CM_REASON_NONE, "a.crl number 17: good" },
+		{ "a.crl", NULL, "b.pem", CM_REASON_NONE, "a.crl number 17: good" },
+		{ "a.crl", "b.crl", NULL, CM_REASON_REVOKED, "b.crl number 17: revoked" },
+		{ "b.crl", "a.crl", NULL, CM_REASON_REVOKED, "a.crl number 17: revoked" },
+		{ NULL, NULL, "b.pem", CM_REASON_REVOCATION_UNKNOWN, "b.pem: it is the list of another CA" },
+		{ "HASH.r0", NULL, NULL, CM_REASON_NONE, "HASH.r0 number 17: good" },
+		{ "HASH.r0", "HASH.r1", "00000000.r0", CM_REASON_REVOKED, "HASH.r1 number 17: revoked" },
+		{ "HASH.r0", "a.crl", NULL, CM_REASON_NONE, "HASH.r0 number 17: good" },
+		{ "a.crl", NULL, "00000000.r0", CM_REASON_REVOCATION_UNKNOWN, "no list of this issuer" },
+		{ ".a.crl", NULL, NULL, CM_REASON_REVOCATION_UNKNOWN, "no file in this folder" },
+	};
+	const struct crl_recipe recipes[] = {
+		{ .issuer = "inter", .names = "bob", .reason = NO_ENTRY, .to = DAY },
+		{ .issuer = "inter", .names = "alice-p256", .reason = KEY_COMPROMISE, .to = DAY },
+		{ .issuer = "root", .names = "bob", .reason = NO_ENTRY, .to = DAY },
+	};
+	X509 *inter = load_x509("inter");
+	char hash[16];
+
+	(void)state;
+	snprintf(hash, sizeof(hash), "%08lx", X509_subject_name_hash(inter));
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const char *const names[] = { rows[i].in_first, rows[i].in_second, rows[i].in_other };
+		char folder[512], part[128], file[64], name[64];
+		struct outcome r;
+
+		snprintf(name, sizeof(name), "crls-%zu", i);
+		snprintf(folder, sizeof(folder), "%s", scratch(name));
+		assert_int_equal(mkdir(folder, 0755), 0);
+		for (size_t k = 0; k < CM_COUNT(names); k++) {
+			const bool hashed = names[k] != NULL && strncmp(names[k], "HASH", 4) == 0;
+			uint8_t *der;
+			int len;
+
+			if (names[k] == NULL)
+				continue;
+			der = make_crl(&recipes[k], &len);
+			snprintf(file, sizeof(file), "crls-%zu/%s%s", i, hashed ? hash : "", names[k] + (hashed ? 4 : 0));
+			write_bytes(scratch(file), der, (size_t)len);
+			OPENSSL_free(der);
+		}
+		if (strncmp(rows[i].part, "HASH", 4) == 0)
+			snprintf(part, sizeof(part), "%s%s", hash, rows[i].part + 4);
+		else
+			snprintf(part, sizeof(part), "%s", rows[i].part);
+		r = ask("alice-p256", folder, 1 << 20);
+		expect(folder, &r, rows[i].reason, part);
+	}
+	X509_free(inter);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(folders),
 		cmocka_unit_test(lists),
 		cmocka_unit_test(lists_with_a_point),
 		cmocka_unit_test(a_ca_that_may_not_sign_lists),
