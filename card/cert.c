@@ -38,6 +38,8 @@ destroy(struct cm_cert *c)
 	free(c->issuer_text);
 	free((void *)c->subject.attrs);
 	free((void *)c->issuer.attrs);
+	for (size_t i = 0; i < c->san_count; i++)
+		cm_cert_san_clear(&c->sans[i]);
 	free(c->sans);
 	free(c->ekus.items);
 	for (size_t i = 0; i < CM_COUNT(c->urls); i++)

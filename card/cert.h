@@ -115,6 +115,8 @@ struct cm_cert_san {
 	int tag;		/* GeneralName's context tag: 0 otherName, 1 rfc822Name, 2 dNSName, 4 directoryName, 6 URI, 7 IP ... */
 	struct cm_blob oid;	/* otherName's type-id, content octets; else empty */
 	struct cm_blob value;	/* text of strings; for 0, 3, 4, 5 the DER of the value; for 7 the octets */
+	struct cm_blob text;	/* of a UPN: its characters, whatever string type it has */
+	const struct cm_cert_name *name;	/* of a directoryName; else NULL */
 };
 const struct cm_cert_san *cm_cert_sans(const struct cm_cert *c, size_t *count);
 

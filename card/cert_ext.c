@@ -29,21 +29,37 @@ get_other_name(struct cm_blob content, struct cm_cert_san *s)
 	    cm_der_any(&inner, &s->value, &value) && cm_der_done(&inner);
 }
 
-/* The names of a certificate are read to see that they can be; their DER is kept. */
+/* Name is a CHOICE, so its tag is EXPLICIT (X.680 31.2.7). */
 static enum cm_err
-check_directory_name(struct cm_cert *c, struct cm_der in, struct cm_blob *out)
+get_directory_name(struct cm_cert *c, struct cm_der in, struct cm_cert_san *s)
 {
-	struct cm_cert_name n = { .count = 0 };
+	struct cm_cert_name *n = calloc(1, sizeof(*n));
 	enum cm_err err;
 
-	if ((err = cm_cert_name_parse(c, &in, &n)) == CM_OK && !cm_der_done(&in))
+	if (n == NULL)
+		return CM_ERR_NOMEM;
+	if ((err = cm_cert_name_parse(c, &in, n)) == CM_OK && !cm_der_done(&in))
 		err = CM_ERR_SYNTAX;
-	*out = n.der;
-	free((void *)n.attrs);
+	s->name = n;
+	s->value = n->der;
+	if (err != CM_OK)
+		cm_cert_san_clear(s);
 	return err;
 }
 
-/* GeneralName ::= CHOICE of nine context tags; the four that are SEQUENCEs or EXPLICIT are constructed. */
+void
+cm_cert_san_clear(struct cm_cert_san *s)
+{
+	if (s->name != NULL)
+		free((void *)s->name->attrs);
+	free((void *)s->name);
+	s->name = NULL;
+}
+
+/*
+ * GeneralName ::= CHOICE of nine context tags; the four that are SEQUENCEs or
+ * EXPLICIT are constructed.  *s is for cm_cert_san_clear(), on failure empty.
+ */
 static enum cm_err
 get_general_name(struct cm_cert *c, struct cm_der *in, struct cm_cert_san *s)
 {
@@ -66,7 +82,7 @@ get_general_name(struct cm_cert *c, struct cm_der *in, struct cm_cert_san *s)
 		s->value = whole;
 		return CM_OK;
 	case CM_DER_CONSTRUCTED + 4:
-		return check_directory_name(c, cm_der_in(value), &s->value);
+		return get_directory_name(c, cm_der_in(value), s);
 	case CM_DER_CONTEXT + 7:	/* iPAddress: four or sixteen octets */
 		return value.len == 4 || value.len == 16 ? CM_OK : CM_ERR_SYNTAX;
 	case CM_DER_CONTEXT + 8:
@@ -78,7 +94,7 @@ get_general_name(struct cm_cert *c, struct cm_der *in, struct cm_cert_san *s)
 
 /* SP 800-73-4 Part 1, 3.3: FASC-N is an OCTET STRING */
 static enum cm_err
-note_octets(struct cm_cert *c, enum cm_cert_field f, const struct cm_cert_san *s)
+note_octets(struct cm_cert *c, enum cm_cert_field f, struct cm_cert_san *s)
 {
 	struct cm_der in = cm_der_in(s->value);
 	struct cm_blob v;
@@ -91,18 +107,17 @@ note_octets(struct cm_cert *c, enum cm_cert_field f, const struct cm_cert_san *s
 
 /* [MS-WCCE] asks for UTF8String; some CAs write IA5String or BMPString, which say the same. */
 static enum cm_err
-note_string(struct cm_cert *c, enum cm_cert_field f, const struct cm_cert_san *s)
+note_string(struct cm_cert *c, enum cm_cert_field f, struct cm_cert_san *s)
 {
-	struct cm_blob v;
 	enum cm_err err;
 
-	if ((err = cm_cert_text(c, s->value, &v)) == CM_OK)
-		cm_cert_note(c, f, v);
+	if ((err = cm_cert_text(c, s->value, &s->text)) == CM_OK)
+		cm_cert_note(c, f, s->text);
 	return err == CM_ERR_ABSENT ? CM_ERR_SYNTAX : err;
 }
 
 static enum cm_err
-note_value(struct cm_cert *c, enum cm_cert_field f, const struct cm_cert_san *s)
+note_value(struct cm_cert *c, enum cm_cert_field f, struct cm_cert_san *s)
 {
 	cm_cert_note(c, f, s->value);
 	return CM_OK;
@@ -110,7 +125,7 @@ note_value(struct cm_cert *c, enum cm_cert_field f, const struct cm_cert_san *s)
 
 /* RFC 9562 section 4: "urn:uuid:" and the text, in any case (RFC 8141 section 3.1). */
 static enum cm_err
-note_uuid(struct cm_cert *c, enum cm_cert_field f, const struct cm_cert_san *s)
+note_uuid(struct cm_cert *c, enum cm_cert_field f, struct cm_cert_san *s)
 {
 	static const char prefix[] = "urn:uuid:";
 	const size_t n = sizeof(prefix) - 1;
@@ -125,7 +140,7 @@ static const struct san_field {
 	int tag;
 	struct cm_blob oid;
 	enum cm_cert_field field;
-	enum cm_err (*note)(struct cm_cert *, enum cm_cert_field, const struct cm_cert_san *);
+	enum cm_err (*note)(struct cm_cert *, enum cm_cert_field, struct cm_cert_san *);
 } san_fields[] = {
 	{ 0, CM_OID("\x2B\x06\x01\x04\x01\x82\x37\x14\x02\x03"), CM_CERT_UPN, note_string },
 	{ 0, CM_OID("\x60\x86\x48\x01\x65\x03\x06\x06"), CM_CERT_FASC_N, note_octets },
@@ -136,7 +151,7 @@ static const struct san_field {
 };
 
 static enum cm_err
-note_san(struct cm_cert *c, const struct cm_cert_san *s)
+note_san(struct cm_cert *c, struct cm_cert_san *s)
 {
 	enum cm_err err = CM_OK;
 
@@ -160,13 +175,16 @@ parse_san(struct cm_cert *c, struct cm_der in)
 	if (!cm_der_enter(&in, CM_DER_SEQUENCE, &names) || !cm_der_done(&in))
 		return CM_ERR_SYNTAX;
 	do {
-		if ((err = get_general_name(c, &names, &s)) != CM_OK ||
-		    (err = note_san(c, &s)) != CM_OK)
+		if ((err = get_general_name(c, &names, &s)) != CM_OK)
 			return err;
-		if ((sans = cm_cert_grow(c->sans, c->san_count, sizeof(*sans))) == NULL)
+		if ((sans = cm_cert_grow(c->sans, c->san_count, sizeof(*sans))) == NULL) {
+			cm_cert_san_clear(&s);
 			return CM_ERR_NOMEM;
-		sans[c->san_count++] = s;
+		}
 		c->sans = sans;
+		sans[c->san_count++] = s;
+		if ((err = note_san(c, &sans[c->san_count - 1])) != CM_OK)
+			return err;
 	} while (!cm_der_done(&names));
 	return CM_OK;
 }
@@ -202,6 +220,7 @@ parse_sid(struct cm_cert *c, struct cm_der in)
 		return CM_ERR_SYNTAX;
 	if ((err = get_general_name(c, &names, &s)) != CM_OK)
 		return err;
+	cm_cert_san_clear(&s);
 	value = cm_der_in(s.value);
 	if (!cm_der_done(&names) || s.tag != 0 || !cm_blob_equal(s.oid, objectsid) ||
 	    !cm_der_get(&value, CM_DER_OCTET_STRING, &sid) || !is_sid(sid))
@@ -293,6 +312,7 @@ add_uris(struct cm_cert *c, struct cm_der names, struct cm_cert_list *l)
 	do {
 		if ((err = get_general_name(c, &names, &s)) == CM_OK && s.tag == 6)
 			err = add_blob(l, s.value);
+		cm_cert_san_clear(&s);
 	} while (err == CM_OK && !cm_der_done(&names));
 	return err;
 }
@@ -364,6 +384,7 @@ parse_access(struct cm_cert *c, struct cm_der access)
 		return CM_ERR_SYNTAX;
 	if ((err = get_general_name(c, &access, &s)) != CM_OK)
 		return err;
+	cm_cert_san_clear(&s);
 	if (!cm_der_done(&access))
 		return CM_ERR_SYNTAX;
 	for (size_t i = 0; err == CM_OK && i < CM_COUNT(methods); i++)

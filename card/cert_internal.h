@@ -79,6 +79,9 @@ CM_MUST_USE enum cm_err cm_cert_text(struct cm_cert *c, struct cm_blob der, stru
 /* Only ASCII, NUL too? (IA5String: RFC 5280 4.2.1.6) */
 bool cm_cert_is_ascii(struct cm_blob v);
 
+/* cert_ext.c: give back what an alternative name owns. */
+void cm_cert_san_clear(struct cm_cert_san *s);
+
 /* A value of field f has been seen: the first that is not empty stands, all such are counted. */
 void cm_cert_note(struct cm_cert *c, enum cm_cert_field f, struct cm_blob v);
 
