@@ -12,11 +12,13 @@
  * What is run, and as whom.  The program and every folder above it must belong
  * to root and be writable by root alone; it is opened first, checked by its
  * descriptor, and run by that descriptor (fexecve), so that what was checked is
- * what runs.  A script's interpreter needs its path: "#!" files are run as
- * /proc/self/fd/N, and so is every other.
+ * what runs.  No part of the path is a link.
  * The child has an environment of PATH=/usr/bin:/bin and nothing else, no
  * descriptor but 0 (/dev/null), 1 (ours) and 2 (/dev/null), its own session,
- * no_new_privs, the limits below, and dies with us.
+ * no_new_privs, the limits below, and dies with us.  A script ("#!") has itself
+ * open too, to be read, as descriptor 3: its interpreter opens it by that.
+ * When the program has ended, its process group is killed with all that it left
+ * in the background, and only what was written until then counts.
  */
 struct cm_child {
 	const char *path;		/* absolute */
@@ -24,7 +26,7 @@ struct cm_child {
 	uid_t uid;			/* become this user and group, no others; (uid_t)-1: stay */
 	gid_t gid;
 	size_t output_max;		/* bytes of standard output; more is an error */
-	size_t memory_max;		/* bytes of address space beyond what it starts with; 0: 64 MiB */
+	size_t memory_max;		/* bytes of address space, program and libraries counted; 0: 256 MiB */
 };
 
 /*
@@ -32,7 +34,8 @@ struct cm_child {
  * CM_ERR_ABSENT   no such program (no reason set: the caller knows what that means)
  * CM_ERR_REFUSED  CHILD: others could have written it, or it was ended by a signal,
  *                 wrote too much or took too long: the text says which
- * CM_ERR_SYSTEM   SYSTEM
+ * CM_ERR_SYSTEM   SYSTEM: it cannot be started (as that user, or at all)
+ * CM_ERR_NOMEM    CM_ERR_STATE: more than 64 arguments
  */
 CM_MUST_USE enum cm_err cm_child_run(const struct cm_child *c, cm_deadline deadline,
     struct cm_trace *t, struct cm_buf *out, int *status);

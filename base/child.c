@@ -1,0 +1,358 @@
+/* base/child.c - run somebody else's program once: own uid, nothing inherited, bounded. */
+#include "base/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ARGUMENTS_MAX	64
+#define MEMORY_MAX	((size_t)256 << 20)	/* where none is named: a script's interpreter and its libraries */
+#define FILE_MAX	((rlim_t)16 << 20)
+#define PROCESSES_MAX	256	/* of the user, those that are none of ours counted */
+#define DESCRIPTORS_MAX	64
+
+/* In the child, where everything else is closed. */
+enum { OUTPUT = STDOUT_FILENO, PROGRAM = 3, TROUBLE = 4, FIRST_CLOSED = 5 };
+
+/* Made by the parent; the child only calls the kernel with it, since a fork of a threaded process may do no more. */
+struct run {
+	const struct cm_child *c;
+	struct cm_trace *trace;
+	cm_deadline deadline;
+	char *argv[ARGUMENTS_MAX + 2];
+	int program, null;
+	int output[2], trouble[2];	/* pipes, read end first; trouble: the errno of what kept it from starting */
+	bool script;
+	pid_t parent, pid;
+	int pidfd;
+};
+
+static enum cm_err
+refuse_others(const struct stat *st, const char *path, const char *place, struct cm_trace *t)
+{
+	if (st->st_uid != 0)
+		return cm_trace_fail(t, CM_REASON_CHILD, "%s: %s belongs to uid %u: chown root it", path,
+		    place, st->st_uid);
+	if ((st->st_mode & 022) != 0)
+		return cm_trace_fail(t, CM_REASON_CHILD, "%s: others may write %s: chmod go-w it", path, place);
+	return CM_OK;
+}
+
+/* What an open of one part of the path ended with. */
+static enum cm_err
+refuse_part(const char *path, const char *part, struct cm_trace *t)
+{
+	switch (errno) {
+	case ENOENT:
+		return CM_ERR_ABSENT;
+	case ELOOP:
+	case ENOTDIR:	/* a link to a folder, opened as one */
+		return cm_trace_fail(t, CM_REASON_CHILD, "%s: \"%s\" in it is a link, or no folder: name the place itself",
+		    path, part);
+	default:
+		return cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", path, strerror(errno));
+	}
+}
+
+/* Go down one part: *folder is closed and becomes the part's. */
+static enum cm_err
+enter(const char *path, const char *part, bool last, struct cm_trace *t, int *folder)
+{
+	const int flags = O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (last ? O_RDONLY : O_PATH | O_DIRECTORY);
+	const int fd = openat(*folder, part, flags);
+	struct stat st;
+
+	if (fd < 0)
+		return refuse_part(path, part, t);
+	close(*folder);
+	*folder = fd;
+	if (fstat(fd, &st) != 0)
+		return cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", path, strerror(errno));
+	if (last && (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0))
+		return cm_trace_fail(t, CM_REASON_CHILD, "%s: not a program: name one that may be run (chmod 755)", path);
+	return refuse_others(&st, path, last ? "it" : part, t);
+}
+
+/*
+ * Down from the root, so that nobody can have put anything else at this place:
+ * who owns a folder above could.
+ */
+static enum cm_err
+open_program(const char *path, struct cm_trace *t, int *out)
+{
+	enum cm_err err = CM_OK;
+	char *copy = NULL, *part, *next;
+	struct stat st;
+	int fd = -1;
+
+	if (path[0] != '/')
+		return cm_trace_fail(t, CM_REASON_CHILD, "%s: write its whole path", path);
+	if ((copy = strdup(path)) == NULL)
+		return CM_ERR_NOMEM;
+	if ((fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 || fstat(fd, &st) != 0)
+		err = cm_trace_fail(t, CM_REASON_SYSTEM, "/: %s", strerror(errno));
+	else
+		err = refuse_others(&st, path, "/", t);
+	part = copy + strspn(copy, "/");
+	if (err == CM_OK && part[0] == '\0')
+		err = cm_trace_fail(t, CM_REASON_CHILD, "%s: not a program", path);
+	for (; err == CM_OK && part[0] != '\0'; part = next) {
+		next = part + strcspn(part, "/");
+		if (next[0] != '\0') {
+			*next++ = '\0';
+			next += strspn(next, "/");
+		}
+		err = strcmp(part, "..") == 0 ? cm_trace_fail(t, CM_REASON_CHILD,
+		    "%s: write it without \"..\"", path) : enter(path, part, next[0] == '\0', t, &fd);
+	}
+	free(copy);
+	if (err == CM_OK)
+		*out = fd;
+	else if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/* Out of the way of the numbers that the child gives them. */
+static bool
+move_up(int *fd)
+{
+	const int high = fcntl(*fd, F_DUPFD_CLOEXEC, 16);
+
+	if (high < 0)
+		return false;
+	close(*fd);
+	*fd = high;
+	return true;
+}
+
+static enum cm_err
+prepare(struct run *r)
+{
+	char head[2];
+	size_t n = 0;
+
+	r->argv[n++] = (char *)(uintptr_t)r->c->path;
+	for (const char *const *a = r->c->arguments; *a != NULL; a++) {
+		if (n > ARGUMENTS_MAX)
+			return CM_ERR_STATE;
+		r->argv[n++] = (char *)(uintptr_t)*a;
+	}
+	r->parent = getpid();
+	r->script = pread(r->program, head, sizeof(head), 0) == 2 && memcmp(head, "#!", 2) == 0;
+	if ((r->null = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0 || pipe2(r->output, O_CLOEXEC) != 0 ||
+	    pipe2(r->trouble, O_CLOEXEC) != 0 || !move_up(&r->program) || !move_up(&r->null) ||
+	    !move_up(&r->output[1]) || !move_up(&r->trouble[1]) ||
+	    fcntl(r->output[0], F_SETFL, O_NONBLOCK) != 0)
+		return cm_trace_fail(r->trace, CM_REASON_SYSTEM, "%s: %s", r->c->path, strerror(errno));
+	return CM_OK;
+}
+
+static void
+close_all(struct run *r)
+{
+	const int fds[] = { r->program, r->null, r->output[0], r->output[1], r->trouble[0], r->trouble[1], r->pidfd };
+
+	for (size_t i = 0; i < CM_COUNT(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* ---- in the child */
+
+static bool
+limit(int what, rlim_t most)
+{
+	const struct rlimit l = { .rlim_cur = most, .rlim_max = most };
+
+	return setrlimit(what, &l) == 0;
+}
+
+static bool
+set_limits(const struct run *r)
+{
+	const rlim_t seconds = (rlim_t)cm_deadline_left(r->deadline) / 1000 + 1;
+	const rlim_t memory = r->c->memory_max != 0 ? r->c->memory_max : MEMORY_MAX;
+
+	return limit(RLIMIT_AS, memory) && limit(RLIMIT_CPU, seconds) && limit(RLIMIT_FSIZE, FILE_MAX) &&
+	    limit(RLIMIT_NPROC, PROCESSES_MAX) && limit(RLIMIT_NOFILE, DESCRIPTORS_MAX) && limit(RLIMIT_CORE, 0);
+}
+
+static void
+reset_signals(void)
+{
+	const struct sigaction usual = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int s = 1; s < NSIG; s++)
+		sigaction(s, &usual, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static bool
+set_descriptors(const struct run *r)
+{
+	return dup2(r->null, STDIN_FILENO) >= 0 && dup2(r->null, STDERR_FILENO) >= 0 &&
+	    dup2(r->output[1], OUTPUT) >= 0 &&
+	    /* An interpreter opens its script by this number: it stays open for it alone. */
+	    dup3(r->program, PROGRAM, r->script ? 0 : O_CLOEXEC) >= 0 &&
+	    dup3(r->trouble[1], TROUBLE, O_CLOEXEC) >= 0 && close_range(FIRST_CLOSED, ~0U, 0) == 0;
+}
+
+static bool
+become(const struct cm_child *c)
+{
+	if (c->uid == (uid_t)-1)
+		return true;
+	return setgroups(0, NULL) == 0 && setresgid(c->gid, c->gid, c->gid) == 0 &&
+	    setresuid(c->uid, c->uid, c->uid) == 0;
+}
+
+static _Noreturn void
+run_program(const struct run *r)
+{
+	static char path[] = "PATH=/usr/bin:/bin";
+	char *environment[] = { path, NULL };
+	int why;
+
+	reset_signals();
+	umask(077);
+	if (set_descriptors(r) && setsid() >= 0 && chdir("/") == 0 && become(r->c) && set_limits(r) &&
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	    /* After the change of user, which clears it. */
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
+		if (getppid() == r->parent)
+			fexecve(PROGRAM, r->argv, environment);
+		else
+			errno = ESRCH;
+	}
+	why = errno;
+	_exit(write(TROUBLE, &why, sizeof(why)) == sizeof(why) ? 127 : 126);
+}
+
+/* ---- in the parent */
+
+/* What there is now: CM_ERR_AGAIN until its end. */
+static enum cm_err
+read_output(const struct run *r, struct cm_buf *out, size_t *total)
+{
+	uint8_t chunk[4096];
+	ssize_t n;
+
+	while ((n = read(r->output[0], chunk, sizeof(chunk))) > 0) {
+		if ((*total += (size_t)n) > r->c->output_max)
+			return cm_trace_fail(r->trace, CM_REASON_CHILD, "%s: it wrote more than %zu bytes",
+			    r->c->path, r->c->output_max);
+		cm_buf_add(out, chunk, (size_t)n);
+	}
+	if (n == 0)
+		return cm_buf_status(out);
+	return errno == EAGAIN || errno == EINTR ? CM_ERR_AGAIN :
+	    cm_trace_fail(r->trace, CM_REASON_SYSTEM, "%s: %s", r->c->path, strerror(errno));
+}
+
+/*
+ * Until it has ended, be its output closed or not: what it left behind in the
+ * background may hold the pipe for ever.
+ */
+static enum cm_err
+follow(struct run *r, struct cm_buf *out)
+{
+	struct pollfd fds[] = { { .fd = r->pidfd, .events = POLLIN }, { .fd = r->output[0], .events = POLLIN } };
+	size_t total = 0;
+	enum cm_err err;
+
+	for (;;) {
+		const int ready = poll(fds, 2, cm_deadline_left(r->deadline));
+
+		if (ready < 0 && errno != EINTR)
+			return cm_trace_fail(r->trace, CM_REASON_SYSTEM, "%s: %s", r->c->path, strerror(errno));
+		if ((err = read_output(r, out, &total)) != CM_OK && err != CM_ERR_AGAIN)
+			return err;
+		if (ready > 0 && fds[0].revents != 0)
+			return CM_OK;
+		if (err == CM_OK)
+			fds[1].fd = -1;		/* closed, and it goes on */
+		if (cm_deadline_passed(r->deadline))
+			return cm_trace_fail(r->trace, CM_REASON_CHILD, "%s: it took too long and was ended",
+			    r->c->path);
+	}
+}
+
+/* Its number is its own until it is waited for, and so is its group's. */
+static int
+end_and_reap(const struct run *r)
+{
+	int status = 0;
+
+	kill(-r->pid, SIGKILL);
+	kill(r->pid, SIGKILL);	/* it may not lead a group yet */
+	while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+static enum cm_err
+judge(const struct run *r, int ended, int *status)
+{
+	int why = 0;
+
+	if (read(r->trouble[0], &why, sizeof(why)) == sizeof(why))
+		return cm_trace_fail(r->trace, CM_REASON_SYSTEM, "%s: it cannot be run as uid %u: %s", r->c->path,
+		    r->c->uid != (uid_t)-1 ? r->c->uid : geteuid(), strerror(why));
+	if (WIFSIGNALED(ended))
+		return cm_trace_fail(r->trace, CM_REASON_CHILD, "%s: it was ended by SIG%s", r->c->path,
+		    sigabbrev_np(WTERMSIG(ended)) != NULL ? sigabbrev_np(WTERMSIG(ended)) : "?");
+	*status = WEXITSTATUS(ended);
+	return CM_OK;
+}
+
+static enum cm_err
+start(struct run *r)
+{
+	if ((r->pid = fork()) == 0)
+		run_program(r);
+	if (r->pid < 0)
+		return cm_trace_fail(r->trace, CM_REASON_SYSTEM, "%s: %s", r->c->path, strerror(errno));
+	/* The ends that the child alone writes. */
+	close(r->output[1]);
+	close(r->trouble[1]);
+	r->output[1] = r->trouble[1] = -1;
+	if ((r->pidfd = pidfd_open(r->pid, 0)) >= 0)
+		return CM_OK;
+	cm_trace_fail(r->trace, CM_REASON_SYSTEM, "%s: %s", r->c->path, strerror(errno));
+	end_and_reap(r);
+	return CM_ERR_SYSTEM;
+}
+
+enum cm_err
+cm_child_run(const struct cm_child *c, cm_deadline deadline, struct cm_trace *t, struct cm_buf *out,
+    int *status)
+{
+	struct run r = { .c = c, .trace = t, .deadline = deadline, .program = -1, .null = -1,
+		.output = { -1, -1 }, .trouble = { -1, -1 }, .pidfd = -1 };
+	enum cm_err err;
+	int ended;
+
+	*status = -1;
+	if ((err = open_program(c->path, t, &r.program)) != CM_OK || (err = prepare(&r)) != CM_OK ||
+	    (err = start(&r)) != CM_OK)
+		goto out;
+	err = follow(&r, out);
+	ended = end_and_reap(&r);
+	if (err == CM_OK)
+		err = judge(&r, ended, status);
+out:
+	close_all(&r);
+	return err;
+}
