@@ -147,6 +147,13 @@ check_part(struct cm_cli *c, unsigned need, const char *name)
 	return err;
 }
 
+/* What main's first stage came to: the file, the command line, and files of other systems that they name. */
+static enum cm_err
+loaded(const struct cm_cli *c)
+{
+	return c->conf == NULL ? CM_ERR_CONFIG : cm_trace_stage(c->trace, 0)->err;
+}
+
 static enum cm_err
 check(struct cm_cli *c)
 {
@@ -155,7 +162,7 @@ check(struct cm_cli *c)
 		{ CM_NEED_TRUST, "trust" }, { CM_NEED_KERBEROS, "kerberos" },
 		{ CM_NEED_ACCOUNTS, "accounts" },
 	};
-	enum cm_err first = c->conf != NULL ? CM_OK : CM_ERR_CONFIG;
+	enum cm_err first = loaded(c);
 
 	for (size_t i = 0; c->conf != NULL && i < CM_COUNT(parts); i++) {
 		const enum cm_err err = check_part(c, parts[i].need, parts[i].name);
@@ -176,8 +183,8 @@ cm_cli_config(struct cm_cli *c)
 	if (strcmp(c->args[0], "show") != 0)
 		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE,
 		    "usage: cardmap config check | show"));
-	if (c->conf == NULL)
-		return cm_cli_finish(c, CM_ERR_CONFIG);
+	if (loaded(c) != CM_OK)
+		return cm_cli_finish(c, loaded(c));
 	json_object_set_new(c->answer, "values", json_object());
 	cm_conf_each(c->conf, show_item, c);
 	show_rules(c);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "mapper/import.h"
 
 static const struct command {
 	const char *name;
@@ -319,6 +320,8 @@ load_configuration(struct cm_cli *c, const struct settings *s)
 		if ((err = cm_buf_status(&text)) == CM_OK)
 			err = cm_conf_set(c->conf, cm_buf_str(&text), "command line", c->trace);
 	}
+	if (err == CM_OK)	/* now that everything stronger is set */
+		err = cm_import_configured(c->conf, c->trace);
 	cm_buf_free(&text);
 	return err;
 }

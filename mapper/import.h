@@ -23,7 +23,7 @@ struct cm_import_note {
 };
 struct cm_import {
 	char *path;
-	char *from;		/* "SmartcardLogin.plist" */
+	const char *from;	/* "SmartcardLogin.plist" */
 	struct cm_conf_rule *rules;
 	size_t rule_count;
 	struct cm_import_setting *settings;
@@ -47,18 +47,33 @@ CM_MUST_USE enum cm_err cm_import_sssd(struct cm_blob bytes, const char *path,
 CM_MUST_USE enum cm_err cm_import_pam_pkcs11(struct cm_blob bytes, const char *path,
     struct cm_trace *t, struct cm_import **out);
 
-/* Read the file (CM_FILE_TRUSTED) and then one of the above.  CM_ERR_ABSENT: no such file. */
+/* Read the file (CM_FILE_TRUSTED) and then one of the above; notes go into the trace.  CM_ERR_ABSENT: no such file. */
 typedef enum cm_err (*cm_import_reader)(struct cm_blob bytes, const char *path,
     struct cm_trace *t, struct cm_import **out);
 CM_MUST_USE enum cm_err cm_import_load(const char *path, cm_import_reader read,
     struct cm_trace *t, struct cm_import **out);
 
+/*
+ * Put it into force: its rules behind those of c, its settings wherever nobody
+ * has set the key (cm_conf_set_default()).  The import's rules are moved into c.
+ * CM_ERR_CONFIG  CONFIG: "FILE:LINE: SECTION.KEY: ..."
+ */
+CM_MUST_USE enum cm_err cm_import_apply(struct cm_import *i, struct cm_conf *c, struct cm_trace *t);
+/*
+ * The same with each file that the configuration names (mapper.plist where it
+ * exists, mapper.sssd): once, when everything that is stronger has been set.
+ * Results are those of the readers; a file named by mapper.sssd must exist.
+ */
+CM_MUST_USE enum cm_err cm_import_configured(struct cm_conf *c, struct cm_trace *t);
+
 /* Append the equivalent cardmap.conf: a comment with the line each thing came from, notes at the end. */
 CM_MUST_USE enum cm_err cm_import_write(const struct cm_import *i, struct cm_buf *out);
 
-/* For readers: each appends a copy.  CM_ERR_NOMEM. */
+/* For readers: each appends a copy.  CM_ERR_NOMEM.  from: the kind of file, static text. */
+/* A mistake: "PATH:LINE: what; remedy", without the line when it is 0.  Returns CM_ERR_CONFIG. */
+enum cm_err cm_import_fail(const char *path, int line, struct cm_trace *t, const char *fmt, ...) CM_PRINTF(4, 5);
 CM_MUST_USE enum cm_err cm_import_new(const char *path, const char *from, struct cm_import **out);
-/* The rule's content becomes the import's; *r is emptied whatever happens. */
+/* The rule's content becomes the import's; *r is emptied whatever happens.  A name that is taken gets a number. */
 CM_MUST_USE enum cm_err cm_import_add_rule(struct cm_import *i, struct cm_conf_rule *r);
 /* A second call with the same key adds a value to the list. */
 CM_MUST_USE enum cm_err cm_import_set(struct cm_import *i, int line, const char *key, const char *value);

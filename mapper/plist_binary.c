@@ -19,7 +19,7 @@
 
 #define TRAILER	32
 
-enum { TYPE_INTEGER = 1, TYPE_ASCII = 5, TYPE_UTF16 = 6, TYPE_ARRAY = 0xA, TYPE_DICT = 0xD };
+enum { TYPE_SIMPLE = 0, TYPE_INTEGER = 1, TYPE_ASCII = 5, TYPE_UTF16 = 6, TYPE_ARRAY = 0xA, TYPE_DICT = 0xD };
 
 struct reader {
 	struct cm_plist_file *file;
@@ -183,6 +183,38 @@ read_children(const struct reader *r, const struct object *o, unsigned depth,
 	return err;
 }
 
+/* Eight bytes have a sign, sixteen are beyond what any key here holds; fewer have none. */
+static enum cm_err
+read_integer(const struct reader *r, const struct object *o, struct cm_plist_node *n)
+{
+	const uint64_t size = (uint64_t)1 << o->len;
+
+	if (o->len > 3 || size > r->table - o->at)
+		return broken(r);
+	n->number = (int64_t)number(r->ptr + o->at, size);
+	return CM_OK;
+}
+
+static enum cm_plist_type
+type_of(const struct object *o)
+{
+	switch (o->type) {
+	case TYPE_DICT:
+		return CM_PLIST_DICT;
+	case TYPE_ARRAY:
+		return CM_PLIST_ARRAY;
+	case TYPE_ASCII:
+	case TYPE_UTF16:
+		return CM_PLIST_STRING;
+	case TYPE_INTEGER:
+		return CM_PLIST_INTEGER;
+	case TYPE_SIMPLE:	/* 8: false, 9: true */
+		return o->len == 8 || o->len == 9 ? CM_PLIST_BOOL : CM_PLIST_OTHER;
+	default:
+		return CM_PLIST_OTHER;
+	}
+}
+
 /* However objects refer to each other, depth and number of nodes are bounded. */
 static enum cm_err
 read_value(const struct reader *r, uint64_t index, unsigned depth, struct cm_plist_node **out)
@@ -194,10 +226,7 @@ read_value(const struct reader *r, uint64_t index, unsigned depth, struct cm_pli
 		return broken(r);
 	if (depth > CM_PLIST_DEPTH_MAX)
 		return cm_plist_fail(r->file, 0, "nested too deep; flatten it");
-	if ((err = cm_plist_node_new(r->file, o.type == TYPE_DICT ? CM_PLIST_DICT :
-	    o.type == TYPE_ARRAY ? CM_PLIST_ARRAY :
-	    o.type == TYPE_ASCII || o.type == TYPE_UTF16 ? CM_PLIST_STRING : CM_PLIST_OTHER,
-	    0, out)) != CM_OK)
+	if ((err = cm_plist_node_new(r->file, type_of(&o), 0, out)) != CM_OK)
 		return err;
 	switch ((*out)->type) {
 	case CM_PLIST_DICT:
@@ -205,6 +234,11 @@ read_value(const struct reader *r, uint64_t index, unsigned depth, struct cm_pli
 		return read_children(r, &o, depth + 1, *out);
 	case CM_PLIST_STRING:
 		return read_text(r, &o, &(*out)->text);
+	case CM_PLIST_INTEGER:
+		return read_integer(r, &o, *out);
+	case CM_PLIST_BOOL:
+		(*out)->number = o.len == 9;
+		return CM_OK;
 	case CM_PLIST_OTHER:
 		break;
 	}

@@ -12,10 +12,12 @@
 
 struct cm_plist_node {
 	enum cm_plist_type {
-		CM_PLIST_DICT, CM_PLIST_ARRAY, CM_PLIST_STRING, CM_PLIST_OTHER,
+		CM_PLIST_DICT, CM_PLIST_ARRAY, CM_PLIST_STRING, CM_PLIST_INTEGER, CM_PLIST_BOOL,
+		CM_PLIST_OTHER,
 	} type;
 	char *key;			/* owned; NULL outside a dict */
 	char *text;			/* owned; of a string, UTF-8 without a NUL; else NULL */
+	int64_t number;			/* of an integer; 0 or 1 of a bool */
 	int line;			/* of the value; 0: the form has no lines */
 	struct cm_plist_node *child;	/* first of a dict or array; owned */
 	struct cm_plist_node *next;	/* sibling; owned */

@@ -1,6 +1,7 @@
 /* mapper/plist_xml.c - the XML form: libxml2's reader, no network, no entities, no DTD. */
 #include "mapper/plist_internal.h"
 
+#include <errno.h>
 #include <libxml/xmlreader.h>
 #include <stdlib.h>
 
@@ -177,6 +178,18 @@ read_children(struct state *s, unsigned depth, struct cm_plist_node *n)
 	return err;
 }
 
+static enum cm_err
+read_integer(const struct state *s, struct cm_plist_node *n, const char *text)
+{
+	char *end = NULL;
+
+	errno = 0;
+	n->number = strtoll(text, &end, 10);
+	if (end != text && end[strspn(end, " \t\r\n")] == '\0' && errno == 0)
+		return CM_OK;
+	return cm_plist_fail(s->file, n->line, "<integer> holds \"%s\"; write a number", text);
+}
+
 /* The reader is on the value's element; afterwards on its end. */
 static enum cm_err
 read_value(struct state *s, unsigned depth, struct cm_plist_node **out)
@@ -186,9 +199,9 @@ read_value(struct state *s, unsigned depth, struct cm_plist_node **out)
 		enum cm_plist_type type;
 	} elements[] = {
 		{ "dict", CM_PLIST_DICT }, { "array", CM_PLIST_ARRAY },
-		{ "string", CM_PLIST_STRING }, { "integer", CM_PLIST_OTHER },
-		{ "real", CM_PLIST_OTHER }, { "true", CM_PLIST_OTHER },
-		{ "false", CM_PLIST_OTHER }, { "date", CM_PLIST_OTHER },
+		{ "string", CM_PLIST_STRING }, { "integer", CM_PLIST_INTEGER },
+		{ "real", CM_PLIST_OTHER }, { "true", CM_PLIST_BOOL },
+		{ "false", CM_PLIST_BOOL }, { "date", CM_PLIST_OTHER },
 		{ "data", CM_PLIST_OTHER },
 	};
 	const struct element *e = NULL;
@@ -206,7 +219,10 @@ read_value(struct state *s, unsigned depth, struct cm_plist_node **out)
 		return err;
 	if (e->type == CM_PLIST_DICT || e->type == CM_PLIST_ARRAY)
 		return read_children(s, depth + 1, *out);
-	if ((err = read_text(s, &text)) == CM_OK && e->type == CM_PLIST_STRING)
+	(*out)->number = strcmp(e->name, "true") == 0;
+	if ((err = read_text(s, &text)) == CM_OK && e->type == CM_PLIST_INTEGER)
+		err = read_integer(s, *out, text);
+	if (err == CM_OK && e->type == CM_PLIST_STRING)
 		(*out)->text = text;
 	else
 		free(text);

@@ -1,26 +1,26 @@
 /* tests/fuzz/fuzz_plist.c - SmartcardLogin.plist, XML and binary. */
 #include <stdlib.h>
 
-#include "mapper/rules_internal.h"
+#include "mapper/import.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct cm_rules *r = NULL;
+	struct cm_import *r = NULL;
 	struct cm_trace *t = NULL;
 	enum cm_err err;
 
 	if (cm_trace_new(&t) != CM_OK)
 		return 0;
 	cm_trace_begin(t, "plist");
-	err = cm_rules_parse_plist((struct cm_blob){ data, size }, "f", t, &r);
-	/* A refusal says why; success gives rules. */
+	err = cm_import_plist((struct cm_blob){ data, size }, "f", t, &r);
+	/* A refusal says why; success gives an import. */
 	if ((err == CM_OK) != (r != NULL) ||
 	    (err == CM_ERR_CONFIG) != (cm_trace_reason(t) == CM_REASON_CONFIG))
 		abort();
-	cm_rules_free(&r);
+	cm_import_free(&r);
 	cm_trace_free(&t);
 	return 0;
 }

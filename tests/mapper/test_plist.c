@@ -9,8 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "make_cert.h"
-#include "mapper/rules_internal.h"
+#include "mapper/import.h"
 
 #define HEAD	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" \
 	"<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" " \
@@ -30,11 +29,11 @@ static const char good[] = HEAD "<dict>\n" MAPPING(UPN, "Kerberos:$1", ALT)
     "<key>TrustedAuthorities</key>\n<array>\n<string>" PIN_A "</string>\n</array>\n</dict>\n</plist>\n";
 
 static enum cm_err
-parse(const char *text, size_t len, struct cm_trace **t, struct cm_rules **r)
+parse(const char *text, size_t len, struct cm_trace **t, struct cm_import **r)
 {
 	assert_int_equal(cm_trace_new(t), CM_OK);
 	cm_trace_begin(*t, "plist");
-	return cm_rules_parse_plist((struct cm_blob){ (const uint8_t *)text, len }, "f.plist", *t, r);
+	return cm_import_plist((struct cm_blob){ (const uint8_t *)text, len }, "f.plist", *t, r);
 }
 
 /* Every mistake is named with its line and its remedy. */
@@ -93,6 +92,38 @@ mistakes(void **state)
 		    "f.plist:6: AttributeMapping has the wrong type; make it a <dict>" },
 		{ HEAD "<dict>\n" MAPPING(UPN, "$1", ALT) MAPPING(UPN, "$1", ALT) "</dict>\n</plist>\n",
 		    "f.plist:17: key \"AttributeMapping\" stands here twice; remove one" },
+		/* settings */
+		{ HEAD "<dict>\n<key>checkCertificateTrust</key>\n<integer>4</integer>\n</dict>\n</plist>\n",
+		    "f.plist:6: checkCertificateTrust is 4; write a number from 0 to 3" },
+		{ HEAD "<dict>\n<key>checkCertificateTrust</key>\n<integer>-1</integer>\n</dict>\n</plist>\n",
+		    "f.plist:6: checkCertificateTrust is -1; write a number from 0 to 3" },
+		{ HEAD "<dict>\n<key>checkCertificateTrust</key>\n<string>2</string>\n</dict>\n</plist>\n",
+		    "f.plist:6: checkCertificateTrust has the wrong type; make it an <integer>" },
+		{ HEAD "<dict>\n<key>checkCertificateTrust</key>\n<integer>2x</integer>\n</dict>\n</plist>\n",
+		    "f.plist:6: <integer> holds \"2x\"; write a number" },
+		{ HEAD "<dict>\n<key>checkCertificateTrust</key>\n<integer/>\n</dict>\n</plist>\n",
+		    "f.plist:6: <integer> holds \"\"; write a number" },
+		{ HEAD "<dict>\n<key>checkCertificateTrust</key>\n<integer>99999999999999999999</integer>\n</dict>\n</plist>\n",
+		    "f.plist:6: <integer> holds \"99999999999999999999\"" },
+		{ HEAD "<dict>\n<key>CheckCertificateTrust</key>\n<integer>2</integer>\n</dict>\n</plist>\n",
+		    "f.plist:6: key \"CheckCertificateTrust\" is in the wrong case; write \"checkCertificateTrust\"" },
+		{ HEAD "<dict>\n<key>tokenRemovalAction</key>\n<integer>2</integer>\n</dict>\n</plist>\n",
+		    "f.plist:6: tokenRemovalAction is 2; write a number from 0 to 1" },
+		{ HEAD "<dict>\n<key>UserPairing</key>\n<string>yes</string>\n</dict>\n</plist>\n",
+		    "f.plist:6: UserPairing has the wrong type; make it <true/> or <false/>" },
+		{ HEAD "<dict>\n<key>oneCardPerUser</key>\n<integer>2</integer>\n</dict>\n</plist>\n",
+		    "f.plist:6: oneCardPerUser has the wrong type; make it <true/> or <false/>" },
+		{ HEAD "<dict>\n<key>NotEnforcedGroup</key>\n<array/>\n</dict>\n</plist>\n",
+		    "f.plist:6: NotEnforcedGroup has the wrong type; make it a <string>" },
+		{ HEAD "<dict>\n<key>NotEnforcedGroup</key>\n<string/>\n</dict>\n</plist>\n",
+		    "f.plist:6: NotEnforcedGroup is empty; write its value" },
+		{ HEAD "<dict>\n<key>UserSelector</key>\n<string>selector</string>\n</dict>\n</plist>\n",
+		    "f.plist:6: UserSelector is \"selector\"; write the program's whole path" },
+		{ HEAD "<dict>\n<key>UserSelector</key>\n<string>/a</string>\n<key>UserSelectorPath</key>\n"
+		    "<string>/b</string>\n</dict>\n</plist>\n",
+		    "f.plist:8: UserSelectorPath names another program than the key before it; keep one" },
+		{ HEAD "<dict>\n<key>DisabledTokens</key>\n<array>\n<true/></array>\n</dict>\n</plist>\n",
+		    "f.plist:7: DisabledTokens holds something that is no <string>" },
 		/* TrustedAuthorities */
 		{ HEAD "<dict>\n<key>TrustedAuthorities</key>\n<array/>\n</dict>\n</plist>\n",
 		    "f.plist:6: TrustedAuthorities lists no CA" },
@@ -133,7 +164,7 @@ mistakes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
-		struct cm_rules *r = NULL;
+		struct cm_import *r = NULL;
 		struct cm_trace *t = NULL;
 
 		assert_int_equal(parse(rows[i].text, strlen(rows[i].text), &t, &r), CM_ERR_CONFIG);
@@ -143,7 +174,7 @@ mistakes(void **state)
 			fail_msg("row %zu: got \"%s\", wanted \"%s\"", i, cm_trace_message(t), rows[i].want);
 		cm_trace_free(&t);
 		/* and with nobody listening */
-		assert_int_equal(cm_rules_parse_plist(cm_blob_str(rows[i].text), "f", NULL, &r), CM_ERR_CONFIG);
+		assert_int_equal(cm_import_plist(cm_blob_str(rows[i].text), "f", NULL, &r), CM_ERR_CONFIG);
 	}
 }
 
@@ -160,51 +191,74 @@ to_binary(const char *xml, char **bin, uint32_t *len)
 	plist_free(p);
 }
 
+/* Settings and rules as cardmap.conf has them, without the lines they came from. */
 static void
-expect_rules(const char *bytes, size_t len, const char *origin, const char *filter, size_t pins)
+expect_import(const char *bytes, size_t len, const char *want)
 {
-	static const struct cert_spec spec = { .upn = { (const uint8_t *)"a@B", 3 } };
-	struct cm_cert *c = make_cert(&spec);
-	struct cm_rules *r = NULL;
+	struct cm_import *r = NULL;
 	struct cm_trace *t = NULL;
-	struct cm_query *q = NULL;
 	struct cm_buf b;
-	size_t count = 99;
 
 	if (parse(bytes, len, &t, &r) != CM_OK)
 		fail_msg("%s", cm_trace_message(t));
-	assert_string_equal(r->origin, origin);
-	assert_int_equal(cm_rules_map(r, c, t, &q), CM_OK);
 	cm_buf_init(&b, 0);
-	cm_query_filter(q, &b);
-	assert_string_equal(cm_buf_str(&b), filter);
-	cm_rules_pins(r, &count);
-	assert_int_equal(count, pins);
+	for (size_t i = 0; i < r->setting_count; i++)
+		for (char **v = r->settings[i].values; *v != NULL; v++)
+			cm_buf_addf(&b, "%s=%s\n", r->settings[i].key, *v);
+	for (size_t i = 0; i < r->rule_count; i++)
+		cm_buf_addf(&b, "%s: %s = %s\n", r->rules[i].name, r->rules[i].attribute, r->rules[i].value);
+	assert_string_equal(cm_buf_str(&b), want);
 	cm_buf_free(&b);
-	cm_query_free(&q);
 	cm_trace_free(&t);
-	cm_rules_free(&r);
-	cm_cert_free(&c);
+	cm_import_free(&r);
 }
 
+#define HEX_A	"2c9f3d1e00000000000000000000000000000000000000000000000000000001"
+#define HEX_B	"aabbccdd00000000000000000000000000000000000000000000000000000002"
+#define FLAG(key, value)	"<key>" key "</key><" value "/>"
+#define TEXT(key, value)	"<key>" key "</key><string>" value "</string>"
+#define INTEGER(key, value)	"<key>" key "</key><integer>" value "</integer>"
+
+/* XML and binary mean the same. */
 static void
 both_forms(void **state)
 {
 	static const struct {
-		const char *xml, *origin, *filter;
-		size_t pins;
+		const char *xml, *want;
 	} rows[] = {
-		{ good, "f.plist:6", "(altSecurityIdentities=Kerberos:a@B)", 1 },
-		/* no AttributeMapping: the default rules, with the pins of the file */
-		{ HEAD "<dict><key>TrustedAuthorities</key><string>" PIN_A "," PIN_B "</string></dict></plist>",
-		    "built in", "(|(altSecurityIdentities=Kerberos:a@B)"
-		    "(altSecurityIdentities=X509:<I>CN=issuer<SR>01))", 2 },
-		{ HEAD "<dict/></plist>", "built in", "(|(altSecurityIdentities=Kerberos:a@B)"
-		    "(altSecurityIdentities=X509:<I>CN=issuer<SR>01))", 0 },
-		{ HEAD "<dict><key>UserSelector</key><string>/x</string><key>NotEnforcedGroup</key>"
-		    "<string>g</string><key>Other</key><array><date>2020-01-01T00:00:00Z</date></array>"
+		{ good, "trust.pins=" HEX_A "\nAttributeMapping: altSecurityIdentities = Kerberos:{nt_principal_name}\n" },
+		{ HEAD "<dict>" TEXT("TrustedAuthorities", PIN_A "," PIN_B) "</dict></plist>",
+		    "trust.pins=" HEX_A "\ntrust.pins=" HEX_B "\n" },
+		{ HEAD "<dict/></plist>", "" },
+		{ HEAD "<dict><key>Other</key><array><date>2020-01-01T00:00:00Z</date></array>"
 		    MAPPING(UPN, "\xc3\xbc &amp; &lt;$1", "dsAttrTypeNative:x-y") "</dict></plist>",
-		    "f.plist:5", "(x-y=\\c3\\bc & <a@B)", 0 },
+		    "AttributeMapping: x-y = \xc3\xbc & <{nt_principal_name}\n" },
+		/* the second example of SmartCardServices(7) */
+		{ HEAD "<dict>" MAPPING("<string>Common Name</string><string>RFC 822 Name</string>", "$1-$2",
+		    "dsAttrTypeNative:email") "</dict></plist>",
+		    "AttributeMapping: email = {common_name}-{rfc822_name}\n" },
+		{ HEAD "<dict>" MAPPING("<string>Organization</string><string>OrganizationalUnit:1</string>"
+		    "<string>OrganizationalUnit:2</string><string>OrganizationalUnit:3</string>"
+		    "<string>Country</string>", "{$5}$$4 $3$2$1$ $", "dsAttrTypeStandard:RecordName") "</dict></plist>",
+		    "AttributeMapping uid: uid = {{{country}}}${organizational_unit[3]} {organizational_unit[2]}"
+		    "{organizational_unit[1]}{organization}$ $\n"
+		    "AttributeMapping sAMAccountName: sAMAccountName = {{{country}}}${organizational_unit[3]} "
+		    "{organizational_unit[2]}{organizational_unit[1]}{organization}$ $\n" },
+		{ HEAD "<dict>" MAPPING(UPN, "$1", "dsAttrTypeStandard:RealName") "</dict></plist>",
+		    "AttributeMapping cn: cn = {nt_principal_name}\n"
+		    "AttributeMapping displayName: displayName = {nt_principal_name}\n" },
+		/* settings, and those of com.apple.security.smartcard */
+		{ HEAD "<dict>" TEXT("UserSelectorPath", "/usr/bin/sel") TEXT("UserSelector", "/usr/bin/sel")
+		    INTEGER("checkCertificateTrust", "3") FLAG("UserPairing", "false") FLAG("oneCardPerUser", "true")
+		    "</dict></plist>", "mapper.selector=/usr/bin/sel\ntrust.level=hard\n"
+		    "accounts.user_pairing=no\naccounts.one_card_per_user=yes\n" },
+		{ HEAD "<dict>" INTEGER("checkCertificateTrust", "0") INTEGER("oneCardPerUser", "1")
+		    FLAG("enforceSmartCard", "true") TEXT("NotEnforcedGroup", "g h") INTEGER("allowUnmappedUsers", "1")
+		    FLAG("allowSmartCard", "false") INTEGER("tokenRemovalAction", "1") FLAG("Logging", "true")
+		    "<key>DisabledTokens</key><array><string>com.apple.CryptoTokenKit.pivtoken</string></array>"
+		    "</dict></plist>", "trust.level=off\naccounts.one_card_per_user=yes\nenforcement.required=yes\n"
+		    "enforcement.not_enforced_group=g h\nenforcement.allow_unmapped_users=yes\n"
+		    "enforcement.allow_cards=no\nenforcement.removal=lock\n" },
 	};
 
 	(void)state;
@@ -212,19 +266,36 @@ both_forms(void **state)
 		uint32_t len = 0;
 		char *bin = NULL;
 
-		expect_rules(rows[i].xml, strlen(rows[i].xml), rows[i].origin, rows[i].filter, rows[i].pins);
+		expect_import(rows[i].xml, strlen(rows[i].xml), rows[i].want);
 		to_binary(rows[i].xml, &bin, &len);
-		expect_rules(bin, len, strcmp(rows[i].origin, "built in") == 0 ? "built in" : "f.plist",
-		    rows[i].filter, rows[i].pins);
+		expect_import(bin, len, rows[i].want);
 		free(bin);
 	}
+}
+
+/* Messages about a rule name its own lines. */
+static void
+lines(void **state)
+{
+	struct cm_import *r = NULL;
+	struct cm_trace *t = NULL;
+
+	(void)state;
+	assert_int_equal(parse(good, sizeof(good) - 1, &t, &r), CM_OK);
+	assert_string_equal(r->path, "f.plist");
+	assert_string_equal(r->rules[0].origin, "f.plist:6");
+	assert_int_equal(r->rules[0].lines[CM_RULE_KEY_VALUE], 12);
+	assert_int_equal(r->rules[0].lines[CM_RULE_KEY_ATTRIBUTE], 14);
+	assert_int_equal(cm_import_find(r, "trust.pins")->line, 18);
+	cm_import_free(&r);
+	cm_trace_free(&t);
 }
 
 static void
 binary_mistakes(void **state)
 {
 	static const char xml[] = HEAD "<dict>" MAPPING(UPN, "\\$1", ALT) "</dict></plist>";
-	struct cm_rules *r = NULL;
+	struct cm_import *r = NULL;
 	struct cm_trace *t = NULL;
 	char *bin = NULL;
 	uint32_t len = 0;
@@ -249,37 +320,35 @@ authorities(void **state)
 	static const char xml[] = HEAD "<dict><key>TrustedAuthorities</key><array>"
 	    "<string>" PIN_A "</string><string>" PIN_B ", 2c 9f 3d 1e" /* 28 more bytes */
 	    "0000000000000000000000000000000000000000000000000000 0003\n</string></array></dict></plist>";
-	struct cm_rules *r = NULL;
-	struct cm_trace *t = NULL;
-	const struct cm_rules_pin *pins;
-	size_t count = 0;
 
 	(void)state;
-	assert_int_equal(parse(xml, strlen(xml), &t, &r), CM_OK);
-	pins = cm_rules_pins(r, &count);
-	assert_int_equal(count, 3);
-	assert_memory_equal(pins[0].sha256, "\x2c\x9f\x3d\x1e", 4);
-	assert_int_equal(pins[0].sha256[31], 1);
-	assert_memory_equal(pins[1].sha256, "\xaa\xbb\xcc\xdd", 4);
-	assert_int_equal(pins[1].sha256[31], 2);
-	assert_memory_equal(pins[2].sha256, "\x2c\x9f\x3d\x1e", 4);
-	assert_int_equal(pins[2].sha256[31], 3);
-	cm_rules_free(&r);
-	cm_trace_free(&t);
+	expect_import(xml, sizeof(xml) - 1, "trust.pins=" HEX_A "\ntrust.pins=" HEX_B "\n"
+	    "trust.pins=2c9f3d1e00000000000000000000000000000000000000000000000000000003\n");
 }
 
-/* What is not understood is said to be ignored. */
+/* What has no effect here, or none yet, is said with its line. */
 static void
-ignored_keys_are_named(void **state)
+notes(void **state)
 {
-	static const char xml[] = HEAD "<dict>\n<key>UserSelector</key>\n<string>/x</string></dict></plist>";
-	struct cm_rules *r = NULL;
+	static const char xml[] = HEAD "<dict>\n" TEXT("Something", "/x") "\n" TEXT("NotEnforcedGroup", "g") "\n"
+	    FLAG("Logging", "false") "\n</dict></plist>";
+	static const struct { int line; const char *text; } want[] = {
+		{ 5, "key \"Something\" is not known and has no effect" },
+		{ 6, "NotEnforcedGroup is read and kept, and no login obeys it yet" },
+		{ 7, "Logging has no counterpart" },
+		{ 6, "NotEnforcedGroup means something only with enforceSmartCard and allowUnmappedUsers = 1" },
+	};
+	struct cm_import *r = NULL;
 	struct cm_trace *t = NULL;
 
 	(void)state;
 	assert_int_equal(parse(xml, strlen(xml), &t, &r), CM_OK);
-	assert_string_equal(cm_trace_find(t, "ignored"), "f.plist:6: key \"UserSelector\"");
-	cm_rules_free(&r);
+	assert_int_equal(r->note_count, CM_COUNT(want));
+	for (size_t i = 0; i < CM_COUNT(want); i++) {
+		assert_int_equal(r->notes[i].line, want[i].line);
+		assert_string_equal(r->notes[i].text, want[i].text);
+	}
+	cm_import_free(&r);
 	cm_trace_free(&t);
 }
 
@@ -299,7 +368,7 @@ add_trailer(struct cm_buf *b, size_t objects, size_t table)
 
 #define OBJECT(bytes)	{ (const uint8_t *)(bytes), sizeof(bytes) - 1 }
 
-/* { "UserSelector": a text written by hand }: exact, or refused, never cut. */
+/* { "SomethingNew": a text written by hand }: exact, or refused, never cut. */
 static void
 binary_texts(void **state)
 {
@@ -326,14 +395,14 @@ binary_texts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
-		struct cm_rules *r = NULL;
+		struct cm_import *r = NULL;
 		struct cm_trace *t = NULL;
 		struct cm_buf b;
 		size_t table;
 		enum cm_err err;
 
 		cm_buf_init(&b, 0);
-		cm_buf_add_str(&b, "bplist00\xd1\x01\x02\x5cUserSelector");
+		cm_buf_add_str(&b, "bplist00\xd1\x01\x02\x5cSomethingNew");
 		cm_buf_add_blob(&b, rows[i].object);
 		table = b.len;
 		cm_buf_add(&b, (uint8_t[]){ 8, 11, 24 }, 3);
@@ -341,7 +410,7 @@ binary_texts(void **state)
 		err = parse((const char *)b.ptr, b.len, &t, &r);
 		if (err != (rows[i].good ? CM_OK : CM_ERR_CONFIG))
 			fail_msg("row %zu: %s", i, cm_trace_message(t));
-		cm_rules_free(&r);
+		cm_import_free(&r);
 		cm_trace_free(&t);
 		cm_buf_free(&b);
 	}
@@ -352,7 +421,7 @@ static void
 attack_binary_bomb(void **state)
 {
 	enum { N = 40 };
-	struct cm_rules *r = NULL;
+	struct cm_import *r = NULL;
 	struct cm_trace *t = NULL;
 	struct cm_buf b;
 	size_t table;
@@ -378,7 +447,7 @@ static void
 attack_binary_text_bomb(void **state)
 {
 	enum { N = 200, LEN = 200000 };
-	struct cm_rules *r = NULL;
+	struct cm_import *r = NULL;
 	struct cm_trace *t = NULL;
 	struct cm_buf b;
 
@@ -403,7 +472,7 @@ attack_binary_text_bomb(void **state)
 static void
 attack_xml_size_and_depth(void **state)
 {
-	struct cm_rules *r = NULL;
+	struct cm_import *r = NULL;
 	struct cm_trace *t = NULL;
 	struct cm_buf b;
 
@@ -435,7 +504,7 @@ static void
 attack_file_others_can_write(void **state)
 {
 	char path[] = "/tmp/cm_plist_XXXXXX";
-	struct cm_rules *r = NULL;
+	struct cm_import *r = NULL;
 	struct cm_trace *t = NULL;
 	int fd = mkstemp(path);
 
@@ -444,16 +513,16 @@ attack_file_others_can_write(void **state)
 	assert_int_equal(write(fd, good, sizeof(good) - 1), sizeof(good) - 1);
 	assert_int_equal(cm_trace_new(&t), CM_OK);
 	assert_int_equal(fchmod(fd, 0644), 0);
-	assert_int_equal(cm_rules_load_plist(path, t, &r), CM_OK);
-	cm_rules_free(&r);
+	assert_int_equal(cm_import_load(path, cm_import_plist, t, &r), CM_OK);
+	cm_import_free(&r);
 	assert_int_equal(fchmod(fd, 0664), 0);
-	assert_int_equal(cm_rules_load_plist(path, t, &r), CM_ERR_CONFIG);
+	assert_int_equal(cm_import_load(path, cm_import_plist, t, &r), CM_ERR_CONFIG);
 	assert_non_null(strstr(cm_trace_message(t), "others may write it"));
 	assert_null(r);
 	close(fd);
 	unlink(path);
 	cm_trace_clear_reason(t);
-	assert_int_equal(cm_rules_load_plist(path, t, &r), CM_ERR_ABSENT);
+	assert_int_equal(cm_import_load(path, cm_import_plist, t, &r), CM_ERR_ABSENT);
 	assert_int_equal(cm_trace_reason(t), CM_REASON_NONE);
 	cm_trace_free(&t);
 }
@@ -466,7 +535,8 @@ main(void)
 		cmocka_unit_test(both_forms),
 		cmocka_unit_test(binary_mistakes),
 		cmocka_unit_test(authorities),
-		cmocka_unit_test(ignored_keys_are_named),
+		cmocka_unit_test(lines),
+		cmocka_unit_test(notes),
 		cmocka_unit_test(binary_texts),
 		cmocka_unit_test(attack_binary_bomb),
 		cmocka_unit_test(attack_binary_text_bomb),
