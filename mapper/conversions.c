@@ -1,7 +1,10 @@
 /* mapper/conversions.c - octets of a certificate as text: {field!conversion} of sss-certmap(5). */
 #include "mapper/fields_internal.h"
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
+
+#include "mapper/dn_internal.h"
 
 static enum cm_err
 write_hex(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
@@ -134,18 +137,65 @@ write_decimal(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *o
 	DIGEST("rmd160", EVP_ripemd160), DIGEST("ssl3-md5", EVP_md5), DIGEST("ssl3-sha1", EVP_sha1)
 #define HEX \
 	{ "hex", CM_IN_LDAPU1, CM_CONVERSION_ANY_CASE | CM_CONVERSION_HEX, 0, NULL, write_hex }
-#define BIN	{ "bin", CM_IN_ALL, CM_CONVERSION_OCTETS, 0, NULL, write_octets }
+#define BIN(dialects) \
+	{ "bin", dialects, CM_CONVERSION_OCTETS | CM_CONVERSION_EVERY, 0, NULL, write_octets }
 #define BASE64	{ "base64", CM_IN_ALL, 0, 0, NULL, write_base64 }
 #define DEC	{ "dec", CM_IN_LDAPU1, CM_CONVERSION_ANY_CASE, 0, NULL, write_decimal }
+#define NAME(name, style, dialects)	{ name, dialects, 0, style, NULL, NULL }
 #define END	{ .name = NULL }
 
-const struct cm_conversion cm_conversions_cert[] = { BIN, BASE64, DIGESTS, END };
+const struct cm_conversion cm_conversions_cert[] = { BIN(CM_IN_ALL), BASE64, DIGESTS, END };
 const struct cm_conversion cm_conversions_digest[] = { DIGESTS, END };
-const struct cm_conversion cm_conversions_hex[] = { HEX, END };
+const struct cm_conversion cm_conversions_hex[] = { HEX, BIN(CM_IN_OWN), END };
 const struct cm_conversion cm_conversions_serial[] = { HEX, DEC, END };
+const struct cm_conversion cm_conversions_dn[] = {
+	NAME("nss_ldap", CM_DN_NSS_LDAP, CM_IN_ALL), NAME("nss", CM_DN_NSS_LDAP, CM_IN_ALL),
+	NAME("nss_x500", CM_DN_NSS_X500, CM_IN_ALL), NAME("ad_x500", CM_DN_AD_X500, CM_IN_ALL),
+	NAME("ad", CM_DN_AD_X500, CM_IN_ALL), NAME("ad_ldap", CM_DN_AD_LDAP, CM_IN_ALL),
+	NAME("pkca", CM_DN_PKCA, CM_IN_OWN), NAME("oneline", CM_DN_ONELINE, CM_IN_OWN), END,
+};
+const struct cm_conversion cm_conversions_octets[] = {
+	{ CM_CONVERSION_UNNAMED, CM_IN_ALL, CM_CONVERSION_OCTETS | CM_CONVERSION_EVERY, 0, NULL, write_octets },
+	END,
+};
+
+/* libsss_certmap writes an address as the octets they are; ours is RFC 2307's ipHostNumber. */
+static enum cm_err
+write_address(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	(void)ref;
+	if (inet_ntop(v.len == 4 ? AF_INET : AF_INET6, v.ptr, text, sizeof(text)) == NULL)
+		return CM_ERR_SYNTAX;
+	cm_buf_add_str(out, text);
+	return CM_OK;
+}
+
+const struct cm_conversion cm_conversions_ip[] = {
+	{ "text", CM_IN_OWN, 0, 0, NULL, write_address },
+	{ CM_CONVERSION_UNNAMED, CM_IN_ALL & ~CM_IN_OWN, CM_CONVERSION_OCTETS, 0, NULL, write_octets },
+	BIN(CM_IN_OWN), END,
+};
 
 enum cm_err
 cm_field_convert(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
 {
 	return v.len == 0 ? CM_ERR_ABSENT : ref->conversion->write(v, ref, out);
+}
+
+enum cm_err
+cm_field_text(struct cm_blob v, char delim, const struct cm_field_ref *ref, struct cm_buf *out)
+{
+	const uint8_t *at = v.len > 0 ? memchr(v.ptr, delim, v.len) : NULL;
+
+	if (v.len > 0 && memchr(v.ptr, '\0', v.len) != NULL)
+		return CM_ERR_SYNTAX;
+	if (ref->part != NULL && strcmp(ref->part, "realm") == 0)
+		v = at == NULL ? (struct cm_blob){ NULL, 0 } :
+		    (struct cm_blob){ at + 1, (size_t)(v.ptr + v.len - at - 1) };
+	else if (ref->part != NULL && at != NULL)
+		v.len = (size_t)(at - v.ptr);
+	cm_buf_add_blob(out, v);
+	return v.len > 0 ? CM_OK : CM_ERR_ABSENT;
 }

@@ -5,6 +5,11 @@
 #include "card/cert.h"
 
 enum cm_dn_style {
+	CM_DN_NSS_LDAP,		/* sss-certmap(5)'s four, with the types that it calls UNDEF named */
+	CM_DN_NSS_X500,
+	CM_DN_AD_LDAP,
+	CM_DN_AD_X500,
+	CM_DN_ONELINE,		/* pam_pkcs11's: OpenSSL's X509_NAME_oneline() */
 	CM_DN_PKCA,		/* [MS-PKCA] 3.1.5.2.1.3, as Active Directory writes it (adname.c) */
 };
 
@@ -20,5 +25,10 @@ CM_MUST_USE enum cm_err cm_dn_write(const struct cm_cert_name *n, enum cm_dn_sty
  * names ([MS-PKCA] 3.1.5.2.1.3).  As cm_dn_write.
  */
 CM_MUST_USE enum cm_err cm_name_ad(const struct cm_cert_name *n, struct cm_buf *out);
+
+/* OpenSSL's short name of the type whose content octets these are; NULL: it knows none. */
+const char *cm_oid_short_name(struct cm_blob oid);
+/* Dotted, however long an arc is. */
+void cm_oid_text(struct cm_blob oid, struct cm_buf *out);
 
 #endif /* CM_MAPPER_DN_INTERNAL_H */

@@ -27,15 +27,39 @@ struct cm_conversion {
 #define CM_CONVERSION_ANY_CASE	(1u << 0)
 #define CM_CONVERSION_HEX	(1u << 1)	/* _u, _c and _r may follow, in any order */
 #define CM_CONVERSION_OCTETS	(1u << 2)	/* makes octets, not text: NUL may be among them */
+#define CM_CONVERSION_EVERY	(1u << 3)	/* a filter escapes every one of them */
+/* A name that no template can write: only ever a default. */
+#define CM_CONVERSION_UNNAMED	""
 
 extern const struct cm_conversion cm_conversions_cert[], cm_conversions_digest[],
-    cm_conversions_hex[], cm_conversions_serial[];
+    cm_conversions_dn[], cm_conversions_hex[], cm_conversions_ip[], cm_conversions_octets[],
+    cm_conversions_serial[], cm_conversions_sid[];
 
-/* Shared by rows that have no other way: v by the conversion.  CM_ERR_ABSENT when v is empty. */
+/* v by the conversion written or the default.  CM_ERR_ABSENT when v is empty. */
 CM_MUST_USE enum cm_err cm_field_convert(struct cm_blob v, const struct cm_field_ref *ref,
     struct cm_buf *out);
+/*
+ * Text, or its part: .short_name up to delim, .realm behind it.  CM_ERR_ABSENT
+ * when that is empty; CM_ERR_SYNTAX when a NUL stands anywhere in v.
+ */
+CM_MUST_USE enum cm_err cm_field_text(struct cm_blob v, char delim, const struct cm_field_ref *ref,
+    struct cm_buf *out);
 
-/* template.c, fields.c: the field of that very name in the dialect, or NULL. */
+/* fields.c: the field of that very name in the dialect, or NULL. */
 const struct cm_rule_field *cm_field_find(struct cm_blob name, enum cm_dialect dialect);
+
+typedef enum cm_err cm_field_write(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+
+/* fields_name.c */
+cm_field_write cm_write_issuer, cm_write_subject, cm_write_issuer_component, cm_write_subject_component;
+/* fields_san.c: where a kind stands several times, the last, as libsss_certmap has it. */
+cm_field_write cm_write_san_rfc822, cm_write_san_dns, cm_write_san_x400, cm_write_san_directory,
+    cm_write_san_edi, cm_write_san_uri, cm_write_san_ip, cm_write_san_rid, cm_write_san_pkinit,
+    cm_write_san_upn, cm_write_san_principal;
+/* fields_key.c */
+cm_field_write cm_write_public_key, cm_write_spki, cm_write_ssh_key;
+/* fields_sid.c: S-1-... as text, its last number, or the octets of objectSid ([MS-DTYP] 2.4.2.2). */
+cm_field_write cm_write_sid, cm_write_sid_uri;
 
 #endif /* CM_MAPPER_FIELDS_INTERNAL_H */

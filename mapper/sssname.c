@@ -6,7 +6,7 @@
  */
 #include "mapper/sssname_internal.h"
 
-#include <openssl/objects.h>
+#include "mapper/dn_internal.h"
 
 /* Content octets of the OID; the name in nss_* texts; the name in ad_* texts where it is another. */
 struct sss_name {
@@ -45,36 +45,29 @@ static const struct sss_name names[] = {
 	{ PILOT(0x03), "MAIL", "OID,0.9.2342.19200300.100.1.3" },	/* the comma is theirs */
 };
 
-/* OpenSSL's short name of any other type; "UNDEF" where it knows none. */
-static const char *
-openssl_name(struct cm_blob oid)
+void
+cm_sss_type(struct cm_blob oid, unsigned flags, struct cm_buf *out)
 {
-	const uint8_t head[2] = { 0x06, (uint8_t)oid.len };
-	const unsigned char *p;
-	const char *name = NULL;
-	ASN1_OBJECT *o = NULL;
-	struct cm_buf der;
+	const char *name;
 
-	if (oid.len == 0 || oid.len >= 0x80)
-		return "UNDEF";
-	cm_buf_init(&der, 0);
-	cm_buf_add(&der, head, sizeof(head));
-	cm_buf_add_blob(&der, oid);
-	p = der.ptr;
-	if (cm_buf_status(&der) == CM_OK && (o = d2i_ASN1_OBJECT(NULL, &p, (long)der.len)) != NULL)
-		name = OBJ_nid2sn(OBJ_obj2nid(o));
-	ASN1_OBJECT_free(o);
-	cm_buf_free(&der);
-	return name != NULL ? name : "UNDEF";
-}
-
-static const char *
-type_name(struct cm_blob oid, unsigned flags)
-{
 	for (size_t i = 0; i < CM_COUNT(names); i++)
-		if (oid.len == names[i].len && memcmp(oid.ptr, names[i].oid, oid.len) == 0)
-			return (flags & CM_SSS_AD) != 0 && names[i].ad != NULL ? names[i].ad : names[i].nss;
-	return openssl_name(oid);
+		if (oid.len == names[i].len && memcmp(oid.ptr, names[i].oid, oid.len) == 0) {
+			if ((flags & CM_SSS_AD) == 0 || names[i].ad == NULL)
+				cm_buf_add_str(out, names[i].nss);
+			else if ((flags & CM_SSS_TYPES) != 0 && names[i].ad[3] == ',')
+				cm_buf_addf(out, "OID.%s", names[i].ad + 4);
+			else
+				cm_buf_add_str(out, names[i].ad);
+			return;
+		}
+	if ((name = cm_oid_short_name(oid)) != NULL) {
+		cm_buf_add_str(out, name);
+	} else if ((flags & CM_SSS_TYPES) != 0) {
+		cm_buf_add_str(out, "OID.");
+		cm_oid_text(oid, out);
+	} else {
+		cm_buf_add_str(out, "UNDEF");
+	}
 }
 
 static void
@@ -93,28 +86,42 @@ add_hex_octet(struct cm_buf *out, uint8_t c)
 static void
 add_text(struct cm_blob v, struct cm_buf *out)
 {
+	size_t plain = 0;	/* octets before i that wait to be added as they are */
+
 	for (size_t i = 0; i < v.len; i++) {
 		const uint8_t c = v.ptr[i];
+		const bool hex = c < 0x20 || c >= 0x7F;
 
-		if (c < 0x20 || c >= 0x7F) {
-			cm_buf_add_byte(out, '\\');
-			add_hex_octet(out, c);
+		plain++;
+		if (!hex && memchr("\"+,;<>\\", c, 7) == NULL && (c != '#' || i > 0 || v.len == 1) &&
+		    (c != ' ' || (i > 0 && i < v.len - 1)))
 			continue;
-		}
-		if (memchr("\"+,;<>\\", c, 7) != NULL || (c == '#' && i == 0 && v.len > 1) ||
-		    (c == ' ' && (i == 0 || i == v.len - 1)))
-			cm_buf_add_byte(out, '\\');
-		cm_buf_add_byte(out, c);
+		cm_buf_add(out, v.ptr + i + 1 - plain, plain - 1);
+		cm_buf_add_byte(out, '\\');
+		if (hex)
+			add_hex_octet(out, c);
+		plain = !hex;	/* the octet itself comes with those behind it */
 	}
+	cm_buf_add(out, v.ptr + v.len - plain, plain);
 }
 
-static void
-add_attr(const struct cm_cert_attr *a, unsigned flags, struct cm_buf *out)
+/* UTCTime and GeneralizedTime are text too in OpenSSL's eyes. */
+static bool
+is_time(const struct cm_cert_attr *a)
 {
-	cm_buf_add_str(out, type_name(a->oid, flags));
-	cm_buf_add_byte(out, '=');
+	return a->der.len >= 2 && (a->der.ptr[0] == 0x17 || a->der.ptr[0] == 0x18) &&
+	    a->der.ptr[1] < 0x80;
+}
+
+void
+cm_sss_value(const struct cm_cert_attr *a, struct cm_buf *out)
+{
 	if (a->text) {
 		add_text(a->value, out);
+		return;
+	}
+	if (is_time(a)) {
+		add_text((struct cm_blob){ a->der.ptr + 2, a->der.len - 2 }, out);
 		return;
 	}
 	cm_buf_add_byte(out, '#');
@@ -132,7 +139,9 @@ cm_name_sss(const struct cm_cert_name *n, unsigned flags, struct cm_buf *out)
 			return CM_ERR_SYNTAX;
 		if (i > 0)
 			cm_buf_add_byte(out, ',');
-		add_attr(&n->attrs[at], flags, out);
+		cm_sss_type(n->attrs[at].oid, flags, out);
+		cm_buf_add_byte(out, '=');
+		cm_sss_value(&n->attrs[at], out);
 	}
 	return cm_buf_status(out);
 }

@@ -14,9 +14,14 @@
  */
 #define CM_SSS_LEAF_FIRST	(1u << 0)
 #define CM_SSS_AD		(1u << 1)
+#define CM_SSS_TYPES		(1u << 2)	/* "OID.1.2.3" for UNDEF: two unlike names have no text in common */
 /* CM_OK, also for the empty name; CM_ERR_SYNTAX: a value is empty (that library refuses the certificate). */
 CM_MUST_USE enum cm_err cm_name_sss(const struct cm_cert_name *n, unsigned flags,
     struct cm_buf *out);
+
+/* One attribute's name in these texts, which a type has in OpenSSL; and its value, escaped. */
+void cm_sss_type(struct cm_blob oid, unsigned flags, struct cm_buf *out);
+void cm_sss_value(const struct cm_cert_attr *a, struct cm_buf *out);
 
 /* otherName types whose value is a principal (RFC 4556 3.2.2; [MS-WCCE]), content octets. */
 bool cm_san_is_pkinit(const struct cm_cert_san *s);

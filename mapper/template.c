@@ -82,11 +82,11 @@ parse_conversion(struct parser *p, struct cm_blob word, struct cm_field_ref *ref
 
 	while (conv != NULL && conv->name != NULL && !known(conv->dialects, p))
 		conv++;
-	ref->conversion = conv;
+	ref->conversion = conv != NULL && conv->name != NULL ? conv : NULL;
 	if (word.len == 0)
 		return CM_OK;
 	for (; conv != NULL && conv->name != NULL; conv++) {
-		if (!known(conv->dialects, p))
+		if (!known(conv->dialects, p) || *conv->name == '\0')
 			continue;
 		if (is_conversion(conv, word, &ref->flags)) {
 			ref->conversion = conv;
@@ -96,7 +96,7 @@ parse_conversion(struct parser *p, struct cm_blob word, struct cm_field_ref *ref
 		if (len < sizeof(names))
 			len += (size_t)snprintf(names + len, sizeof(names) - len, " %s", conv->name);
 	}
-	if (ref->conversion == NULL)
+	if (len == 0)
 		return wrong(p, (const char *)word.ptr, "%s has no conversions", ref->field->name);
 	return wrong(p, (const char *)word.ptr, "unknown conversion; expected one of%s%s", names,
 	    len >= sizeof(names) ? "..." : "");
@@ -107,28 +107,6 @@ keep_part(struct cm_blob word, struct cm_field_ref *ref)
 {
 	ref->part = strndup((const char *)word.ptr, word.len);
 	return ref->part != NULL ? CM_OK : CM_ERR_NOMEM;
-}
-
-static enum cm_err
-parse_part(struct parser *p, struct cm_blob word, struct cm_field_ref *ref)
-{
-	const struct cm_field_part *part = ref->field->parts;
-	char names[60] = "";
-	size_t len = 0;
-
-	if (word.len == 0)
-		return CM_OK;
-	for (; part != NULL && part->name != NULL; part++) {
-		if (!known(part->dialects, p))
-			continue;
-		if (strcmp(part->name, CM_PART_ANY) == 0 || same(word, part->name, false))
-			return keep_part(word, ref);
-		if (len < sizeof(names))
-			len += (size_t)snprintf(names + len, sizeof(names) - len, " .%s", part->name);
-	}
-	if (len == 0)
-		return wrong(p, (const char *)word.ptr, "%s has no parts", ref->field->name);
-	return wrong(p, (const char *)word.ptr, "unknown part; expected one of%s", names);
 }
 
 /*
@@ -151,6 +129,37 @@ parse_index(struct parser *p, struct cm_blob *word, struct cm_field_ref *ref)
 	word->len = (size_t)(open - word->ptr);
 	ref->index = (int)n;
 	return CM_OK;
+}
+
+static bool
+takes_any_part(const struct cm_rule_field *f)
+{
+	return f->parts != NULL && strcmp(f->parts[0].name, CM_PART_ANY) == 0;
+}
+
+static enum cm_err
+parse_part(struct parser *p, struct cm_blob word, struct cm_field_ref *ref)
+{
+	const struct cm_field_part *part = ref->field->parts;
+	char names[60] = "";
+	enum cm_err err;
+	size_t len = 0;
+
+	if (takes_any_part(ref->field) && (err = parse_index(p, &word, ref)) != CM_OK)
+		return err;
+	if (word.len == 0)
+		return CM_OK;
+	for (; part != NULL && part->name != NULL; part++) {
+		if (!known(part->dialects, p))
+			continue;
+		if (takes_any_part(ref->field) || same(word, part->name, false))
+			return keep_part(word, ref);
+		if (len < sizeof(names))
+			len += (size_t)snprintf(names + len, sizeof(names) - len, " .%s", part->name);
+	}
+	if (len == 0)
+		return wrong(p, (const char *)word.ptr, "%s has no parts", ref->field->name);
+	return wrong(p, (const char *)word.ptr, "unknown part; expected one of%s", names);
 }
 
 /* Cut *rest at the first c: what stands before it is returned, *rest is what follows. */
@@ -182,7 +191,7 @@ parse_name(struct parser *p, struct cm_blob name, struct cm_field_ref *ref)
 		return wrong(p, (const char *)name.ptr, "unknown field \"%.*s\"; sss-certmap(5) and "
 		    "cardmap.conf(5) list them", (int)(name.len < 60 ? name.len : 60),
 		    (const char *)name.ptr);
-	if (ref->index < 0 || ref->index > ref->field->max_index)
+	if (!takes_any_part(ref->field) && (ref->index < 0 || ref->index > ref->field->max_index))
 		return wrong(p, (const char *)name.ptr, "%s has no [%d]", ref->field->name, ref->index);
 	p->out->binds |= ref->field->binds;
 	return CM_OK;
@@ -200,7 +209,7 @@ parse_ref(struct parser *p, struct cm_blob inside, struct cm_field_ref *ref)
 	conversion = rest;
 	part = before;
 	name = cut(&part, '.');
-	if (memchr(inside.ptr, '.', inside.len) != NULL && memchr(part.ptr, '.', part.len) != NULL)
+	if (memchr(part.ptr, '.', part.len) != NULL)
 		return wrong(p, (const char *)part.ptr, "a field has one part");
 	if (memchr(conversion.ptr, '!', conversion.len) != NULL ||
 	    memchr(conversion.ptr, '.', conversion.len) != NULL)
@@ -359,8 +368,7 @@ static enum cm_err
 write_field(const struct cm_template *tp, const struct cm_field_ref *ref, const struct cm_cert *c,
     struct cm_buf *out)
 {
-	const bool octets = ref->conversion != NULL &&
-	    (ref->conversion->traits & CM_CONVERSION_OCTETS) != 0;
+	const unsigned traits = ref->conversion != NULL ? ref->conversion->traits : 0;
 	const size_t start = out->len;
 	enum cm_err err;
 
@@ -370,10 +378,10 @@ write_field(const struct cm_template *tp, const struct cm_field_ref *ref, const 
 		return cm_buf_status(out);
 	if (out->len == start)
 		return CM_ERR_ABSENT;
-	if (!octets && memchr(out->ptr + start, '\0', out->len - start) != NULL)
+	if ((traits & CM_CONVERSION_OCTETS) == 0 && memchr(out->ptr + start, '\0', out->len - start) != NULL)
 		return CM_ERR_SYNTAX;
 	if (tp->escape)
-		escape_from(out, start, octets ? every_octet :
+		escape_from(out, start, (traits & CM_CONVERSION_EVERY) != 0 ? every_octet :
 		    tp->dialect == CM_DIALECT_OWN ? must_escape : must_escape_sss);
 	return cm_buf_status(out);
 }
