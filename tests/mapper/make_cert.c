@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <openssl/bn.h>
+#include <openssl/conf.h>
 #include <openssl/ec.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -69,6 +70,25 @@ add_sans(X509 *x, const struct cert_spec *spec)
 	GENERAL_NAMES_free(names);
 }
 
+static void
+add_extensions(X509 *x, const struct ext *e)
+{
+	CONF *conf = NCONF_new(NULL);
+	X509V3_CTX ctx;
+
+	assert_non_null(conf);
+	X509V3_set_ctx(&ctx, x, x, NULL, NULL, 0);
+	X509V3_set_nconf(&ctx, conf);
+	for (; e != NULL && e->name != NULL; e++) {
+		X509_EXTENSION *ext = X509V3_EXT_nconf(conf, &ctx, e->name, e->value);
+
+		assert_non_null(ext);
+		assert_int_equal(X509_add_ext(x, ext, -1), 1);
+		X509_EXTENSION_free(ext);
+	}
+	NCONF_free(conf);
+}
+
 struct cm_cert *
 make_cert(const struct cert_spec *spec)
 {
@@ -87,6 +107,7 @@ make_cert(const struct cert_spec *spec)
 	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
 	X509_set_pubkey(x, key);
 	add_sans(x, spec);
+	add_extensions(x, spec->extensions);
 	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
 	len = i2d_X509(x, &der);
 	assert_true(len > 0);

@@ -14,11 +14,18 @@ struct part {
 };
 #define P(o, ...)	{ .oid = (o), .value = __VA_ARGS__ }
 
+/* An extension as openssl's configuration has it: "keyUsage", "digitalSignature". */
+struct ext {
+	const char *name;	/* NULL ends the list */
+	const char *value;
+};
+
 /* A text of the certificate that may hold a NUL; ptr NULL: not there. */
 struct cert_spec {
 	const struct part *subject, *issuer;	/* NULL: CN=subject, CN=issuer */
 	const char *serial;			/* hex; NULL: "01" */
 	struct cm_blob upn, mail;
+	const struct ext *extensions;		/* NULL: none but those above make */
 };
 
 /* Signed and decoded; fails the test when that cannot be. */
