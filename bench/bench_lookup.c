@@ -129,7 +129,8 @@ open_all(struct bench *b)
 	cm_buf_addf(&b->ca, "%s/root.crt", bench_rig("CM_RIG_PKI"));
 	o.ca = cm_buf_str(&b->ca);
 	b->base = o.base;
-	bench_must(cm_rules_default(&b->rules), "rules", NULL);
+	bench_must(cm_rules_new(&(struct cm_rules_options){ .domain = NULL }, &b->rules), "rules", NULL);
+	bench_must(cm_rules_add_forms(b->rules, t), "rules", t);
 	for (size_t i = 0; i < CM_COUNT(names); i++) {
 		struct cm_buf path = { 0 };
 

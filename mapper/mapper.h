@@ -46,24 +46,34 @@ struct cm_query {
 /* How rules are compiled and which of them hold here.  All borrowed for the call. */
 struct cm_rules_options {
 	const char *domain;	/* this host's; NULL: rules limited to domains do not hold */
-	const char *const *forms;	/* of cm_forms_find(); used by cm_rules_add_forms() */
+	const char *const *forms;	/* names of forms, CM_FORMS_ALT, CM_FORMS_AD; NULL-terminated;
+				 * NULL: CM_FORMS_ALT; used by cm_rules_add_forms() */
 	bool key_only;		/* trust level off: only the hash of a whole public key may bind */
+	bool pinned;		/* trust.pins lists the CAs: only then is a SID in a SAN URI believed */
 	bool skip_bad;		/* a rule that does not compile is left out, and the trace says so */
 	bool back_references;	/* allowed in regular expressions */
 };
+#define CM_FORMS_ALT	"altSecurityIdentities"	/* every form of that attribute */
+#define CM_FORMS_AD	"ad"			/* the forms of attributes that only Active Directory has */
 
 /*
- * Compile rules from their texts.  Called once or several times, then forms
- * are added where there is still no rule.
+ * Compile rules from their texts.  cm_rules_add() is called once or several
+ * times; who was given no rule at all adds forms instead.
  *
  * CM_ERR_CONFIG  CONFIG: "FILE:LINE: rule "NAME": match: column 7: what; what was expected"
- *                every mistake is in the trace ("mistake"), the first in the message;
- *                with key_only: a rule that binds by anything but the key's hash
+ *                every mistake is in the trace ("mistake", or "left out" with skip_bad), the
+ *                first in the message; with key_only: a rule that binds by anything but the
+ *                key's hash, skip_bad or not.  The good ones have been added all the same.
+ * CM_ERR_NOMEM
  */
-CM_MUST_USE enum cm_err cm_rules_make(const struct cm_rules_options *o, struct cm_rules **out);
-CM_MUST_USE enum cm_err cm_rules_compile(struct cm_rules *r, const struct cm_conf_rule *rules,
+CM_MUST_USE enum cm_err cm_rules_new(const struct cm_rules_options *o, struct cm_rules **out);
+CM_MUST_USE enum cm_err cm_rules_add(struct cm_rules *r, const struct cm_conf_rule *rules,
     size_t count, struct cm_trace *t);
-/* The built-in rules that options.forms names: every form of altSecurityIdentities and more (forms.c). */
+/*
+ * The built-in rules that options.forms names (forms.c), last in priority; with
+ * key_only those of them that bind by the key's hash.
+ * CM_ERR_CONFIG  CONFIG: no such form, or key_only leaves none
+ */
 CM_MUST_USE enum cm_err cm_rules_add_forms(struct cm_rules *r, struct cm_trace *t);
 size_t cm_rules_count(const struct cm_rules *r);
 void cm_rules_free(struct cm_rules **r);
@@ -75,7 +85,9 @@ void cm_rules_free(struct cm_rules **r);
  * accounts are an ambiguity that the directory's answer shows.  A field that
  * the certificate lacks, or that holds a NUL, means that its rule does not
  * apply: never a shorter value.  The trace gets a line for each rule looked
- * at: its text, and the value it made or why none.
+ * at: its text, and the value it made or why none, and whether that value is
+ * weak; one line for all rules of other issuers, and one for those of later
+ * priority.
  *
  * CM_OK          *out is the caller's, for cm_query_free; one term at least
  * CM_ERR_ABSENT  NO_RULE: no rule applies
@@ -83,6 +95,10 @@ void cm_rules_free(struct cm_rules **r);
  * CM_ERR_NOMEM
  */
 CM_MUST_USE enum cm_err cm_rules_map(const struct cm_rules *r, const struct cm_cert *c,
+    struct cm_trace *t, struct cm_query **out);
+
+/* The same answer, for people: rules of other issuers and of later priority stand in the trace one by one. */
+CM_MUST_USE enum cm_err cm_rules_explain(const struct cm_rules *r, const struct cm_cert *c,
     struct cm_trace *t, struct cm_query **out);
 
 /* Put copies of terms behind those of *q, which may be NULL; the old *q is freed. */
@@ -98,18 +114,15 @@ void cm_query_filter(const struct cm_query *q, struct cm_buf *out);
  * test): match and map as in sss-certmap(5), either may be NULL for its default.
  */
 enum cm_rule_answer { CM_RULE_NO_MATCH, CM_RULE_MATCH, CM_RULE_ERROR };
-/* out: the filter of a match, or what is wrong.  CM_ERR_NOMEM. */
+/* Appended to out: the filter of a match, or what is wrong; nothing where it does not match.  CM_ERR_NOMEM. */
 CM_MUST_USE enum cm_err cm_rules_test(const char *match, const char *map, const struct cm_cert *c,
     enum cm_rule_answer *answer, struct cm_buf *out);
 
-/* Going: replaced by the above and mapper/import.h. */
-CM_MUST_USE enum cm_err cm_rules_default(struct cm_rules **out);
-CM_MUST_USE enum cm_err cm_rules_load_plist(const char *path, struct cm_trace *t,
-    struct cm_rules **out);
-struct cm_rules_pin { uint8_t sha256[32]; };
-const struct cm_rules_pin *cm_rules_pins(const struct cm_rules *r, size_t *count);
-
-/* SHA-1 of the public key (subjectPublicKey's bits, RFC 5280 4.2.1.2 (1)), as sc_auth(8) prints it. */
+/*
+ * SHA-1 of the public key (subjectPublicKey's bits, RFC 5280 4.2.1.2 (1)), as
+ * sc_auth(8) prints it; all zero where subjectPublicKeyInfo is malformed, which
+ * cm_cert_key() refuses.
+ */
 void cm_key_hash(const struct cm_cert *c, uint8_t sha1[20]);
 
 /*
@@ -124,6 +137,7 @@ struct cm_form {
 	enum cm_strength strength;
 	bool ad;		/* an attribute only Active Directory has */
 	bool alternative;	/* a second reading of a form: found, but never written */
+	bool pairing;		/* counts only where no other term finds an account */
 	enum cm_survives { CM_SURVIVES_NOTHING, CM_SURVIVES_KEY, CM_SURVIVES_SUBJECT } survives;
 			/* NOTHING: ends with the certificate; KEY: holds while the key stays;
 			 * SUBJECT: holds for any certificate of the same person */

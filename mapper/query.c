@@ -1,5 +1,5 @@
 /* mapper/query.c - what a directory is asked, as an LDAP filter. */
-#include "mapper/mapper.h"
+#include "mapper/rules_internal.h"
 
 #include <stdlib.h>
 
@@ -29,9 +29,14 @@ add_escaped(struct cm_blob v, struct cm_buf *out)
 	}
 }
 
+/* A filter stands as its rule made it: what came from the certificate is escaped in it. */
 static void
 add_term(const struct cm_query_term *t, struct cm_buf *out)
 {
+	if (t->attribute == NULL) {
+		cm_buf_add_blob(out, t->value);
+		return;
+	}
 	cm_buf_add_byte(out, '(');
 	cm_buf_add_str(out, t->attribute);
 	cm_buf_add_byte(out, '=');
@@ -50,7 +55,86 @@ cm_query_filter(const struct cm_query *q, struct cm_buf *out)
 		cm_buf_add_byte(out, ')');
 }
 
-/* cm_rules_map() made it in one block. */
+static size_t
+text_size(const char *s)
+{
+	return s != NULL ? strlen(s) + 1 : 0;
+}
+
+static size_t
+terms_size(const struct cm_query_term *terms, size_t count)
+{
+	size_t size = count * sizeof(*terms);
+
+	for (size_t i = 0; i < count; i++)
+		size += text_size(terms[i].rule) + text_size(terms[i].attribute) + terms[i].value.len + 1;
+	return size;
+}
+
+/* Copies to *p, which moves on. */
+static char *
+put(char **p, const void *from, size_t len)
+{
+	char *start = *p;
+
+	if (len > 0)
+		memcpy(start, from, len);
+	start[len] = '\0';
+	*p += len + 1;
+	return start;
+}
+
+static void
+put_terms(struct cm_query *q, const struct cm_query_term *terms, size_t count, char **p)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct cm_query_term *t = &q->terms[q->count++];
+
+		*t = terms[i];
+		if (t->rule != NULL)
+			t->rule = put(p, terms[i].rule, strlen(terms[i].rule));
+		if (t->attribute != NULL)
+			t->attribute = put(p, terms[i].attribute, strlen(terms[i].attribute));
+		t->value.ptr = (uint8_t *)put(p, terms[i].value.ptr, terms[i].value.len);
+	}
+}
+
+/* One block holds the query, its terms and their texts: one allocation for each certificate. */
+enum cm_err
+cm_query_make(const struct cm_query_term *a, size_t a_count, const struct cm_query_term *b,
+    size_t b_count, struct cm_blob sid, struct cm_query **out)
+{
+	struct cm_query *q = malloc(sizeof(*q) + terms_size(a, a_count) + terms_size(b, b_count) +
+	    sid.len + 1);
+	char *p;
+
+	if ((*out = q) == NULL)
+		return CM_ERR_NOMEM;
+	*q = (struct cm_query){ .terms = (struct cm_query_term *)(q + 1) };
+	p = (char *)&q->terms[a_count + b_count];
+	put_terms(q, a, a_count, &p);
+	put_terms(q, b, b_count, &p);
+	if (sid.len > 0)
+		q->sid = put(&p, sid.ptr, sid.len);
+	return CM_OK;
+}
+
+enum cm_err
+cm_query_append(struct cm_query **q, const struct cm_query_term *terms, size_t count)
+{
+	const struct cm_query none = { .count = 0 }, *old = *q != NULL ? *q : &none;
+	struct cm_query *made = NULL;
+
+	if (count == 0)
+		return CM_OK;
+	if (cm_query_make(old->terms, old->count, terms, count, cm_blob_str(old->sid), &made) != CM_OK)
+		return CM_ERR_NOMEM;
+	free(*q);
+	*q = made;
+	return CM_OK;
+}
+
+/* cm_query_make() made it in one block. */
 void
 cm_query_free(struct cm_query **q)
 {

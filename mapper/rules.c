@@ -1,109 +1,61 @@
-/* mapper/rules.c - compiled rules, and the one evaluator of them all. */
+/* mapper/rules.c - rules from their texts: compiled once, then found by priority and issuer. */
 #include "mapper/rules_internal.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-#define RULES_MAX	64
-
-static enum cm_err
-check_value(struct cm_blob v)
-{
-	if (v.len == 0)
-		return CM_ERR_ABSENT;
-	return memchr(v.ptr, '\0', v.len) == NULL ? CM_OK : CM_ERR_SYNTAX;
-}
+#include <strings.h>
 
 static enum cm_err
-write_text(const struct cm_cert *c, enum cm_cert_field source, struct cm_buf *out)
+copy_list(const char *const *from, char ***to)
 {
-	const struct cm_blob v = cm_cert_field(c, source);
-	const enum cm_err err = check_value(v);
+	size_t n = 0;
 
-	if (err == CM_OK)
-		cm_buf_add_blob(out, v);
-	return err;
-}
-
-static enum cm_err
-write_issuer_ad(const struct cm_cert *c, enum cm_cert_field source, struct cm_buf *out)
-{
-	(void)source;
-	return cm_name_ad(cm_cert_issuer(c), out);
-}
-
-/*
- * [MS-PKCA] 3.1.5.2.1.3 "Serial Number field", as CERT_INFO.SerialNumber holds
- * it: least significant octet first, and "Leading 0x00 or 0xFF bytes are
- * removed" (wincrypt.h, CERT_INFO).  So the 00 that DER puts before a high bit
- * is not written; libsss_certmap's {serial_number!hex_r} drops it too.
- */
-static enum cm_err
-write_serial_reversed(const struct cm_cert *c, enum cm_cert_field source, struct cm_buf *out)
-{
-	const struct cm_blob v = cm_cert_serial(c);
-	const size_t sign = v.len > 1 && v.ptr[0] == 0 ? 1 : 0;
-
-	(void)source;
-	if (v.len == 0)
-		return CM_ERR_ABSENT;
-	for (size_t i = v.len; i > sign; i--)
-		cm_buf_add_hex(out, (struct cm_blob){ &v.ptr[i - 1], 1 });
+	while (from[n] != NULL)
+		n++;
+	if ((*to = calloc(n + 1, sizeof(**to))) == NULL)
+		return CM_ERR_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (((*to)[i] = strdup(from[i])) == NULL)
+			return CM_ERR_NOMEM;
 	return CM_OK;
-}
-
-/* A new certificate field is one new row here. */
-static const struct cm_rule_field fields[] = {
-	{ "Common Name",          CM_CERT_COMMON_NAME,           true,  write_text },
-	{ "RFC 822 Name",         CM_CERT_RFC822_NAME,           true,  write_text },
-	{ "NT Principal Name",    CM_CERT_UPN,                   true,  write_text },
-	{ "Organization",         CM_CERT_ORGANIZATION,          true,  write_text },
-	{ "OrganizationalUnit:1", CM_CERT_ORGANIZATIONAL_UNIT_1, true,  write_text },
-	{ "OrganizationalUnit:2", CM_CERT_ORGANIZATIONAL_UNIT_2, true,  write_text },
-	{ "OrganizationalUnit:3", CM_CERT_ORGANIZATIONAL_UNIT_3, true,  write_text },
-	{ "Country",              CM_CERT_COUNTRY,               true,  write_text },
-	{ "issuer",               CM_CERT_FIELD_COUNT,           false, write_issuer_ad },
-	{ "serial reversed",      CM_CERT_FIELD_COUNT,           false, write_serial_reversed },
-};
-
-const struct cm_rule_field *
-cm_rule_fields(size_t *count)
-{
-	*count = CM_COUNT(fields);
-	return fields;
-}
-
-const struct cm_rule_field *
-cm_rule_field_find(struct cm_blob name)
-{
-	for (size_t i = 0; i < CM_COUNT(fields); i++)
-		if (cm_blob_equal(cm_blob_str(fields[i].name), name))
-			return &fields[i];
-	return NULL;
 }
 
 enum cm_err
-cm_rules_new(const char *origin, struct cm_rules **out)
+cm_rules_new(const struct cm_rules_options *o, struct cm_rules **out)
 {
 	struct cm_rules *r = calloc(1, sizeof(*r));
+	enum cm_err err = CM_ERR_NOMEM;
 
 	*out = NULL;
-	if (r == NULL || (r->origin = strdup(origin)) == NULL) {
-		free(r);
-		return CM_ERR_NOMEM;
-	}
+	if (r == NULL || (o->domain != NULL && (r->domain = strdup(o->domain)) == NULL) ||
+	    (o->forms != NULL && copy_list(o->forms, &r->forms) != CM_OK))
+		goto out;
+	r->key_only = o->key_only;
+	r->pinned = o->pinned;
+	r->skip_bad = o->skip_bad;
+	if ((err = cm_regexes_new(o->back_references, &r->regexes)) != CM_OK)
+		goto out;
 	*out = r;
 	return CM_OK;
+out:
+	cm_rules_free(&r);
+	return err;
 }
 
 static void
 clear_rule(struct cm_rule *rule)
 {
-	for (size_t i = 0; i < rule->count; i++)
-		free((void *)(uintptr_t)rule->segments[i].literal.ptr);
-	free(rule->segments);
+	cm_template_clear(&rule->value);
+	cm_match_free(&rule->match);
+	cm_map_file_free(&rule->map_file);
 	free(rule->name);
+	free(rule->origin);
 	free(rule->text);
 	free(rule->attribute);
+	free(rule->issuer);
+	free(rule->upn_suffix);
+	free(rule->elsewhere);
 }
 
 void
@@ -114,268 +66,422 @@ cm_rules_free(struct cm_rules **r)
 	for (size_t i = 0; i < (*r)->count; i++)
 		clear_rule(&(*r)->rules[i]);
 	free((*r)->rules);
-	free((*r)->pins);
-	free((*r)->origin);
+	free((*r)->any_issuer);
+	free((*r)->slots);
+	cm_regexes_free(&(*r)->regexes);
+	free((*r)->domain);
+	for (size_t i = 0; (*r)->forms != NULL && (*r)->forms[i] != NULL; i++)
+		free((*r)->forms[i]);
+	free((*r)->forms);
 	free(*r);
 	*r = NULL;
 }
 
-/* The rule as people read it: "mail = {Common Name}-{RFC 822 Name}". */
-static char *
-rule_text(const char *attribute, const struct cm_segment *s, size_t count)
+size_t
+cm_rules_count(const struct cm_rules *r)
 {
-	struct cm_buf b;
+	return r->count;
+}
 
-	cm_buf_init(&b, 0);
-	cm_buf_addf(&b, "%s = ", attribute);
-	for (size_t i = 0; i < count; i++) {
-		if (s[i].field != NULL)
-			cm_buf_addf(&b, "{%s}", s[i].field->name);
-		else
-			cm_buf_add_blob(&b, s[i].literal);
-	}
-	return cm_buf_take(&b);
+/* One rule being compiled, and where to say what is wrong with it. */
+struct job {
+	const struct cm_rules *rules;
+	const struct cm_conf_rule *from;
+	struct cm_rule *rule;
+	struct cm_buf *wrong;
+};
+
+/* "FILE:LINE: rule "NAME": key: what"; returns CM_ERR_CONFIG. */
+static enum cm_err CM_PRINTF(3, 4)
+wrong(const struct job *j, const char *key, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (j->from->origin != NULL)
+		cm_buf_addf(j->wrong, "%s: ", j->from->origin);
+	cm_buf_addf(j->wrong, "rule \"%s\": %s%s%s", j->from->name != NULL ? j->from->name : "", key,
+	    key[0] != '\0' ? ": " : "", text);
+	return CM_ERR_CONFIG;
+}
+
+/* skipped: bytes of the text that stand before what was parsed. */
+static enum cm_err
+wrong_syntax(const struct job *j, const char *key, const struct cm_syntax *why, size_t skipped)
+{
+	if (why->column == 0)
+		return wrong(j, key, "%s", why->what);
+	return wrong(j, key, "column %zu: %s", why->column + skipped, why->what);
+}
+
+/* RFC 4512 section 2.5: an attribute description, with options: "userCertificate;binary". */
+static bool
+is_attribute(const char *s)
+{
+	return s[0] != '\0' && strlen(s) <= 128 && s[0] != '-' && s[0] != ';' &&
+	    s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.;_")] == '\0';
 }
 
 static enum cm_err
-copy_segment(const struct cm_segment *from, struct cm_segment *to)
+copy_text(const char *from, char **to)
 {
-	uint8_t *p;
-
-	to->field = from->field;
-	if (from->field != NULL)
+	if (from == NULL)
 		return CM_OK;
-	if ((p = malloc(from->literal.len + 1)) == NULL)
-		return CM_ERR_NOMEM;
-	memcpy(p, from->literal.ptr, from->literal.len);
-	to->literal = (struct cm_blob){ p, from->literal.len };
+	return (*to = strdup(from)) != NULL ? CM_OK : CM_ERR_NOMEM;
+}
+
+static enum cm_err
+check_keys(const struct job *j)
+{
+	const struct cm_conf_rule *c = j->from;
+
+	if (c->name == NULL || c->name[0] == '\0')
+		return wrong(j, "", "it has no name; write rule \"NAME\" { ... }");
+	if (c->filter != NULL && (c->attribute != NULL || c->value != NULL))
+		return wrong(j, "filter", "stands beside attribute or value; write either");
+	if (c->filter == NULL && c->attribute == NULL && c->value == NULL)
+		return wrong(j, "", "it makes nothing; write attribute and value, or filter");
+	if (c->filter == NULL && c->attribute == NULL)
+		return wrong(j, "attribute", "is missing; write the LDAP attribute that holds the value");
+	if (c->filter == NULL && c->value == NULL)
+		return wrong(j, "value", "is missing; write a template as \"{nt_principal_name}\"");
+	if (c->filter != NULL && c->map_file != NULL)
+		return wrong(j, "map_file", "goes with attribute and value, not with filter");
+	if (c->filter != NULL && c->ignore_case)
+		return wrong(j, "ignore_case", "goes with attribute and value, not with filter");
+	if (c->attribute != NULL && !is_attribute(c->attribute))
+		return wrong(j, "attribute", "\"%s\" is no LDAP attribute; write letters, digits and "
+		    "\"-\"", c->attribute);
+	if (c->issuer != NULL && c->issuer[0] == '\0')
+		return wrong(j, "issuer", "is empty; write the issuer's name as cardmap cert shows it");
 	return CM_OK;
 }
 
-enum cm_err
-cm_rules_add(struct cm_rules *r, const char *name, const char *attribute,
-    const struct cm_segment *segments, size_t count)
+/* The words of a filter's template; *skipped bytes say which. */
+static enum cm_dialect
+filter_dialect(const char *text, size_t *skipped)
 {
-	struct cm_rule rule = { .name = strdup(name), .attribute = strdup(attribute),
-		.text = rule_text(attribute, segments, count),
-		.segments = calloc(count, sizeof(*segments)) };
-	struct cm_rule *more;
-
-	if (rule.name == NULL || rule.attribute == NULL || rule.text == NULL ||
-	    rule.segments == NULL || r->count == RULES_MAX)
-		goto out;
-	for (; rule.count < count; rule.count++)
-		if (copy_segment(&segments[rule.count], &rule.segments[rule.count]) != CM_OK)
-			goto out;
-	if ((more = realloc(r->rules, (r->count + 1) * sizeof(*more))) == NULL)
-		goto out;
-	r->rules = more;
-	r->rules[r->count++] = rule;
-	return CM_OK;
-out:
-	clear_rule(&rule);
-	return CM_ERR_NOMEM;
-}
-
-static struct cm_segment
-literal(const char *s)
-{
-	return (struct cm_segment){ .literal = cm_blob_str(s) };
-}
-
-static struct cm_segment
-field(const char *name)
-{
-	return (struct cm_segment){ .field = cm_rule_field_find(cm_blob_str(name)) };
-}
-
-enum cm_err
-cm_rules_add_default(struct cm_rules *r)
-{
-	const struct cm_segment upn[] = { literal("Kerberos:"), field("NT Principal Name") };
-	const struct cm_segment issuer_serial[] = {
-		literal("X509:<I>"), field("issuer"), literal("<SR>"), field("serial reversed"),
+	static const struct {
+		const char *prefix;
+		enum cm_dialect dialect;
+	} rows[] = {
+		{ "LDAPU1:", CM_DIALECT_LDAPU1 }, { "LDAP:", CM_DIALECT_LDAP }, { "", CM_DIALECT_OWN },
 	};
-	enum cm_err err;
+	size_t i = 0;
 
-	if ((err = cm_rules_add(r, "default upn", "altSecurityIdentities",
-	    upn, CM_COUNT(upn))) != CM_OK)
-		return err;
-	return cm_rules_add(r, "default issuer-serial", "altSecurityIdentities",
-	    issuer_serial, CM_COUNT(issuer_serial));
+	while (strncmp(text, rows[i].prefix, strlen(rows[i].prefix)) != 0)
+		i++;
+	*skipped = strlen(rows[i].prefix);
+	return rows[i].dialect;
 }
 
-enum cm_err
-cm_rules_default(struct cm_rules **out)
+static enum cm_err
+compile_value(const struct job *j)
 {
+	const bool filter = j->from->filter != NULL;
+	const char *text = filter ? j->from->filter : j->from->value, *key = filter ? "filter" : "value";
+	enum cm_dialect dialect = CM_DIALECT_OWN;
+	struct cm_syntax why = { .column = 0 };
+	size_t skipped = 0;
 	enum cm_err err;
 
-	if ((err = cm_rules_new("built in", out)) == CM_OK &&
-	    (err = cm_rules_add_default(*out)) != CM_OK)
-		cm_rules_free(out);
+	if (filter)
+		dialect = filter_dialect(text, &skipped);
+	if (strlen(text) > CM_FORMAT_MAX)
+		return wrong(j, key, "is longer than %d bytes; shorten it", CM_FORMAT_MAX);
+	if ((err = cm_template_parse(text + skipped, dialect, filter, &j->rule->value, &why)) == CM_OK)
+		err = cm_strength_of(&j->rule->value, filter, &j->rule->strength, &j->rule->key, &why);
+	return err == CM_ERR_SYNTAX ? wrong_syntax(j, key, &why, skipped) : err;
+}
+
+/* An issuer that the match part insists on serves as index too. */
+static enum cm_err
+compile_match(const struct job *j)
+{
+	struct cm_syntax why = { .column = 0 };
+	const char *issuer = j->from->issuer;
+	enum cm_err err;
+
+	if (j->from->match != NULL) {
+		err = cm_match_parse(j->from->match, j->rules->regexes, &j->rule->match, &why);
+		if (err == CM_ERR_CONFIG && why.what[0] == '\0')
+			return wrong(j, "match", "its expressions could not be compiled within their limits; "
+			    "write them more simply");
+		if (err == CM_ERR_SYNTAX || err == CM_ERR_CONFIG)
+			return wrong_syntax(j, "match", &why, 0);
+		if (err != CM_OK)
+			return err;
+	}
+	if (issuer == NULL && j->rule->match != NULL)
+		issuer = cm_match_issuer(j->rule->match);
+	return copy_text(issuer, &j->rule->issuer);
+}
+
+static enum cm_err
+compile_upn_suffix(const struct job *j)
+{
+	const char *s = j->from->upn_suffix;
+
+	if (s == NULL)
+		return CM_OK;
+	s += s[0] == '@';
+	if (s[0] == '\0')
+		return wrong(j, "upn_suffix", "is empty; write what stands behind the \"@\"");
+	return copy_text(s, &j->rule->upn_suffix);
+}
+
+static enum cm_err
+load_map_file(const struct job *j)
+{
+	struct cm_trace *t = NULL;
+	enum cm_err err;
+
+	if (j->from->map_file == NULL)
+		return CM_OK;
+	if ((err = cm_trace_new(&t)) != CM_OK)
+		return err;
+	err = cm_map_file_load(j->from->map_file, j->rules->regexes, j->from->ignore_case, t,
+	    &j->rule->map_file);
+	if (err != CM_OK && err != CM_ERR_NOMEM)
+		err = wrong(j, "map_file", "%s", cm_trace_message(t)[0] != '\0' ? cm_trace_message(t) :
+		    "there is no such file");
+	cm_trace_free(&t);
 	return err;
 }
 
-const struct cm_rules_pin *
-cm_rules_pins(const struct cm_rules *r, size_t *count)
+static bool
+names_field(const struct cm_template *tp, const char *name)
 {
-	*count = r->pin_count;
-	return r->pins;
+	for (size_t i = 0; i < tp->count; i++)
+		if (tp->segments[i].ref.field != NULL && strcmp(tp->segments[i].ref.field->name, name) == 0)
+			return true;
+	return false;
 }
 
-/* Append the rule's value, or say in why and name what stands in its way. */
-static enum cm_err
-evaluate(const struct cm_rule *rule, const struct cm_cert *c, struct cm_buf *out,
-    const char **why, const char **name)
+/* Why the rule does not hold on this host, in out; nothing: it does. */
+static void
+judge_host(const struct job *j, struct cm_buf *out)
 {
-	enum cm_err err = CM_OK;
-	size_t i;
+	const char *const *domains = (const char *const *)j->from->domains;
 
-	for (i = 0; err == CM_OK && i < rule->count; i++) {
-		const struct cm_segment *s = &rule->segments[i];
-
-		if (s->field == NULL)
-			cm_buf_add_blob(out, s->literal);
-		else
-			err = s->field->write(c, s->field->source, out);
+	for (size_t i = 0; domains != NULL && domains[i] != NULL; i++) {
+		if (j->rules->domain != NULL && strcasecmp(domains[i], j->rules->domain) == 0) {
+			cm_buf_truncate(out, 0);
+			break;
+		}
+		cm_buf_addf(out, "%s%s", i == 0 ? "is for other domains: " : ", ", domains[i]);
 	}
-	if (cm_buf_status(out) == CM_ERR_NOMEM)
-		return CM_ERR_NOMEM;
-	if (cm_buf_status(out) != CM_OK) {
-		*why = "its value would be too long";
-		return CM_ERR_ABSENT;
-	}
-	if (err == CM_OK)
-		return CM_OK;
-	*why = err == CM_ERR_ABSENT ? "the certificate has no " :
-	    "the certificate has a NUL byte in its ";
-	*name = rule->segments[i - 1].field->name;
-	return CM_ERR_ABSENT;
+	if (out->len > 0 && j->rules->domain != NULL)
+		cm_buf_addf(out, "; directory.domain is %s", j->rules->domain);
+	else if (out->len > 0)
+		cm_buf_add_str(out, "; directory.domain is not set");
+	else if (!j->rules->pinned && names_field(&j->rule->value, "sid_uri"))
+		/* features.md and KB5014754: who may put a URI into a request could put anybody's SID there */
+		cm_buf_add_str(out, "a SID in a SAN URI is believed only where trust.pins lists the CAs");
 }
 
-/* Values stand one after the other in bytes until their number and size are known. */
-struct values {
-	struct cm_buf bytes;
-	struct {
-		const struct cm_rule *rule;
-		size_t start, len;
-	} at[RULES_MAX];
-	size_t count;
-};
-
-/* One block holds the query, its terms and their texts: one allocation for each certificate. */
 static enum cm_err
-make_query(const struct values *v, struct cm_query **out)
+compile_host(const struct job *j, const char *elsewhere)
 {
-	size_t size = sizeof(struct cm_query) + v->count * sizeof(struct cm_query_term);
-	struct cm_query *q;
-	char *p;
+	struct cm_buf b;
 
-	for (size_t i = 0; i < v->count; i++)
-		size += strlen(v->at[i].rule->name) + strlen(v->at[i].rule->attribute) +
-		    v->at[i].len + 3;
-	if ((q = malloc(size)) == NULL)
+	if (elsewhere != NULL)
+		return copy_text(elsewhere, &j->rule->elsewhere);
+	cm_buf_init(&b, 0);
+	judge_host(j, &b);
+	if (b.len > 0 && (j->rule->elsewhere = cm_buf_take(&b)) == NULL)
 		return CM_ERR_NOMEM;
-	*q = (struct cm_query){ .count = 0 };
-	q->terms = (struct cm_query_term *)(q + 1);
-	q->count = v->count;
-	p = (char *)&q->terms[q->count];
-	for (size_t i = 0; i < v->count; i++) {
-		struct cm_query_term *t = &q->terms[i];
-
-		*t = (struct cm_query_term){ .rule = p };
-		p = mempcpy(p, v->at[i].rule->name, strlen(v->at[i].rule->name) + 1);
-		t->attribute = p;
-		p = mempcpy(p, v->at[i].rule->attribute, strlen(v->at[i].rule->attribute) + 1);
-		t->value = (struct cm_blob){ (uint8_t *)p, v->at[i].len };
-		p = mempcpy(p, v->bytes.ptr + v->at[i].start, v->at[i].len);
-		*p++ = '\0';
-	}
-	*out = q;
+	cm_buf_free(&b);
 	return CM_OK;
 }
 
-static bool
-holds(const struct cm_segment *s, const struct cm_cert *c, struct cm_blob text)
+/* The rule as people read it: "mail = {common_name}-{rfc822_name}". */
+static enum cm_err
+copy_texts(const struct job *j)
 {
-	struct cm_buf value = { 0 };
-	bool found;
+	const struct cm_conf_rule *c = j->from;
+	struct cm_rule *rule = j->rule;
+	struct cm_buf b;
 
-	found = s->field->write(c, s->field->source, &value) == CM_OK &&
-	    memmem(value.ptr, value.len, text.ptr, text.len) != NULL;
-	cm_buf_free(&value);
-	return found;
-}
-
-/*
- * "a-b","c" and "a","b-c" both make "a-b-c" of "$1-$2".  macOS takes it, and so
- * must we; but nobody should have to find out by himself.
- */
-static void
-note_ambiguity(const struct cm_rule *rule, const struct cm_cert *c, struct cm_trace *t)
-{
-	for (size_t i = 0; t != NULL && i + 1 < rule->count; i++) {
-		const struct cm_segment *s = &rule->segments[i], *next = s + 1;
-
-		if (s->field != NULL && next->field != NULL)
-			cm_trace_add(t, "ambiguous", "nothing stands between %s and %s: other cards may "
-			    "make the same value", s->field->name, next->field->name);
-		else if (s->field != NULL && i + 2 < rule->count && next[1].field != NULL &&
-		    (holds(s, c, next->literal) || holds(&next[1], c, next->literal)))
-			cm_trace_add(t, "ambiguous", "\"%.*s\" stands between %s and %s, and in one of "
-			    "them: other cards may make the same value", (int)next->literal.len,
-			    (const char *)next->literal.ptr, s->field->name, next[1].field->name);
+	cm_buf_init(&b, 0);
+	if (c->filter != NULL)
+		cm_buf_add_str(&b, c->filter);
+	else
+		cm_buf_addf(&b, "%s = %s", c->attribute, c->value);
+	if ((rule->text = cm_buf_take(&b)) == NULL || copy_text(c->name, &rule->name) != CM_OK ||
+	    copy_text(c->origin, &rule->origin) != CM_OK ||
+	    copy_text(c->attribute, &rule->attribute) != CM_OK) {
+		cm_buf_free(&b);
+		return CM_ERR_NOMEM;
 	}
+	rule->priority = c->priority;
+	rule->ignore_case = c->ignore_case;
+	rule->local = c->local;
+	return CM_OK;
 }
 
 static enum cm_err
-apply(const struct cm_rule *rule, const struct cm_cert *c, struct cm_trace *t,
-    struct values *v, struct cm_buf *missing)
+compile(const struct job *j, const char *elsewhere)
 {
-	const size_t start = v->bytes.len;
-	const char *why = "", *name = "";
-	enum cm_err err;
+	static enum cm_err (*const steps[])(const struct job *) = {
+		check_keys, copy_texts, compile_match, compile_upn_suffix, compile_value, load_map_file,
+	};
+	enum cm_err err = CM_OK;
 
-	v->bytes.max = start + CM_VALUE_MAX;
-	err = evaluate(rule, c, &v->bytes, &why, &name);
-	cm_trace_add(t, "rule", "%s: %s", rule->name, rule->text);
-	if (err == CM_OK) {
-		v->at[v->count].rule = rule;
-		v->at[v->count].start = start;
-		v->at[v->count++].len = v->bytes.len - start;
-		cm_trace_add_blob(t, "value",
-		    (struct cm_blob){ v->bytes.ptr + start, v->bytes.len - start });
-		note_ambiguity(rule, c, t);
-		return CM_OK;
-	}
-	if (err != CM_ERR_ABSENT)
-		return err;
-	cm_buf_truncate(&v->bytes, start);
-	cm_trace_add(t, "does not apply", "%s%s", why, name);
-	cm_buf_addf(missing, "; rule %s: %s%s", rule->name, why, name);
+	for (size_t i = 0; err == CM_OK && i < CM_COUNT(steps); i++)
+		err = steps[i](j);
+	return err == CM_OK ? compile_host(j, elsewhere) : err;
+}
+
+static enum cm_err
+append(struct cm_rules *r, const struct cm_rule *rule)
+{
+	struct cm_rule *more = r->rules;
+
+	/* Room doubles: 8, 16, 32, ... */
+	if (r->count == 0 || (r->count >= 8 && (r->count & (r->count - 1)) == 0))
+		more = realloc(r->rules, (r->count == 0 ? 8 : 2 * r->count) * sizeof(*more));
+	if (more == NULL)
+		return CM_ERR_NOMEM;
+	r->rules = more;
+	r->rules[r->count] = *rule;
+	r->rules[r->count].number = r->count;
+	r->count++;
 	return CM_OK;
 }
 
 enum cm_err
-cm_rules_map(const struct cm_rules *r, const struct cm_cert *c, struct cm_trace *t,
-    struct cm_query **out)
+cm_rules_add_one(struct cm_rules *r, const struct cm_conf_rule *c, const char *elsewhere,
+    struct cm_buf *why, bool *skip)
 {
-	enum cm_err err = CM_OK;
-	struct cm_buf missing;
-	struct values v;
+	struct cm_rule rule = { .name = NULL };
+	const struct job j = { .rules = r, .from = c, .rule = &rule, .wrong = why };
+	enum cm_err err;
 
-	*out = NULL;
-	v.count = 0;
-	cm_buf_init(&v.bytes, 0);
-	cm_buf_init(&missing, 0);
-	for (size_t i = 0; err == CM_OK && i < r->count; i++)
-		err = apply(&r->rules[i], c, t, &v, &missing);
-	if (err == CM_OK && v.count == 0)
-		err = cm_trace_fail(t, CM_REASON_NO_RULE, "no rule of %s applies to %s%s",
-		    r->origin, cm_cert_subject_text(c), cm_buf_str(&missing));
+	*skip = true;
+	if ((err = compile(&j, elsewhere)) == CM_OK && r->key_only && !rule.key) {
+		/* SmartCardServices(7), checkCertificateTrust 0: anybody can sign a certificate with somebody's name. */
+		*skip = false;
+		err = wrong(&j, c->filter != NULL ? "filter" : "value", "trust.level = off, and it binds by "
+		    "something else than the hash of the whole public key; write {public_key!sha1}, or "
+		    "set trust.level to chain, soft or hard");
+	}
+	if (err == CM_OK && r->count == CM_RULES_MAX) {
+		*skip = false;
+		err = wrong(&j, "", "there are more than %d rules; remove some", CM_RULES_MAX);
+	}
 	if (err == CM_OK)
-		err = make_query(&v, out);
-	cm_buf_free(&missing);
-	cm_buf_free(&v.bytes);
+		err = append(r, &rule);
+	if (err != CM_OK)
+		clear_rule(&rule);
+	return err;
+}
+
+static int
+by_priority(const void *a, const void *b)
+{
+	const struct cm_rule *x = a, *y = b;
+
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? -1 : 1;
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* FNV-1a */
+static size_t
+slot_of(const struct cm_rules *r, struct cm_blob issuer)
+{
+	uint64_t h = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < issuer.len; i++)
+		h = (h ^ issuer.ptr[i]) * 0x100000001b3;
+	h ^= h >> 32;
+	for (size_t i = h & (r->slot_count - 1);; i = (i + 1) & (r->slot_count - 1)) {
+		if (r->slots[i] == CM_RULE_NONE ||
+		    cm_blob_equal(cm_blob_str(r->rules[r->slots[i]].issuer), issuer))
+			return i;
+	}
+}
+
+size_t
+cm_rules_of_issuer(const struct cm_rules *r, struct cm_blob issuer)
+{
+	return r->slot_count > 0 ? r->slots[slot_of(r, issuer)] : CM_RULE_NONE;
+}
+
+/* At most half of the slots are ever taken. */
+static enum cm_err
+make_slots(struct cm_rules *r)
+{
+	free(r->slots);
+	r->slots = NULL;
+	r->slot_count = 0;
+	if (r->count == r->any_issuer_count)
+		return CM_OK;
+	for (r->slot_count = 8; r->slot_count < 2 * (r->count - r->any_issuer_count);)
+		r->slot_count *= 2;
+	if ((r->slots = malloc(r->slot_count * sizeof(*r->slots))) == NULL) {
+		r->slot_count = 0;
+		return CM_ERR_NOMEM;
+	}
+	for (size_t i = 0; i < r->slot_count; i++)
+		r->slots[i] = CM_RULE_NONE;
+	for (size_t i = r->count; i-- > 0;) {	/* from the last, so that each chain begins with its first */
+		if (r->rules[i].issuer != NULL) {
+			const size_t slot = slot_of(r, cm_blob_str(r->rules[i].issuer));
+
+			r->rules[i].next = r->slots[slot];
+			r->slots[slot] = i;
+		}
+	}
+	return CM_OK;
+}
+
+enum cm_err
+cm_rules_index(struct cm_rules *r)
+{
+	if (r->count == 0)
+		return CM_OK;
+	qsort(r->rules, r->count, sizeof(*r->rules), by_priority);
+	free(r->any_issuer);
+	r->any_issuer_count = 0;
+	if ((r->any_issuer = calloc(r->count, sizeof(*r->any_issuer))) == NULL)
+		return CM_ERR_NOMEM;
+	for (size_t i = 0; i < r->count; i++)
+		if (r->rules[i].issuer == NULL)
+			r->any_issuer[r->any_issuer_count++] = i;
+	return make_slots(r);
+}
+
+enum cm_err
+cm_rules_add(struct cm_rules *r, const struct cm_conf_rule *rules, size_t count,
+    struct cm_trace *t)
+{
+	struct cm_buf why, first;
+	enum cm_err err = CM_OK;
+
+	cm_buf_init(&why, 0);
+	cm_buf_init(&first, 0);
+	for (size_t i = 0; (err == CM_OK || err == CM_ERR_CONFIG) && i < count; i++) {
+		bool skip = false;
+
+		cm_buf_truncate(&why, 0);
+		err = cm_rules_add_one(r, &rules[i], NULL, &why, &skip);
+		if (err != CM_ERR_CONFIG)
+			continue;
+		skip = skip && r->skip_bad;
+		cm_trace_add(t, skip ? "left out" : "mistake", "%s", cm_buf_str(&why));
+		if (!skip && first.len == 0)
+			cm_buf_add_blob(&first, cm_buf_blob(&why));
+	}
+	if (err == CM_OK || err == CM_ERR_CONFIG)
+		err = cm_rules_index(r);
+	if (err == CM_OK && first.len > 0)
+		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s", cm_buf_str(&first));
+	cm_buf_free(&why);
+	cm_buf_free(&first);
 	return err;
 }

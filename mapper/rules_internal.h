@@ -2,62 +2,70 @@
 #ifndef CM_MAPPER_RULES_INTERNAL_H
 #define CM_MAPPER_RULES_INTERNAL_H
 
-#include "mapper/mapper.h"
-
-/*
- * A field a rule may name.  write() appends its value from the certificate.
- *
- * CM_OK          the whole value was written, and it is not empty
- * CM_ERR_ABSENT  the certificate has no such field
- * CM_ERR_SYNTAX  the field holds what no directory value can (a NUL)
- */
-struct cm_rule_field {
-	const char *name;		/* in rules and in messages */
-	enum cm_cert_field source;	/* for write functions that serve several fields */
-	bool plist;			/* SmartCardServices(7) knows it */
-	enum cm_err (*write)(const struct cm_cert *c, enum cm_cert_field source,
-	    struct cm_buf *out);
-};
-
-/* The field of that very name, or NULL; and the table, for messages. */
-const struct cm_rule_field *cm_rule_field_find(struct cm_blob name);
-const struct cm_rule_field *cm_rule_fields(size_t *count);
-
-/* A piece of a value: fixed text, or a field of the certificate. */
-struct cm_segment {
-	const struct cm_rule_field *field;	/* NULL: literal */
-	struct cm_blob literal;			/* owned by the rule */
-};
+#include "mapper/mapfile_internal.h"
+#include "mapper/match_internal.h"
+#include "mapper/template_internal.h"
 
 struct cm_rule {
-	char *name;		/* "default issuer-serial" */
-	char *text;		/* "altSecurityIdentities = Kerberos:{NT Principal Name}" */
-	char *attribute;
-	struct cm_segment *segments;
-	size_t count;
+	char *name;
+	char *origin;		/* "FILE:LINE", "built in" */
+	char *text;		/* "altSecurityIdentities = Kerberos:{nt_principal_name}" */
+	char *attribute;	/* NULL: the template is a filter's */
+	char *issuer;		/* RFC 4514 text that the issuer must be; NULL: any */
+	char *upn_suffix;	/* without the "@" */
+	char *elsewhere;	/* why it does not hold on this host; NULL: it does */
+	struct cm_match *match;	/* NULL: every certificate */
+	struct cm_template value;
+	struct cm_map_file *map_file;
+	size_t number;		/* in the order of adding */
+	size_t next;		/* in rules[]: the next rule of the same issuer; CM_RULE_NONE */
+	uint32_t priority;
+	enum cm_strength strength;
+	bool ignore_case, local, pairing;
+	bool key;		/* it binds by the hash of the whole public key */
 };
+#define CM_RULE_NONE	SIZE_MAX
 
 struct cm_rules {
-	struct cm_rule *rules;
+	struct cm_rule *rules;	/* by priority, then in the order of adding */
 	size_t count;
-	struct cm_rules_pin *pins;
-	size_t pin_count;
-	char *origin;		/* "file:line" or "built in", for people */
+
+	/* Which of them to look at for a certificate; all are places in rules[]. */
+	size_t *any_issuer;	/* rules that name no issuer */
+	size_t any_issuer_count;
+	size_t *slots;		/* by hash of the issuer: the first rule of it, or CM_RULE_NONE */
+	size_t slot_count;	/* a power of two; 0: no rule names an issuer */
+
+	struct cm_regexes *regexes;
+	char *domain;
+	char **forms;		/* NULL-terminated; NULL: not given */
+	bool key_only, pinned, skip_bad;
 };
 
-/* Empty rules; CM_ERR_NOMEM. */
-CM_MUST_USE enum cm_err cm_rules_new(const char *origin, struct cm_rules **out);
+/*
+ * Compile one rule and add it, in order; cm_rules_index() is needed after the
+ * last.  elsewhere: why it does not hold here, or NULL.
+ * CM_ERR_CONFIG  what is wrong stands in out: "FILE:LINE: rule "NAME": ..."; *skip: it is of
+ *                the kind that skip_bad passes over
+ */
+CM_MUST_USE enum cm_err cm_rules_add_one(struct cm_rules *r, const struct cm_conf_rule *c,
+    const char *elsewhere, struct cm_buf *wrong, bool *skip);
+CM_MUST_USE enum cm_err cm_rules_index(struct cm_rules *r);
+/* The first rule for this issuer, or CM_RULE_NONE. */
+size_t cm_rules_of_issuer(const struct cm_rules *r, struct cm_blob issuer);
 
-/* Add a rule: its value is the segments, one after the other.  All is copied. */
-CM_MUST_USE enum cm_err cm_rules_add(struct cm_rules *r, const char *name,
-    const char *attribute, const struct cm_segment *segments, size_t count);
+/*
+ * strength.c: what a value or filter of this template binds to.  For a filter
+ * its form is checked too: one filter in parentheses, fields only where values
+ * stand.
+ * CM_ERR_SYNTAX  why
+ */
+CM_MUST_USE enum cm_err cm_strength_of(const struct cm_template *tp, bool filter,
+    enum cm_strength *strength, bool *key, struct cm_syntax *why);
 
-/* Add the rules that hold without any configuration. */
-CM_MUST_USE enum cm_err cm_rules_add_default(struct cm_rules *r);
-
-/* cm_rules_load_plist() from bytes; name is for messages. */
-CM_MUST_USE enum cm_err cm_rules_parse_plist(struct cm_blob plist, const char *name,
-    struct cm_trace *t, struct cm_rules **out);
+/* query.c: a query in one block, with copies of both runs of terms; sid may be empty. */
+CM_MUST_USE enum cm_err cm_query_make(const struct cm_query_term *a, size_t a_count,
+    const struct cm_query_term *b, size_t b_count, struct cm_blob sid, struct cm_query **out);
 
 /*
  * adname.c: AD's text of a name: root first, "," without a space, AD's attribute

@@ -17,26 +17,26 @@ list_or_null(char **l)
 	return l[0] != NULL ? list(l) : NULL;
 }
 
-/* The first whose file exists gives the rules.  A new rule language is one row here. */
-static const struct language {
-	size_t path;		/* where the configuration names its file */
-	enum cm_err (*load)(const char *, struct cm_trace *, struct cm_rules **);
-} languages[] = {
-	{ offsetof(struct cm_conf, mapper.plist), cm_rules_load_plist },
-};
-
+/* The built-in forms hold only where nobody wrote a rule: a rule that was left out is no licence for all of them. */
 static enum cm_err
 open_rules(struct cm_host *h, struct cm_trace *t)
 {
-	enum cm_err err = CM_ERR_ABSENT;
+	const struct cm_conf *c = h->conf;
+	const struct cm_rules_options o = {
+		.domain = c->directory.domain,
+		.forms = list(c->mapper.forms),
+		.key_only = c->trust.level == CM_TRUST_OFF,
+		.pinned = c->trust.pins[0] != NULL,
+		.skip_bad = c->mapper.skip_bad_rules,
+		.back_references = c->mapper.back_references,
+	};
+	enum cm_err err;
 
-	for (size_t i = 0; err == CM_ERR_ABSENT && i < CM_COUNT(languages); i++) {
-		const char *const *path = (const void *)((const char *)h->conf + languages[i].path);
-
-		if (*path != NULL)
-			err = languages[i].load(*path, t, &h->rules);
-	}
-	return err == CM_ERR_ABSENT ? cm_rules_default(&h->rules) : err;
+	if ((err = cm_rules_new(&o, &h->rules)) != CM_OK)
+		return err;
+	if (c->rule_count == 0)
+		return cm_rules_add_forms(h->rules, t);
+	return cm_rules_add(h->rules, c->rules, c->rule_count, t);
 }
 
 static enum cm_err
@@ -54,6 +54,8 @@ open_directory(struct cm_host *h, struct cm_trace *t)
 		.realm = c->kerberos.realm,
 		.first_uid = c->accounts.first_uid,
 		.first_gid = c->accounts.first_gid,
+		.binding = (enum cm_conf_binding)c->mapper.binding,
+		.several = (enum cm_conf_several)c->mapper.several_accounts,
 	};
 
 	return cm_directory_open(&o, t, &h->directory);
@@ -62,24 +64,19 @@ open_directory(struct cm_host *h, struct cm_trace *t)
 static enum cm_err
 collect_pins(struct cm_host *h, struct cm_trace *t)
 {
-	const struct cm_rules_pin *of_plist = NULL;
-	size_t from_plist = 0, from_conf = 0;
+	char **texts = h->conf->trust.pins;
+	size_t n = 0;
 
-	if (h->rules != NULL)
-		of_plist = cm_rules_pins(h->rules, &from_plist);
-	while (h->conf->trust.pins[from_conf] != NULL)
-		from_conf++;
-	if (from_plist + from_conf == 0)
+	while (texts[n] != NULL)
+		n++;
+	if (n == 0)
 		return CM_OK;
-	if ((h->pins = calloc(from_plist + from_conf, sizeof(*h->pins))) == NULL)
+	if ((h->pins = calloc(n, sizeof(*h->pins))) == NULL)
 		return CM_ERR_NOMEM;
-	for (size_t i = 0; i < from_plist; i++)
-		memcpy(h->pins[h->pin_count++], of_plist[i].sha256, 32);
-	for (size_t i = 0; i < from_conf; i++)
-		if (cm_hex_parse(cm_blob_str(h->conf->trust.pins[i]), h->pins[h->pin_count++], 32) != 64)
+	for (size_t i = 0; i < n; i++)
+		if (cm_hex_parse(cm_blob_str(texts[i]), h->pins[h->pin_count++], 32) != 64)
 			return cm_trace_fail(t, CM_REASON_CONFIG,
-			    "trust.pins: %s: not a SHA-256 fingerprint of 64 hex digits",
-			    h->conf->trust.pins[i]);
+			    "trust.pins: %s: not a SHA-256 fingerprint of 64 hex digits", texts[i]);
 	return CM_OK;
 }
 
@@ -108,16 +105,6 @@ open_trust(struct cm_host *h, struct cm_trace *t)
 	o.pins = (const uint8_t (*)[32])h->pins;
 	o.pin_count = h->pin_count;
 	return cm_trust_open(&o, t, &h->trust);
-}
-
-/* SmartCardServices(7), checkCertificateTrust 0: anybody can sign a certificate with somebody's name. */
-enum cm_err
-cm_host_check_level(const struct cm_conf *conf, struct cm_trace *t)
-{
-	if (conf->trust.level != CM_TRUST_OFF)
-		return CM_OK;
-	return cm_trace_fail(t, CM_REASON_CONFIG, "trust.level = off: then only the hash of a whole "
-	    "public key may bind, and no rule here does; set chain, soft or hard");
 }
 
 static enum cm_err
@@ -159,7 +146,6 @@ open_accounts(struct cm_host *h, struct cm_trace *t)
 	return cm_accounts_open(&o, t, &h->accounts);
 }
 
-/* In this order: the rules bring pins for trust. */
 static const struct part {
 	enum cm_need need;
 	enum cm_err (*open)(struct cm_host *, struct cm_trace *);

@@ -28,7 +28,7 @@ struct cm_host {
 	struct cm_trust *trust;
 	struct cm_pkinit *pkinit;
 	struct cm_accounts *accounts;
-	uint8_t (*pins)[32];		/* of conf and plist together */
+	uint8_t (*pins)[32];		/* trust.pins */
 	size_t pin_count;
 };
 
@@ -39,8 +39,5 @@ struct cm_host {
 CM_MUST_USE enum cm_err cm_host_open(const struct cm_conf *conf, unsigned needs,
     struct cm_trace *t, struct cm_host **out);
 void cm_host_close(struct cm_host **h);
-
-/* Level 0 trusts no certificate, and no rule here binds by the key: CM_ERR_CONFIG (CONFIG), nobody gets in. */
-CM_MUST_USE enum cm_err cm_host_check_level(const struct cm_conf *conf, struct cm_trace *t);
 
 #endif /* CM_SERVICE_HOST_H */

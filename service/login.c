@@ -132,8 +132,6 @@ find_account(struct cm_login *l)
 
 	cm_account_free(&l->account);
 	l->account_kept = false;
-	if ((err = cm_host_check_level(l->host->conf, l->trace)) != CM_OK)
-		return err;
 	if ((err = cm_rules_map(l->host->rules, l->cert, l->trace, &q)) != CM_OK)
 		return err;
 	err = cm_directory_find(l->host->directory, q, l->user, l->deadline, l->trace, &l->account);

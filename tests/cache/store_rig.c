@@ -91,7 +91,7 @@ rig_account(uid_t uid)
 	return (struct cm_account){ .name = (char *)"alice", .principal = (char *)"alice@EXAMPLE.TEST",
 		.dn = (char *)"uid=alice,dc=example", .home = (char *)"/home/alice",
 		.shell = (char *)"/bin/bash", .gecos = (char *)"Alice \xc3\x9c", .uid = uid, .gid = 4000,
-		.groups = groups, .group_count = CM_COUNT(groups), .rule = (char *)"default upn",
+		.groups = groups, .group_count = CM_COUNT(groups), .rule = (char *)"kerberos",
 		.matched = (char *)"Kerberos:alice@EXAMPLE.TEST", .source = (char *)"ldap://127.0.0.1" };
 }
 

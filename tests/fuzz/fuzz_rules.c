@@ -29,18 +29,19 @@ check_filter(const struct cm_query *q)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char plist[] = "<plist><dict><key>AttributeMapping</key><dict><key>fields</key>"
-	    "<array><string>Common Name</string><string>RFC 822 Name</string></array>"
-	    "<key>formatString</key><string>$1-$2</string><key>dsAttributeString</key>"
-	    "<string>dsAttrTypeNative:email</string></dict></dict></plist>";
+	const struct cm_rules_options o = { .domain = NULL };
+	const struct cm_conf_rule two_fields = {
+		.name = (char *)"two fields", .attribute = (char *)"email",
+		.value = (char *)"{common_name}-{rfc822_name}", .priority = CM_RULE_PRIORITY_LAST,
+	};
 	struct cm_rules *rules[2] = { NULL, NULL };
 	struct cm_query *q = NULL;
 	struct cm_cert *c = NULL;
 
 	if (cm_cert_decode((struct cm_blob){ data, size }, NULL, &c) != CM_OK)
 		return 0;
-	if (cm_rules_default(&rules[0]) != CM_OK ||
-	    cm_rules_parse_plist(cm_blob_str(plist), "f", NULL, &rules[1]) != CM_OK)
+	if (cm_rules_new(&o, &rules[0]) != CM_OK || cm_rules_add_forms(rules[0], NULL) != CM_OK ||
+	    cm_rules_new(&o, &rules[1]) != CM_OK || cm_rules_add(rules[1], &two_fields, 1, NULL) != CM_OK)
 		abort();
 	for (size_t i = 0; i < CM_COUNT(rules); i++) {
 		if (cm_rules_map(rules[i], c, NULL, &q) == CM_OK)

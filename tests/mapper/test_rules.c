@@ -20,31 +20,38 @@ static const struct part john[] = {
 	P("OU", "three"), P("CN", "John Appleseed"), { .oid = NULL },
 };
 
-/* Rules from fields ("a|b"), a format and an attribute. */
+/* One rule of an attribute and a template. */
 static struct cm_rules *
-plist_rules(const char *fields, const char *format, const char *attribute)
+one_rule(const char *attribute, const char *value)
 {
+	const struct cm_rules_options o = { .domain = NULL };
+	const struct cm_conf_rule rule = {
+		.name = (char *)"test", .origin = (char *)"test.conf:1", .attribute = (char *)attribute,
+		.value = (char *)value, .priority = CM_RULE_PRIORITY_LAST,
+	};
 	struct cm_rules *r = NULL;
 	struct cm_trace *t = NULL;
-	struct cm_buf b;
 
 	assert_int_equal(cm_trace_new(&t), CM_OK);
-	cm_buf_init(&b, 0);
-	cm_buf_add_str(&b, "<plist><dict><key>AttributeMapping</key><dict><key>fields</key><array>");
-	while (*fields != '\0') {
-		const size_t n = strcspn(fields, "|");
-
-		cm_buf_addf(&b, "<string>%.*s</string>", (int)n, fields);
-		fields += n + (fields[n] == '|');
-	}
-	cm_buf_addf(&b, "</array><key>formatString</key><string>%s</string>"
-	    "<key>dsAttributeString</key><string>%s</string></dict></dict></plist>", format, attribute);
-	if (cm_rules_parse_plist(cm_buf_blob(&b), "test.plist", t, &r) != CM_OK)
+	assert_int_equal(cm_rules_new(&o, &r), CM_OK);
+	if (cm_rules_add(r, &rule, 1, t) != CM_OK)
 		fail_msg("%s", cm_trace_message(t));
-	cm_buf_free(&b);
 	cm_trace_free(&t);
 	return r;
 }
+
+static struct cm_rules *
+form_rules(const char *const *forms)
+{
+	const struct cm_rules_options o = { .forms = forms };
+	struct cm_rules *r = NULL;
+
+	assert_int_equal(cm_rules_new(&o, &r), CM_OK);
+	assert_int_equal(cm_rules_add_forms(r, NULL), CM_OK);
+	return r;
+}
+
+static const char *const two_forms[] = { "issuer-serial", "kerberos", NULL };
 
 /* The filter the rules make, for the caller to free; NULL when none applies. */
 static char *
@@ -93,8 +100,8 @@ defaults(void **state)
 	} rows[] = {
 		/* features.md section 2 */
 		{ { .issuer = root_ca, .serial = "10e8bd03000000000032", .upn = B("alice@EXAMPLE.TEST") },
-		    "(|(altSecurityIdentities=Kerberos:alice@EXAMPLE.TEST)(altSecurityIdentities="
-		    "X509:<I>DC=local,DC=dod,CN=SpatDoD Root CA<SR>32000000000003bde810))" },
+		    "(|(altSecurityIdentities=X509:<I>DC=local,DC=dod,CN=SpatDoD Root CA"
+		    "<SR>32000000000003bde810)(altSecurityIdentities=Kerberos:alice@EXAMPLE.TEST))" },
 		/* no UPN: that rule is left out */
 		{ { .issuer = root_ca, .serial = "0A0b" },
 		    "(altSecurityIdentities=X509:<I>DC=local,DC=dod,CN=SpatDoD Root CA<SR>0b0a)" },
@@ -107,11 +114,9 @@ defaults(void **state)
 		/* an empty UPN is none */
 		{ { .serial = "01", .upn = B("") }, "(altSecurityIdentities=X509:<I>CN=issuer<SR>01)" },
 	};
-	struct cm_rules *r = NULL;
+	struct cm_rules *r = form_rules(two_forms);
 
 	(void)state;
-	assert_int_equal(cm_rules_default(&r), CM_OK);
-	assert_string_equal(r->origin, "built in");
 	for (size_t i = 0; i < CM_COUNT(rows); i++)
 		expect(r, &rows[i].spec, rows[i].want);
 	cm_rules_free(&r);
@@ -119,47 +124,30 @@ defaults(void **state)
 }
 
 static void
-attribute_mapping(void **state)
+templates(void **state)
 {
 	static const struct cert_spec full = { .subject = john, .upn = B("john@X.TEST"),
 		.mail = B("j@x.test") };
 	static const struct {
-		const char *fields, *format, *attribute, *want;
+		const char *attribute, *value, *want;
 	} rows[] = {
 		/* features.md section 1 */
-		{ "Common Name|RFC 822 Name", "$1-$2", "dsAttrTypeNative:email",
-		    "(email=John Appleseed-j@x.test)" },
-		{ "NT Principal Name", "Kerberos:$1", "dsAttrTypeStandard:AltSecurityIdentities",
-		    "(altSecurityIdentities=Kerberos:john@X.TEST)" },
-		{ "NT Principal Name", "PlatformSSO:$1", "dsAttrTypeStandard:AltSecurityIdentities",
+		{ "email", "{common_name}-{rfc822_name}", "(email=John Appleseed-j@x.test)" },
+		{ "altSecurityIdentities", "PlatformSSO:{nt_principal_name}",
 		    "(altSecurityIdentities=PlatformSSO:john@X.TEST)" },
-		{ "Common Name", "$1", "dsAttrTypeStandard:RecordName",
-		    "(|(uid=John Appleseed)(sAMAccountName=John Appleseed))" },
-		{ "Common Name", "$1", "dsAttrTypeStandard:RealName",
-		    "(|(cn=John Appleseed)(displayName=John Appleseed))" },
-		{ "RFC 822 Name", "$1", "dsAttrTypeStandard:EMailAddress", "(mail=j@x.test)" },
-		{ "Common Name", "$1", "dsAttrTypeStandard:UniqueID", "(uidNumber=John Appleseed)" },
-		{ "Common Name", "$1", "dsAttrTypeStandard:PrimaryGroupID", "(gidNumber=John Appleseed)" },
-		{ "Common Name", "/home/$1", "dsAttrTypeStandard:NFSHomeDirectory",
-		    "(homeDirectory=/home/John Appleseed)" },
-		{ "Common Name", "$1", "dsAttrTypeStandard:UserShell", "(loginShell=John Appleseed)" },
-		{ "Organization|OrganizationalUnit:1|OrganizationalUnit:2|OrganizationalUnit:3|Country",
-		    "$5/$1/$2/$3/$4", "dsAttrTypeNative:title", "(title=US/Example/one/two/three)" },
-		/* a reference twice, a "$" that is none, braces */
-		{ "Common Name", "$1$1 costs $ {1}", "dsAttrTypeNative:x",
+		{ "homeDirectory", "/home/{common_name}", "(homeDirectory=/home/John Appleseed)" },
+		{ "title", "{country}/{organization}/{organizational_unit[1]}/{organizational_unit[2]}/"
+		    "{organizational_unit[3]}", "(title=US/Example/one/two/three)" },
+		{ "x", "{common_name}{common_name} costs $ {{1}}",
 		    "(x=John AppleseedJohn Appleseed costs $ {1})" },
-		/* two digits are one number */
-		{ "Country|Country|Country|Country|Country|Country|Country|Country|Country|Organization",
-		    "$10", "dsAttrTypeNative:x", "(x=Example)" },
 		/* the format is the administrator's text, and is escaped all the same */
-		{ "Common Name", "*($1)", "dsAttrTypeNative:x", "(x=\\2a\\28John Appleseed\\29)" },
+		{ "x", "*({common_name})", "(x=\\2a\\28John Appleseed\\29)" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
-		struct cm_rules *r = plist_rules(rows[i].fields, rows[i].format, rows[i].attribute);
+		struct cm_rules *r = one_rule(rows[i].attribute, rows[i].value);
 
-		assert_string_equal(r->origin, "test.plist:1");
 		expect(r, &full, rows[i].want);
 		cm_rules_free(&r);
 	}
@@ -175,12 +163,12 @@ attack_missing_field_makes_a_constant(void **state)
 		struct cert_spec spec;
 		const char *why;
 	} rows[] = {
-		{ { .subject = no_cn, .mail = B("j@x.test") }, "has no Common Name" },
-		{ { .subject = john }, "has no RFC 822 Name" },
-		{ { .subject = john, .mail = B("") }, "has no RFC 822 Name" },
-		{ { .subject = nul, .mail = B("j@x.test") }, "has a NUL byte in its Common Name" },
+		{ { .subject = no_cn, .mail = B("j@x.test") }, "has no common_name" },
+		{ { .subject = john }, "has no rfc822_name" },
+		{ { .subject = john, .mail = B("") }, "has no rfc822_name" },
+		{ { .subject = nul, .mail = B("j@x.test") }, "has a NUL byte in its common_name" },
 	};
-	struct cm_rules *r = plist_rules("Common Name|RFC 822 Name", "x:$1-$2", "dsAttrTypeNative:email");
+	struct cm_rules *r = one_rule("email", "x:{common_name}-{rfc822_name}");
 
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
@@ -227,17 +215,17 @@ attack_format_ambiguity(void **state)
 	const struct cert_spec first = { .subject = one, .mail = B("c") };
 	const struct cert_spec second = { .subject = two, .mail = B("b-c") };
 	const struct cert_spec plain = { .subject = two, .mail = B("c") };
-	struct cm_rules *r = plist_rules("Common Name|RFC 822 Name", "$1-$2", "dsAttrTypeNative:email");
+	struct cm_rules *r = one_rule("email", "{common_name}-{rfc822_name}");
 
 	(void)state;
 	expect(r, &first, "(email=a-b-c)");
 	expect(r, &second, "(email=a-b-c)");
-	expect_ambiguity(r, &first, "\"-\" stands between Common Name and RFC 822 Name, and in one of them");
+	expect_ambiguity(r, &first, "\"-\" stands between common_name and rfc822_name, and in one of them");
 	expect_ambiguity(r, &second, "other cards may make the same value");
 	expect_ambiguity(r, &plain, NULL);
 	cm_rules_free(&r);
-	r = plist_rules("Common Name|RFC 822 Name", "$1$2", "dsAttrTypeNative:email");
-	expect_ambiguity(r, &plain, "nothing stands between Common Name and RFC 822 Name");
+	r = one_rule("email", "{common_name}{rfc822_name}");
+	expect_ambiguity(r, &plain, "nothing stands between common_name and rfc822_name");
 	cm_rules_free(&r);
 }
 
@@ -245,21 +233,20 @@ static void
 attack_filter_injection(void **state)
 {
 	static const struct part cn[] = { P("CN", ")(|(uid=*"), { .oid = NULL } };
-	static const struct part refs[] = { P("CN", "$2{issuer}"), { .oid = NULL } };
+	static const struct part refs[] = { P("CN", "$2{issuer_dn}"), { .oid = NULL } };
 	const struct cert_spec spec = { .subject = cn, .upn = B("*)(uid=root)(a=") };
 	const struct cert_spec again = { .subject = refs, .mail = B("m") };
-	struct cm_rules *r = plist_rules("Common Name", "$1", "dsAttrTypeNative:x"), *d = NULL;
+	struct cm_rules *r = one_rule("x", "{common_name}"), *d = form_rules(two_forms);
 
 	(void)state;
 	expect(r, &spec, "(x=\\29\\28|\\28uid=\\2a)");
 	cm_rules_free(&r);
-	assert_int_equal(cm_rules_default(&d), CM_OK);
-	expect(d, &spec, "(|(altSecurityIdentities=Kerberos:\\2a\\29\\28uid=root\\29\\28a=)"
-	    "(altSecurityIdentities=X509:<I>CN=issuer<SR>01))");
+	expect(d, &spec, "(|(altSecurityIdentities=X509:<I>CN=issuer<SR>01)"
+	    "(altSecurityIdentities=Kerberos:\\2a\\29\\28uid=root\\29\\28a=))");
 	cm_rules_free(&d);
 	/* what a field holds is never read as format */
-	r = plist_rules("Common Name|RFC 822 Name", "$1", "dsAttrTypeNative:x");
-	expect(r, &again, "(x=$2{issuer})");
+	r = one_rule("x", "{common_name}");
+	expect(r, &again, "(x=$2{issuer_dn})");
 	cm_rules_free(&r);
 }
 
@@ -268,7 +255,7 @@ static void
 overlong_value(void **state)
 {
 	struct cert_spec spec = { .serial = "01" };
-	struct cm_rules *r = plist_rules("RFC 822 Name", "$1$1$1", "dsAttrTypeNative:x");
+	struct cm_rules *r = one_rule("x", "{rfc822_name}{rfc822_name}{rfc822_name}");
 	struct cm_trace *t = NULL;
 	char text[CM_VALUE_MAX / 3 + 1];
 	struct cm_cert *c;
@@ -279,7 +266,7 @@ overlong_value(void **state)
 	c = make_cert(&spec);
 	assert_int_equal(cm_trace_new(&t), CM_OK);
 	assert_null(filter_of(r, c, t));
-	assert_non_null(strstr(cm_trace_message(t), "too long"));
+	assert_non_null(strstr(cm_trace_message(t), "longer than 8192 bytes"));
 	cm_trace_free(&t);
 	cm_cert_free(&c);
 	spec.mail.len = CM_VALUE_MAX / 3;
@@ -295,23 +282,25 @@ traced(void **state)
 {
 	const struct cert_spec spec = { .upn = B("a@B") };
 	struct cm_cert *c = make_cert(&spec);
-	struct cm_rules *r = NULL;
+	struct cm_rules *r = form_rules(two_forms);
 	struct cm_query *q = NULL;
 	struct cm_trace *t = NULL;
 
 	(void)state;
-	assert_int_equal(cm_rules_default(&r), CM_OK);
 	assert_int_equal(cm_trace_new(&t), CM_OK);
 	cm_trace_begin(t, "map");
 	assert_int_equal(cm_rules_map(r, c, t, &q), CM_OK);
 	assert_int_equal(q->count, 2);
-	assert_string_equal(q->terms[0].rule, "default upn");
+	assert_string_equal(q->terms[0].rule, "issuer-serial");
 	assert_string_equal(q->terms[0].attribute, "altSecurityIdentities");
-	assert_int_equal(q->terms[0].value.len, strlen("Kerberos:a@B"));
-	assert_string_equal(q->terms[1].rule, "default issuer-serial");
-	assert_string_equal(cm_trace_find(t, "rule"), "default issuer-serial: "
-	    "altSecurityIdentities = X509:<I>{issuer}<SR>{serial reversed}");
-	assert_string_equal(cm_trace_find(t, "value"), "X509:<I>CN=issuer<SR>01");
+	assert_int_equal(q->terms[0].strength, CM_STRONG);
+	assert_string_equal(q->terms[1].rule, "kerberos");
+	assert_int_equal(q->terms[1].value.len, strlen("Kerberos:a@B"));
+	assert_int_equal(q->terms[1].strength, CM_WEAK);
+	assert_string_equal(cm_trace_find(t, "rule"),
+	    "kerberos: altSecurityIdentities = Kerberos:{nt_principal_name}");
+	assert_string_equal(cm_trace_find(t, "value"), "Kerberos:a@B");
+	assert_string_equal(cm_trace_find(t, "weak"), "another certificate could come to have it");
 	cm_query_free(&q);
 	cm_trace_free(&t);
 	cm_rules_free(&r);
@@ -323,7 +312,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults),
-		cmocka_unit_test(attribute_mapping),
+		cmocka_unit_test(templates),
 		cmocka_unit_test(attack_missing_field_makes_a_constant),
 		cmocka_unit_test(attack_format_ambiguity),
 		cmocka_unit_test(attack_filter_injection),

@@ -340,9 +340,13 @@ class IssuersTest(Scenario):
                     self.login(card=card, status=3, reason='cert_untrusted', more={'trust__level': level})
 
     def test_trust_off_is_no_master_key(self):
-        """Anybody can sign a certificate with alice's UPN: at level off no rule here may bind."""
-        self.login(card='self-signed', status=78, reason='config', more={'trust__level': 'off'})
-        self.cardmap('config', '--config', self.conf(trust__level='off'), 'check', status=78)
+        """Anybody can sign a certificate with alice's UPN: at level off only the hash of a key binds."""
+        self.login(card='self-signed', status=1, reason='no_account', more={'trust__level': 'off'})
+        path = self.folder / 'SmartcardLogin.plist'
+        path.write_text(PINNED % ('0' * 64))
+        more = {'trust__level': 'off', 'mapper__plist': path}
+        self.login(card='self-signed', status=78, reason='config', more=more)
+        self.cardmap('config', '--config', self.conf(**more), 'check', status=78)
 
     def test_times_usages_and_dead_intermediates(self):
         more = {'trust__intermediates': [scenario.RIG.pki / 'intermediates.d']}

@@ -265,17 +265,40 @@ test_impostor_directory_is_silence(void **state)
 	end(&f);
 }
 
-/* At level 0 anybody can sign a certificate with Alice's UPN. */
+/* At level 0 anybody can sign a certificate with Alice's UPN: only the hash of the key is asked for. */
 static void
-test_level_off_opens_nothing(void **state)
+test_level_off_is_no_master_key(void **state)
 {
+	static const char key[] = "{public_key!sha1}", upn[] = "{nt_principal_name}";
 	struct fixture f;
 
 	(void)state;
 	begin(&f, "self-signed", "trust.level=off");
-	assert_int_equal(run(&f), CM_ERR_CONFIG);
+	assert_int_equal(run(&f), CM_ERR_ABSENT);
+	assert_int_equal(cm_trace_reason(f.trace), CM_REASON_NO_ACCOUNT);
 	assert_null(f.login.grant);
+	assert_null(strstr(cm_trace_find(f.trace, "filter"), "Kerberos:"));
+	assert_non_null(strstr(cm_trace_find(f.trace, "filter"), "<SHA1-PUKEY>"));
 	end(&f);
+	/* a rule of one's own that binds by something else is a mistake, told when the host is opened */
+	for (size_t i = 0; i < 2; i++) {
+		struct cm_conf_rule rule = {
+			.name = (char *)"own", .attribute = (char *)"x", .value = (char *)(i == 0 ? key : upn),
+			.priority = CM_RULE_PRIORITY_LAST,
+		};
+		struct cm_host *h = NULL;
+
+		begin(&f, "self-signed", "trust.level=off");
+		f.conf->rules = &rule;
+		f.conf->rule_count = 1;
+		assert_int_equal(cm_host_open(f.conf, CM_NEED_RULES, f.trace, &h),
+		    i == 0 ? CM_OK : CM_ERR_CONFIG);
+		assert_int_equal(cm_trace_reason(f.trace), i == 0 ? CM_REASON_NONE : CM_REASON_CONFIG);
+		cm_host_close(&h);
+		f.conf->rules = NULL;
+		f.conf->rule_count = 0;
+		end(&f);
+	}
 }
 
 /* A grant needs account, verdict and proof, each for the others. */
@@ -327,7 +350,7 @@ main(void)
 		cmocka_unit_test(test_old_answers_are_asked_again),
 		cmocka_unit_test(test_account_may_not_change_at_the_prompt),
 		cmocka_unit_test(test_impostor_directory_is_silence),
-		cmocka_unit_test(test_level_off_opens_nothing),
+		cmocka_unit_test(test_level_off_is_no_master_key),
 		cmocka_unit_test(test_grant_needs_all_three),
 	};
 
