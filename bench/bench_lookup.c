@@ -26,7 +26,7 @@ static const char *const names[] = { "alice-rsa2048", "bob", "erin" };
 static char *account_attributes[] = {
 	"uid", "sAMAccountName", "unixHomeDirectory", "homeDirectory", "loginShell", "gecos",
 	"displayName", "cn", "uidNumber", "gidNumber", "krbPrincipalName", "memberOf",
-	"altSecurityIdentities", NULL,
+	"userAccountControl", "nsAccountLock", "altSecurityIdentities", NULL,
 };
 static char *group_attributes[] = { "objectClass", "cn", "gidNumber", NULL };
 

@@ -7,27 +7,20 @@
 
 #include "ldap/directory_internal.h"
 
-/* Most accounts that are named when there are several. */
-#define ACCOUNTS_MAX	16
-
 /* A new kind of directory is one row here. */
 static const struct cm_backend *const backends[] = {
 	&cm_backend_ldap,
 	&cm_backend_ldaps,
 	&cm_backend_ldif,
-};
-
-struct source {
-	const struct cm_backend *backend;
-	const char *uri;
-	void *state;
+	&cm_backend_local,
 };
 
 struct cm_directory {
 	struct cm_directory_options options;
 	struct cm_directory_stats stats;
-	struct source *sources;
+	struct cm_source *sources;	/* in the order they are asked in */
 	size_t count;
+	struct cm_source local;		/* the accounts of this computer */
 };
 
 static const struct cm_backend *
@@ -39,20 +32,25 @@ find_backend(const char *uri)
 	return NULL;
 }
 
+/* Everything but local accounts is one more to ask; those are asked for themselves. */
 static enum cm_err
 open_source(struct cm_directory *d, const char *uri, struct cm_trace *t)
 {
-	struct source *s = &d->sources[d->count];
+	const struct cm_backend *backend = find_backend(uri);
+	struct cm_source *s = backend == &cm_backend_local ? &d->local : &d->sources[d->count];
 
-	*s = (struct source){ .backend = find_backend(uri), .uri = uri };
-	if (s->backend == NULL)
+	if (backend == NULL)
 		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "directory.uri %s: write ldap://SERVER, ldaps://SERVER or ldif:FILE", uri);
-	if (s->backend->needs_base && (d->options.base == NULL || d->options.base[0] == '\0'))
+		    "directory.uri %s: write ldap://SERVER, ldaps://SERVER, ldif:FILE or local:", uri);
+	if (s->backend != NULL)
+		return cm_trace_fail(t, CM_REASON_CONFIG, "directory.uri: local: stands there twice");
+	if (backend->needs_base && (d->options.base == NULL || d->options.base[0] == '\0'))
 		return cm_trace_fail(t, CM_REASON_CONFIG,
 		    "directory.base is not set: %s is not searched without it", uri);
-	d->count++;	/* from here on closed by cm_directory_close() */
-	return s->backend->open(&d->options, uri, &d->stats, t, &s->state);
+	*s = (struct cm_source){ .backend = backend, .uri = uri };
+	if (s != &d->local)
+		d->count++;	/* from here on closed by cm_directory_close() */
+	return backend->open(&d->options, uri, &d->stats, t, &s->state);
 }
 
 enum cm_err
@@ -75,6 +73,8 @@ cm_directory_open(const struct cm_directory_options *o, struct cm_trace *t,
 	for (size_t i = 0; i < n; i++)
 		if ((err = open_source(d, o->uris[i], t)) != CM_OK)
 			goto out;
+	if (d->local.backend == NULL && (err = open_source(d, cm_backend_local.scheme, t)) != CM_OK)
+		goto out;
 	*out = d;
 	d = NULL;
 out:
@@ -89,6 +89,8 @@ cm_directory_close(struct cm_directory **d)
 		return;
 	for (size_t i = 0; i < (*d)->count; i++)
 		(*d)->sources[i].backend->close(&(*d)->sources[i].state);
+	if ((*d)->local.backend != NULL)
+		(*d)->local.backend->close(&(*d)->local.state);
 	free((*d)->sources);
 	free(*d);
 	*d = NULL;
@@ -100,219 +102,139 @@ cm_directory_stats(const struct cm_directory *d)
 	return d->stats;
 }
 
-/* What one source answered so far. */
-struct finding {
-	const struct cm_directory *directory;
-	const struct source *source;
-	const struct cm_query *query;
+/* What is asked, and of whom; found and looked at alike. */
+struct question {
+	struct cm_asked *directory, *local;
 	struct cm_trace *trace;
-	char *dns[ACCOUNTS_MAX];	/* of the entries that answer the query */
-	size_t count;
-	char *hidden;			/* an entry found by an attribute that is not shown */
-	struct cm_account *account;	/* the first entry's, unless it describes none: */
-	enum cm_err err;
-	struct cm_groups *groups;
+	cm_deadline deadline;
+	/* asks one source; *elsewhere: it failed, and another may answer */
+	enum cm_err (*ask)(struct cm_directory *d, struct question *q,
+	    const struct cm_source *source, cm_deadline deadline, bool *elsewhere);
+	const char *user;
+	struct cm_account *account;	/* out, of cm_directory_find() */
+	struct look *look;		/* of cm_directory_look() */
 };
 
-static void
-clear(struct finding *f)
+static bool
+is_any(const struct cm_query_term *term)
 {
-	for (size_t i = 0; i < f->count; i++)
-		free(f->dns[i]);
-	free(f->hidden);
-	cm_account_free(&f->account);
-	cm_groups_free(&f->groups);
-}
-
-static enum cm_err
-replace(char **text, struct cm_blob v)
-{
-	struct cm_buf b;
-
-	cm_buf_init(&b, 0);
-	cm_buf_add_printable(&b, v);
-	free(*text);
-	*text = cm_buf_take(&b);
-	cm_buf_free(&b);
-	return *text != NULL ? CM_OK : CM_ERR_NOMEM;
-}
-
-static enum cm_err
-describe(struct finding *f, const struct cm_entry *e, const struct cm_query_term *term)
-{
-	const struct cm_directory_options *o = &f->directory->options;
-	struct cm_account *a;
-	enum cm_err err;
-
-	if ((err = cm_account_from_entry(o->realm, e, f->trace, &f->account)) != CM_OK)
-		return err;
-	a = f->account;
-	if ((err = replace(&a->rule, cm_blob_str(term->rule))) != CM_OK ||
-	    (err = replace(&a->matched, term->value)) != CM_OK ||
-	    (err = replace(&a->source, cm_blob_str(f->source->uri))) != CM_OK)
-		return err;
-	return cm_groups_new(a, e, o->first_gid, f->trace, &f->groups);
+	(void)term;
+	return true;
 }
 
 static bool
-shows_any(const struct cm_query *q, const struct cm_entry *e)
+is_local(const struct cm_query_term *term)
 {
-	for (size_t i = 0; i < q->count; i++)
-		for (size_t k = 0; k < e->count; k++)
-			if (cm_attribute_is_type(e->values[k].attribute, q->terms[i].attribute))
-				return true;
-	return false;
+	return term->local;
 }
 
-/* It does not answer the query, as far as can be seen. */
-static enum cm_err
-ignore(struct finding *f, const struct cm_entry *e)
+static bool
+is_remote(const struct cm_query_term *term)
 {
-	cm_trace_add(f->trace, "entry ignored", "%.*s: none of its values is one that was asked for",
-	    (int)e->dn.len, (const char *)e->dn.ptr);
-	if (f->hidden != NULL || shows_any(f->query, e))
-		return CM_OK;
-	f->hidden = strndup((const char *)e->dn.ptr, e->dn.len);
-	return f->hidden != NULL ? CM_OK : CM_ERR_NOMEM;
+	return !term->local;
 }
 
-/* An entry the source thinks is meant: only what answers the query here as well counts, and once. */
+/* Without a directory, all terms are about this computer's accounts. */
 static enum cm_err
-see(void *arg, const struct cm_entry *e)
+split(const struct cm_directory *d, const struct cm_query *query, struct question *q)
 {
-	struct finding *f = arg;
-	const struct cm_query_term *term = cm_query_match(f->query, e);
-
-	if (term == NULL)
-		return ignore(f, e);
-	for (size_t i = 0; i < f->count; i++)
-		if (cm_value_compare(cm_blob_str(f->dns[i]), e->dn) == 0)
-			return CM_OK;
-	if (f->count == ACCOUNTS_MAX)
-		return CM_OK;
-	if ((f->dns[f->count] = strndup((const char *)e->dn.ptr, e->dn.len)) == NULL)
-		return CM_ERR_NOMEM;
-	cm_trace_add(f->trace, "entry", "%s: %s", f->dns[f->count], term->attribute);
-	if (f->count++ == 0)
-		f->err = describe(f, e, term);
-	return f->err == CM_ERR_NOMEM ? f->err : CM_OK;
-}
-
-static enum cm_err
-no_account(const struct finding *f)
-{
-	struct cm_buf b;
 	enum cm_err err;
 
-	cm_buf_init(&b, 0);
-	for (size_t i = 0; i < f->query->count; i++) {
-		cm_buf_addf(&b, "%s%s=", i > 0 ? " or " : "", f->query->terms[i].attribute);
-		cm_buf_add_printable(&b, f->query->terms[i].value);
-	}
-	err = cm_trace_fail(f->trace, CM_REASON_NO_ACCOUNT, "%s has no account with %s",
-	    f->source->uri, cm_buf_str(&b));
-	cm_buf_free(&b);
-	return err;
+	if (d->count == 0)
+		return cm_asked_new(query, is_any, q->trace, &q->local);
+	if ((err = cm_asked_new(query, is_remote, q->trace, &q->directory)) != CM_OK)
+		return err;
+	return cm_asked_new(query, is_local, q->trace, &q->local);
+}
+
+static bool
+has_terms(const struct cm_asked *a)
+{
+	return a != NULL && a->query.count > 0;
 }
 
 static enum cm_err
-several_accounts(const struct finding *f, bool more)
+run(const struct cm_source *source, struct cm_search *s, const char *what, cm_deadline deadline,
+    struct cm_trace *t)
 {
-	struct cm_buf b;
-	enum cm_err err;
-
-	cm_buf_init(&b, 0);
-	for (size_t i = 0; i < f->count; i++)
-		cm_buf_addf(&b, "%s%s", i > 0 ? "; " : "", f->dns[i]);
-	err = cm_trace_fail(f->trace, CM_REASON_SEVERAL_ACCOUNTS, "%s has several accounts for this card: %s%s",
-	    f->source->uri, cm_buf_str(&b), more ? "; and more" : "");
-	cm_buf_free(&b);
-	return err;
-}
-
-/* One, none or several: the whole of it. */
-static enum cm_err
-decide(const struct finding *f, bool more)
-{
-	const struct cm_directory_options *o = &f->directory->options;
-
-	if (f->count > 1)
-		return several_accounts(f, more);
-	if (more)	/* what was not shown may answer the query too */
-		return cm_trace_fail(f->trace, CM_REASON_DIRECTORY_REFUSED,
-		    "%s: the server's size limit hides some of the entries found", f->source->uri);
-	if (f->hidden != NULL)	/* beside one that is shown, it makes them several */
-		return cm_trace_fail(f->trace, CM_REASON_DIRECTORY_REFUSED,
-		    "%s: finds %s, but does not show its %s: allow reading it, or write the "
-		    "attribute as the server names it", f->source->uri, f->hidden,
-		    f->query->terms[0].attribute);
-	if (f->count == 0)
-		return no_account(f);
-	if (f->err != CM_OK)
-		return f->err;
-	return cm_account_check(f->account, o->first_uid, o->first_gid, f->trace);
-}
-
-static enum cm_err
-run(const struct finding *f, struct cm_search *s, const char *what, cm_deadline deadline)
-{
-	const struct source *source = f->source;
 	const int64_t start = cm_clock_us();
-	const enum cm_err err = source->backend->search(source->state, s, deadline, f->trace);
+	const enum cm_err err = source->backend->search(source->state, s, deadline, t);
 
-	cm_trace_add(f->trace, what, "%lld us", (long long)(cm_clock_us() - start));
+	cm_trace_add(t, what, "%lld us", (long long)(cm_clock_us() - start));
 	return err;
 }
 
-static enum cm_err
-find_account(struct finding *f, cm_deadline deadline, bool *elsewhere)
+/* Files hold one tree; a server many. */
+static const char *
+base_of(const struct cm_directory *d, const struct cm_source *source)
 {
-	const struct cm_directory_options *o = &f->directory->options;
+	return source->backend->needs_base ? d->options.base : NULL;
+}
+
+static enum cm_err
+find_accounts(struct cm_directory *d, struct cm_finding *f, cm_deadline deadline, bool *elsewhere)
+{
+	const struct cm_place *place = f->place;
 	struct cm_search s = {
-		.base = o->base, .query = f->query, .limit = ACCOUNTS_MAX, .visit = see, .arg = f,
+		.base = base_of(d, place->source), .query = &place->asked->query,
+		.filters = place->asked->filters, .limit = CM_CANDIDATES_MAX,
+		.visit = cm_finding_see, .arg = f,
 	};
 	enum cm_err err;
 
+	cm_trace_add(f->trace, "directory", "%s", place->source->uri);
 	cm_account_attributes(&s);
-	for (size_t i = 0; i < f->query->count; i++)
-		cm_search_want(&s, f->query->terms[i].attribute);
-	err = run(f, &s, "account search", deadline);
+	cm_standing_attributes(&s, f->sid);
+	cm_asked_attributes(place->asked, &s);
+	err = run(place->source, &s, "account search", deadline, f->trace);
 	*elsewhere = s.elsewhere;
-	return err == CM_OK ? decide(f, s.more) : err;
-}
-
-static enum cm_err
-find_groups(struct finding *f, cm_deadline deadline, bool *elsewhere)
-{
-	const struct cm_directory_options *o = &f->directory->options;
-	struct cm_search s;
-	enum cm_err err;
-
-	cm_groups_search(f->groups, &s);
-	s.base = o->group_base != NULL ? o->group_base : o->base;
-	err = run(f, &s, "groups search", deadline);
-	*elsewhere = s.elsewhere;
-	if (err == CM_OK && s.more)
-		err = cm_trace_fail(f->trace, CM_REASON_DIRECTORY_REFUSED,
-		    "%s: account %s is in more groups than the server shows, or in more than %zu",
-		    f->source->uri, f->account->name, s.limit);
+	f->more = f->more || s.more;
 	return err;
 }
 
 static enum cm_err
-ask(const struct cm_directory *d, const struct source *source, const struct cm_query *q,
-    cm_deadline deadline, struct cm_trace *t, bool *elsewhere, struct cm_account **out)
+find_groups(const struct cm_directory *d, const struct cm_candidate *c, const struct question *q,
+    cm_deadline deadline, bool *elsewhere)
 {
-	struct finding f = { .directory = d, .source = source, .query = q, .trace = t };
+	const struct cm_directory_options *o = &d->options;
+	const struct cm_source *source = c->place->source;
+	struct cm_search s;
 	enum cm_err err;
 
-	cm_trace_add(t, "directory", "%s", source->uri);
-	if ((err = find_account(&f, deadline, elsewhere)) == CM_OK &&
-	    (err = find_groups(&f, deadline, elsewhere)) == CM_OK) {
-		*out = f.account;
-		f.account = NULL;
+	cm_groups_search(c->groups, &s);
+	s.base = o->group_base != NULL && source->backend->needs_base ? o->group_base : base_of(d, source);
+	err = run(source, &s, "groups search", deadline, q->trace);
+	*elsewhere = s.elsewhere;
+	if (err == CM_OK && s.more)
+		err = cm_trace_fail(q->trace, CM_REASON_DIRECTORY_REFUSED,
+		    "%s: account %s is in more groups than the server shows, or in more than %zu",
+		    source->uri, c->account->name, s.limit);
+	return err;
+}
+
+/* Who is found by this source and, where that is asked, on this computer. */
+static enum cm_err
+ask_account(struct cm_directory *d, struct question *q, const struct cm_source *source,
+    cm_deadline deadline, bool *elsewhere)
+{
+	struct cm_finding f = {
+		.options = &d->options, .user = q->user, .trace = q->trace, .sid = q->local->query.sid,
+	};
+	struct cm_candidate *c = NULL;
+	enum cm_err err = CM_OK;
+
+	if (source != NULL)
+		f.places[f.place_count++] = (struct cm_place){ source, q->directory };
+	if (has_terms(q->local))
+		f.places[f.place_count++] = (struct cm_place){ &d->local, q->local };
+	for (f.place = f.places; err == CM_OK && f.place < f.places + f.place_count; f.place++)
+		err = find_accounts(d, &f, deadline, elsewhere);
+	if (err == CM_OK && (err = cm_finding_decide(&f, &c)) == CM_OK &&
+	    (err = find_groups(d, c, q, deadline, elsewhere)) == CM_OK) {
+		q->account = c->account;
+		c->account = NULL;
 	}
-	clear(&f);
+	cm_finding_clear(&f);
 	return err;
 }
 
@@ -329,30 +251,121 @@ share(const struct cm_directory *d, size_t i, cm_deadline deadline)
  * not accepted, if there was one: that is for a person to look at.  Whoever
  * showed it is not the directory, so the directory could not be asked.
  */
-enum cm_err
-cm_directory_find(struct cm_directory *d, const struct cm_query *q, const char *user,
-    cm_deadline deadline, struct cm_trace *t, struct cm_account **out)
+static enum cm_err
+ask_in_order(struct cm_directory *d, struct question *q)
 {
 	enum cm_err err = CM_ERR_OFFLINE;
 	bool elsewhere = true, distrusted = false;
 	struct cm_buf all;
 
-	(void)user;
 	cm_buf_init(&all, 0);
 	for (size_t i = 0; elsewhere && i < d->count; i++) {
 		elsewhere = false;
-		err = ask(d, &d->sources[i], q, share(d, i, deadline), t, &elsewhere, out);
+		err = q->ask(d, q, &d->sources[i], share(d, i, q->deadline), &elsewhere);
 		if (!elsewhere)
 			break;
-		cm_trace_add(t, "passed over", "%s", cm_trace_message(t));
-		cm_buf_addf(&all, "%s%s", i > 0 ? "; " : "", cm_trace_message(t));
-		distrusted = distrusted || cm_trace_reason(t) == CM_REASON_DIRECTORY_TLS;
+		cm_trace_add(q->trace, "passed over", "%s", cm_trace_message(q->trace));
+		cm_buf_addf(&all, "%s%s", i > 0 ? "; " : "", cm_trace_message(q->trace));
+		distrusted = distrusted || cm_trace_reason(q->trace) == CM_REASON_DIRECTORY_TLS;
 	}
-	if (err == CM_OK)
-		cm_trace_clear_reason(t);
-	else if (elsewhere)
-		err = cm_trace_fail(t, distrusted ? CM_REASON_DIRECTORY_TLS : CM_REASON_DIRECTORY_OFFLINE,
-		    "%s", cm_buf_str(&all));
+	if (err != CM_OK && elsewhere)
+		err = cm_trace_fail(q->trace, distrusted ? CM_REASON_DIRECTORY_TLS :
+		    CM_REASON_DIRECTORY_OFFLINE, "%s", cm_buf_str(&all));
 	cm_buf_free(&all);
 	return err;
+}
+
+static enum cm_err
+ask(struct cm_directory *d, const struct cm_query *query, struct question *q)
+{
+	bool elsewhere;
+	enum cm_err err = split(d, query, q);
+
+	if (err == CM_OK)
+		err = has_terms(q->directory) ? ask_in_order(d, q) :
+		    q->ask(d, q, NULL, q->deadline, &elsewhere);
+	if (err == CM_OK)
+		cm_trace_clear_reason(q->trace);
+	cm_asked_free(&q->directory);
+	cm_asked_free(&q->local);
+	return err;
+}
+
+enum cm_err
+cm_directory_find(struct cm_directory *d, const struct cm_query *query, const char *user,
+    cm_deadline deadline, struct cm_trace *t, struct cm_account **out)
+{
+	struct question q = { .trace = t, .deadline = deadline, .ask = ask_account, .user = user };
+	const enum cm_err err = ask(d, query, &q);
+
+	if (err == CM_OK)
+		*out = q.account;
+	return err;
+}
+
+struct look {
+	struct cm_look *look;
+	cm_entry_visit visit;
+	void *arg;
+	size_t shown;
+};
+
+static enum cm_err
+look_at(void *arg, const struct cm_entry *e)
+{
+	struct look *k = arg;
+
+	if (k->shown == k->look->limit) {
+		k->look->more = true;
+		return CM_OK;
+	}
+	k->shown++;
+	return k->visit(k->arg, e);
+}
+
+static enum cm_err
+look_in(struct cm_directory *d, const struct question *q, const struct cm_source *source,
+    const struct cm_asked *a, cm_deadline deadline, bool *elsewhere)
+{
+	const struct cm_look *l = q->look->look;
+	struct cm_search s = {
+		.base = l->base != NULL ? l->base : base_of(d, source), .base_only = l->base_only,
+		.query = &a->query, .filters = a->filters, .limit = l->limit, .visit = look_at, .arg = q->look,
+	};
+	enum cm_err err;
+
+	cm_trace_add(q->trace, "directory", "%s", source->uri);
+	for (size_t i = 0; l->attributes != NULL && l->attributes[i] != NULL; i++)
+		cm_search_want(&s, l->attributes[i]);
+	err = run(source, &s, "look", deadline, q->trace);
+	*elsewhere = s.elsewhere;
+	q->look->look->more = q->look->look->more || s.more;
+	return err;
+}
+
+static enum cm_err
+ask_look(struct cm_directory *d, struct question *q, const struct cm_source *source,
+    cm_deadline deadline, bool *elsewhere)
+{
+	enum cm_err err = CM_OK;
+
+	q->look->shown = 0;
+	q->look->look->more = false;
+	if (source != NULL)
+		err = look_in(d, q, source, q->directory, deadline, elsewhere);
+	if (err == CM_OK && has_terms(q->local))
+		err = look_in(d, q, &d->local, q->local, deadline, elsewhere);
+	return err;
+}
+
+enum cm_err
+cm_directory_look(struct cm_directory *d, struct cm_look *l, cm_deadline deadline,
+    struct cm_trace *t, cm_entry_visit visit, void *arg)
+{
+	struct look k = { .look = l, .visit = visit, .arg = arg };
+	struct question q = { .trace = t, .deadline = deadline, .ask = ask_look, .look = &k };
+	struct cm_query_term term = { .rule = (char *)(uintptr_t)"filter", .value = cm_blob_str(l->filter) };
+	const struct cm_query whole = { .terms = &term, .count = 1 };
+
+	return ask(d, l->filter != NULL ? &whole : l->query, &q);
 }

@@ -5,17 +5,20 @@
 #include <stdbool.h>
 
 #include "ldap/directory.h"
+#include "ldap/filter_internal.h"
 
-/* Most values of attributes that a search asks for. */
+/* Most attributes that a search asks for by name. */
 #define CM_ATTRIBUTES_MAX	64
 
-/* One search of the whole tree below base. */
+/* One search of the whole tree below base, or of the base alone. */
 struct cm_search {
-	const char *base;
+	const char *base;	/* NULL: everything (not for LDAP) */
+	bool base_only;
 	const struct cm_query *query;
+	struct cm_filter *const *filters;	/* of the terms that are filters, parsed; NULL: none is one */
 	const char *within;	/* a filter that holds for the entries too; NULL: none */
 	bool (*holds)(const struct cm_entry *e);	/* the same, where there are no filters */
-	const char *attributes[CM_ATTRIBUTES_MAX + 1];	/* NULL-terminated */
+	const char *attributes[CM_ATTRIBUTES_MAX + 1];	/* NULL-terminated; none: all */
 	size_t limit;		/* most entries shown */
 	bool more;		/* out: there are more than limit */
 	bool elsewhere;		/* out: it failed, and another server may answer */
@@ -34,6 +37,7 @@ struct cm_search {
 struct cm_backend {
 	const char *scheme;	/* with its colon */
 	bool needs_base;
+	bool all_shown;		/* what an entry does not show it does not have, and no server judges filters */
 	enum cm_err (*open)(const struct cm_directory_options *o, const char *uri,
 	    struct cm_directory_stats *stats, struct cm_trace *t, void **state);
 	enum cm_err (*search)(void *state, struct cm_search *s, cm_deadline deadline,
@@ -58,11 +62,100 @@ struct cm_ldif {
  */
 CM_MUST_USE enum cm_err cm_ldif_parse(struct cm_buf *text, const char *name,
     struct cm_trace *t, struct cm_ldif **out);
+/* RFC 4648 section 4, padded, unused bits zero (3.5); over the text itself. */
+bool cm_base64_decode(struct cm_blob *v);
 /* Sort, and refuse an entry that is there twice. */
 CM_MUST_USE enum cm_err cm_ldif_index(struct cm_ldif *l, const char *name, struct cm_trace *t);
 void cm_ldif_free(struct cm_ldif **l);
 
-extern const struct cm_backend cm_backend_ldap, cm_backend_ldaps, cm_backend_ldif;
+extern const struct cm_backend cm_backend_ldap, cm_backend_ldaps, cm_backend_ldif, cm_backend_local;
+
+/* One server or file, opened. */
+struct cm_source {
+	const struct cm_backend *backend;
+	const char *uri;
+	void *state;
+};
+
+/* asked.c: what one place is asked; the query's texts are borrowed. */
+struct cm_asked {
+	struct cm_query query;		/* the terms that belong there; may be none */
+	struct cm_filter **filters;	/* of each term; NULL where it has an attribute and a value */
+};
+/*
+ * The terms of q that belong there.
+ * CM_ERR_CONFIG  CONFIG: a filter or an attribute that is none, with its rule; nothing may be sent
+ */
+CM_MUST_USE enum cm_err cm_asked_new(const struct cm_query *q,
+    bool (*belongs)(const struct cm_query_term *), struct cm_trace *t, struct cm_asked **out);
+void cm_asked_free(struct cm_asked **a);
+/* Append the attributes that the terms are about. */
+void cm_asked_attributes(const struct cm_asked *a, struct cm_search *s);
+
+/* One term's answer about an entry, or the best of several; all borrowed. */
+struct cm_judged {
+	bool all_shown;			/* in: of the backend */
+	enum cm_judgement judgement;
+	const struct cm_query_term *term;
+	bool mapping;			/* one that is no pairing found it */
+	struct cm_blob part;		/* HIDDEN: the attribute; UNKNOWN: the filter's part */
+};
+/* filter is the term's, NULL where it has an attribute.  Sets all but mapping.  CM_ERR_NOMEM. */
+CM_MUST_USE enum cm_err cm_term_judge(const struct cm_query_term *term,
+    const struct cm_filter *filter, const struct cm_entry *e, struct cm_judged *j);
+/* The term that e is named by: the strongest that holds.  CM_ERR_NOMEM. */
+CM_MUST_USE enum cm_err cm_asked_judge(const struct cm_asked *a, const struct cm_entry *e,
+    struct cm_judged *best);
+
+/* standing.c */
+#define CM_SID_ATTRIBUTE	"objectSid"
+/* *out: the entry's SID, if it shows one that is not sid; else NULL, as without sid.  CM_ERR_NOMEM. */
+CM_MUST_USE enum cm_err cm_entry_other_sid(const struct cm_entry *e, const char *sid, char **out);
+/* What disables the account, static text; NULL: nothing. */
+const char *cm_entry_disabled(const struct cm_entry *e);
+/* Append the attributes that the above read; sid as there. */
+void cm_standing_attributes(struct cm_search *s, const char *sid);
+
+/* candidates.c: the entries that answer, until it is known whose card it is. */
+#define CM_CANDIDATES_MAX	16
+struct cm_place {
+	const struct cm_source *source;
+	const struct cm_asked *asked;
+};
+struct cm_candidate {
+	const struct cm_place *place;
+	char *dn, *name;		/* printable name, for messages */
+	const struct cm_query_term *term;	/* the strongest that found it */
+	bool mapping;			/* one that is no pairing found it */
+	bool dropped;			/* it does not count: a mapping names another */
+	struct cm_account *account;	/* NULL: it describes none, and: */
+	enum cm_err err;
+	enum cm_reason reason;
+	char *why;
+	const char *disabled;		/* what disables it, or NULL */
+	char *other_sid;		/* its SID, where the certificate's is another */
+	struct cm_groups *groups;
+};
+struct cm_finding {
+	const struct cm_directory_options *options;
+	const char *user, *sid;		/* NULL: any */
+	struct cm_trace *trace;
+	struct cm_place places[2];	/* that are asked: directory, this computer */
+	size_t place_count;
+	const struct cm_place *place;	/* whose answer is being looked at */
+	struct cm_candidate candidates[CM_CANDIDATES_MAX];
+	size_t count;
+	bool more;			/* there are entries that were not looked at */
+	char *hidden;			/* an entry about which it cannot be told whether it answers, */
+	bool unjudged;			/* ... since no server is there to judge the filter; */
+	char *hidden_part;		/* the attribute, or part of the filter, that stands in the way, */
+	const char *hidden_rule;	/* and its rule */
+};
+/* A cm_entry_visit; arg is the finding, with place set. */
+CM_MUST_USE enum cm_err cm_finding_see(void *arg, const struct cm_entry *e);
+/* The one that counts, for the life of the finding; errors as cm_directory_find. */
+CM_MUST_USE enum cm_err cm_finding_decide(struct cm_finding *f, struct cm_candidate **out);
+void cm_finding_clear(struct cm_finding *f);
 
 /* entry.c: values */
 
@@ -72,16 +165,16 @@ extern const struct cm_backend cm_backend_ldap, cm_backend_ldaps, cm_backend_ldi
  * Below, equal, above zero.
  */
 int cm_value_compare(struct cm_blob a, struct cm_blob b);
-/* The same, or name with options: a subtype of it (RFC 4512 section 2.5.2). */
-bool cm_attribute_is_type(struct cm_blob attribute, const char *name);
+/* The same, or name with options: a subtype of it (RFC 4512 section 2.5.2).  ";binary" in name is no matter. */
+bool cm_attribute_answers(struct cm_blob attribute, const char *name);
+/* Its values are compared byte by byte; names, mail and mappings ignore case. */
+bool cm_attribute_is_exact(const char *attribute);
 /* Bytes of the type, without its options (RFC 4512 section 2.5). */
 size_t cm_attribute_type_length(struct cm_blob attribute);
 /* Attribute descriptions ignore case (RFC 4512 section 2.5). */
 bool cm_attribute_is(struct cm_blob attribute, const char *name);
-/* Does this value answer this term?  Options of the returned attribute are ignored. */
-bool cm_term_matches(const struct cm_query_term *term, const struct cm_value *v);
-/* The first term of q that one of the entry's values answers, or NULL. */
-const struct cm_query_term *cm_query_match(const struct cm_query *q, const struct cm_entry *e);
+/* Is the value v of this attribute the one asserted? */
+bool cm_value_answers(const char *attribute, struct cm_blob asserted, struct cm_blob v);
 
 /* How many values of one attribute there are, and the first: {NULL, 0} without one. */
 size_t cm_entry_values(const struct cm_entry *e, const char *attribute, struct cm_blob *first);

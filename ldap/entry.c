@@ -72,18 +72,26 @@ without_options(struct cm_blob attribute)
 }
 
 bool
-cm_attribute_is_type(struct cm_blob attribute, const char *name)
+cm_attribute_answers(struct cm_blob attribute, const char *name)
 {
-	return cm_attribute_is(attribute, name) || cm_attribute_is(without_options(attribute), name);
+	static const char binary[] = ";binary";	/* how it is sent, not what it is: RFC 4522 section 3 */
+	const size_t type = cm_attribute_type_length(cm_blob_str(name));
+	const struct cm_blob asked = { (const uint8_t *)name,
+	    strcasecmp(name + type, binary) == 0 ? type : strlen(name) };
+
+	if (asked.len == type)
+		attribute = without_options(attribute);
+	return attribute.len == asked.len &&
+	    strncasecmp((const char *)attribute.ptr, name, asked.len) == 0;
 }
 
-/* Attributes whose values are compared byte by byte; names, mail and mappings ignore case. */
-static bool
-is_exact(const char *attribute)
+bool
+cm_attribute_is_exact(const char *attribute)
 {
 	static const char *const exact[] = {
 		"krbPrincipalName", "memberUid", "homeDirectory", "unixHomeDirectory", "loginShell",
-		"userCertificate",
+		"userCertificate", "cACertificate", "userSMIMECertificate", "objectSid", "objectGUID",
+		"authorizedCertificate", "sshPublicKey", "userPassword",
 	};
 	const struct cm_blob type = without_options(cm_blob_str(attribute));
 
@@ -94,24 +102,12 @@ is_exact(const char *attribute)
 }
 
 bool
-cm_term_matches(const struct cm_query_term *term, const struct cm_value *v)
+cm_value_answers(const char *attribute, struct cm_blob asserted, struct cm_blob v)
 {
-	if (!cm_attribute_is_type(v->attribute, term->attribute))
+	if (significant(asserted).v.len == 0)	/* nothing is nobody's */
 		return false;
-	if (significant(term->value).v.len == 0)	/* nothing is nobody's */
-		return false;
-	return is_exact(term->attribute) ? cm_blob_equal(term->value, v->value) :
-	    cm_value_compare(term->value, v->value) == 0;
-}
-
-const struct cm_query_term *
-cm_query_match(const struct cm_query *q, const struct cm_entry *e)
-{
-	for (size_t i = 0; i < q->count; i++)
-		for (size_t k = 0; k < e->count; k++)
-			if (cm_term_matches(&q->terms[i], &e->values[k]))
-				return &q->terms[i];
-	return NULL;
+	return cm_attribute_is_exact(attribute) ? cm_blob_equal(asserted, v) :
+	    cm_value_compare(asserted, v) == 0;
 }
 
 bool

@@ -441,8 +441,10 @@ ask(struct server *s, struct cm_search *search, const char *filter, struct cm_tr
 	if (s->ld == NULL && (err = connect_server(s, t)) != CM_OK)
 		return err;
 	s->stats->searches++;
-	code = ldap_search_ext(s->ld, search->base, LDAP_SCOPE_SUBTREE, filter,
-	    (char **)(uintptr_t)search->attributes, 0, NULL, NULL, &limit, (int)search->limit, &msgid);
+	code = ldap_search_ext(s->ld, search->base,
+	    search->base_only ? LDAP_SCOPE_BASE : LDAP_SCOPE_SUBTREE, filter,
+	    search->attributes[0] != NULL ? (char **)(uintptr_t)search->attributes : NULL,
+	    0, NULL, NULL, &limit, (int)search->limit, &msgid);
 	if (code == LDAP_SERVER_DOWN)
 		return lost(s, "searching", t);
 	if (code != LDAP_SUCCESS)

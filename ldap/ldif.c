@@ -121,9 +121,8 @@ base64_digit(uint8_t c)
 	return p != NULL ? (int)(p - digits) : -1;
 }
 
-/* RFC 4648 section 4, padded, unused bits zero (3.5); over the text itself. */
-static bool
-decode_base64(struct cm_blob *v)
+bool
+cm_base64_decode(struct cm_blob *v)
 {
 	uint8_t *out = (uint8_t *)(uintptr_t)v->ptr;
 	size_t pad = 0, n = 0;
@@ -195,7 +194,7 @@ split(struct parser *ps, struct cm_blob line, struct cm_blob *attribute, struct 
 		p++;
 	*value = (struct cm_blob){ p, (size_t)(end - p) };
 	if (kind == ':')
-		return decode_base64(value) ? CM_OK : wrong(ps, "not base64 (RFC 4648 section 4)");
+		return cm_base64_decode(value) ? CM_OK : wrong(ps, "not base64 (RFC 4648 section 4)");
 	return is_safe(*value) ? CM_OK :
 	    wrong(ps, "this value needs base64 (\"attribute:: ...\"): it is not plain ASCII, "
 	    "or begins with \":\" or \"<\"");

@@ -104,40 +104,119 @@ open_ldif(const struct cm_directory_options *o, const char *uri,
 	return err;
 }
 
-static enum cm_err
-search_term(const struct cm_ldif *l, const struct cm_query_term *term, struct cm_search *s,
-    size_t *shown)
+/* DNs as people write them: case, and spaces around separators, are no matter. */
+static void
+add_dn(struct cm_blob dn, struct cm_buf *out)
 {
-	const struct cm_value wanted = { cm_blob_str(term->attribute), term->value };
-	const struct cm_entry *e;
+	static const char separators[] = ",+=";
+
+	for (size_t i = 0; i < dn.len; i++) {
+		const uint8_t c = dn.ptr[i];
+		size_t k = i;
+
+		while (k < dn.len && dn.ptr[k] == ' ')
+			k++;
+		if (c == ' ' && (out->len == 0 || strchr(separators, out->ptr[out->len - 1]) != NULL ||
+		    k == dn.len || (dn.ptr[k] != '\0' && strchr(separators, dn.ptr[k]) != NULL)))
+			continue;
+		cm_buf_add_byte(out, c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c);
+	}
+}
+
+/* Is dn the base, or below it? */
+static enum cm_err
+is_within(struct cm_blob dn, const struct cm_search *s, bool *out)
+{
+	struct cm_buf a = { 0 }, b = { 0 };
+	enum cm_err err;
+
+	*out = true;
+	if (s->base == NULL || s->base[0] == '\0')
+		return CM_OK;
+	add_dn(dn, &a);
+	add_dn(cm_blob_str(s->base), &b);
+	if ((err = cm_buf_status(&a)) == CM_OK && (err = cm_buf_status(&b)) == CM_OK)
+		*out = a.len == b.len || (!s->base_only && a.len > b.len && a.ptr[a.len - b.len - 1] == ',' &&
+		    (a.len == b.len + 1 || a.ptr[a.len - b.len - 2] != '\\')) ?
+		    memcmp(a.ptr + a.len - b.len, b.ptr, b.len) == 0 : false;
+	cm_buf_free(&a);
+	cm_buf_free(&b);
+	return err;
+}
+
+/* One term of a search, and the entry the index or the scan came to. */
+struct term_search {
+	const struct cm_ldif *ldif;
+	struct cm_search *search;
+	const struct cm_query_term *term;
+	const struct cm_filter *filter;
+	size_t *shown;
+};
+
+static enum cm_err
+show(const struct term_search *ts, const struct cm_entry *e)
+{
+	struct cm_judged j = { .all_shown = true };
+	struct cm_search *s = ts->search;
+	enum cm_err err;
+	bool within;
+
+	/* what cannot be judged is shown: the visitor says so */
+	if ((err = cm_term_judge(ts->term, ts->filter, e, &j)) != CM_OK || j.judgement == CM_JUDGED_FALSE)
+		return err;
+	if ((err = is_within(e->dn, s, &within)) != CM_OK || !within || (s->holds != NULL && !s->holds(e)))
+		return err;
+	if ((s->more = ++*ts->shown > s->limit))
+		return CM_OK;
+	return s->visit(s->arg, e);
+}
+
+static enum cm_err
+search_index(const struct term_search *ts, const char *attribute, struct cm_blob value)
+{
+	const struct cm_value wanted = { cm_blob_str(attribute), value };
+	const struct cm_ldif *l = ts->ldif;
 	enum cm_err err = CM_OK;
 
-	for (size_t i = lower_bound(l, &wanted); err == CM_OK && i < l->count; i++) {
-		const struct cm_value *v = &l->values[l->order[i]];
-
-		if (compare_values(v, &wanted) != 0)
+	for (size_t i = lower_bound(l, &wanted); err == CM_OK && !ts->search->more && i < l->count; i++) {
+		if (compare_values(&l->values[l->order[i]], &wanted) != 0)
 			break;
-		e = &l->entries[l->entry_of[l->order[i]]];
-		if (!cm_term_matches(term, v) || (s->holds != NULL && !s->holds(e)))
-			continue;
-		if ((s->more = ++*shown > s->limit))
-			break;
-		err = s->visit(s->arg, e);
+		err = show(ts, &l->entries[l->entry_of[l->order[i]]]);
 	}
+	return err;
+}
+
+/* By an equality that must hold; a filter without one is held against every entry. */
+static enum cm_err
+search_term(const struct term_search *ts)
+{
+	const struct cm_filter_node *anchor;
+	enum cm_err err = CM_OK;
+
+	if (ts->filter == NULL)
+		return search_index(ts, ts->term->attribute, ts->term->value);
+	if ((anchor = cm_filter_anchor(ts->filter)) != NULL)
+		return search_index(ts, anchor->attribute, anchor->value);
+	for (size_t i = 0; err == CM_OK && !ts->search->more && i < ts->ldif->entry_count; i++)
+		err = show(ts, &ts->ldif->entries[i]);
 	return err;
 }
 
 static enum cm_err
 search_ldif(void *state, struct cm_search *s, cm_deadline deadline, struct cm_trace *t)
 {
-	const struct cm_ldif *l = state;
+	struct term_search ts = { .ldif = state, .search = s };
 	enum cm_err err = CM_OK;
 	size_t shown = 0;
 
 	(void)deadline;	/* nothing here waits */
 	(void)t;
-	for (size_t i = 0; err == CM_OK && !s->more && i < s->query->count; i++)
-		err = search_term(l, &s->query->terms[i], s, &shown);
+	ts.shown = &shown;
+	for (size_t i = 0; err == CM_OK && !s->more && i < s->query->count; i++) {
+		ts.term = &s->query->terms[i];
+		ts.filter = s->filters != NULL ? s->filters[i] : NULL;
+		err = search_term(&ts);
+	}
 	return err;
 }
 
@@ -151,7 +230,7 @@ close_ldif(void **state)
 }
 
 const struct cm_backend cm_backend_ldif = {
-	.scheme = "ldif:",
+	.scheme = "ldif:", .all_shown = true,
 	.open = open_ldif,
 	.search = search_ldif,
 	.close = close_ldif,

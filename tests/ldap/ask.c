@@ -13,9 +13,10 @@
 static void
 set_term(struct cm_query_term *t, const char *rule, const char *attribute, const char *value)
 {
-	t->rule = (char *)(uintptr_t)rule;
-	t->attribute = (char *)(uintptr_t)attribute;
-	t->value = cm_blob_str(value);
+	*t = (struct cm_query_term){
+		.rule = (char *)(uintptr_t)rule, .attribute = (char *)(uintptr_t)attribute,
+		.value = cm_blob_str(value),
+	};
 }
 
 const struct cm_query *

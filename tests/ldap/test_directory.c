@@ -387,7 +387,7 @@ misbehaviour_has_its_reason(void **state)
 		{ FAKE_NO_STARTTLS, true, CM_REASON_DIRECTORY_TLS, "does not offer StartTLS" },
 		{ FAKE_TLS_CLEAR, true, CM_REASON_DIRECTORY_OFFLINE, "TLS handshake" },
 		{ FAKE_HUGE, false, CM_REASON_DIRECTORY_OFFLINE, "no usable answer" },
-		{ FAKE_ENDLESS, false, CM_REASON_SEVERAL_ACCOUNTS, "uid=u14,dc=test; and more" },
+		{ FAKE_ENDLESS, false, CM_REASON_SEVERAL_ACCOUNTS, "u (uid=u14,dc=test; rule first, weak); and more" },
 		{ FAKE_LIAR, false, CM_REASON_NO_ACCOUNT, "no account" },
 		{ FAKE_HIDDEN, false, CM_REASON_DIRECTORY_REFUSED, "does not show its altSecurityIdentities" },
 		{ FAKE_HALF_HIDDEN, false, CM_REASON_DIRECTORY_REFUSED, "finds uid=bob,dc=test" },

@@ -210,7 +210,8 @@ one_none_and_several(void **state)
 	a = find(d, "mail", "nobody@cardmap.test");
 	expect(&a, CM_REASON_NO_ACCOUNT, "mail=nobody@cardmap.test");
 	a = find(d, "mail", "team@cardmap.test");
-	expect(&a, CM_REASON_SEVERAL_ACCOUNTS, "uid=bob,ou=people,dc=test; uid=carol,dc=test");
+	expect(&a, CM_REASON_SEVERAL_ACCOUNTS, "several accounts for this card: "
+	    "bob (uid=bob,ou=people,dc=test; rule first, weak); carol (uid=carol,dc=test; rule first, weak)");
 	/* two values of one entry are one account; the first rule that hits is named */
 	a = find_query(d, ask_for(&q, "altSecurityIdentities", "X509:nothing", "mail", "alice@cardmap.test"), 1000);
 	assert_string_equal(a.account->rule, "second");
@@ -462,7 +463,7 @@ very_many_accounts(void **state)
 		    i, i, 1000 + i);
 	d = open_text(cm_buf_str(&b));
 	a = find(d, "mail", "m@cardmap.test");
-	expect(&a, CM_REASON_SEVERAL_ACCOUNTS, "uid=u15,dc=test; and more");
+	expect(&a, CM_REASON_SEVERAL_ACCOUNTS, "u15 (uid=u15,dc=test; rule first, weak); and more");
 	cm_buf_free(&b);
 	cm_directory_close(&d);
 }
