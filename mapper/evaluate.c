@@ -22,6 +22,7 @@ struct pass {
 	struct cm_trace *trace;
 	bool all;			/* every rule has its line in the trace */
 	struct cm_buf bytes, issuer;
+	struct cm_match_cert match;	/* the texts that match parts look at, made once */
 	struct cm_query_term first[32], *terms;
 	size_t count, room;
 	uint32_t priority;		/* of the rules that apply */
@@ -78,7 +79,7 @@ check_match(struct pass *p, const struct cm_rule *rule)
 	if (rule->match == NULL)
 		return CM_OK;
 	cm_buf_init(&why, 0);
-	err = cm_match_test(rule->match, p->cert, p->trace, p->trace != NULL ? &why : NULL);
+	err = cm_match_test_on(rule->match, &p->match, p->trace, p->trace != NULL ? &why : NULL);
 	if (err == CM_ERR_ABSENT)
 		err = miss(p, rule, "its match part does not hold: %s", cm_buf_str(&why));
 	cm_buf_free(&why);
@@ -394,6 +395,7 @@ map(const struct cm_rules *r, const struct cm_cert *c, bool all, struct cm_trace
 	memset((char *)&p + offsetof(struct pass, terms), 0, sizeof(p) - offsetof(struct pass, terms));
 	p.rules = r;
 	p.cert = c;
+	cm_match_cert_init(&p.match, c);
 	p.trace = t;
 	p.all = all && t != NULL;
 	p.terms = p.first;
@@ -408,6 +410,7 @@ map(const struct cm_rules *r, const struct cm_cert *c, bool all, struct cm_trace
 		free(p.terms);
 	cm_buf_free(&p.missing);
 	cm_buf_free(&p.issuer);
+	cm_match_cert_clear(&p.match);
 	cm_buf_free(&p.bytes);
 	return err;
 }
