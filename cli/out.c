@@ -76,6 +76,8 @@ cm_cli_set_account(json_t *object, const struct cm_account *a)
 	json_object_set_new(o, "groups", groups);
 	cm_cli_set(o, "rule", a->rule);
 	cm_cli_set(o, "matched", a->matched);
+	json_object_set_new(o, "weak", json_boolean(a->weak));
+	json_object_set_new(o, "local", json_boolean(a->local));
 	cm_cli_set(o, "source", a->source);
 	json_object_set_new(object, "account", o);
 }
@@ -114,6 +116,9 @@ cm_cli_account(const struct cm_cli *c, const struct cm_account *a)
 		cm_cli_line(c, "groups", "%s", cm_buf_str(&groups));
 	cm_cli_line(c, "dn", "%s", a->dn);
 	cm_cli_line(c, "found by", "%s: %s", a->rule, a->matched);
+	if (a->weak)
+		/* KB5014754 */
+		cm_cli_line(c, "binding", "weak: another person's certificate could come to have this value");
 	cm_cli_line(c, "source", "%s", a->source);
 	cm_buf_free(&groups);
 }

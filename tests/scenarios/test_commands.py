@@ -53,6 +53,12 @@ class AnswersTest(Scenario):
                                            scenario.people.of_card('alice-rsa2048')))
         self.assertLessEqual({'users', 'engineering', 'cards'}, {group['name'] for group in account['groups']})
 
+    def test_a_weak_binding_is_said_wherever_a_person_looks(self):
+        for card, weak in (('alice-rsa2048', False), ('bob', True)):
+            command = ['whois', '--config', self.conf(), '--card', f'file:{scenario.RIG.pki}/{card}.pem']
+            self.assertEqual('weak' in self.cardmap(*command).out, weak)
+            self.assertEqual(self.cardmap(*command, '--json').json['account']['weak'], weak)
+
     def test_explain_shows_every_stage_with_what_it_saw(self):
         text, answer = self.both('explain')
         self.assertEqual([stage['stage'] for stage in answer['stages']][-4:],
