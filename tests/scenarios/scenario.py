@@ -330,6 +330,7 @@ class Scenario(unittest.TestCase):
             return [base64.b64decode(value) if colons == '::' else value for colons, value in
                     re.findall(rf'(?m)^{attribute}(::?) (.*)$', found)]
         self.addCleanup(modify_entry, dn, {attribute: before(attribute) for attribute in attributes})
+        self.addCleanup(RIG.start, 'slapd')  # done before that
         modify_entry(dn, attributes)
 
     # -- what others say
