@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "mapper/sssname_internal.h"
+#include "mapper/fields_internal.h"
 
 #define MISSING_MAX	12	/* rules that the message of NO_RULE names */
 /* A filter holds its values escaped, "\xx" for a byte. */
@@ -21,8 +21,9 @@ struct pass {
 	const struct cm_cert *cert;
 	struct cm_trace *trace;
 	bool all;			/* every rule has its line in the trace */
-	struct cm_buf bytes, issuer;
-	struct cm_match_cert match;	/* the texts that match parts look at, made once */
+	struct cm_match_cert texts;	/* of the certificate, shared by all rules */
+	struct cm_blob issuer;		/* that rules are found by; empty: it has none, or none is needed */
+	struct cm_buf bytes;
 	struct cm_query_term first[32], *terms;
 	size_t count, room;
 	uint32_t priority;		/* of the rules that apply */
@@ -79,7 +80,7 @@ check_match(struct pass *p, const struct cm_rule *rule)
 	if (rule->match == NULL)
 		return CM_OK;
 	cm_buf_init(&why, 0);
-	err = cm_match_test_on(rule->match, &p->match, p->trace, p->trace != NULL ? &why : NULL);
+	err = cm_match_test_on(rule->match, &p->texts, p->trace, p->trace != NULL ? &why : NULL);
 	if (err == CM_ERR_ABSENT)
 		err = miss(p, rule, "its match part does not hold: %s", cm_buf_str(&why));
 	cm_buf_free(&why);
@@ -251,7 +252,7 @@ pass_over(struct pass *p, const struct cm_rule *rule, size_t *counter)
 static bool
 is_of_issuer(const struct pass *p, const struct cm_rule *rule)
 {
-	return rule->issuer == NULL || cm_blob_equal(cm_blob_str(rule->issuer), cm_buf_blob(&p->issuer));
+	return rule->issuer == NULL || cm_blob_equal(cm_blob_str(rule->issuer), p->issuer);
 }
 
 /* *done: no later rule counts. */
@@ -288,7 +289,7 @@ static enum cm_err
 consider_issuer(struct pass *p)
 {
 	const struct cm_rules *r = p->rules;
-	size_t of_issuer = cm_rules_of_issuer(r, cm_buf_blob(&p->issuer)), any = 0, seen = 0;
+	size_t of_issuer = cm_rules_of_issuer(r, p->issuer), any = 0, seen = 0;
 	enum cm_err err = CM_OK;
 	bool done = false;
 
@@ -314,22 +315,6 @@ consider_issuer(struct pass *p)
 		p->later += 1 + r->any_issuer_count - any;
 	p->other_issuer += r->count - seen - p->later;
 	return err;
-}
-
-/* The text that <ISSUER> matches; without one, no rule of an issuer's applies. */
-static enum cm_err
-write_issuer(struct pass *p)
-{
-	enum cm_err err;
-
-	if (p->rules->slot_count == 0)
-		return CM_OK;
-	err = cm_name_sss(cm_cert_issuer(p->cert), CM_SSS_LEAF_FIRST, &p->issuer);
-	if (cm_buf_status(&p->issuer) == CM_ERR_NOMEM || err == CM_ERR_NOMEM)
-		return CM_ERR_NOMEM;
-	if (err != CM_OK || cm_buf_status(&p->issuer) != CM_OK)
-		cm_buf_truncate(&p->issuer, 0);
-	return CM_OK;
 }
 
 static const char *
@@ -371,16 +356,34 @@ no_rule(struct pass *p)
 	    cm_cert_subject_text(p->cert), cm_buf_str(&p->missing));
 }
 
+/* The SID of the certificate, from its extension or else from its URI; *uri holds the latter's text. */
+static struct cm_blob
+find_sid(const struct cm_cert *c, struct cm_buf *uri)
+{
+	const struct cm_field_ref ref = { .conversion = cm_conversions_sid };
+	const struct cm_blob sid = cm_cert_field(c, CM_CERT_SID);
+
+	if (sid.len == 0 && cm_cert_field(c, CM_CERT_URI).len > 0 &&
+	    cm_write_sid_uri(c, &ref, uri) == CM_OK)
+		return cm_buf_blob(uri);
+	return sid;
+}
+
 static enum cm_err
 make_query(struct pass *p, struct cm_query **out)
 {
 	const uint8_t *at = p->bytes.ptr;
+	struct cm_buf uri;
+	enum cm_err err;
 
+	cm_buf_init(&uri, 0);
 	for (size_t i = 0; i < p->count; i++) {
 		p->terms[i].value.ptr = at;
 		at += p->terms[i].value.len;
 	}
-	return cm_query_make(p->terms, p->count, NULL, 0, cm_cert_field(p->cert, CM_CERT_SID), out);
+	err = cm_query_make(p->terms, p->count, NULL, 0, find_sid(p->cert, &uri), out);
+	cm_buf_free(&uri);
+	return err;
 }
 
 static enum cm_err
@@ -395,12 +398,16 @@ map(const struct cm_rules *r, const struct cm_cert *c, bool all, struct cm_trace
 	memset((char *)&p + offsetof(struct pass, terms), 0, sizeof(p) - offsetof(struct pass, terms));
 	p.rules = r;
 	p.cert = c;
-	cm_match_cert_init(&p.match, c);
 	p.trace = t;
 	p.all = all && t != NULL;
 	p.terms = p.first;
 	p.room = CM_COUNT(p.first);
-	if ((err = write_issuer(&p)) == CM_OK)
+	cm_match_cert_init(&p.texts, c);
+	if (r->slot_count > 0)
+		p.issuer = cm_blob_str(cm_match_cert_issuer(&p.texts));
+	if (cm_buf_status(&p.texts.issuer.text) == CM_ERR_NOMEM)
+		err = CM_ERR_NOMEM;
+	else
 		err = p.all ? consider_all(&p) : consider_issuer(&p);
 	if (err == CM_OK) {
 		note_passed_over(&p);
@@ -409,8 +416,7 @@ map(const struct cm_rules *r, const struct cm_cert *c, bool all, struct cm_trace
 	if (p.terms != p.first)
 		free(p.terms);
 	cm_buf_free(&p.missing);
-	cm_buf_free(&p.issuer);
-	cm_match_cert_clear(&p.match);
+	cm_match_cert_clear(&p.texts);
 	cm_buf_free(&p.bytes);
 	return err;
 }
