@@ -197,6 +197,26 @@ compile_value(const struct job *j)
 	return err == CM_ERR_SYNTAX ? wrong_syntax(j, key, &why, skipped) : err;
 }
 
+/* People copy an issuer from where its letters are shown; libsss_certmap's text has \XX for them. */
+static enum cm_err
+copy_issuer(const char *from, char **to)
+{
+	struct cm_buf b;
+
+	if (from == NULL)
+		return CM_OK;
+	cm_buf_init(&b, 0);
+	for (; *from != '\0'; from++) {
+		if ((uint8_t)*from < 0x80)
+			cm_buf_add_byte(&b, (uint8_t)*from);
+		else
+			cm_buf_addf(&b, "\\%02X", (unsigned)(uint8_t)*from);
+	}
+	*to = cm_buf_take(&b);
+	cm_buf_free(&b);
+	return *to != NULL ? CM_OK : CM_ERR_NOMEM;
+}
+
 /* An issuer that the match part insists on serves as index too. */
 static enum cm_err
 compile_match(const struct job *j)
@@ -217,7 +237,7 @@ compile_match(const struct job *j)
 	}
 	if (issuer == NULL && j->rule->match != NULL)
 		issuer = cm_match_issuer(j->rule->match);
-	return copy_text(issuer, &j->rule->issuer);
+	return copy_issuer(issuer, &j->rule->issuer);
 }
 
 static enum cm_err
