@@ -88,23 +88,26 @@ show_rules(struct cm_cli *c)
 	json_object_set_new(c->answer, "rule_keys", keys);
 }
 
-/* Mistakes of the file itself: all of them, not only the first. */
-static void
-tell_mistakes(const struct cm_cli *c)
+/* Everything that was seen under this name, in all parts.  Returns how much. */
+static size_t
+tell_all(const struct cm_cli *c, const char *item, const char *before, const char *name)
 {
 	json_t *list = json_array();
+	size_t told;
 
 	for (size_t i = 0; i < cm_trace_count(c->trace); i++) {
 		const struct cm_trace_stage *s = cm_trace_stage(c->trace, i);
 
 		for (size_t k = 0; k < s->count; k++)
-			if (strcmp(s->items[k].key, "mistake") == 0) {
+			if (strcmp(s->items[k].key, item) == 0) {
 				json_array_append_new(list, json_string(s->items[k].text));
 				if (!c->json)
-					printf("%s\n", s->items[k].text);
+					printf("%s%s\n", before, s->items[k].text);
 			}
 	}
-	json_object_set_new(c->answer, "mistakes", list);
+	told = json_array_size(list);
+	json_object_set_new(c->answer, name, list);
+	return told;
 }
 
 static enum cm_err
@@ -163,15 +166,20 @@ check(struct cm_cli *c)
 		{ CM_NEED_ACCOUNTS, "accounts" },
 	};
 	enum cm_err first = loaded(c);
+	size_t left_out;
 
 	for (size_t i = 0; c->conf != NULL && i < CM_COUNT(parts); i++) {
 		const enum cm_err err = check_part(c, parts[i].need, parts[i].name);
 
 		first = first != CM_OK ? first : err;
 	}
-	tell_mistakes(c);
-	if (first == CM_OK)
+	/* All of them, not only the first. */
+	tell_all(c, "mistake", "", "mistakes");
+	left_out = tell_all(c, "left out", "left out: ", "left_out");
+	if (first == CM_OK && left_out == 0)
 		cm_cli_line(c, "configuration", "no mistakes");
+	else if (first == CM_OK)
+		cm_cli_line(c, "configuration", "holds without what is left out (mapper.skip_bad_rules)");
 	return first;
 }
 

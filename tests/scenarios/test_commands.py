@@ -59,6 +59,13 @@ class AnswersTest(Scenario):
             self.assertEqual('weak' in self.cardmap(*command).out, weak)
             self.assertEqual(self.cardmap(*command, '--json').json['account']['weak'], weak)
 
+    def test_config_check_names_the_rules_that_are_left_out(self):
+        self.rules = 'rule "broken" {\n  attribute = mail\n  value = "{no_such_field}"\n}\n'
+        command = ['config', 'check', '--config', self.conf(mapper__skip_bad_rules='yes')]
+        self.assertRegex(self.cardmap(*command).out, r'left out: .*cardmap\.conf:\d+: rule "broken".*no_such_field')
+        self.assertEqual(len(self.cardmap(*command, '--json').json['left_out']), 1)
+        self.cardmap('config', 'check', '--config', self.conf(), status=78)
+
     def test_explain_shows_every_stage_with_what_it_saw(self):
         text, answer = self.both('explain')
         self.assertEqual([stage['stage'] for stage in answer['stages']][-4:],
