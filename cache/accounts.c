@@ -16,6 +16,10 @@
  *	           status this_update next_update revoked_at learned source
  *	clock    = 1 floor                   ; newest signed time accepted online
  *	           wall boottime boot_id     ; this host's clocks when it was last online
+ *	pairing  = hash spki_sha256 user     ; struct cm_pairing (pairings.c)
+ *	           local subject made
+ *
+ * The table pairing is added to a store that was made before there was one.
  */
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -37,6 +41,10 @@ static const char schema[] =
     " wall INTEGER NOT NULL, boottime INTEGER NOT NULL, boot_id TEXT NOT NULL,"
     " digest BLOB NOT NULL) STRICT;"
     "PRAGMA user_version = 1";
+static const char added_schema[] =
+    "CREATE TABLE IF NOT EXISTS pairing (hash BLOB PRIMARY KEY NOT NULL, spki_sha256 BLOB NOT NULL,"
+    " user TEXT NOT NULL, local INTEGER NOT NULL, subject TEXT NOT NULL, made INTEGER NOT NULL,"
+    " digest BLOB NOT NULL) STRICT";
 
 enum {
 	CERT_SHA256, CERT, NAME, PRINCIPAL, DN, HOME, SHELL, GECOS, UID, GID, GROUPS, RULE, MATCHED,
@@ -60,6 +68,8 @@ cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
 	s->first_gid = o->first_gid;
 	if ((err = cm_store_open(o->path, schema, t, &s->db)) != CM_OK)
 		goto out;
+	/* A full or read-only disk keeps nobody out: there are no pairings then (pairings.c). */
+	sqlite3_exec(s->db, added_schema, NULL, NULL, NULL);
 	*out = s;
 	s = NULL;
 out:

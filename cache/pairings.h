@@ -18,6 +18,12 @@ struct cm_pairing {
 	time_t made;
 };
 void cm_pairing_clear(struct cm_pairing *p);
+/* Of a certificate; *out is the caller's, to be cleared.  CM_ERR_NOMEM. */
+CM_MUST_USE enum cm_err cm_pairing_make(const struct cm_cert *c, const char *user, bool local,
+    time_t now, struct cm_pairing *out);
+
+/* What an account that a pairing found has as its rule. */
+#define CM_PAIRING_RULE	"pairing"
 
 /*
  * Keep one.  The same key paired again with the same user changes nothing.
@@ -33,9 +39,14 @@ CM_MUST_USE enum cm_err cm_pairings_find(struct cm_accounts *s, const struct cm_
 /* By hash, for cardmap selector. */
 CM_MUST_USE enum cm_err cm_pairings_find_hash(struct cm_accounts *s, const uint8_t hash[20],
     struct cm_trace *t, struct cm_pairing *out);
-/* All of a user (hash NULL), or the one with this hash.  CM_ERR_ABSENT (NOT_PAIRED): there is none. */
+/*
+ * All of a user (hash NULL), the one with this hash (user NULL), or that one if
+ * it is the user's.  What a removed pairing opened with the network is kept no
+ * longer.  CM_ERR_ABSENT (NOT_PAIRED): there is none.
+ */
 CM_MUST_USE enum cm_err cm_pairings_remove(struct cm_accounts *s, const char *user,
     const uint8_t *hash, struct cm_trace *t);
+/* A user's, or all (NULL), in the order they were made. */
 typedef enum cm_err (*cm_pairing_visit)(void *arg, const struct cm_pairing *p);
 CM_MUST_USE enum cm_err cm_pairings_list(struct cm_accounts *s, const char *user,
     struct cm_trace *t, cm_pairing_visit visit, void *arg);

@@ -10,7 +10,7 @@ ARROWS = {
     'ldap': ('base', 'mapper'),
     'trust': ('base', 'card'),
     'krb5': ('base', 'card', 'ldap', 'trust'),
-    'cache': ('base', 'card', 'ldap', 'trust'),
+    'cache': ('base', 'card', 'mapper', 'ldap', 'trust'),
     'service': ('base', 'card', 'mapper', 'ldap', 'trust', 'krb5', 'cache'),
     'cli': ('base', 'card', 'mapper', 'ldap', 'trust', 'krb5', 'cache', 'service'),
 }
