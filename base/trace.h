@@ -51,7 +51,8 @@
 	X(OTHER_SID, REFUSED, "the card was issued to another account than its values name: see who wrote them, and have it issued again") \
 	X(ACCOUNT_DISABLED, REFUSED, "the account is disabled in the directory: its administrator can enable it") \
 	X(RULE_REGEX, CONFIG, "write the expression named here more simply") \
-	X(SELECTOR, REFUSED, "see the program that mapper.selector names") \
+	X(SELECTOR, SYSTEM, "see the program that mapper.selector names") \
+	X(NOT_SELECTED, ABSENT, "have the program that mapper.selector names learn this key: cardmap pair tells it") \
 	X(CHILD, REFUSED, "see the program named here: it must be root's, quick and brief") \
 	X(PAIRED_OTHERWISE, AMBIGUOUS, "cardmap unpair it first") \
 	X(ONE_CARD, REFUSED, "unpair the user's other card first, or set accounts.one_card_per_user = no") \

@@ -11,6 +11,7 @@
 #include "card/card.h"
 #include "ldap/directory.h"
 #include "service/host.h"
+#include "service/pair.h"
 
 /* One call of the program. */
 struct cm_cli {
@@ -21,6 +22,8 @@ struct cm_cli {
 	int arg_count;
 	bool json, colour, verbose;
 	bool export, last_try;
+	bool local, remote, ldif;	/* whose account a card is paired with */
+	const char *operation, *user, *identity;	/* of selector; or NULL */
 	int pin_fd;			/* -1: ask at the terminal */
 	const char *config_path;	/* as given, or NULL */
 };
@@ -51,8 +54,17 @@ void cm_cli_stages(const struct cm_cli *c);
 /* The end of a command: reason, text and remedy to standard error (or the answer), and the exit code. */
 int cm_cli_finish(struct cm_cli *c, enum cm_err err);
 
-/* The PIN from --pin-fd, or from the terminal without echo.  prompt is printed there. */
-CM_MUST_USE enum cm_err cm_cli_pin(struct cm_cli *c, const char *prompt, struct cm_secret **out);
+/* The PIN from --pin-fd, or from the terminal without echo, where user and tries left are shown. */
+CM_MUST_USE enum cm_err cm_cli_ask_pin(struct cm_cli *c, const char *user, unsigned tries_left,
+    struct cm_secret **out);
+
+/* The certificate of the card that is in, as a stage of the trace.  Card and certificate are the caller's. */
+CM_MUST_USE enum cm_err cm_cli_read_certificate(struct cm_cli *c, struct cm_card **card,
+    struct cm_cert **cert);
+/* A host with what is kept where this user may read it; who may not (it is root's) still learns the rest. */
+CM_MUST_USE enum cm_err cm_cli_open_host(struct cm_cli *c, unsigned needs, struct cm_host **host);
+/* Pair, PIN and all, and tell; *p is cleared afterwards. */
+CM_MUST_USE enum cm_err cm_cli_run_pair(struct cm_cli *c, struct cm_pair *p);
 
 /* Tell about certificates in the same words everywhere: subject, issuer, serial, validity, key. */
 void cm_cli_certificate(const struct cm_cli *c, json_t *object, const struct cm_cert *cert);
@@ -66,5 +78,10 @@ int cm_cli_cert(struct cm_cli *c);
 int cm_cli_accounts(struct cm_cli *c);
 int cm_cli_revocation(struct cm_cli *c);
 int cm_cli_config(struct cm_cli *c);
+int cm_cli_pair(struct cm_cli *c);
+int cm_cli_unpair(struct cm_cli *c);
+int cm_cli_pairings(struct cm_cli *c);
+int cm_cli_identities(struct cm_cli *c);
+int cm_cli_selector(struct cm_cli *c);
 
 #endif /* CM_CLI_CLI_H */

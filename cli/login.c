@@ -6,17 +6,11 @@ static enum cm_err
 ask_and_finish(struct cm_cli *c, struct cm_login *l)
 {
 	struct cm_secret *pin = NULL;
-	struct cm_buf prompt = { 0 };
 	enum cm_err err;
 
-	cm_buf_addf(&prompt, "PIN for %s", l->account->name);
-	if (l->tries_left != CM_TRIES_UNKNOWN)
-		cm_buf_addf(&prompt, " (%u %s left)", l->tries_left, l->tries_left == 1 ? "try" : "tries");
-	cm_buf_add_str(&prompt, ": ");
-	if ((err = cm_cli_pin(c, cm_buf_str(&prompt), &pin)) == CM_OK)
+	if ((err = cm_cli_ask_pin(c, l->account->name, l->tries_left, &pin)) == CM_OK)
 		err = cm_login_finish(l, pin);
 	cm_secret_free(&pin);
-	cm_buf_free(&prompt);
 	return err;
 }
 
@@ -78,6 +72,8 @@ tell_kept(const struct cm_cli *c, const struct cm_login *l)
 
 	if (!l->remembered)
 		kept = "nothing of this login: see the warning under --verbose";
+	else if (l->account->local)
+		kept = "evidence; the account is this computer's own";
 	else if (l->account_kept)
 		kept = "what was kept before stays";
 	json_object_set_new(c->answer, "kept", json_boolean(l->remembered));
@@ -104,7 +100,7 @@ tell_cost(struct cm_cli *c, const struct cm_login *l)
 int
 cm_cli_login(struct cm_cli *c)
 {
-	struct cm_login l = { .trace = c->trace, .last_try = c->last_try };
+	struct cm_login l = { .trace = c->trace, .user = c->args[0], .last_try = c->last_try };
 	struct cm_host *host = NULL;
 	enum cm_err err;
 

@@ -19,18 +19,39 @@ static const struct command {
 	const char *summary;
 	const char *help;
 } commands[] = {
-	{ "whois", cm_cli_whois, "", 0, 0, "",
+	{ "whois", cm_cli_whois, "[USER]", 0, 1, "",
 	  "whose card is this?",
 	  "Reads the card's certificate, applies the rules and asks the directory for the one\n"
-	  "account. Needs no PIN, and judges neither trust nor revocation: explain does.\n" },
+	  "account. Needs no PIN, and judges neither trust nor revocation: explain does.\n"
+	  "With USER, it must be that one; mapper.several_accounts says whether USER may choose.\n" },
 	{ "explain", cm_cli_explain, "", 0, 0, "",
 	  "every stage with what it saw, and why a card is refused",
 	  "Runs all stages before the PIN, also those after one that refuses. Keeps and\n"
 	  "changes nothing.\n" },
-	{ "login", cm_cli_login, "", 0, 0, "pL",
+	{ "login", cm_cli_login, "[USER]", 0, 1, "pL",
 	  "decide a login: account, proof by the card, Kerberos ticket",
 	  "Asks the PIN at the terminal. On success prints the account and KRB5CCNAME; what\n"
-	  "was learned is kept, so that the same card opens the same account with no network.\n" },
+	  "was learned is kept, so that the same card opens the same account with no network.\n"
+	  "With USER, it must be that account.\n" },
+	{ "pair", cm_cli_pair, "USER", 1, 1, "pLlrm",
+	  "let the card in the reader open this account, by its key",
+	  "Takes root, the PIN, and the card's proof that it holds the key. USER is this\n"
+	  "computer's account where there is one so named, else the directory's. --ldif keeps\n"
+	  "nothing: it prints the change for the directory, which cardmap itself never writes.\n" },
+	{ "unpair", cm_cli_unpair, "USER|HASH...", 1, 64, "",
+	  "end what pair made: all of a user's cards, or one by its key",
+	  "Takes root. HASH is as pairings and identities print it. What the card opened by its\n"
+	  "pairing with the network is kept no longer.\n" },
+	{ "pairings", cm_cli_pairings, "[USER]", 0, 1, "",
+	  "the cards paired with accounts on this computer",
+	  "" },
+	{ "identities", cm_cli_identities, "", 0, 0, "",
+	  "the keys of the cards in the readers, as pair and unpair name them",
+	  "HASH is SHA-1 of the public key, as sc_auth prints it.\n" },
+	{ "selector", cm_cli_selector, "", 0, 0, "pLoui",
+	  "answer the call of a custom user selector (UserSelector)",
+	  "map prints a line HASH, tab, USER for each key that has one. bind and unbind are pair\n"
+	  "and unpair.\n" },
 	{ "cards", cm_cli_cards, "", 0, 0, "x",
 	  "readers, cards and their certificates",
 	  "--export writes the certificates as PEM to standard output.\n" },
@@ -65,6 +86,12 @@ static const struct option_row {
 	{ 'V', "version", NULL, true, "the version" },
 	{ 'p', "pin-fd", "N", false, "read the PIN from file descriptor N, one line" },
 	{ 'L', "last-try", NULL, false, "spend the card's last PIN try, if it comes to that" },
+	{ 'l', "local", NULL, false, "this computer's account alone" },
+	{ 'r', "remote", NULL, false, "the directory's account, also where this computer has one so named" },
+	{ 'm', "ldif", NULL, false, "print the change that pairs them in the directory, and keep nothing" },
+	{ 'o', "operation", "OPERATION", false, "map, bind or unbind" },
+	{ 'u', "user", "USER", false, "the user, where it is known" },
+	{ 'i', "identity", "HASH", false, "the key's hash; several with commas between them" },
 	{ 'x', "export", NULL, false, "write the certificates as PEM" },
 };
 
@@ -100,6 +127,14 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "login", "--card file:alice.pem --directory ldif:people.ldif \\\n"
 		    "      --set trust.anchors=ca.pem --set accounts.path=accounts.db" },
 		{ "login", "--pin-fd 3 3<pin.txt" },
+		{ "pair", "alice --local" },
+		{ "pair", "alice --ldif --card file:alice.pem --directory ldif:people.ldif \\\n"
+		    "      --set trust.anchors=ca.pem" },
+		{ "unpair", "alice" },
+		{ "pairings", "" },
+		{ "identities", "--card file:alice.pem" },
+		{ "selector", "-o map -i 0123456789ABCDEF0123456789ABCDEF01234567 --card file:alice.pem \\\n"
+		    "      --directory ldif:people.ldif" },
 		{ "cards", "" },
 		{ "cards", "--export >card.pem" },
 		{ "cert", "alice.pem" },
@@ -238,6 +273,12 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 'v': c->verbose = true; return CM_OK;
 	case 'x': c->export = true; return CM_OK;
 	case 'L': c->last_try = true; return CM_OK;
+	case 'l': c->local = true; return CM_OK;
+	case 'r': c->remote = true; return CM_OK;
+	case 'm': c->ldif = true; return CM_OK;
+	case 'o': c->operation = arg; return CM_OK;
+	case 'u': c->user = arg; return CM_OK;
+	case 'i': c->identity = arg; return CM_OK;
 	default: return CM_ERR_STATE;
 	}
 }

@@ -65,8 +65,8 @@ read_pin(struct cm_cli *c, const char *prompt, struct cm_secret **out)
 	return err;
 }
 
-enum cm_err
-cm_cli_pin(struct cm_cli *c, const char *prompt, struct cm_secret **out)
+static enum cm_err
+get_pin(struct cm_cli *c, const char *prompt, struct cm_secret **out)
 {
 	enum cm_err err = read_pin(c, prompt, out);
 
@@ -75,5 +75,20 @@ cm_cli_pin(struct cm_cli *c, const char *prompt, struct cm_secret **out)
 		    "the PIN cannot be read into locked memory: see --pin-fd, and ulimit -l");
 	if (err != CM_OK && cm_trace_reason(c->trace) != CM_REASON_PIN_MISSING)
 		return cm_trace_fail(c->trace, CM_REASON_PIN_MISSING, "no PIN was given");
+	return err;
+}
+
+enum cm_err
+cm_cli_ask_pin(struct cm_cli *c, const char *user, unsigned tries_left, struct cm_secret **out)
+{
+	struct cm_buf prompt = { 0 };
+	enum cm_err err;
+
+	cm_buf_addf(&prompt, "PIN for %s", user);
+	if (tries_left != CM_TRIES_UNKNOWN)
+		cm_buf_addf(&prompt, " (%u %s left)", tries_left, tries_left == 1 ? "try" : "tries");
+	cm_buf_add_str(&prompt, ": ");
+	err = get_pin(c, cm_buf_str(&prompt), out);
+	cm_buf_free(&prompt);
 	return err;
 }

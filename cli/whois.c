@@ -4,9 +4,10 @@
 
 #include "cli/cli.h"
 #include "service/login.h"
+#include "service/mapping.h"
 
-static enum cm_err
-read_certificate(struct cm_cli *c, struct cm_card **card, struct cm_cert **cert)
+enum cm_err
+cm_cli_read_certificate(struct cm_cli *c, struct cm_card **card, struct cm_cert **cert)
 {
 	const cm_deadline deadline = cm_deadline_in(c->conf->card.timeout);
 	enum cm_err err;
@@ -24,52 +25,22 @@ static enum cm_err
 find_account(struct cm_cli *c, const struct cm_host *host, const struct cm_cert *cert,
     struct cm_account **account)
 {
-	struct cm_query *q = NULL;
+	struct cm_mapping m = { .host = host, .cert = cert, .user = c->args[0], .trace = c->trace,
+		.deadline = cm_deadline_in(c->conf->directory.timeout) };
 	enum cm_err err;
 
 	cm_trace_begin(c->trace, "account");
-	if ((err = cm_rules_map(host->rules, cert, c->trace, &q)) == CM_OK)
-		err = cm_directory_find(host->directory, q, NULL,
-		    cm_deadline_in(c->conf->directory.timeout), c->trace, account);
+	if ((err = cm_mapping_make(&m)) == CM_OK &&
+	    (err = cm_mapping_find(&m, account)) == CM_ERR_OFFLINE && m.local)
+		err = cm_mapping_find_local(&m, account);
 	cm_trace_end(c->trace, err);
-	cm_query_free(&q);
+	cm_mapping_clear(&m);
 	return err;
 }
 
-int
-cm_cli_whois(struct cm_cli *c)
+enum cm_err
+cm_cli_open_host(struct cm_cli *c, unsigned needs, struct cm_host **host)
 {
-	struct cm_host *host = NULL;
-	struct cm_card *card = NULL;
-	struct cm_cert *cert = NULL;
-	struct cm_account *account = NULL;
-	enum cm_err err;
-
-	if ((err = cm_host_open(c->conf, CM_NEED_RULES | CM_NEED_DIRECTORY, c->trace,
-	    &host)) != CM_OK)
-		goto out;
-	if ((err = read_certificate(c, &card, &cert)) != CM_OK)
-		goto out;
-	cm_cli_set(c->answer, "certificate", cm_cert_subject_text(cert));
-	if ((err = find_account(c, host, cert, &account)) != CM_OK)
-		goto out;
-	cm_cli_set_account(c->answer, account);
-	cm_cli_account(c, account);
-out:
-	if (c->verbose || c->json)
-		cm_cli_trace(c);
-	cm_account_free(&account);
-	cm_cert_free(&cert);
-	cm_card_close(&card);
-	cm_host_close(&host);
-	return cm_cli_finish(c, err);
-}
-
-/* Who may not read what is kept (it is root's) still learns the rest. */
-static enum cm_err
-open_host(struct cm_cli *c, struct cm_host **host)
-{
-	const unsigned needs = CM_NEED_RULES | CM_NEED_DIRECTORY | CM_NEED_TRUST;
 	enum cm_err err;
 
 	cm_trace_begin(c->trace, "start");
@@ -89,13 +60,41 @@ open_host(struct cm_cli *c, struct cm_host **host)
 }
 
 int
+cm_cli_whois(struct cm_cli *c)
+{
+	struct cm_host *host = NULL;
+	struct cm_card *card = NULL;
+	struct cm_cert *cert = NULL;
+	struct cm_account *account = NULL;
+	enum cm_err err;
+
+	if ((err = cm_cli_open_host(c, CM_NEED_RULES | CM_NEED_DIRECTORY, &host)) != CM_OK)
+		goto out;
+	if ((err = cm_cli_read_certificate(c, &card, &cert)) != CM_OK)
+		goto out;
+	cm_cli_set(c->answer, "certificate", cm_cert_subject_text(cert));
+	if ((err = find_account(c, host, cert, &account)) != CM_OK)
+		goto out;
+	cm_cli_set_account(c->answer, account);
+	cm_cli_account(c, account);
+out:
+	if (c->verbose || c->json)
+		cm_cli_trace(c);
+	cm_account_free(&account);
+	cm_cert_free(&cert);
+	cm_card_close(&card);
+	cm_host_close(&host);
+	return cm_cli_finish(c, err);
+}
+
+int
 cm_cli_explain(struct cm_cli *c)
 {
 	struct cm_login l = { .trace = c->trace };
 	struct cm_host *host = NULL;
 	enum cm_err err;
 
-	if ((err = open_host(c, &host)) == CM_OK) {
+	if ((err = cm_cli_open_host(c, CM_NEED_RULES | CM_NEED_DIRECTORY | CM_NEED_TRUST, &host)) == CM_OK) {
 		l.host = host;
 		err = cm_login_explain(&l);
 	}

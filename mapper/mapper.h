@@ -104,6 +104,11 @@ CM_MUST_USE enum cm_err cm_rules_explain(const struct cm_rules *r, const struct 
 /* Put copies of terms behind those of *q, which may be NULL; the old *q is freed. */
 CM_MUST_USE enum cm_err cm_query_append(struct cm_query **q, const struct cm_query_term *terms,
     size_t count);
+/*
+ * The account must be its holder's, however it is found: set (*q)->sid to the
+ * certificate's, where it has one.  *q may be another block afterwards.  CM_ERR_NOMEM.
+ */
+CM_MUST_USE enum cm_err cm_query_set_sid(struct cm_query **q, const struct cm_cert *c);
 void cm_query_free(struct cm_query **q);
 
 /* Append the filter: "(a=v)" or "(|(a=v)(b=w))", values escaped as RFC 4515 section 3 asks. */

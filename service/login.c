@@ -12,6 +12,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "service/mapping.h"
 
 /* The card may be any card until "possession"; nothing before grants. */
 static enum cm_err
@@ -55,7 +56,11 @@ check_chain(struct cm_login *l)
 	return cm_trust_check_chain(l->host->trust, l->cert, &l->known, l->trace, &l->verdict);
 }
 
-/* A kept account stands on a value; rules that no longer make that value no longer lead to it. */
+/*
+ * A kept account stands on a value; rules that no longer make that value no
+ * longer lead to it.  A pairing's value is the account's name: it goes when the
+ * pairing does.
+ */
 static enum cm_err
 check_still_mapped(struct cm_login *l, const struct cm_query *q)
 {
@@ -105,7 +110,40 @@ find_kept_account(struct cm_login *l, const struct cm_query *q)
 	return check_still_mapped(l, q);
 }
 
-/* Whatever becomes of this login: what the directory said last is known. */
+/*
+ * Who was never let in by the silent directory may still have an account of
+ * this computer, which root paired with this card: no server is asked for that.
+ */
+static enum cm_err
+find_without_directory(struct cm_login *l, const struct cm_mapping *m)
+{
+	struct cm_account *local = NULL;
+	enum cm_err err = find_kept_account(l, m->query), by_pairing;
+	const enum cm_reason reason = cm_trace_reason(l->trace);
+	char *why = NULL;
+
+	if (err != CM_ERR_OFFLINE || !m->local)
+		return err;
+	if ((why = strdup(cm_trace_message(l->trace))) == NULL)
+		return CM_ERR_NOMEM;
+	if ((by_pairing = cm_mapping_find_local(m, &local)) == CM_ERR_ABSENT) {
+		cm_trace_fail(l->trace, reason, "%s", why);
+	} else {
+		cm_account_free(&l->account);
+		l->account = local;
+		l->account_kept = false;
+		err = by_pairing;
+	}
+	if (err == CM_OK)
+		cm_trace_clear_reason(l->trace);
+	free(why);
+	return err;
+}
+
+/*
+ * Whatever becomes of this login: what was answered last is known.  An account
+ * of this computer is not kept: it is here.
+ */
 static void
 withdraw(struct cm_login *l, enum cm_err answer)
 {
@@ -113,9 +151,16 @@ withdraw(struct cm_login *l, enum cm_err answer)
 
 	if (l->look_only)
 		return;
-	if ((answer == CM_OK ? cm_accounts_withdraw_others(s, l->cert, l->account, NULL) :
+	if ((answer == CM_OK && !l->account->local ? cm_accounts_withdraw_others(s, l->cert, l->account, NULL) :
 	    cm_accounts_withdraw(s, l->cert, NULL)) != CM_OK)
 		cm_trace_add(l->trace, "warning", "what was kept for this card could not be withdrawn");
+}
+
+/* Asked, and answered: everything but silence, and a failure of our own. */
+static bool
+is_answer(enum cm_err err)
+{
+	return err == CM_OK || err == CM_ERR_ABSENT || err == CM_ERR_AMBIGUOUS || err == CM_ERR_REFUSED;
 }
 
 /*
@@ -127,19 +172,25 @@ withdraw(struct cm_login *l, enum cm_err answer)
 static enum cm_err
 find_account(struct cm_login *l)
 {
-	struct cm_query *q = NULL;
+	struct cm_mapping m = { .host = l->host, .cert = l->cert, .user = l->user, .deadline = l->deadline,
+		.trace = l->trace };
 	enum cm_err err;
 
 	cm_account_free(&l->account);
 	l->account_kept = false;
-	if ((err = cm_rules_map(l->host->rules, l->cert, l->trace, &q)) != CM_OK)
-		return err;
-	err = cm_directory_find(l->host->directory, q, l->user, l->deadline, l->trace, &l->account);
+	if ((err = cm_mapping_make(&m)) != CM_OK) {
+		/* Rules that do not apply are no answer: mended, they may lead to what is kept. */
+		if (cm_trace_reason(l->trace) == CM_REASON_NOT_SELECTED)
+			withdraw(l, err);
+		goto out;
+	}
+	err = cm_mapping_find(&m, &l->account);
 	if (err == CM_ERR_OFFLINE)
-		err = find_kept_account(l, q);
-	else if (err == CM_OK || err == CM_ERR_ABSENT || err == CM_ERR_AMBIGUOUS || err == CM_ERR_REFUSED)
+		err = find_without_directory(l, &m);
+	else if (is_answer(err))
 		withdraw(l, err);
-	cm_query_free(&q);
+out:
+	cm_mapping_clear(&m);
 	return err;
 }
 
@@ -217,7 +268,8 @@ ask_kdc(struct cm_login *l)
 static bool
 wants_ticket(const struct cm_login *l)
 {
-	return l->host->pkinit != NULL && cm_pkinit_serves(l->host->pkinit, l->account);
+	/* An account of this computer is nobody's at the KDC, whoever has its name there. */
+	return l->host->pkinit != NULL && !l->account->local && cm_pkinit_serves(l->host->pkinit, l->account);
 }
 
 /*
@@ -299,7 +351,7 @@ remember(struct cm_login *l)
 	const struct cm_remember r = {
 		.account = l->account, .cert = l->cert, .verdict = l->verdict,
 		.signed_time = newest_signed_time(l), .now = cm_clock_now(),
-		.account_online = !l->account_kept,
+		.account_online = !l->account_kept && !l->account->local,
 	};
 
 	l->remembered = cm_accounts_remember(l->host->accounts, &r, l->trace) == CM_OK;

@@ -1,0 +1,193 @@
+/* service/mapping.c - what a directory is asked about a card: by a selector, by rules, by pairings. */
+#include "service/mapping.h"
+
+#include <stdlib.h>
+
+#define SELECTOR_RULE	"selector"
+
+void
+cm_mapping_clear(struct cm_mapping *m)
+{
+	cm_query_free(&m->query);
+	m->local = false;
+}
+
+/* Active Directory's users have their name in another attribute. */
+enum cm_err
+cm_mapping_add_name(struct cm_query **q, const struct cm_named *n)
+{
+	struct cm_query_term terms[2];
+	static const char *const attributes[] = { "uid", "sAMAccountName" };
+	const size_t count = n->place == CM_PLACE_LOCAL ? 1 : CM_COUNT(terms);
+
+	for (size_t i = 0; i < count; i++)
+		terms[i] = (struct cm_query_term){
+			.rule = (char *)(uintptr_t)n->rule, .attribute = (char *)(uintptr_t)attributes[i],
+			.value = cm_blob_str(n->name), .strength = CM_STRONG, .pairing = n->pairing,
+			.local = n->place == CM_PLACE_LOCAL,
+		};
+	return cm_query_append(q, terms, count);
+}
+
+/* CM_ERR_ABSENT: there is no selector to ask.  Else its word is the last. */
+static enum cm_err
+ask_selector(struct cm_mapping *m, char **user)
+{
+	struct cm_selector_key key;
+	const struct cm_selector_call call = { .program = m->host->conf->mapper.selector, .operation = CM_SELECTOR_MAP,
+		.user = m->user, .keys = &key, .key_count = 1 };
+	enum cm_err err;
+
+	if (call.program == NULL)
+		return CM_ERR_ABSENT;
+	cm_key_hash(m->cert, key.sha1);
+	if ((err = cm_selector_ask(&call, m->deadline, m->trace, user)) == CM_ERR_ABSENT)
+		cm_trace_add(m->trace, "selector", "%s is not there: cardmap's own rules and pairings are used",
+		    call.program);
+	else if (err == CM_OK)
+		cm_trace_add(m->trace, "selector", "%s: %s", call.program, *user != NULL ? *user : "nobody");
+	return err;
+}
+
+static enum cm_err
+take_selected(struct cm_mapping *m, const char *user)
+{
+	const struct cm_named named = { .rule = SELECTOR_RULE, .name = user, .place = CM_PLACE_DIRECTORY };
+	struct cm_selector_key key;
+	char text[CM_SELECTOR_KEY_SIZE];
+
+	if (user != NULL)
+		return cm_mapping_add_name(&m->query, &named);
+	cm_key_hash(m->cert, key.sha1);
+	return cm_trace_fail(m->trace, CM_REASON_NOT_SELECTED, "%s names no user for the key %s",
+	    m->host->conf->mapper.selector, cm_selector_key_text(&key, text));
+}
+
+/* err is what the store was asked with; p is cleared. */
+static enum cm_err
+take_pairing(struct cm_mapping *m, enum cm_err err, struct cm_pairing *p)
+{
+	const struct cm_named named = { .rule = CM_PAIRING_RULE, .name = p->user,
+		.place = p->local ? CM_PLACE_LOCAL : CM_PLACE_DIRECTORY, .pairing = true };
+
+	if (err == CM_OK) {
+		cm_trace_add(m->trace, "pairing", "with %s%s", p->local ? "the local account " : "", p->user);
+		m->local = p->local;
+		err = cm_mapping_add_name(&m->query, &named);
+	}
+	cm_pairing_clear(p);
+	return err;
+}
+
+static enum cm_err
+add_pairing(struct cm_mapping *m)
+{
+	struct cm_pairing p;
+	enum cm_err err;
+
+	if (m->host->accounts == NULL)
+		return CM_ERR_ABSENT;
+	err = cm_pairings_find(m->host->accounts, m->cert, m->trace, &p);
+	return take_pairing(m, err, &p);
+}
+
+/* A pairing may stand where no rule applies; its absence leaves what the rules said. */
+static enum cm_err
+ask_rules(struct cm_mapping *m)
+{
+	const enum cm_err by_rules = cm_rules_map(m->host->rules, m->cert, m->trace, &m->query);
+	enum cm_err err;
+
+	if (by_rules != CM_OK && by_rules != CM_ERR_ABSENT)
+		return by_rules;
+	if ((err = add_pairing(m)) == CM_ERR_ABSENT)
+		return by_rules;
+	if (err == CM_OK)
+		cm_trace_clear_reason(m->trace);
+	return err;
+}
+
+enum cm_err
+cm_mapping_make(struct cm_mapping *m)
+{
+	char *user = NULL;
+	enum cm_err err;
+
+	cm_mapping_clear(m);
+	if ((err = ask_selector(m, &user)) == CM_OK)
+		err = take_selected(m, user);
+	else if (err == CM_ERR_ABSENT)
+		err = ask_rules(m);
+	free(user);
+	/* However the account is found: the certificate may say whose it is (CVE-2022-26923). */
+	if (err == CM_OK)
+		err = cm_query_set_sid(&m->query, m->cert);
+	return err;
+}
+
+enum cm_err
+cm_mapping_find(const struct cm_mapping *m, struct cm_account **out)
+{
+	return cm_directory_find(m->host->directory, m->query, m->user, m->deadline, m->trace, out);
+}
+
+enum cm_err
+cm_mapping_find_local(const struct cm_mapping *m, struct cm_account **out)
+{
+	struct cm_query *q = NULL;
+	enum cm_err err = CM_OK;
+
+	*out = NULL;
+	if (!m->local)
+		return CM_ERR_ABSENT;
+	for (size_t i = 0; err == CM_OK && i < m->query->count; i++)
+		if (m->query->terms[i].local && m->query->terms[i].pairing)
+			err = cm_query_append(&q, &m->query->terms[i], 1);
+	if (err == CM_OK)
+		err = cm_query_set_sid(&q, m->cert);
+	if (err == CM_OK)
+		err = cm_directory_find(m->host->directory, q, m->user, m->deadline, m->trace, out);
+	cm_query_free(&q);
+	return err;
+}
+
+/* Values of altSecurityIdentities that hold a key's hash and nothing else of its card. */
+static const struct {
+	const char *rule, *before;
+	bool pairing;
+} key_values[] = {
+	{ "sha1-pukey", "X509:<SHA1-PUKEY>", false },	/* [MS-PKCA] 3.1.5.2.1.3 */
+	{ "tokenidentity", ";tokenidentity;", true },	/* sc_auth(8) */
+	{ "pubkeyhash", ";pubkeyhash;", true },
+};
+
+enum cm_err
+cm_mapping_make_of_key(struct cm_mapping *m, const struct cm_selector_key *key)
+{
+	char text[CM_SELECTOR_KEY_SIZE];
+	struct cm_pairing p;
+	enum cm_err err = CM_OK;
+
+	cm_mapping_clear(m);
+	cm_selector_key_text(key, text);
+	for (size_t i = 0; err == CM_OK && i < CM_COUNT(key_values); i++) {
+		struct cm_buf value = { 0 };
+
+		cm_buf_addf(&value, "%s%s", key_values[i].before, text);
+		if ((err = cm_buf_status(&value)) == CM_OK) {
+			const struct cm_query_term term = {
+				.rule = (char *)(uintptr_t)key_values[i].rule,
+				.attribute = (char *)(uintptr_t)"altSecurityIdentities", .value = cm_buf_blob(&value),
+				.strength = CM_STRONG, .pairing = key_values[i].pairing,
+			};
+
+			err = cm_query_append(&m->query, &term, 1);
+		}
+		cm_buf_free(&value);
+	}
+	if (err != CM_OK || m->host->accounts == NULL)
+		return err;
+	err = cm_pairings_find_hash(m->host->accounts, key->sha1, m->trace, &p);
+	err = take_pairing(m, err, &p);
+	return err == CM_ERR_ABSENT ? CM_OK : err;
+}

@@ -1,0 +1,65 @@
+/* service/mapping.h - what a directory is asked about a card: by a selector, by rules, by pairings. */
+#ifndef CM_SERVICE_MAPPING_H
+#define CM_SERVICE_MAPPING_H
+
+#include "cache/pairings.h"
+#include "service/host.h"
+#include "service/selector.h"
+
+/* One question about one card.  What comes in is borrowed. */
+struct cm_mapping {
+	const struct cm_host *host;	/* with rules and directory; without accounts no pairing counts */
+	const struct cm_cert *cert;
+	const char *user;		/* who wants to log in; NULL: not said */
+	cm_deadline deadline;
+	struct cm_trace *trace;
+	struct cm_query *query;		/* out; owned */
+	bool local;			/* out: the key is paired with an account of this computer */
+};
+
+/*
+ * Where a selector is configured and there, its answer is the whole question;
+ * else what the rules make of the certificate, and behind it the pairing of its
+ * key, which counts only where no rule finds an account.  A pairing is asked
+ * about also when no rule applies.
+ *
+ * CM_OK          m->query is set
+ * CM_ERR_ABSENT  NO_RULE: no rule applies, and the key is not paired;
+ *                NOT_SELECTED: the selector names nobody
+ * CM_ERR_SYSTEM  SELECTOR, STORE: could not be asked, which is no "no"
+ * CM_ERR_CONFIG  as cm_rules_map()
+ */
+CM_MUST_USE enum cm_err cm_mapping_make(struct cm_mapping *m);
+
+/* The one account that m->query names.  Results are those of cm_directory_find(). */
+CM_MUST_USE enum cm_err cm_mapping_find(const struct cm_mapping *m, struct cm_account **out);
+
+/*
+ * The directory is silent: the account of this computer that the key is paired
+ * with.  Root paired it, and no server need be asked.
+ * CM_ERR_ABSENT  there is none (no reason set); else as cm_directory_find()
+ */
+CM_MUST_USE enum cm_err cm_mapping_find_local(const struct cm_mapping *m, struct cm_account **out);
+
+/*
+ * The same question where only the key's hash is known: m->cert is not used.
+ * Pairings of this computer, and values of the directory that hold the hash.
+ */
+CM_MUST_USE enum cm_err cm_mapping_make_of_key(struct cm_mapping *m, const struct cm_selector_key *key);
+
+void cm_mapping_clear(struct cm_mapping *m);
+
+/*
+ * Append the terms that name an account by its name: the directory's or this
+ * computer's.  CM_ERR_NOMEM.
+ */
+enum cm_account_place { CM_PLACE_DIRECTORY, CM_PLACE_LOCAL };
+struct cm_named {
+	const char *rule;		/* "pairing" */
+	const char *name;
+	enum cm_account_place place;
+	bool pairing;			/* counts only where nothing else finds an account */
+};
+CM_MUST_USE enum cm_err cm_mapping_add_name(struct cm_query **q, const struct cm_named *n);
+
+#endif /* CM_SERVICE_MAPPING_H */
