@@ -221,7 +221,7 @@ become(const struct cm_child *c)
 static _Noreturn void
 run_program(const struct run *r)
 {
-	static char path[] = "PATH=/usr/bin:/bin";
+	char path[] = "PATH=/usr/bin:/bin";
 	char *environment[] = { path, NULL };
 	int why;
 

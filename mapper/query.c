@@ -134,6 +134,18 @@ cm_query_append(struct cm_query **q, const struct cm_query_term *terms, size_t c
 	return CM_OK;
 }
 
+enum cm_err
+cm_query_set_sid(struct cm_query **q, const struct cm_cert *c)
+{
+	struct cm_query *made = NULL;
+
+	if (cm_query_make((*q)->terms, (*q)->count, NULL, 0, cm_cert_field(c, CM_CERT_SID), &made) != CM_OK)
+		return CM_ERR_NOMEM;
+	free(*q);
+	*q = made;
+	return CM_OK;
+}
+
 /* cm_query_make() made it in one block. */
 void
 cm_query_free(struct cm_query **q)

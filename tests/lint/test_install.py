@@ -5,12 +5,24 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 EXPECTED = {
     'bin/cardmap': 0o755, 'share/man/man1/cardmap.1': 0o644, 'share/man/man5/cardmap.conf.5': 0o644,
     'share/man/man7/cardmap-login.7': 0o644, 'share/bash-completion/completions/cardmap': 0o644,
-    'share/doc/cardmap/examples/cardmap.conf': 0o644, 'share/doc/cardmap/copyright': 0o644, 'var/lib/cardmap': 0o700,
+    'share/doc/cardmap/examples/cardmap.conf': 0o644, 'share/doc/cardmap/copyright': 0o644,
+    'share/polkit-1/actions/io.cardmap.policy': 0o644, 'var/lib/cardmap': 0o700,
 }
+
+
+POLICY = 'share/polkit-1/actions/io.cardmap.policy'
+
+
+def check_policy(text, program):
+    """polkit goes by the program's path; one that is another's would leave pkexec to its own action, for any program."""
+    paths = [node.text for node in ElementTree.fromstring(text).iter('annotate') if node.get('key').endswith('exec.path')]
+    if paths != [program, program]:
+        sys.exit(f'{POLICY}: names {paths}, not {program}')
 
 
 def main():
@@ -19,6 +31,7 @@ def main():
         there = {path.relative_to(folder).as_posix(): stat.S_IMODE(path.stat().st_mode)
                  for path in Path(folder).rglob('*') if path.is_file() or not any(path.iterdir())}
         subprocess.run([Path(folder, 'bin/cardmap'), '--version'], check=True)
+        check_policy(Path(folder, POLICY).read_text(), f'{folder}/bin/cardmap')
     for name in sorted(EXPECTED.keys() | there.keys()):
         if EXPECTED.get(name) != there.get(name):
             sys.exit(f'{name}: expected {EXPECTED.get(name, 0):o}, is {there.get(name, 0):o}')
@@ -36,6 +49,9 @@ def check_package(package):
     for name in EXPECTED.keys() - {'var/lib/cardmap'}:
         if './usr/' + name not in there:
             sys.exit(f'{package.name}: no /usr/{name}')
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(['dpkg-deb', '-x', package, folder], check=True)
+        check_policy(Path(folder, 'usr', POLICY).read_text(), '/usr/bin/cardmap')
     depends = subprocess.run(['dpkg-deb', '-f', package, 'Depends'], check=True, capture_output=True, text=True).stdout
     for name in ('krb5-pkinit', 'libkrb5-3', 'libc6'):
         if name not in depends:
