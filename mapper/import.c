@@ -267,6 +267,7 @@ cm_import_configured(struct cm_conf *c, struct cm_trace *t)
 		bool needed;
 	} files[] = {
 		{ "mapper.plist", c->mapper.plist, cm_import_plist, false },
+		{ "mapper.sssd", c->mapper.sssd, cm_import_sssd, true },
 	};
 	enum cm_err err = CM_OK;
 

@@ -1,7 +1,5 @@
 /* tests/fuzz/fuzz_plist.c - SmartcardLogin.plist, XML and binary. */
-#include <stdlib.h>
-
-#include "mapper/import.h"
+#include "import_again.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,6 +18,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if ((err == CM_OK) != (r != NULL) ||
 	    (err == CM_ERR_CONFIG) != (cm_trace_reason(t) == CM_REASON_CONFIG))
 		abort();
+	if (r != NULL)
+		import_again(r);
 	cm_import_free(&r);
 	cm_trace_free(&t);
 	return 0;
