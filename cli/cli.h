@@ -24,6 +24,7 @@ struct cm_cli {
 	bool export, last_try;
 	bool local, remote, ldif;	/* whose account a card is paired with */
 	const char *operation, *user, *identity;	/* of selector; or NULL */
+	bool told;			/* the command has said why itself */
 	int pin_fd;			/* -1: ask at the terminal */
 	const char *config_path;	/* as given, or NULL */
 };
@@ -50,6 +51,9 @@ void cm_cli_account(const struct cm_cli *c, const struct cm_account *a);
 void cm_cli_trace(const struct cm_cli *c);
 /* One line a stage: its result, its time, its card commands. */
 void cm_cli_stages(const struct cm_cli *c);
+
+/* Why a stage that failed did: its text; without a stage the trace's. */
+const char *cm_cli_why(const struct cm_trace *t, const struct cm_trace_stage *s);
 
 /* The end of a command: reason, text and remedy to standard error (or the answer), and the exit code. */
 int cm_cli_finish(struct cm_cli *c, enum cm_err err);

@@ -24,10 +24,11 @@ static const struct command {
 	  "Reads the card's certificate, applies the rules and asks the directory for the one\n"
 	  "account. Needs no PIN, and judges neither trust nor revocation: explain does.\n"
 	  "With USER, it must be that one; mapper.several_accounts says whether USER may choose.\n" },
-	{ "explain", cm_cli_explain, "", 0, 0, "",
+	{ "explain", cm_cli_explain, "[USER]", 0, 1, "",
 	  "every stage with what it saw, and why a card is refused",
-	  "Runs all stages before the PIN, also those after one that refuses. Keeps and\n"
-	  "changes nothing.\n" },
+	  "Runs all stages before the PIN, also those after one that refuses. With USER, whom the\n"
+	  "card was expected to open, says what is wrong with that account's values. The first line\n"
+	  "names the cause, the last what mends it. Keeps and changes nothing.\n" },
 	{ "login", cm_cli_login, "[USER]", 0, 1, "pL",
 	  "decide a login: account, proof by the card, Kerberos ticket",
 	  "Asks the PIN at the terminal. On success prints the account and KRB5CCNAME; what\n"

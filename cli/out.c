@@ -206,8 +206,8 @@ failed_stage(const struct cm_trace *t)
 	return NULL;
 }
 
-static const char *
-why(const struct cm_trace *t, const struct cm_trace_stage *s)
+const char *
+cm_cli_why(const struct cm_trace *t, const struct cm_trace_stage *s)
 {
 	for (size_t i = 0; s != NULL && i < s->count; i++)
 		if (strcmp(s->items[i].key, CM_TRACE_WHY) == 0)
@@ -224,11 +224,11 @@ cm_cli_finish(struct cm_cli *c, enum cm_err err)
 	cm_cli_set(c->answer, "result", cm_err_name(err));
 	if (err != CM_OK) {
 		cm_cli_set(c->answer, "reason", cm_reason_name(reason));
-		cm_cli_set(c->answer, "message", why(c->trace, s));
+		cm_cli_set(c->answer, "message", cm_cli_why(c->trace, s));
 		cm_cli_set(c->answer, "remedy", cm_reason_remedy(reason));
-		if (!c->json) {
+		if (!c->json && !c->told) {
 			fflush(stdout);
-			fprintf(stderr, "cardmap: %s: %s\n", cm_err_name(err), why(c->trace, s));
+			fprintf(stderr, "cardmap: %s: %s\n", cm_err_name(err), cm_cli_why(c->trace, s));
 			fprintf(stderr, "reason:  %s\nremedy:  %s\n", cm_reason_name(reason),
 			    cm_reason_remedy(reason));
 		}

@@ -1,9 +1,8 @@
-/* cli/whois.c - whose card is this, and every stage of the answer. */
+/* cli/whois.c - whose card is this? */
 #include <errno.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "service/login.h"
 #include "service/mapping.h"
 
 enum cm_err
@@ -83,28 +82,6 @@ out:
 	cm_account_free(&account);
 	cm_cert_free(&cert);
 	cm_card_close(&card);
-	cm_host_close(&host);
-	return cm_cli_finish(c, err);
-}
-
-int
-cm_cli_explain(struct cm_cli *c)
-{
-	struct cm_login l = { .trace = c->trace };
-	struct cm_host *host = NULL;
-	enum cm_err err;
-
-	if ((err = cm_cli_open_host(c, CM_NEED_RULES | CM_NEED_DIRECTORY | CM_NEED_TRUST, &host)) == CM_OK) {
-		l.host = host;
-		err = cm_login_explain(&l);
-	}
-	if (l.account != NULL)
-		cm_cli_set_account(c->answer, l.account);
-	cm_cli_trace(c);
-	if (l.account != NULL && err == CM_OK)
-		cm_cli_line(c, "\nA login would", "%s as %s once the PIN and the card's key are proved",
-		    l.account_kept ? "open the kept account, offline," : "go on", l.account->name);
-	cm_login_clear(&l);
 	cm_host_close(&host);
 	return cm_cli_finish(c, err);
 }

@@ -4,44 +4,45 @@
 
 #include "mapper/mapper.h"
 
-/*
- * The mistakes people make; a new one is one row in diagnose.c, with the
- * function that makes the mistaken value from a certificate or recognises it.
- * name is for JSON ("serial_not_reversed"), text for people.
- */
+/* A mistake that people make. */
 struct cm_cause {
-	const char *name;
-	const char *text;	/* "the serial number's bytes are not reversed" */
+	const char *name;	/* for JSON: "serial_not_reversed" */
+	const char *text;	/* for people: "the serial number's bytes are not reversed" */
 };
 
-/* A value as an account has it, beside the right value nearest to it.  Owned by the struct. */
+/* Most mistakes in one value that are told. */
+#define CM_CAUSES_MAX	4
+
+/* A value as an account has it, beside the value it should be.  Owned by who asked for it. */
 struct cm_near_miss {
-	const struct cm_cause *cause;	/* NULL: no known mistake explains it */
+	const struct cm_cause *causes[CM_CAUSES_MAX];	/* that together explain it; the first tells most */
+	size_t cause_count;	/* 0: no known mistake explains it */
 	char *attribute;
 	char *stored;		/* printable */
 	char *wanted;		/* printable: what this certificate makes in the same form */
-	size_t differs;		/* first differing byte, counted in stored's own bytes from 0 */
-	char *mend;		/* the value to write, or the command */
-	unsigned distance;	/* 0 nearest; for choosing among several */
+	size_t differs;		/* bytes from the start of both at which they part; letter case counts only
+				 * where it is the cause */
+	unsigned distance;	/* 0: they are the same; for choosing among several */
 };
 void cm_near_miss_free(struct cm_near_miss **m);
 
 /*
  * Judge one stored value of one attribute against a certificate: which of the
- * forms and of the query's terms it was meant to be, and what is wrong with it.
+ * built-in forms and of the query's terms (NULL: none) it was meant to be, and
+ * what is wrong with it.
  * CM_OK          *out is the caller's
- * CM_ERR_ABSENT  it has nothing to do with this certificate
+ * CM_ERR_ABSENT  it is of no form that this certificate has a value for
  */
 CM_MUST_USE enum cm_err cm_diagnose_value(const struct cm_cert *c, const struct cm_query *q,
     const char *attribute, struct cm_blob stored, struct cm_near_miss **out);
 
 /*
- * The usual wrong variants of what the rules ask for, as terms to search with:
- * for people only, an account found by one of them is never logged in.
- * At most limit terms; each term's rule is the cause's name.  *out may end up
- * with no terms: CM_ERR_ABSENT.
+ * The usual wrong variants of what the query asks for, as terms to search with:
+ * for people only, nobody found by one of them is logged in.
+ * CM_OK          *out is the caller's; at most limit terms
+ * CM_ERR_ABSENT  there are none
  */
-CM_MUST_USE enum cm_err cm_diagnose_variants(const struct cm_cert *c, const struct cm_query *q,
-    size_t limit, struct cm_query **out);
+CM_MUST_USE enum cm_err cm_diagnose_variants(const struct cm_query *q, size_t limit,
+    struct cm_query **out);
 
 #endif /* CM_MAPPER_DIAGNOSE_H */

@@ -18,8 +18,8 @@ ARROWS = {
 # The headers that other folders may use; base's all are.
 PUBLIC = {
     'card/card.h', 'card/cert.h', 'mapper/mapper.h', 'mapper/import.h', 'mapper/diagnose.h', 'ldap/directory.h',
-    'trust/trust.h', 'krb5/pkinit.h', 'cache/accounts.h', 'cache/pairings.h', 'service/grant.h', 'service/host.h', 'service/login.h',
-    'service/mapping.h', 'service/pair.h', 'service/selector.h',
+    'trust/trust.h', 'krb5/pkinit.h', 'cache/accounts.h', 'cache/pairings.h',
+    'service/explain.h', 'service/grant.h', 'service/host.h', 'service/login.h', 'service/mapping.h', 'service/pair.h', 'service/selector.h',
 }
 
 

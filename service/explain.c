@@ -1,0 +1,550 @@
+/*
+ * service/explain.c - why a card leads to no account, or to another than expected.
+ *
+ * A list of questions in the order of likelihood; the first that has an answer
+ * is the explanation.  Nothing here is on the way of a login.
+ */
+#include "service/explain.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define ENTRIES_MAX	8
+#define VARIANTS_MAX	64
+
+/* A copy of an entry. */
+struct seen_value {
+	char *attribute;
+	struct cm_blob value;	/* owned */
+};
+struct seen {
+	char *dn;
+	struct seen_value *values;
+	size_t count;
+};
+struct seen_list {
+	struct seen entries[ENTRIES_MAX];
+	size_t count;
+};
+
+struct explaining {
+	const struct cm_explain *in;
+	cm_deadline deadline;
+	struct cm_trace *trace;
+	struct cm_query *query;		/* what the rules ask; NULL: no rule applies */
+	struct cm_account *other;	/* whom the card leads to, asked without naming anybody; owned */
+	struct seen_list users;		/* entries of the expected user */
+	struct cm_explanation *out;
+};
+
+static void
+clear_list(struct seen_list *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		for (size_t k = 0; k < l->entries[i].count; k++) {
+			free(l->entries[i].values[k].attribute);
+			free((void *)(uintptr_t)l->entries[i].values[k].value.ptr);
+		}
+		free(l->entries[i].values);
+		free(l->entries[i].dn);
+	}
+	l->count = 0;
+}
+
+void
+cm_explanation_free(struct cm_explanation **x)
+{
+	if (*x == NULL)
+		return;
+	for (size_t i = 0; i < (*x)->count; i++) {
+		free((*x)->values[i].dn);
+		cm_near_miss_free(&(*x)->values[i].miss);
+	}
+	free((*x)->cause);
+	free((*x)->text);
+	free((*x)->mend);
+	free(*x);
+	*x = NULL;
+}
+
+/* ---- asking */
+
+static enum cm_err
+keep_value(struct seen *s, const struct cm_value *v)
+{
+	struct seen_value *to = &s->values[s->count];
+	uint8_t *copy = malloc(v->value.len + 1);
+
+	to->attribute = strndup((const char *)v->attribute.ptr, v->attribute.len);
+	if (copy == NULL || to->attribute == NULL) {
+		free(to->attribute);
+		free(copy);
+		return CM_ERR_NOMEM;
+	}
+	if (v->value.len > 0)
+		memcpy(copy, v->value.ptr, v->value.len);
+	copy[v->value.len] = '\0';
+	to->value = (struct cm_blob){ copy, v->value.len };
+	s->count++;
+	return CM_OK;
+}
+
+static enum cm_err
+keep_entry(void *arg, const struct cm_entry *e)
+{
+	struct seen_list *l = arg;
+	struct seen *s = &l->entries[l->count];
+	enum cm_err err = CM_OK;
+
+	if (l->count == ENTRIES_MAX)
+		return CM_OK;
+	*s = (struct seen){ .dn = strndup((const char *)e->dn.ptr, e->dn.len),
+		.values = calloc(e->count + 1, sizeof(*s->values)) };
+	l->count++;
+	if (s->dn == NULL || s->values == NULL)
+		return CM_ERR_NOMEM;
+	for (size_t i = 0; err == CM_OK && i < e->count; i++)
+		err = keep_value(s, &e->values[i]);
+	return err;
+}
+
+static enum cm_err
+look(struct explaining *x, struct cm_look *l, struct seen_list *out)
+{
+	l->limit = ENTRIES_MAX;
+	return cm_directory_look(x->in->host->directory, l, x->deadline, x->trace, keep_entry, out);
+}
+
+static const struct seen_value *
+first_value(const struct seen *s, const char *attribute)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (strcasecmp(s->values[i].attribute, attribute) == 0)
+			return &s->values[i];
+	return NULL;
+}
+
+/* ---- telling */
+
+static enum cm_err CM_PRINTF(4, 5)
+tell(struct explaining *x, const char *cause, char *mend, const char *fmt, ...)
+{
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vasprintf(&x->out->text, fmt, ap);
+	va_end(ap);
+	if (len < 0)
+		x->out->text = NULL;
+	x->out->cause = strdup(cause);
+	x->out->mend = mend;
+	return x->out->cause == NULL || x->out->text == NULL || mend == NULL ? CM_ERR_NOMEM : CM_OK;
+}
+
+static char * CM_PRINTF(1, 2)
+text(const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+	int len;
+
+	va_start(ap, fmt);
+	len = vasprintf(&s, fmt, ap);
+	va_end(ap);
+	return len < 0 ? NULL : s;
+}
+
+/* The strongest value that may be written for this card. */
+static char *
+value_to_write(const struct cm_cert *c)
+{
+	size_t count;
+	const struct cm_form *forms = cm_forms(&count);
+	struct cm_buf b = { 0 }, shown = { 0 };
+	char *line = NULL;
+
+	for (size_t i = 0; i < count && line == NULL; i++) {
+		cm_buf_truncate(&b, 0);
+		if (forms[i].strength != CM_STRONG || forms[i].alternative || forms[i].ad ||
+		    cm_form_value(&forms[i], c, &b) != CM_OK)
+			continue;
+		cm_buf_add_printable(&shown, cm_buf_blob(&b));
+		line = text("%s: %s", forms[i].attribute, cm_buf_str(&shown));
+	}
+	cm_buf_free(&b);
+	cm_buf_free(&shown);
+	return line;
+}
+
+/* ---- questions: CM_OK it is this and it is told; CM_ERR_ABSENT it is not */
+
+static enum cm_err
+is_field_absent(struct explaining *x)
+{
+	if (x->query != NULL)
+		return CM_ERR_ABSENT;
+	return tell(x, "field_absent", value_to_write(x->in->cert), "%s", x->in->why);
+}
+
+static enum cm_err
+is_another_account(struct explaining *x)
+{
+	const struct cm_account *a = x->in->found;
+
+	if (x->in->user == NULL || x->query == NULL)
+		return CM_ERR_ABSENT;
+	if (a == NULL && cm_directory_find(x->in->host->directory, x->query, NULL, x->deadline, NULL,
+	    &x->other) == CM_OK)
+		a = x->other;
+	if (a == NULL || strcasecmp(a->name, x->in->user) == 0)
+		return CM_ERR_ABSENT;
+	return tell(x, "value_on_another_account",
+	    text("take \"%s\" out of %s, and write it to %s", a->matched, a->dn,
+	    x->users.count > 0 ? x->users.entries[0].dn : x->in->user),
+	    "the value of this card stands on %s (%s), not on %s: %s", a->name, a->dn,
+	    x->in->user, a->matched);
+}
+
+static void
+user_filter(const char *user, struct cm_query **q)
+{
+	static const char *const names[] = { "uid", "sAMAccountName", "userPrincipalName", "krbPrincipalName" };
+
+	for (size_t i = 0; i < CM_COUNT(names); i++) {
+		const struct cm_query_term t = { .rule = (char *)(uintptr_t)"expected user",
+			.attribute = (char *)(uintptr_t)names[i], .value = cm_blob_str(user) };
+
+		if (cm_query_append(q, &t, 1) != CM_OK)
+			return;
+	}
+}
+
+static enum cm_err
+find_user(struct explaining *x, const char *base, struct seen_list *out)
+{
+	struct cm_query *q = NULL;
+	struct cm_look l = { .base = base };
+	enum cm_err err = CM_ERR_NOMEM;
+
+	user_filter(x->in->user, &q);
+	if ((l.query = q) != NULL)
+		err = look(x, &l, out);
+	cm_query_free(&q);
+	return err;
+}
+
+/* The part that two DNs end with, in whole RDNs. */
+static const char *
+common_base(const char *a, const char *b)
+{
+	for (const char *p = a; p != NULL; p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : NULL) {
+		const size_t n = strlen(p), m = strlen(b);
+
+		if (n <= m && strcasecmp(b + m - n, p) == 0 && (n == m || b[m - n - 1] == ','))
+			return p;
+	}
+	return NULL;
+}
+
+static enum cm_err
+look_elsewhere(struct explaining *x, struct seen_list *found)
+{
+	static const char *const wanted[] = { "namingContexts", NULL };
+	struct cm_look l = { .base = "", .base_only = true, .filter = "(objectClass=*)", .attributes = wanted };
+	struct seen_list root = { .count = 0 };
+	enum cm_err err = look(x, &l, &root);
+
+	for (size_t i = 0; err == CM_OK && root.count > 0 && i < root.entries[0].count; i++)
+		if (strcasecmp(root.entries[0].values[i].attribute, wanted[0]) == 0 && found->count == 0)
+			err = find_user(x, (const char *)root.entries[0].values[i].value.ptr, found);
+	clear_list(&root);
+	return err;
+}
+
+static enum cm_err
+is_outside_base(struct explaining *x)
+{
+	const char *base = x->in->host->conf->directory.base, *wider;
+	struct seen_list found = { .count = 0 };
+	enum cm_err err;
+
+	if (x->in->user == NULL || x->users.count > 0 || base == NULL)
+		return CM_ERR_ABSENT;
+	/* A server that does not show its contexts leaves this question open, and the next may do. */
+	if (look_elsewhere(x, &found) != CM_OK || found.count == 0) {
+		err = tell(x, "no_such_user", text("cardmap explain NAME, with the name that %s has for them", base),
+		    "there is no user %s below %s", x->in->user, base);
+	} else {
+		wider = common_base(base, found.entries[0].dn);
+		err = tell(x, "base_too_deep", text("directory.base = '%s'", wider != NULL ? wider : found.entries[0].dn),
+		    "%s stands outside directory.base, which is %s", found.entries[0].dn, base);
+	}
+	clear_list(&found);
+	return err;
+}
+
+static enum cm_err
+is_disabled(struct explaining *x)
+{
+	for (size_t i = 0; i < x->users.count; i++) {
+		const struct seen *s = &x->users.entries[i];
+		const struct seen_value *uac = first_value(s, "userAccountControl"), *lock = first_value(s, "nsAccountLock");
+
+		if (uac != NULL && (strtoul((const char *)uac->value.ptr, NULL, 10) & 0x2) != 0)
+			return tell(x, "account_disabled", text("userAccountControl: %lu",
+			    strtoul((const char *)uac->value.ptr, NULL, 10) & ~0x2ul),
+			    "%s is disabled: userAccountControl has the bit 0x2", s->dn);
+		if (lock != NULL && strcasecmp((const char *)lock->value.ptr, "TRUE") == 0)
+			return tell(x, "account_disabled", text("nsAccountLock: FALSE"),
+			    "%s is disabled: nsAccountLock is TRUE", s->dn);
+	}
+	return CM_ERR_ABSENT;
+}
+
+/* ---- values that are nearly right */
+
+static void
+keep_miss(struct cm_explanation *out, const char *dn, struct cm_near_miss **m)
+{
+	size_t i = out->count;
+
+	if (i == CM_EXPLAIN_MAX && out->values[i - 1].miss->distance <= (*m)->distance)
+		return;
+	if (i == CM_EXPLAIN_MAX) {
+		free(out->values[--i].dn);
+		cm_near_miss_free(&out->values[i].miss);
+	} else {
+		out->count++;
+	}
+	for (; i > 0 && out->values[i - 1].miss->distance > (*m)->distance; i--)
+		out->values[i] = out->values[i - 1];
+	out->values[i] = (struct cm_explained_value){ strdup(dn), *m };
+	*m = NULL;
+}
+
+static bool
+is_asked(const struct cm_query *q, const char *attribute)
+{
+	for (size_t i = 0; q != NULL && i < q->count; i++)
+		if (q->terms[i].attribute != NULL && strcasecmp(q->terms[i].attribute, attribute) == 0)
+			return true;
+	return false;
+}
+
+static enum cm_err
+diagnose_entry(struct explaining *x, const struct seen *s)
+{
+	enum cm_err err = CM_OK;
+
+	for (size_t i = 0; err == CM_OK && i < s->count; i++) {
+		struct cm_near_miss *m = NULL;
+
+		err = cm_diagnose_value(x->in->cert, x->query, s->values[i].attribute, s->values[i].value, &m);
+		if (err == CM_OK)
+			keep_miss(x->out, s->dn, &m);
+		else if (err == CM_ERR_ABSENT)
+			err = CM_OK;
+		cm_near_miss_free(&m);
+	}
+	return err;
+}
+
+static enum cm_err
+find_variants(struct explaining *x)
+{
+	struct seen_list found = { .count = 0 };
+	struct cm_query *q = NULL;
+	struct cm_look l = { .base = NULL };
+	enum cm_err err;
+
+	if ((err = cm_diagnose_variants(x->query, VARIANTS_MAX, &q)) != CM_OK)
+		return err == CM_ERR_ABSENT ? CM_OK : err;
+	l.query = q;
+	if ((err = look(x, &l, &found)) == CM_OK)
+		for (size_t i = 0; err == CM_OK && i < found.count; i++)
+			err = diagnose_entry(x, &found.entries[i]);
+	clear_list(&found);
+	cm_query_free(&q);
+	return err;
+}
+
+static void
+join_causes(const struct cm_near_miss *m, struct cm_buf *out)
+{
+	for (size_t i = 0; i < m->cause_count; i++)
+		cm_buf_addf(out, "%s%s", i == 0 ? "" : i + 1 == m->cause_count ? ", and " : ", ", m->causes[i]->text);
+	if (m->cause_count == 0)
+		cm_buf_add_str(out, "it is another card's");
+}
+
+static enum cm_err
+is_near_miss(struct explaining *x)
+{
+	const struct cm_explained_value *v;
+	struct cm_buf causes = { 0 };
+	enum cm_err err = CM_OK;
+
+	for (size_t i = 0; err == CM_OK && i < x->users.count; i++)
+		err = diagnose_entry(x, &x->users.entries[i]);
+	if (err == CM_OK && x->in->user == NULL)
+		err = find_variants(x);
+	if (err != CM_OK)
+		return err;
+	if (x->out->count == 0)
+		return CM_ERR_ABSENT;
+	v = &x->out->values[0];
+	if (!is_asked(x->query, v->miss->attribute) && v->miss->distance == 0)
+		return CM_ERR_ABSENT;
+	join_causes(v->miss, &causes);
+	err = tell(x, v->miss->cause_count > 0 ? v->miss->causes[0]->name : "another_value",
+	    text("%s: %s", v->miss->attribute, v->miss->wanted),
+	    "%s has %s: %s, but %s", v->dn, v->miss->attribute, v->miss->stored, cm_buf_str(&causes));
+	cm_buf_free(&causes);
+	return err;
+}
+
+/* ---- no value at all */
+
+static enum cm_err
+is_hidden(struct explaining *x)
+{
+	struct seen_list found = { .count = 0 };
+	struct cm_look l = { .query = x->query, .base_only = true };
+	enum cm_err err = CM_ERR_ABSENT;
+
+	for (size_t i = 0; err == CM_ERR_ABSENT && i < x->users.count; i++) {
+		l.base = x->users.entries[i].dn;
+		if (look(x, &l, &found) == CM_OK && found.count > 0)
+			err = tell(x, "attribute_not_readable", text("let %s read %s of %s",
+			    x->in->host->conf->directory.bind_dn != NULL ? x->in->host->conf->directory.bind_dn : "anonymous",
+			    x->query->terms[0].attribute, x->users.entries[i].dn),
+			    "%s has the value, but the directory does not show its %s to us",
+			    x->users.entries[i].dn, x->query->terms[0].attribute);
+		clear_list(&found);
+	}
+	return err;
+}
+
+/* RFC 4512 section 4.2: where the schema stands, and "NAME 'a'" or "NAME ( 'a' 'b' )" in it. */
+static enum cm_err
+read_schema(struct explaining *x, struct seen_list *schema)
+{
+	static const char *const where[] = { "subschemaSubentry", NULL };
+	static const char *const types[] = { "attributeTypes", NULL };
+	struct cm_look l = { .base = "", .base_only = true, .filter = "(objectClass=*)", .attributes = where };
+	struct seen_list root = { .count = 0 };
+	enum cm_err err = look(x, &l, &root);
+
+	if (err == CM_OK && (root.count == 0 || first_value(&root.entries[0], where[0]) == NULL))
+		err = CM_ERR_ABSENT;
+	if (err == CM_OK) {
+		l = (struct cm_look){ .base = (const char *)first_value(&root.entries[0], where[0])->value.ptr,
+			.base_only = true, .filter = "(objectClass=subschema)", .attributes = types };
+		err = look(x, &l, schema);
+	}
+	clear_list(&root);
+	return err;
+}
+
+static bool
+is_defined(const struct seen *schema, const char *attribute)
+{
+	char quoted[140];
+
+	snprintf(quoted, sizeof(quoted), "'%.*s'", (int)strcspn(attribute, ";"), attribute);
+	for (size_t i = 0; i < schema->count; i++)
+		if (strcasestr((const char *)schema->values[i].value.ptr, quoted) != NULL)
+			return true;
+	return false;
+}
+
+/* Another attribute of the user that holds the very value, if there is one. */
+static const char *
+attribute_with_value(const struct explaining *x)
+{
+	for (size_t i = 0; i < x->out->count; i++)
+		if (x->out->values[i].miss->distance == 0)
+			return x->out->values[i].miss->attribute;
+	for (size_t i = 0; i < x->users.count; i++)
+		for (size_t k = 0; k < x->users.entries[i].count; k++)
+			for (size_t q = 0; q < x->query->count; q++)
+				if (cm_blob_equal(x->users.entries[i].values[k].value, x->query->terms[q].value))
+					return x->users.entries[i].values[k].attribute;
+	return NULL;
+}
+
+static enum cm_err
+is_attribute_wrong(struct explaining *x)
+{
+	const char *other = attribute_with_value(x), *asked = NULL;
+	struct seen_list schema = { .count = 0 };
+	enum cm_err err = CM_ERR_ABSENT;
+
+	if (read_schema(x, &schema) == CM_OK && schema.count > 0)
+		for (size_t i = 0; i < x->query->count && asked == NULL; i++)
+			if (x->query->terms[i].attribute != NULL &&
+			    !is_defined(&schema.entries[0], x->query->terms[i].attribute))
+				asked = x->query->terms[i].attribute;
+	if (asked != NULL)
+		err = tell(x, "attribute_name_wrong",
+		    text("attribute = '%s'", other != NULL ? other : "altSecurityIdentities"),
+		    "the directory knows no attribute %s, which the rule asks for", asked);
+	else if (other != NULL)
+		err = tell(x, "attribute_name_wrong", text("attribute = '%s'", other),
+		    "the rule asks for %s, but the value stands in %s", x->query->terms[0].attribute, other);
+	clear_list(&schema);
+	return err;
+}
+
+static enum cm_err
+is_unwritten(struct explaining *x)
+{
+	if (x->users.count > 0)
+		return tell(x, "no_value", value_to_write(x->in->cert),
+		    "%s has no value of this card", x->users.entries[0].dn);
+	return tell(x, "nobody", value_to_write(x->in->cert),
+	    "nobody has a value of this card, or one that is nearly right");
+}
+
+/* A new question is one row here. */
+static enum cm_err (*const questions[])(struct explaining *) = {
+	is_another_account,
+	is_field_absent,
+	is_outside_base,
+	is_disabled,
+	is_near_miss,
+	is_hidden,
+	is_attribute_wrong,
+	is_unwritten,
+};
+
+enum cm_err
+cm_explain_account(const struct cm_explain *e, cm_deadline deadline, struct cm_trace *t,
+    struct cm_explanation **out)
+{
+	struct explaining x = { .in = e, .deadline = deadline, .trace = t };
+	enum cm_err err;
+
+	*out = NULL;
+	if ((x.out = calloc(1, sizeof(*x.out))) == NULL)
+		return CM_ERR_NOMEM;
+	if ((err = cm_rules_map(e->host->rules, e->cert, NULL, &x.query)) == CM_ERR_ABSENT)
+		err = CM_OK;
+	if (err == CM_OK && e->user != NULL)
+		err = find_user(&x, NULL, &x.users);
+	for (size_t i = 0; err == CM_OK && i < CM_COUNT(questions) && x.out->text == NULL; i++)
+		if ((err = questions[i](&x)) == CM_ERR_ABSENT)
+			err = CM_OK;
+	if (err == CM_OK) {
+		*out = x.out;
+		x.out = NULL;
+	}
+	cm_explanation_free(&x.out);
+	cm_account_free(&x.other);
+	clear_list(&x.users);
+	cm_query_free(&x.query);
+	return err;
+}
