@@ -173,7 +173,7 @@ static enum cm_err
 find_account(struct cm_login *l)
 {
 	struct cm_mapping m = { .host = l->host, .cert = l->cert, .user = l->user, .deadline = l->deadline,
-		.trace = l->trace };
+		.trace = l->trace, .every_rule = l->look_only };
 	enum cm_err err;
 
 	cm_account_free(&l->account);

@@ -95,7 +95,8 @@ add_pairing(struct cm_mapping *m)
 static enum cm_err
 ask_rules(struct cm_mapping *m)
 {
-	const enum cm_err by_rules = cm_rules_map(m->host->rules, m->cert, m->trace, &m->query);
+	const enum cm_err by_rules = (m->every_rule ? cm_rules_explain : cm_rules_map)(m->host->rules,
+	    m->cert, m->trace, &m->query);
 	enum cm_err err;
 
 	if (by_rules != CM_OK && by_rules != CM_ERR_ABSENT)

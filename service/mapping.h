@@ -12,6 +12,7 @@ struct cm_mapping {
 	const struct cm_cert *cert;
 	const char *user;		/* who wants to log in; NULL: not said */
 	cm_deadline deadline;
+	bool every_rule;		/* in the trace, one by one: for explain */
 	struct cm_trace *trace;
 	struct cm_query *query;		/* out; owned */
 	bool local;			/* out: the key is paired with an account of this computer */
