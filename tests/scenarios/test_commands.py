@@ -218,7 +218,7 @@ class ExitCodesTest(Scenario):
         self.ask('whois', card=None, status=4, reason='no_card')
 
     def test_64_usage(self):
-        for arguments in ([], ['nonsense'], ['cert'], ['cert', 'a', 'b'], ['whois', '--nonsense'], ['whois', 'extra'],
+        for arguments in ([], ['nonsense'], ['cert'], ['cert', 'a', 'b'], ['whois', '--nonsense'], ['whois', 'alice', 'extra'],
                           ['whois', '--set', 'no.such=1'], ['accounts', 'steal', 'alice'], ['revocation', 'undo', 'x'],
                           ['config', 'burn'], ['login', '--pin-fd', 'x'], ['cards', '--pin-fd', '3'],
                           ['login', '--card']):
