@@ -39,6 +39,9 @@
 	X(CERT_UNTRUSTED, REFUSED, "if this issuer is to be trusted, add its certificate to trust.anchors or trust.intermediates") \
 	X(CERT_NOT_PINNED, REFUSED, "if this CA is to be trusted, add its fingerprint to TrustedAuthorities or trust.pins") \
 	X(CERT_WEAK, REFUSED, "have the card issued again with RSA-2048 or stronger, P-256 or P-384") \
+	X(NOT_A_CA, REFUSED, "name the certificate of a CA: of the root, or of one between it and the cards") \
+	X(CA_WEAK, REFUSED, "have the CA renewed with RSA-2048 or stronger, P-256 or P-384, and SHA-256") \
+	X(NO_SUCH_CA, ABSENT, "cardmap trust list shows those there are") \
 	/* revocation */ \
 	X(REVOKED, REFUSED, "the card was revoked: its holder needs a new one") \
 	X(REVOCATION_UNKNOWN, REFUSED, "see that the OCSP responder or CRL server named here can be reached, then try again") \

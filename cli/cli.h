@@ -21,7 +21,7 @@ struct cm_cli {
 	char **args;			/* what stands behind the options, NULL-terminated */
 	int arg_count;
 	bool json, colour, verbose;
-	bool export, last_try;
+	bool export, last_try, intermediate;
 	bool local, remote, ldif;	/* whose account a card is paired with */
 	const char *operation, *user, *identity;	/* of selector; or NULL */
 	bool told;			/* the command has said why itself */
@@ -73,6 +73,11 @@ CM_MUST_USE enum cm_err cm_cli_run_pair(struct cm_cli *c, struct cm_pair *p);
 /* Tell about certificates in the same words everywhere: subject, issuer, serial, validity, key. */
 void cm_cli_certificate(const struct cm_cli *c, json_t *object, const struct cm_cert *cert);
 
+/* Items "warning" of the trace: to standard error, and into the answer. */
+void cm_cli_warnings(const struct cm_cli *c);
+/* Where CAs and lists are, for what needs no rules and no directory; borrows from the configuration. */
+struct cm_trust_options cm_cli_trust_options(const struct cm_cli *c);
+
 /* The subcommands; each returns the exit code. */
 int cm_cli_whois(struct cm_cli *c);
 int cm_cli_explain(struct cm_cli *c);
@@ -87,5 +92,6 @@ int cm_cli_unpair(struct cm_cli *c);
 int cm_cli_pairings(struct cm_cli *c);
 int cm_cli_identities(struct cm_cli *c);
 int cm_cli_selector(struct cm_cli *c);
+int cm_cli_trust(struct cm_cli *c);
 
 #endif /* CM_CLI_CLI_H */

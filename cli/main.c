@@ -65,6 +65,11 @@ static const struct command {
 	{ "revocation", cm_cli_revocation, "check FILE", 2, 2, "",
 	  "is this certificate trusted and not revoked?",
 	  "Checks chain and revocation at the configured level and tells on what evidence.\n" },
+	{ "trust", cm_cli_trust, "list | add FILE... | remove SHA256", 1, 64, "I",
+	  "the CAs whose cards are believed: list them, add one, remove one",
+	  "add copies the CAs of a PEM or DER file into the first folder of trust.anchors, or\n"
+	  "of trust.intermediates where a CA is not signed by itself. Private keys are never\n"
+	  "copied. remove takes the SHA-256 that list shows, or its first 8 digits or more.\n" },
 	{ "config", cm_cli_config, "check | show", 1, 1, "",
 	  "the configuration: its mistakes, its values and where each comes from",
 	  "" },
@@ -93,6 +98,7 @@ static const struct option_row {
 	{ 'o', "operation", "OPERATION", false, "map, bind or unbind" },
 	{ 'u', "user", "USER", false, "the user, where it is known" },
 	{ 'i', "identity", "HASH", false, "the key's hash; several with commas between them" },
+	{ 'I', "intermediate", NULL, false, "the CA may stand in a chain, but is no anchor" },
 	{ 'x', "export", NULL, false, "write the certificates as PEM" },
 };
 
@@ -141,6 +147,8 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "cert", "alice.pem" },
 		{ "accounts", "list" },
 		{ "revocation", "check alice.pem" },
+		{ "trust", "list --set trust.anchors=ca.pem" },
+		{ "trust", "add ca.pem" },
 		{ "config", "check" },
 		{ "config", "show" },
 	};
@@ -272,6 +280,7 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 'f': c->config_path = arg; return CM_OK;
 	case 'j': c->json = true; return CM_OK;
 	case 'v': c->verbose = true; return CM_OK;
+	case 'I': c->intermediate = true; return CM_OK;
 	case 'x': c->export = true; return CM_OK;
 	case 'L': c->last_try = true; return CM_OK;
 	case 'l': c->local = true; return CM_OK;

@@ -7,8 +7,10 @@
 #include "base/file.h"
 #include "trust/trust_internal.h"
 
-static X509_CRL *
-decode(struct cm_blob bytes)
+const char *const cm_crl_endings[] = { ".crl", ".pem", ".der", NULL };
+
+X509_CRL *
+cm_crl_decode(struct cm_blob bytes)
 {
 	static const char begin[] = "-----BEGIN";
 	const uint8_t *p = bytes.ptr;
@@ -196,7 +198,7 @@ add_number(struct cm_question *q, X509_CRL *crl)
 enum cm_status
 cm_crl_judge(struct cm_question *q, struct cm_blob bytes)
 {
-	X509_CRL *crl = decode(bytes);
+	X509_CRL *crl = cm_crl_decode(bytes);
 	enum cm_status status = CM_STATUS_UNKNOWN;
 	const char *why = "it is no revocation list";
 
@@ -267,12 +269,11 @@ struct asking {
 static bool
 is_list(const char *name, const void *arg)
 {
-	static const char *const ends[] = { ".crl", ".pem", ".der", NULL };
 	const struct asking *a = arg;
 
 	if (a->hashed)
 		return cm_folder_name_hashed(name, "r") && strncmp(name, a->prefix, 9) == 0;
-	return cm_folder_name_ends(name, ends);
+	return cm_folder_name_ends(name, cm_crl_endings);
 }
 
 static bool

@@ -10,24 +10,45 @@
 
 #define PEM_FILE_MAX	((size_t)4 << 20)
 
+/* One file being parsed. */
+struct parsing {
+	const char *path;
+	struct cm_trace *t;
+	STACK_OF(X509) *out;
+	bool skip_keys;
+};
+
+static bool
+is_private_key(const char *name)
+{
+	static const char end[] = "PRIVATE KEY";
+	const size_t len = strlen(name);
+
+	return len >= sizeof(end) - 1 && strcmp(name + len - (sizeof(end) - 1), end) == 0;
+}
+
 /* One block; data is DER. */
 static enum cm_err
-take_block(const char *name, const uint8_t *data, long len, const char *path, unsigned n,
-    struct cm_trace *t, STACK_OF(X509) *out)
+take_block(const struct parsing *f, const char *name, struct cm_blob data, unsigned n)
 {
-	const uint8_t *p = data;
+	const uint8_t *p = data.ptr;
 	X509 *cert;
 
-	if (strcmp(name, PEM_STRING_X509) != 0 && strcmp(name, PEM_STRING_X509_OLD) != 0)
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "%s: block %u is a %s: only certificates belong here", path, n, name);
-	cert = d2i_X509(NULL, &p, len);
-	if (cert == NULL || p != data + len) {
-		X509_free(cert);
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "%s: block %u is no certificate: its encoding is damaged", path, n);
+	if (f->skip_keys && is_private_key(name)) {
+		cm_trace_add(f->t, "warning", "%s: block %u is a private key and is passed over: who has it can "
+		    "make cards; keep it elsewhere", f->path, n);
+		return CM_OK;
 	}
-	if (sk_X509_push(out, cert) > 0)
+	if (strcmp(name, PEM_STRING_X509) != 0 && strcmp(name, PEM_STRING_X509_OLD) != 0)
+		return cm_trace_fail(f->t, CM_REASON_CONFIG,
+		    "%s: block %u is a %s: only certificates belong here", f->path, n, name);
+	cert = d2i_X509(NULL, &p, (long)data.len);
+	if (cert == NULL || p != data.ptr + data.len) {
+		X509_free(cert);
+		return cm_trace_fail(f->t, CM_REASON_CONFIG,
+		    "%s: block %u is no certificate: its encoding is damaged", f->path, n);
+	}
+	if (sk_X509_push(f->out, cert) > 0)
 		return CM_OK;
 	X509_free(cert);
 	return CM_ERR_NOMEM;
@@ -65,7 +86,7 @@ at_end(const char *path, unsigned n, unsigned labels, struct cm_trace *t)
 }
 
 static enum cm_err
-parse_blocks(struct cm_blob text, const char *path, struct cm_trace *t, STACK_OF(X509) *out)
+parse_blocks(const struct parsing *f, struct cm_blob text)
 {
 	BIO *bio = BIO_new_mem_buf(text.len > 0 ? (const void *)text.ptr : "", (int)text.len);
 	char *name = NULL, *header = NULL;
@@ -78,13 +99,13 @@ parse_blocks(struct cm_blob text, const char *path, struct cm_trace *t, STACK_OF
 		return CM_ERR_NOMEM;
 	ERR_clear_error();
 	for (n = 1; err == CM_OK && PEM_read_bio(bio, &name, &header, &data, &len) == 1; n++) {
-		err = take_block(name, data, len, path, n, t, out);
+		err = take_block(f, name, (struct cm_blob){ data, (size_t)len }, n);
 		OPENSSL_free(name);
 		OPENSSL_free(header);
-		OPENSSL_free(data);
+		OPENSSL_clear_free(data, (size_t)len);
 	}
 	if (err == CM_OK)
-		err = at_end(path, n, count_labels(text), t);
+		err = at_end(f->path, n, count_labels(text), f->t);
 	BIO_free(bio);
 	return err;
 }
@@ -96,12 +117,22 @@ is_der(struct cm_blob bytes)
 	return bytes.len > 2 && bytes.ptr[0] == 0x30 && (bytes.ptr[1] & 0x80) != 0;
 }
 
+static enum cm_err
+parse(const struct parsing *f, struct cm_blob text)
+{
+	return is_der(text) ? take_block(f, PEM_STRING_X509, text, 1) : parse_blocks(f, text);
+}
+
 enum cm_err
 cm_pem_parse(struct cm_blob text, const char *path, struct cm_trace *t, STACK_OF(X509) *out)
 {
-	if (is_der(text))
-		return take_block(PEM_STRING_X509, text.ptr, (long)text.len, path, 1, t, out);
-	return parse_blocks(text, path, t, out);
+	return parse(&(const struct parsing){ path, t, out, false }, text);
+}
+
+enum cm_err
+cm_pem_parse_beside_keys(struct cm_blob text, const char *path, struct cm_trace *t, STACK_OF(X509) *out)
+{
+	return parse(&(const struct parsing){ path, t, out, true }, text);
 }
 
 /* One call of cm_pem_each(). */

@@ -113,4 +113,69 @@ time_t cm_verdict_signed_time(const struct cm_verdict *v);
 const struct cm_blob *cm_verdict_chain(const struct cm_verdict *v, size_t *count);
 void cm_verdict_free(struct cm_verdict **v);
 
+/*
+ * CAs on disk, for people (store.c).  Here only anchors and intermediates of
+ * the options count, and crls where lists are shown; the level does not.
+ * Texts are borrowed for the visit.  Anything but CM_OK ends it with this result.
+ */
+struct cm_trust_ca {
+	const char *file;		/* where it is, or now is, or was */
+	const char *subject, *issuer;	/* RFC 4514 */
+	char sha256[65];		/* of the certificate, lower case */
+	bool anchor;			/* else an intermediate */
+	bool self_signed;
+	bool was_there;			/* cm_trust_add(): nothing had to be written */
+	time_t not_before, not_after;
+};
+typedef enum cm_err (*cm_trust_visit)(void *arg, const struct cm_trust_ca *ca);
+
+/* Each certificate of each file, anchors first.  Errors as cm_trust_open(). */
+CM_MUST_USE enum cm_err cm_trust_each(const struct cm_trust_options *o, struct cm_trace *t,
+    cm_trust_visit visit, void *arg);
+
+/* A revocation list in a file. */
+struct cm_trust_list {
+	const char *file;		/* the address, where it is one */
+	const char *issuer;		/* NULL: not read, or no list */
+	time_t this_update, next_update;	/* 0: not read, or it names none */
+	size_t entries;
+};
+typedef enum cm_err (*cm_trust_list_visit)(void *arg, const struct cm_trust_list *l);
+/* Each of crls, files of folders one by one; addresses are shown and not asked. */
+CM_MUST_USE enum cm_err cm_trust_each_list(const struct cm_trust_options *o, struct cm_trace *t,
+    cm_trust_list_visit visit, void *arg);
+
+/*
+ * Copy the CAs of a file (PEM or DER; name is for messages) into
+ * the first folder that the options name, as SHA256.pem, mode 0644: one that is
+ * signed by itself into that of the anchors, any other, and with intermediate
+ * each, into that of the intermediates.  All are judged before the first is
+ * written; each is written whole or not at all.  Private keys beside them are
+ * never copied.  A trace's items "warning" are for people.
+ *
+ * CM_ERR_REFUSED  NOT_A_CA, CA_WEAK (nothing was written), NOT_ROOT (no right to write there)
+ * CM_ERR_CONFIG   CONFIG: the file holds no certificate; no folder is named
+ * CM_ERR_SYSTEM   SYSTEM: it could not be written
+ */
+struct cm_trust_adding {
+	struct cm_blob bytes;
+	const char *name;
+	bool intermediate;
+	cm_trust_visit visit;		/* shown each that is there now */
+	void *arg;
+};
+CM_MUST_USE enum cm_err cm_trust_add(const struct cm_trust_options *o,
+    const struct cm_trust_adding *a, struct cm_trace *t);
+
+/*
+ * Remove one from these folders by its SHA-256, of which at least 8 digits are
+ * given.  Each file that is gone is shown, with file, subject, sha256 and anchor.
+ * CM_ERR_ABSENT   NO_SUCH_CA
+ * CM_ERR_USAGE    USAGE: no such digits; several begin so
+ * CM_ERR_REFUSED  NOT_ROOT
+ * CM_ERR_CONFIG   CONFIG: it comes from elsewhere; the text says whence
+ */
+CM_MUST_USE enum cm_err cm_trust_remove(const struct cm_trust_options *o, const char *sha256,
+    struct cm_trace *t, cm_trust_visit visit, void *arg);
+
 #endif /* CM_TRUST_TRUST_H */

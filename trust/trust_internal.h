@@ -59,6 +59,9 @@ CM_MUST_USE enum cm_err cm_pem_each(const char *path, bool if_there, struct cm_t
     cm_pem_visit visit, void *arg);
 CM_MUST_USE enum cm_err cm_pem_parse(struct cm_blob text, const char *path, struct cm_trace *t,
     STACK_OF(X509) *out);
+/* The same, but private keys are passed over, with a "warning" in the trace. */
+CM_MUST_USE enum cm_err cm_pem_parse_beside_keys(struct cm_blob text, const char *path,
+    struct cm_trace *t, STACK_OF(X509) *out);
 
 /*
  * trust/folder.c: the files of a folder whose names are wanted, sorted by name.
@@ -100,6 +103,8 @@ enum cm_status cm_ocsp_judge(struct cm_question *q, struct cm_blob der, OCSP_REQ
 /* trust/crl.c */
 enum cm_status cm_crl_ask_url(struct cm_question *q, const char *url);
 enum cm_status cm_crl_ask_file(struct cm_question *q, const char *path);	/* or a folder */
+X509_CRL *cm_crl_decode(struct cm_blob bytes);	/* PEM or DER; NULL: it is none */
+extern const char *const cm_crl_endings[];	/* of their files' names */
 enum cm_status cm_crl_judge(struct cm_question *q, struct cm_blob bytes);
 
 /* trust/evidence.c */

@@ -218,7 +218,7 @@ def readme(root, build):
 def help_examples(_root, build):
     """So do those of --help that need no server and no reader."""
     lines = ask(build, '--help').split('Examples:\n')[1].split('\n\n')[0].replace('\\\n', '')
-    examples = [line for line in lines.splitlines() if 'file:' in line]
+    examples = [line for line in lines.splitlines() if 'file:' in line or '=ca.pem' in line]
     folder = build / 'pki'
     yield from run('cardmap --help', build, f"""
 PATH="$PWD/build/release/cli:$PATH"
