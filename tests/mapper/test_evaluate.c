@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "make_cert.h"
@@ -276,6 +277,81 @@ overlong_value(void **state)
 	cm_rules_free(&r);
 }
 
+/* pam_pkcs11's map files: what is looked up takes the value's place, and what is not there makes none. */
+static void
+map_files(void **state)
+{
+	static const struct {
+		struct cert_spec spec;
+		const char *want;
+	} rows[] = {
+		{ { .mail = B("alice@x.test") }, "(uid=alice)" },
+		{ { .mail = B("Bob@X.test") }, "(uid=bob-of-x)" },
+		{ { .mail = B("carol@y.test") }, NULL },
+		{ { .upn = B("no mail") }, NULL },
+	};
+	static const char text[] = "# comment\nalice@x.test -> Alice\n^bob@.*$ -> bob-of-x\n";
+	struct cm_conf_rule rule = {
+		.name = (char *)"map", .origin = (char *)"test.conf:1", .attribute = (char *)"uid",
+		.value = (char *)"{rfc822_name}", .ignore_case = true, .priority = CM_RULE_PRIORITY_LAST,
+	};
+	char path[] = "/tmp/cardmap-map-XXXXXX";
+	const int fd = mkstemp(path);
+	struct cm_rules *r = NULL;
+	struct cm_trace *t = NULL;
+	struct cm_cert *c;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	close(fd);
+	rule.map_file = path;
+	assert_int_equal(cm_rules_new(&(struct cm_rules_options){ .domain = NULL }, &r), CM_OK);
+	assert_int_equal(cm_rules_add(r, &rule, 1, NULL), CM_OK);
+	unlink(path);	/* it is read once */
+	for (size_t i = 0; i < CM_COUNT(rows); i++)
+		expect(r, &rows[i].spec, rows[i].want);
+	c = make_cert(&rows[2].spec);
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	assert_null(filter_of(r, c, t));
+	assert_non_null(strstr(cm_trace_message(t), "its map file has no line for carol@y.test"));
+	cm_trace_free(&t);
+	cm_cert_free(&c);
+	cm_rules_free(&r);
+}
+
+/* An expression that takes too long is no answer: neither "it does not apply" nor another rule instead. */
+static void
+attack_regex_without_end(void **state)
+{
+	static const struct cm_conf_rule rules[] = {
+		{ .name = (char *)"slow", .attribute = (char *)"x", .value = (char *)"{common_name}",
+		    .match = (char *)"<SUBJECT>((((a*)*)*)*)*((((a*)*)*)*)*((((a*)*)*)*)*\\1\\3\\5b$",
+		    .priority = CM_RULE_PRIORITY_LAST },
+		{ .name = (char *)"plain", .attribute = (char *)"x", .value = (char *)"{common_name}",
+		    .priority = CM_RULE_PRIORITY_LAST },
+	};
+	static const struct part cn[] = {
+		P("CN", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), { .oid = NULL },
+	};
+	const struct cm_rules_options o = { .back_references = true };
+	struct cm_cert *c = make_cert(&(struct cert_spec){ .subject = cn });
+	struct cm_rules *r = NULL;
+	struct cm_query *q = NULL;
+	struct cm_trace *t = NULL;
+
+	(void)state;
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	assert_int_equal(cm_rules_new(&o, &r), CM_OK);
+	assert_int_equal(cm_rules_add(r, rules, CM_COUNT(rules), t), CM_OK);
+	assert_int_equal(cm_rules_map(r, c, t, &q), CM_ERR_CONFIG);
+	assert_int_equal(cm_trace_reason(t), CM_REASON_RULE_REGEX);
+	assert_null(q);
+	cm_rules_free(&r);
+	cm_trace_free(&t);
+	cm_cert_free(&c);
+}
+
 /* Each term says which rule made it, and the trace shows rule and value. */
 static void
 traced(void **state)
@@ -317,6 +393,8 @@ main(void)
 		cmocka_unit_test(attack_format_ambiguity),
 		cmocka_unit_test(attack_filter_injection),
 		cmocka_unit_test(overlong_value),
+		cmocka_unit_test(map_files),
+		cmocka_unit_test(attack_regex_without_end),
 		cmocka_unit_test(traced),
 	};
 
