@@ -30,17 +30,23 @@ ask_for(struct ask *a, const char *attribute, const char *value, const char *att
 }
 
 struct answer
-find_query(struct cm_directory *d, const struct cm_query *q, unsigned ms)
+find_user(struct cm_directory *d, const struct cm_query *q, const char *user, unsigned ms)
 {
 	struct answer a = { 0 };
 
 	assert_int_equal(cm_trace_new(&a.trace), CM_OK);
 	cm_trace_begin(a.trace, "account");
-	a.err = cm_directory_find(d, q, NULL, cm_deadline_in(ms), a.trace, &a.account);
+	a.err = cm_directory_find(d, q, user, cm_deadline_in(ms), a.trace, &a.account);
 	cm_trace_end(a.trace, a.err);
 	a.reason = cm_trace_reason(a.trace);
 	assert_int_equal(a.err == CM_OK, a.account != NULL);
 	return a;
+}
+
+struct answer
+find_query(struct cm_directory *d, const struct cm_query *q, unsigned ms)
+{
+	return find_user(d, q, NULL, ms);
 }
 
 struct answer

@@ -21,6 +21,7 @@ struct answer {
 };
 struct answer find(struct cm_directory *d, const char *attribute, const char *value);
 struct answer find_query(struct cm_directory *d, const struct cm_query *q, unsigned ms);
+struct answer find_user(struct cm_directory *d, const struct cm_query *q, const char *user, unsigned ms);
 void answer_free(struct answer *a);
 
 /* Fails the test unless the answer is this; prints what it was. */

@@ -34,12 +34,14 @@ attributetype ( 1.2.840.113556.1.4.146 NAME 'objectSid'
   EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )
 attributetype ( 1.2.840.113556.1.4.8 NAME 'userAccountControl'
   EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+attributetype ( 2.16.840.1.113730.3.1.610 NAME 'nsAccountLock'
+  EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
 attributetype ( 1.3.6.1.4.1.4203.666.11.77.2 NAME 'cardNote'
   DESC 'compared exactly, as many attributes of sites are'
   EQUALITY caseExactMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 objectclass ( 1.3.6.1.4.1.4203.666.11.77.1 NAME 'cardPerson' SUP top AUXILIARY
   MAY ( altSecurityIdentities $ userPrincipalName $ sAMAccountName $ krbPrincipalName $ objectSid $
-    userAccountControl $ cardNote $ emailAddress ) )
+    userAccountControl $ nsAccountLock $ cardNote $ emailAddress ) )
 """
 
 # FreeIPA's rules and the values they compare (its OIDs; install/share/73certmap.ldif).

@@ -215,6 +215,7 @@ dbnosync
 index objectClass,uid,uidNumber,gidNumber,memberUid,member,mail,cn eq
 index altSecurityIdentities,userPrincipalName,sAMAccountName,objectSid,ipaCertMapData,cardNote,emailAddress eq
 access to attrs=userPassword by anonymous auth by * none
+access to attrs=employeeNumber by * search
 access to * by * read
 """)
     load = subprocess.Popen([program('slapadd'), '-q', '-f', config], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
@@ -585,6 +586,7 @@ class Rig:
             'CM_RIG_LDAP_URI': f'ldap://127.0.0.1:{LDAP_PORT}', 'CM_RIG_LDAPS_URI': f'ldaps://127.0.0.1:{LDAPS_PORT}',
             'CM_RIG_BASE': people.BASE, 'CM_RIG_BIND_DN': people.READER_DN,
             'CM_RIG_BIND_PASSWORD_FILE': self.work / 'bind.password',
+            'CM_RIG_ADMIN_DN': people.ADMIN_DN, 'CM_RIG_ADMIN_PASSWORD': people.ADMIN_PASSWORD,
             'CM_RIG_KDC': f'127.0.0.1:{KDC_PORT}', 'CM_RIG_OCSP_URI': pki_module.OCSP, 'CM_RIG_CRL_URI': pki_module.CDP,
             'CM_RIG_HTTP_LOG': self.http_log, 'CM_RIG_CARD_CONTROL': self.card_control,
             'CM_RIG_CARD_LOG': self.card_log,
