@@ -75,10 +75,14 @@ bool
 cm_attribute_answers(struct cm_blob attribute, const char *name)
 {
 	static const char binary[] = ";binary";	/* how it is sent, not what it is: RFC 4522 section 3 */
-	const size_t type = cm_attribute_type_length(cm_blob_str(name));
-	const struct cm_blob asked = { (const uint8_t *)name,
-	    strcasecmp(name + type, binary) == 0 ? type : strlen(name) };
+	struct cm_blob asked = cm_blob_str(name);
+	size_t type;
 
+	if (attribute.len == 0 || ((attribute.ptr[0] ^ asked.ptr[0]) & ~0x20) != 0)	/* nearly all of them */
+		return false;
+	type = cm_attribute_type_length(asked);
+	if (strcasecmp(name + type, binary) == 0)
+		asked.len = type;
 	if (asked.len == type)
 		attribute = without_options(attribute);
 	return attribute.len == asked.len &&
@@ -106,8 +110,8 @@ cm_value_answers(const char *attribute, struct cm_blob asserted, struct cm_blob 
 {
 	if (significant(asserted).v.len == 0)	/* nothing is nobody's */
 		return false;
-	return cm_attribute_is_exact(attribute) ? cm_blob_equal(asserted, v) :
-	    cm_value_compare(asserted, v) == 0;
+	return cm_value_compare(asserted, v) == 0 &&
+	    (!cm_attribute_is_exact(attribute) || cm_blob_equal(asserted, v));
 }
 
 bool
@@ -303,7 +307,8 @@ cm_search_want(struct cm_search *s, const char *attribute)
 	size_t i = 0;
 
 	for (; s->attributes[i] != NULL; i++)
-		if (strcasecmp(s->attributes[i], attribute) == 0)
+		if (((s->attributes[i][0] ^ attribute[0]) & ~0x20) == 0 &&
+		    strcasecmp(s->attributes[i], attribute) == 0)
 			return;
 	if (i < CM_ATTRIBUTES_MAX)	/* a rule set beyond measure gets them all: RFC 4511 4.5.1.8 */
 		s->attributes[i] = i < CM_ATTRIBUTES_MAX - 1 ? attribute : "*";

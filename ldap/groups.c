@@ -16,9 +16,9 @@ struct cm_groups {
 	struct cm_trace *trace;
 	char gid[16];
 	struct cm_query query;
-	struct cm_query_term terms[FIXED_TERMS + MEMBER_OF_MAX];
 	/* the values of memberOf, one after the other; terms point into it */
 	struct cm_buf member_of;
+	struct cm_query_term terms[];	/* FIXED_TERMS, and one for each of memberOf */
 };
 
 /* A query's texts are not const, since whoever maps owns them; these are never written or freed. */
@@ -50,7 +50,7 @@ add_member_of(struct cm_groups *g, const struct cm_entry *e)
 
 		if (len == 0 || !cm_attribute_is(e->values[i].attribute, "memberOf"))
 			continue;
-		if (g->query.count == CM_COUNT(g->terms)) {
+		if (g->query.count == FIXED_TERMS + MEMBER_OF_MAX) {
 			cm_trace_add(g->trace, "groups", "memberOf has more than %d values: "
 			    "the rest is found by member only", MEMBER_OF_MAX);
 			break;
@@ -65,10 +65,13 @@ enum cm_err
 cm_groups_new(struct cm_account *account, const struct cm_entry *e, gid_t first_gid,
     struct cm_trace *t, struct cm_groups **out)
 {
-	struct cm_groups *g = calloc(1, sizeof(*g));
+	struct cm_groups *g;
 	enum cm_err err = CM_ERR_NOMEM;
+	struct cm_blob first;
+	size_t n = cm_entry_values(e, "memberOf", &first);
 
-	if (g == NULL)
+	n = n < MEMBER_OF_MAX ? n : MEMBER_OF_MAX;
+	if ((g = calloc(1, sizeof(*g) + (FIXED_TERMS + n) * sizeof(g->terms[0]))) == NULL)
 		return err;
 	g->account = account;
 	g->first_gid = first_gid;
