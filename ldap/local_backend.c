@@ -10,19 +10,13 @@
  * "local:" is passwd(5) and group(5) of this computer, "local:DIR" those below
  * DIR/etc.  They are read anew for each search: they are short, and change.
  */
-struct local {
-	const struct cm_directory_options *options;	/* borrowed */
-	const char *root;				/* borrowed; "" for this computer's */
-};
-
 struct local_search {
-	const struct local *local;
+	const struct cm_local *local;
 	struct cm_search *s;
 	struct cm_trace *trace;
 	const struct local_file *file;
 	struct cm_blob text;		/* of the file */
-	bool homes;			/* something is asked that stands in a home directory */
-	struct cm_homes home;
+	struct cm_homes *homes;		/* NULL: nothing is asked that stands in a home directory */
 	struct cm_buf values;		/* of one entry */
 	struct cm_buf dn;
 	size_t shown;
@@ -42,14 +36,14 @@ open_local(const struct cm_directory_options *o, const char *uri,
     struct cm_directory_stats *stats, struct cm_trace *t, void **state)
 {
 	const char *root = uri + strlen(cm_backend_local.scheme);
-	struct local *l;
+	struct cm_local *l;
 
 	(void)stats;
 	if (root[0] != '\0' && root[0] != '/')
 		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: write local: for this computer's accounts", uri);
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		return CM_ERR_NOMEM;
-	*l = (struct local){ o, root };
+	*l = (struct cm_local){ o, root };
 	*state = l;
 	return CM_OK;
 }
@@ -77,7 +71,7 @@ cut(struct cm_blob v, uint8_t separator, struct cm_blob *rest)
 static bool
 has_home(const struct local_search *ls, const struct cm_blob *f, unsigned *uid)
 {
-	return ls->homes && cm_number_parse(f[2], uid) && *uid >= ls->local->options->first_uid;
+	return ls->homes != NULL && cm_number_parse(f[2], uid) && *uid >= ls->local->options->first_uid;
 }
 
 /* name:password:uid:gid:gecos:home:shell */
@@ -96,7 +90,7 @@ fill_account(struct local_search *ls, const struct cm_blob *f)
 	add_value(ls, "homeDirectory", f[5]);
 	add_value(ls, "loginShell", f[6]);
 	if (has_home(ls, f, &uid))
-		cm_homes_read(&ls->home, ls->local->root, f[5], (uid_t)uid, &ls->values);
+		cm_homes_read(ls->homes, ls->local->root, f[5], (uid_t)uid, &ls->values);
 }
 
 /* name:password:gid:members */
@@ -192,7 +186,8 @@ read_line(struct local_search *ls, struct cm_blob line)
 		return CM_OK;
 	}
 	cm_buf_truncate(&ls->values, 0);
-	cm_homes_forget(&ls->home);
+	if (ls->homes != NULL)
+		cm_homes_forget(ls->homes);
 	ls->file->fill(ls, fields);
 	return show(ls, fields[0]);
 }
@@ -218,7 +213,7 @@ asks_for(const struct cm_search *s, const char *attribute)
 }
 
 static enum cm_err
-read_file(const struct local *l, const struct local_file *file, struct cm_trace *t, struct cm_buf *out)
+read_file(const struct cm_local *l, const struct local_file *file, struct cm_trace *t, struct cm_buf *out)
 {
 	struct cm_buf path = { 0 };
 	enum cm_err err;
@@ -231,29 +226,42 @@ read_file(const struct local *l, const struct local_file *file, struct cm_trace 
 	return err;
 }
 
+/* Only the search for groups has a condition of its own. */
+static const struct local_file *
+file_of(const struct cm_search *s)
+{
+	return s->holds != NULL ? &groups_file : &accounts_file;
+}
+
+enum cm_err
+cm_local_search(struct cm_search *s, struct cm_blob text, const struct cm_local *local,
+    struct cm_homes *homes, struct cm_trace *t)
+{
+	struct local_search ls = {
+		.local = local, .s = s, .trace = t, .file = file_of(s), .text = text, .homes = homes,
+	};
+	struct cm_blob rest = text;
+	enum cm_err err = CM_OK;
+
+	while (err == CM_OK && !s->more && rest.len > 0)
+		err = read_line(&ls, cut(rest, '\n', &rest));
+	cm_buf_free(&ls.values);
+	cm_buf_free(&ls.dn);
+	return err;
+}
+
 static enum cm_err
 search_local(void *state, struct cm_search *s, cm_deadline deadline, struct cm_trace *t)
 {
-	struct local_search ls = { .local = state, .s = s, .trace = t };
+	const bool homes = asks_for(s, CM_HOME_CERTIFICATE) || asks_for(s, CM_HOME_SSH_KEY);
+	struct cm_homes h = { .trace = t, .deadline = deadline };
 	struct cm_buf text = { 0 };
-	struct cm_blob rest;
 	enum cm_err err;
 
-	/* only the search for groups has a condition of its own */
-	ls.file = s->holds != NULL ? &groups_file : &accounts_file;
-	ls.homes = asks_for(s, CM_HOME_CERTIFICATE) || asks_for(s, CM_HOME_SSH_KEY);
-	ls.home = (struct cm_homes){ .trace = t, .deadline = deadline };
-	if ((err = read_file(ls.local, ls.file, t, &text)) != CM_OK)
-		goto out;
-	ls.text = rest = cm_buf_blob(&text);
-	while (err == CM_OK && !s->more && rest.len > 0)
-		err = read_line(&ls, cut(rest, '\n', &rest));
-	if (err == CM_OK)
-		err = cm_homes_status(&ls.home);
-out:
-	cm_homes_clear(&ls.home);
-	cm_buf_free(&ls.values);
-	cm_buf_free(&ls.dn);
+	if ((err = read_file(state, file_of(s), t, &text)) == CM_OK &&
+	    (err = cm_local_search(s, cm_buf_blob(&text), state, homes ? &h : NULL, t)) == CM_OK)
+		err = cm_homes_status(&h);
+	cm_homes_clear(&h);
 	cm_buf_free(&text);
 	return err;
 }

@@ -13,16 +13,13 @@
 /* Largest file, bytes. */
 #define HOME_FILE_MAX	((size_t)256 << 10)
 
-static void add_certificates(struct cm_buf *text, struct cm_buf *values);
-static void add_ssh_keys(struct cm_buf *text, struct cm_buf *values);
-
 /* What is read: pam_pkcs11's opensc and openssh mappers read the same. */
 static const struct home_file {
 	const char *folder, *name;
 	void (*add)(struct cm_buf *text, struct cm_buf *values);
 } home_files[] = {
-	{ ".eid", "authorized_certificates", add_certificates },
-	{ ".ssh", "authorized_keys", add_ssh_keys },
+	{ ".eid", "authorized_certificates", cm_home_certificates },
+	{ ".ssh", "authorized_keys", cm_home_ssh_keys },
 };
 
 /*
@@ -307,13 +304,13 @@ add_certificate(uint8_t *from, const uint8_t *to, struct cm_buf *values)
 		add_value(values, CM_HOME_CERTIFICATE, der.ptr, der.ptr + der.len);
 }
 
-static void
-add_certificates(struct cm_buf *text, struct cm_buf *values)
+void
+cm_home_certificates(struct cm_buf *text, struct cm_buf *values)
 {
 	static const char begin[] = "-----BEGIN CERTIFICATE-----", end[] = "-----END CERTIFICATE-----";
-	uint8_t *at = text->ptr, *last = text->ptr + text->len, *stop;
+	uint8_t *at = text->ptr, *last = at + text->len, *stop;
 
-	while ((at = memmem(at, (size_t)(last - at), begin, sizeof(begin) - 1)) != NULL) {
+	while (text->len > 0 && (at = memmem(at, (size_t)(last - at), begin, sizeof(begin) - 1)) != NULL) {
 		at += sizeof(begin) - 1;
 		if ((stop = memmem(at, (size_t)(last - at), end, sizeof(end) - 1)) == NULL)
 			return;
@@ -357,12 +354,12 @@ add_ssh_key(uint8_t *line, const uint8_t *end, struct cm_buf *values)
 	add_value(values, CM_HOME_SSH_KEY, p, w);
 }
 
-static void
-add_ssh_keys(struct cm_buf *text, struct cm_buf *values)
+void
+cm_home_ssh_keys(struct cm_buf *text, struct cm_buf *values)
 {
-	uint8_t *last = text->ptr + text->len;
+	uint8_t *last = text->len > 0 ? text->ptr + text->len : NULL;
 
-	for (uint8_t *line = text->ptr, *nl; line < last; line = nl + 1) {
+	for (uint8_t *line = text->ptr, *nl; line < last; line = nl < last ? nl + 1 : last) {
 		nl = memchr(line, '\n', (size_t)(last - line));
 		nl = nl != NULL ? nl : last;
 		add_ssh_key(line, nl, values);

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "ldap/directory_internal.h"
 
@@ -16,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char *const attributes[] = {
 	"uid", "uidNumber", "gidNumber", "homeDirectory", "loginShell", "gecos", "krbPrincipalName",
 	"memberOf", "sAMAccountName", "displayName", "cn", "unixHomeDirectory", "objectClass", "mail;x",
+	"objectSid", "userAccountControl", "nsAccountLock",
 };
 
 static struct cm_blob
@@ -51,6 +53,22 @@ check(const struct cm_account *a)
 			abort();
 }
 
+/* An entry is never of two SIDs, and what is no SID is none's. */
+static void
+check_standing(const struct cm_entry *e)
+{
+	char *first = NULL, *second = NULL;
+
+	(void)cm_entry_disabled(e);
+	if (cm_entry_other_sid(e, "S-1-5-21-1-2-3-4", &first) != CM_OK ||
+	    cm_entry_other_sid(e, first != NULL ? first : "S-1-1", &second) != CM_OK)
+		abort();
+	if (first == NULL && second != NULL && strcasecmp(second, "S-1-5-21-1-2-3-4") != 0)
+		abort();
+	free(first);
+	free(second);
+}
+
 static void
 run(const struct cm_entry *e)
 {
@@ -58,6 +76,7 @@ run(const struct cm_entry *e)
 	struct cm_groups *groups = NULL;
 	struct cm_search s;
 
+	check_standing(e);
 	if (cm_account_from_entry("CARDMAP.TEST", e, NULL, &a) != CM_OK)
 		return;
 	if (cm_groups_new(a, e, 1000, NULL, &groups) == CM_OK) {

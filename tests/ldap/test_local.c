@@ -188,11 +188,10 @@ odd_lines_of_passwd(void **state)
 		{ "bob:x:20003:20000::/home/eve:/bin/sh\n", "bob", CM_REASON_NONE, "" },
 	};
 	struct cm_directory *d = open_uris(local_uri, NULL);
+	struct answer a;
 
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(cases); i++) {
-		struct answer a;
-
 		put_passwd(cases[i].lines);
 		a = find(d, "uid", cases[i].name);
 		if (a.reason != cases[i].reason)
@@ -201,8 +200,11 @@ odd_lines_of_passwd(void **state)
 			assert_int_equal(a.account->uid, 20002);
 		expect(&a, cases[i].reason, cases[i].text);
 	}
+	put_passwd("bob:x:20003:20000::/home/eve:/bin/sh\n");
+	a = find(d, "uidNumber", "20003");
+	expect(&a, CM_REASON_NO_ACCOUNT, "uidNumber=20003");
 	put_passwd("bob2:x:20002:20000::/home/bob:/bin/sh\n");	/* a second name of one uid is a second account */
-	struct answer a = find(d, "uidNumber", "20002");
+	a = find(d, "uidNumber", "20002");
 	expect(&a, CM_REASON_SEVERAL_ACCOUNTS, "bob2");
 	cm_directory_close(&d);
 	put_passwd("");
@@ -355,6 +357,15 @@ only_the_users_own_files_count(void **state)
 	assert_int_equal(truncate(in_root(KEYS), 300 << 10), 0);
 	expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_NO_ACCOUNT, "300 KiB");
 	assert_int_equal(remove(in_root(KEYS)), 0);
+	assert_int_equal(remove(in_root("home/alice/.ssh")), 0);
+	assert_int_equal(mkdir(in_root("home/.ssh"), 0700), 0);
+	put("home/.ssh/authorized_keys", "ssh-rsa QUJD\n", 0600);
+	assert_int_equal(symlink("../.ssh", in_root("home/alice/.ssh")), 0);
+	expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_NO_ACCOUNT, "a link to a folder");
+	assert_int_equal(remove(in_root("home/alice/.ssh")), 0);
+	assert_int_equal(remove(in_root("home/.ssh/authorized_keys")), 0);
+	assert_int_equal(remove(in_root("home/.ssh")), 0);
+	assert_int_equal(mkdir(in_root("home/alice/.ssh"), 0700), 0);
 }
 
 /* Two people who authorise one key are two accounts; who may not be opened at all has no say. */
