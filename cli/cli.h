@@ -87,6 +87,7 @@ int cm_cli_cert(struct cm_cli *c);
 int cm_cli_accounts(struct cm_cli *c);
 int cm_cli_revocation(struct cm_cli *c);
 int cm_cli_config(struct cm_cli *c);
+int cm_cli_import(struct cm_cli *c);
 int cm_cli_pair(struct cm_cli *c);
 int cm_cli_unpair(struct cm_cli *c);
 int cm_cli_pairings(struct cm_cli *c);

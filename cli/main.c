@@ -73,6 +73,11 @@ static const struct command {
 	{ "config", cm_cli_config, "check | show", 1, 1, "",
 	  "the configuration: its mistakes, its values and where each comes from",
 	  "" },
+	{ "import", cm_cli_import, "plist FILE | sssd FILE | pam_pkcs11 FILE | freeipa", 1, 2, "",
+	  "what another system's configuration says, as cardmap.conf",
+	  "Prints the equivalent cardmap.conf, each thing below the line it came from; what has no\n"
+	  "counterpart stands at its end, and on standard error. freeipa reads the rules from the\n"
+	  "configured directory. Writes no file.\n" },
 };
 
 static const struct option_row {
@@ -151,6 +156,8 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "trust", "add ca.pem" },
 		{ "config", "check" },
 		{ "config", "show" },
+		{ "import", "sssd /etc/sssd/sssd.conf >cardmap.conf" },
+		{ "import", "freeipa --directory ldap://ipa.example.org --set directory.base=dc=example,dc=org" },
 	};
 
 	fputs("\nExamples:\n", out);
@@ -195,7 +202,7 @@ print_completion(void)
 			if (applies(&options[k], &commands[i]))
 				printf("--%s ", options[k].name);
 		for (const char *p = commands[i].usage; *p != '\0'; p++)
-			if ((*p >= 'a' && *p <= 'z') || *p == ' ')
+			if ((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == ' ' || *p == '_')
 				putchar(*p);
 		printf("' ;;\n");
 	}
@@ -396,8 +403,8 @@ run_command(const struct command *cmd, int argc, char **argv)
 		err = load_configuration(&c, &settings);
 		cm_trace_end(c.trace, err);
 	}
-	/* A broken configuration is config check's subject, and everybody else's end. */
-	if (err == CM_OK || (err == CM_ERR_CONFIG && cmd->run == cm_cli_config))
+	/* A broken configuration is config check's subject, import's perhaps to mend, and everybody else's end. */
+	if (err == CM_OK || (err == CM_ERR_CONFIG && (cmd->run == cm_cli_config || cmd->run == cm_cli_import)))
 		code = cmd->run(&c);
 	else
 		code = cm_cli_finish(&c, err);

@@ -47,6 +47,23 @@ CM_MUST_USE enum cm_err cm_import_sssd(struct cm_blob bytes, const char *path,
 CM_MUST_USE enum cm_err cm_import_pam_pkcs11(struct cm_blob bytes, const char *path,
     struct cm_trace *t, struct cm_import **out);
 
+/*
+ * One rule of FreeIPA as its entry has it (objectClass ipaCertMapRule); texts
+ * that the entry lacks are NULL, all are borrowed for the call.  domain is that
+ * of the server itself, for rules that name none.  One that is not enabled, or
+ * that was added before, is left out.
+ * CM_ERR_CONFIG  CONFIG: "DN: what; remedy"
+ */
+struct cm_ipa_rule {
+	const char *dn, *name, *match, *map, *priority, *enabled;
+	const char *const *domains;	/* NULL-terminated */
+};
+CM_MUST_USE enum cm_err cm_import_freeipa_rule(struct cm_import *i, const struct cm_ipa_rule *r,
+    const char *domain, struct cm_trace *t);
+/* Where its rules stand: "cn=certmap,SUFFIX"; and the domain of that suffix.  base is any DN below it. */
+void cm_freeipa_base(const char *base, struct cm_buf *out);
+void cm_freeipa_domain(const char *base, struct cm_buf *out);
+
 /* Read the file (CM_FILE_TRUSTED) and then one of the above; notes go into the trace.  CM_ERR_ABSENT: no such file. */
 typedef enum cm_err (*cm_import_reader)(struct cm_blob bytes, const char *path,
     struct cm_trace *t, struct cm_import **out);
