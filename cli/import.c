@@ -174,18 +174,50 @@ static const struct kind kinds[] = {
 
 /* ---- what was read */
 
+/* A map file need not be on this computer yet. */
+static struct cm_conf_rule *
+without_map_files(const struct cm_import *i)
+{
+	struct cm_conf_rule *rules = calloc(i->rule_count + 1, sizeof(*rules));
+
+	for (size_t k = 0; rules != NULL && k < i->rule_count; k++) {
+		rules[k] = i->rules[k];
+		rules[k].map_file = NULL;
+	}
+	return rules;
+}
+
 /* Rules that do not compile are no answer: all of them are named, with the line they came from. */
 static enum cm_err
 check_rules(struct cm_cli *c, const struct cm_import *i)
 {
 	const struct cm_rules_options o = { .back_references = true };
+	struct cm_conf_rule *borrowed = without_map_files(i);
 	struct cm_rules *rules = NULL;
-	enum cm_err err = cm_rules_new(&o, &rules);
+	enum cm_err err = borrowed != NULL ? cm_rules_new(&o, &rules) : CM_ERR_NOMEM;
 
 	if (err == CM_OK)
-		err = cm_rules_add(rules, i->rules, i->rule_count, c->trace);
+		err = cm_rules_add(rules, borrowed, i->rule_count, c->trace);
 	cm_rules_free(&rules);
+	free(borrowed);
 	return err;
+}
+
+/* The first is the command's message. */
+static void
+tell_more_mistakes(const struct cm_cli *c)
+{
+	const struct cm_trace_stage *s = cm_trace_stage(c->trace, cm_trace_count(c->trace) - 1);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->count; i++) {
+		if (strcmp(s->items[i].key, "mistake") != 0)
+			continue;
+		json_array_append_new(list, json_string(s->items[i].text));
+		if (!c->json && json_array_size(list) > 1)
+			fprintf(stderr, "cardmap: %s\n", s->items[i].text);
+	}
+	json_object_set_new(c->answer, "mistakes", list);
 }
 
 static void
@@ -294,6 +326,8 @@ import(struct cm_cli *c)
 	err = k->run(c, k, &i);
 	if (err == CM_OK && (err = check_rules(c, i)) == CM_OK)
 		err = answer(c, i);
+	if (err == CM_ERR_CONFIG)
+		tell_more_mistakes(c);
 	cm_trace_end(c->trace, err);
 	cm_import_free(&i);
 	return err;

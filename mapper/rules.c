@@ -91,7 +91,17 @@ struct job {
 	struct cm_buf *wrong;
 };
 
-/* "FILE:LINE: rule "NAME": key: what"; returns CM_ERR_CONFIG. */
+static enum cm_rule_key
+key_named(const char *name)
+{
+	enum cm_rule_key k = 0;
+
+	while (k < CM_RULE_KEYS && strcmp(cm_conf_rule_key_name(k), name) != 0)
+		k++;
+	return k;
+}
+
+/* "FILE:LINE: rule "NAME": key: what", the line being the key's; returns CM_ERR_CONFIG. */
 static enum cm_err CM_PRINTF(3, 4)
 wrong(const struct job *j, const char *key, const char *fmt, ...)
 {
@@ -101,8 +111,10 @@ wrong(const struct job *j, const char *key, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (j->from->origin != NULL)
-		cm_buf_addf(j->wrong, "%s: ", j->from->origin);
+	if (j->from->origin != NULL) {
+		cm_conf_rule_place(j->from, key_named(key), j->wrong);
+		cm_buf_add_str(j->wrong, ": ");
+	}
 	cm_buf_addf(j->wrong, "rule \"%s\": %s%s%s", j->from->name != NULL ? j->from->name : "", key,
 	    key[0] != '\0' ? ": " : "", text);
 	return CM_ERR_CONFIG;
@@ -178,6 +190,17 @@ filter_dialect(const char *text, size_t *skipped)
 	return rows[i].dialect;
 }
 
+/*
+ * sssd.conf(5), "files" provider: a rule may name the user itself.  Only of
+ * this computer's accounts, and only where the match part says whose
+ * certificate it is: everywhere else a value that is always the same is a mistake.
+ */
+static bool
+names_the_user(const struct cm_conf_rule *c, const char *text)
+{
+	return c->local && c->match != NULL && text[strcspn(text, "{}")] == '\0';
+}
+
 static enum cm_err
 compile_value(const struct job *j)
 {
@@ -192,7 +215,9 @@ compile_value(const struct job *j)
 		dialect = filter_dialect(text, &skipped);
 	if (strlen(text) > CM_FORMAT_MAX)
 		return wrong(j, key, "is longer than %d bytes; shorten it", CM_FORMAT_MAX);
-	if ((err = cm_template_parse(text + skipped, dialect, filter, &j->rule->value, &why)) == CM_OK)
+	err = names_the_user(j->from, text) ? cm_template_constant(text + skipped, filter, &j->rule->value) :
+	    cm_template_parse(text + skipped, dialect, filter, &j->rule->value, &why);
+	if (err == CM_OK)
 		err = cm_strength_of(&j->rule->value, filter, &j->rule->strength, &j->rule->key, &why);
 	return err == CM_ERR_SYNTAX ? wrong_syntax(j, key, &why, skipped) : err;
 }

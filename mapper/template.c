@@ -300,6 +300,20 @@ cm_template_parse(const char *text, enum cm_dialect dialect, bool escape,
 	return err;
 }
 
+enum cm_err
+cm_template_constant(const char *text, bool escape, struct cm_template *out)
+{
+	uint8_t *copy = (uint8_t *)strdup(text);
+
+	*out = (struct cm_template){ .escape = escape };
+	if (copy == NULL || (out->segments = calloc(1, sizeof(*out->segments))) == NULL) {
+		free(copy);
+		return CM_ERR_NOMEM;
+	}
+	out->segments[out->count++].literal = (struct cm_blob){ copy, strlen(text) };
+	return CM_OK;
+}
+
 void
 cm_template_clear(struct cm_template *tp)
 {

@@ -83,6 +83,8 @@ struct cm_syntax {
  */
 CM_MUST_USE enum cm_err cm_template_parse(const char *text, enum cm_dialect dialect,
     bool escape, struct cm_template *out, struct cm_syntax *why);
+/* A text without { and }, on purpose: the same for every certificate.  CM_ERR_NOMEM. */
+CM_MUST_USE enum cm_err cm_template_constant(const char *text, bool escape, struct cm_template *out);
 void cm_template_clear(struct cm_template *tp);
 /*
  * Append the value.  As struct cm_rule_field's write; *missing (may be NULL) is

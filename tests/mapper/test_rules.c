@@ -280,6 +280,30 @@ explained(void **state)
 	cm_rules_free(&r);
 }
 
+/* sssd.conf(5), "files" provider: a rule for certain certificates may name the account of this computer. */
+static void
+a_user_by_name(void **state)
+{
+	static const struct cm_conf_rule rules[] = {
+		FILTER("alice", "LDAP:(uid=alice)", .match = T("<SAN:rfc822Name>^a@x.test$"), .local = true),
+		FILTER("bob", "LDAP:(uid=bob)", .match = T("<SAN:rfc822Name>^b@x.test$"), .local = true),
+	};
+	struct cm_rules *r = compile(&plain, rules, CM_COUNT(rules));
+	struct cm_cert *c = make_cert(&alice);
+	struct cm_query *q = NULL;
+
+	(void)state;
+	assert_int_equal(cm_rules_map(r, c, NULL, &q), CM_OK);
+	assert_int_equal(q->count, 1);
+	assert_true(q->terms[0].local);
+	assert_int_equal(q->terms[0].strength, CM_WEAK);
+	assert_int_equal(q->terms[0].value.len, 11);
+	assert_memory_equal(q->terms[0].value.ptr, "(uid=alice)", 11);
+	cm_query_free(&q);
+	cm_cert_free(&c);
+	cm_rules_free(&r);
+}
+
 static void
 mistakes(void **state)
 {
@@ -290,6 +314,10 @@ mistakes(void **state)
 		{ RULE("a", .value = T("x{common_nam}")),
 		    "c.conf:7: rule \"a\": value: column 3: unknown field \"common_nam\"" },
 		{ RULE("a", .value = T("constant")), "rule \"a\": value: column 1: it names no field" },
+		{ RULE("a", .value = T("constant"), .local = true), "rule \"a\": value: column 1: it names no field" },
+		{ FILTER("a", "LDAP:(uid=a)", .match = T("<SUBJECT>a")), "rule \"a\": filter: column 6: it names no field" },
+		{ RULE("a", .value = T("x"), .lines = { [CM_RULE_KEY_MATCH] = 8, [CM_RULE_KEY_VALUE] = 9 }),
+		    "c.conf:9: rule \"a\": value: column 1" },
 		{ RULE("a", .value = T("{cert")), "rule \"a\": value: column 1: this { has no }" },
 		{ RULE("a", .value = NULL), "rule \"a\": value: is missing; write a template" },
 		{ RULE("a", .attribute = NULL), "rule \"a\": attribute: is missing; write the LDAP attribute" },
@@ -566,6 +594,7 @@ main(void)
 		cmocka_unit_test(issuers),
 		cmocka_unit_test(many_issuers),
 		cmocka_unit_test(explained),
+		cmocka_unit_test(a_user_by_name),
 		cmocka_unit_test(mistakes),
 		cmocka_unit_test(several_mistakes),
 		cmocka_unit_test(attack_key_only),
