@@ -146,19 +146,17 @@ add_form(struct cm_rules *r, const struct cm_form *f, struct cm_trace *t)
 		.name = (char *)f->name, .origin = (char *)"built in", .attribute = (char *)f->attribute,
 		.value = (char *)f->value, .upn_suffix = sam_domain, .priority = CM_RULE_PRIORITY_LAST,
 	};
-	struct cm_buf why;
+	struct cm_rule_report report = { .trace = NULL };
 	enum cm_err err;
-	bool skip;
 
-	cm_buf_init(&why, 0);
-	err = cm_rules_add_one(r, &rule, elsewhere(r, f), &why, &skip);
+	err = cm_rules_add_one(r, &rule, elsewhere(r, f), &report);
 	if (err == CM_OK)
 		r->rules[r->count - 1].pairing = f->pairing;
-	else if (err == CM_ERR_CONFIG && r->key_only && !skip)
+	else if (err == CM_ERR_CONFIG && report.only_unfit)
 		err = CM_OK;
 	else if (err == CM_ERR_CONFIG)
-		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s", cm_buf_str(&why));
-	cm_buf_free(&why);
+		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s", cm_buf_str(&report.first));
+	cm_buf_free(&report.first);
 	return err;
 }
 

@@ -88,7 +88,7 @@ struct job {
 	const struct cm_rules *rules;
 	const struct cm_conf_rule *from;
 	struct cm_rule *rule;
-	struct cm_buf *wrong;
+	struct cm_rule_report *report;
 };
 
 static enum cm_rule_key
@@ -101,7 +101,26 @@ key_named(const char *name)
 	return k;
 }
 
-/* "FILE:LINE: rule "NAME": key: what", the line being the key's; returns CM_ERR_CONFIG. */
+/* "FILE:LINE: rule "NAME": key: what", the line being the key's. */
+static void
+tell(const struct job *j, bool skip, const char *key, const char *what)
+{
+	struct cm_buf b;
+
+	cm_buf_init(&b, 0);
+	if (j->from->origin != NULL) {
+		cm_conf_rule_place(j->from, key_named(key), &b);
+		cm_buf_add_str(&b, ": ");
+	}
+	cm_buf_addf(&b, "rule \"%s\": %s%s%s", j->from->name != NULL ? j->from->name : "", key,
+	    key[0] != '\0' ? ": " : "", what);
+	cm_trace_add(j->report->trace, skip ? "left out" : "mistake", "%s", cm_buf_str(&b));
+	if (!skip && j->report->first.len == 0)
+		cm_buf_add_blob(&j->report->first, cm_buf_blob(&b));
+	cm_buf_free(&b);
+}
+
+/* A mistake of the text, which skip_bad passes over.  Returns CM_ERR_CONFIG. */
 static enum cm_err CM_PRINTF(3, 4)
 wrong(const struct job *j, const char *key, const char *fmt, ...)
 {
@@ -111,12 +130,7 @@ wrong(const struct job *j, const char *key, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (j->from->origin != NULL) {
-		cm_conf_rule_place(j->from, key_named(key), j->wrong);
-		cm_buf_add_str(j->wrong, ": ");
-	}
-	cm_buf_addf(j->wrong, "rule \"%s\": %s%s%s", j->from->name != NULL ? j->from->name : "", key,
-	    key[0] != '\0' ? ": " : "", text);
+	tell(j, j->rules->skip_bad, key, text);
 	return CM_ERR_CONFIG;
 }
 
@@ -368,17 +382,23 @@ copy_texts(const struct job *j)
 	return CM_OK;
 }
 
+/* Every key is looked at, so that all mistakes are told at once. */
 static enum cm_err
 compile(const struct job *j, const char *elsewhere)
 {
 	static enum cm_err (*const steps[])(const struct job *) = {
-		check_keys, copy_texts, compile_match, compile_upn_suffix, compile_value, load_map_file,
+		copy_texts, compile_match, compile_upn_suffix, compile_value, load_map_file,
 	};
-	enum cm_err err = CM_OK;
+	enum cm_err err, first;
 
-	for (size_t i = 0; err == CM_OK && i < CM_COUNT(steps); i++)
-		err = steps[i](j);
-	return err == CM_OK ? compile_host(j, elsewhere) : err;
+	if ((first = check_keys(j)) != CM_OK)
+		return first;
+	for (size_t i = 0; i < CM_COUNT(steps); i++) {
+		if ((err = steps[i](j)) != CM_OK && err != CM_ERR_CONFIG)
+			return err;
+		first = first != CM_OK ? first : err;
+	}
+	return first == CM_OK ? compile_host(j, elsewhere) : first;
 }
 
 static enum cm_err
@@ -398,27 +418,36 @@ append(struct cm_rules *r, const struct cm_rule *rule)
 	return CM_OK;
 }
 
+/* What no rule may do on this host, and skip_bad is no leave to. */
+static enum cm_err
+check_fit(const struct job *j)
+{
+	char text[64];
+
+	/* SmartCardServices(7), checkCertificateTrust 0: anybody can sign a certificate with somebody's name. */
+	if (j->rules->key_only && !j->rule->key) {
+		j->report->only_unfit = true;
+		tell(j, false, j->from->filter != NULL ? "filter" : "value", "trust.level = off, and it binds "
+		    "by something else than the hash of the whole public key; write {public_key!sha1}, or set "
+		    "trust.level to chain, soft or hard");
+		return CM_ERR_CONFIG;
+	}
+	if (j->rules->count < CM_RULES_MAX)
+		return CM_OK;
+	snprintf(text, sizeof(text), "there are more than %d rules; remove some", CM_RULES_MAX);
+	tell(j, false, "", text);
+	return CM_ERR_CONFIG;
+}
+
 enum cm_err
 cm_rules_add_one(struct cm_rules *r, const struct cm_conf_rule *c, const char *elsewhere,
-    struct cm_buf *why, bool *skip)
+    struct cm_rule_report *report)
 {
 	struct cm_rule rule = { .name = NULL };
-	const struct job j = { .rules = r, .from = c, .rule = &rule, .wrong = why };
+	const struct job j = { .rules = r, .from = c, .rule = &rule, .report = report };
 	enum cm_err err;
 
-	*skip = true;
-	if ((err = compile(&j, elsewhere)) == CM_OK && r->key_only && !rule.key) {
-		/* SmartCardServices(7), checkCertificateTrust 0: anybody can sign a certificate with somebody's name. */
-		*skip = false;
-		err = wrong(&j, c->filter != NULL ? "filter" : "value", "trust.level = off, and it binds by "
-		    "something else than the hash of the whole public key; write {public_key!sha1}, or "
-		    "set trust.level to chain, soft or hard");
-	}
-	if (err == CM_OK && r->count == CM_RULES_MAX) {
-		*skip = false;
-		err = wrong(&j, "", "there are more than %d rules; remove some", CM_RULES_MAX);
-	}
-	if (err == CM_OK)
+	if ((err = compile(&j, elsewhere)) == CM_OK && (err = check_fit(&j)) == CM_OK)
 		err = append(r, &rule);
 	if (err != CM_OK)
 		clear_rule(&rule);
@@ -505,28 +534,15 @@ enum cm_err
 cm_rules_add(struct cm_rules *r, const struct cm_conf_rule *rules, size_t count,
     struct cm_trace *t)
 {
-	struct cm_buf why, first;
+	struct cm_rule_report report = { .trace = t };
 	enum cm_err err = CM_OK;
 
-	cm_buf_init(&why, 0);
-	cm_buf_init(&first, 0);
-	for (size_t i = 0; (err == CM_OK || err == CM_ERR_CONFIG) && i < count; i++) {
-		bool skip = false;
-
-		cm_buf_truncate(&why, 0);
-		err = cm_rules_add_one(r, &rules[i], NULL, &why, &skip);
-		if (err != CM_ERR_CONFIG)
-			continue;
-		skip = skip && r->skip_bad;
-		cm_trace_add(t, skip ? "left out" : "mistake", "%s", cm_buf_str(&why));
-		if (!skip && first.len == 0)
-			cm_buf_add_blob(&first, cm_buf_blob(&why));
-	}
+	for (size_t i = 0; (err == CM_OK || err == CM_ERR_CONFIG) && i < count; i++)
+		err = cm_rules_add_one(r, &rules[i], NULL, &report);
 	if (err == CM_OK || err == CM_ERR_CONFIG)
 		err = cm_rules_index(r);
-	if (err == CM_OK && first.len > 0)
-		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s", cm_buf_str(&first));
-	cm_buf_free(&why);
-	cm_buf_free(&first);
+	if (err == CM_OK && report.first.len > 0)
+		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s", cm_buf_str(&report.first));
+	cm_buf_free(&report.first);
 	return err;
 }

@@ -42,14 +42,19 @@ struct cm_rules {
 	bool key_only, pinned, skip_bad;
 };
 
+/* Where the mistakes of rules are told: all of them, each as one text. */
+struct cm_rule_report {
+	struct cm_trace *trace;	/* gets each: "mistake", or "left out" where skip_bad passes over it */
+	struct cm_buf first;	/* "FILE:LINE: rule "NAME": ...", the first that is not passed over */
+	bool only_unfit;	/* nothing is wrong with the text, key_only does not let it hold here */
+};
 /*
  * Compile one rule and add it, in order; cm_rules_index() is needed after the
  * last.  elsewhere: why it does not hold here, or NULL.
- * CM_ERR_CONFIG  what is wrong stands in out: "FILE:LINE: rule "NAME": ..."; *skip: it is of
- *                the kind that skip_bad passes over
+ * CM_ERR_CONFIG  it was not added, and report says why
  */
 CM_MUST_USE enum cm_err cm_rules_add_one(struct cm_rules *r, const struct cm_conf_rule *c,
-    const char *elsewhere, struct cm_buf *wrong, bool *skip);
+    const char *elsewhere, struct cm_rule_report *report);
 CM_MUST_USE enum cm_err cm_rules_index(struct cm_rules *r);
 /* The first rule for this issuer, or CM_RULE_NONE. */
 size_t cm_rules_of_issuer(const struct cm_rules *r, struct cm_blob issuer);

@@ -60,20 +60,22 @@ cm_rules_test(const char *match, const char *map, const struct cm_cert *c,
 		.priority = CM_RULE_PRIORITY_LAST,
 	};
 	struct cm_rules *r = NULL;
+	struct cm_rule_report report = { .trace = NULL };
 	enum cm_err err;
-	bool skip;
 
 	*answer = CM_RULE_ERROR;
 	if ((err = filter_text(map, &rule.filter)) != CM_OK || (err = cm_rules_new(&o, &r)) != CM_OK)
 		goto out;
-	if ((err = cm_rules_add_one(r, &rule, NULL, out, &skip)) == CM_OK &&
+	if ((err = cm_rules_add_one(r, &rule, NULL, &report)) == CM_OK &&
 	    (err = cm_rules_index(r)) == CM_OK)
 		err = ask(r, c, answer, out);
 	else if (err == CM_ERR_CONFIG)
 		err = CM_OK;
+	cm_buf_add_blob(out, cm_buf_blob(&report.first));
 	if (err == CM_OK)
 		err = cm_buf_status(out);
 out:
+	cm_buf_free(&report.first);
 	cm_rules_free(&r);
 	free(rule.filter);
 	return err;

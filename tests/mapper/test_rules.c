@@ -370,7 +370,7 @@ static void
 several_mistakes(void **state)
 {
 	static const struct cm_conf_rule rules[] = {
-		RULE("good"), RULE("bad", .value = T("x")), RULE("worse", .attribute = T("")),
+		RULE("good"), RULE("bad", .value = T("x"), .match = T("<SUBJECT>(")), RULE("worse", .attribute = T("")),
 	};
 	const struct cm_rules_options skip = { .skip_bad = true };
 	struct cm_trace *t = new_trace();
@@ -380,16 +380,17 @@ several_mistakes(void **state)
 	assert_int_equal(cm_rules_new(&plain, &r), CM_OK);
 	assert_int_equal(cm_rules_add(r, rules, CM_COUNT(rules), t), CM_ERR_CONFIG);
 	assert_non_null(strstr(cm_trace_message(t), "rule \"bad\""));
-	assert_int_equal(cm_trace_stage(t, 0)->count, 2);
-	assert_non_null(strstr(cm_trace_stage(t, 0)->items[0].text, "rule \"bad\""));
-	assert_non_null(strstr(cm_trace_stage(t, 0)->items[1].text, "rule \"worse\""));
+	assert_int_equal(cm_trace_stage(t, 0)->count, 3);
+	assert_non_null(strstr(cm_trace_stage(t, 0)->items[0].text, "rule \"bad\": match: column "));
+	assert_non_null(strstr(cm_trace_stage(t, 0)->items[1].text, "rule \"bad\": value: column 1"));
+	assert_non_null(strstr(cm_trace_stage(t, 0)->items[2].text, "rule \"worse\""));
 	cm_rules_free(&r);
 	cm_trace_free(&t);
 	t = new_trace();
 	assert_int_equal(cm_rules_new(&skip, &r), CM_OK);
 	assert_int_equal(cm_rules_add(r, rules, CM_COUNT(rules), t), CM_OK);
 	assert_string_equal(cm_trace_stage(t, 0)->items[0].key, "left out");
-	assert_non_null(strstr(cm_trace_stage(t, 0)->items[0].text, "c.conf:7: rule \"bad\": value: column 1"));
+	assert_non_null(strstr(cm_trace_stage(t, 0)->items[1].text, "c.conf:7: rule \"bad\": value: column 1"));
 	assert_non_null(strstr(cm_trace_find(t, "left out"), "rule \"worse\""));
 	assert_int_equal(cm_rules_count(r), 1);
 	expect_who(r, &alice, "good");
