@@ -204,15 +204,31 @@ filter_dialect(const char *text, size_t *skipped)
 	return rows[i].dialect;
 }
 
+/* Does the match part look at who the holder is?  Usages and issuer are the same for many. */
+static bool
+says_whose(const struct cm_match *m)
+{
+	size_t names = 0;
+
+	for (size_t i = 0; i < m->count; i++) {
+		const struct cm_component_kind *kind = m->components[i].kind;
+
+		names += (kind->value == CM_VALUE_REGEX || kind->value == CM_VALUE_BASE64) &&
+		    strcmp(kind->name, "ISSUER") != 0;
+	}
+	return m->any ? names == m->count : names > 0;
+}
+
 /*
  * sssd.conf(5), "files" provider: a rule may name the user itself.  Only of
  * this computer's accounts, and only where the match part says whose
  * certificate it is: everywhere else a value that is always the same is a mistake.
  */
 static bool
-names_the_user(const struct cm_conf_rule *c, const char *text)
+names_the_user(const struct job *j, const char *text)
 {
-	return c->local && c->match != NULL && text[strcspn(text, "{}")] == '\0';
+	return j->from->local && j->rule->match != NULL && text[strcspn(text, "{}")] == '\0' &&
+	    says_whose(j->rule->match);
 }
 
 static enum cm_err
@@ -229,7 +245,7 @@ compile_value(const struct job *j)
 		dialect = filter_dialect(text, &skipped);
 	if (strlen(text) > CM_FORMAT_MAX)
 		return wrong(j, key, "is longer than %d bytes; shorten it", CM_FORMAT_MAX);
-	err = names_the_user(j->from, text) ? cm_template_constant(text + skipped, filter, &j->rule->value) :
+	err = names_the_user(j, text) ? cm_template_constant(text + skipped, filter, &j->rule->value) :
 	    cm_template_parse(text + skipped, dialect, filter, &j->rule->value, &why);
 	if (err == CM_OK)
 		err = cm_strength_of(&j->rule->value, filter, &j->rule->strength, &j->rule->key, &why);
