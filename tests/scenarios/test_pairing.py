@@ -32,6 +32,9 @@ class PairingCase(Scenario):
         super().setUp()
         self.settings = {'kerberos.ticket': 'off'}
         self.hash = key_hash('carol')
+        if ALONE:  # there, they belong to a root who is not ours
+            self.replace('/etc/passwd')
+            self.replace('/etc/group')
 
     def as_root(self, command, *arguments, **options):
         """Who pairs is root, also where a login is the user's own because only one user id is there."""
@@ -64,13 +67,17 @@ class PairingCase(Scenario):
 
     def local_account(self, *names):
         """/etc/passwd of this test's own: the rig's, and these behind it."""
-        path = self.folder / 'passwd'
-        lines = [f'{name}:x:{LOCAL[1] + number}:{LOCAL[1]}:Local {name}:/home/{name}:/bin/sh\n'
-                 for number, name in enumerate(names)]
-        path.write_text(Path('/etc/passwd').read_text() + ''.join(lines))
-        path.chmod(0o644)
-        said(['mount', '--bind', path, '/etc/passwd'])
-        self.addCleanup(said, ['umount', '/etc/passwd'])
+        self.passwd = self.replace('/etc/passwd', ''.join(
+            f'{name}:x:{LOCAL[1] + number}:{LOCAL[1]}:Local {name}:/home/{name}:/bin/sh\n'
+            for number, name in enumerate(names)))
+
+    def replace(self, path, more=''):
+        copy = self.folder / f'{Path(path).name}{len(more)}'
+        copy.write_text(Path(path).read_text() + more)
+        copy.chmod(0o644)
+        said(['mount', '--bind', copy, path])
+        self.addCleanup(said, ['umount', path])
+        return copy
 
 
 class DirectoryAccountTest(PairingCase):
@@ -331,8 +338,8 @@ class LocalAccountTest(PairingCase):
     def test_an_account_that_is_gone(self):
         self.local_account(LOCAL[0])
         self.pair(LOCAL[0])
-        said(['umount', '/etc/passwd'])
-        self.addCleanup(said, ['mount', '--bind', self.folder / 'passwd', '/etc/passwd'])  # for the umount before it
+        left = [line for line in self.passwd.read_text().splitlines() if not line.startswith(LOCAL[0] + ':')]
+        self.passwd.write_text('\n'.join(left) + '\n')
         self.enter(status=1, reason='no_account')
         self.network_down()
         self.enter(status=4, reason='not_kept')
