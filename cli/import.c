@@ -220,11 +220,26 @@ tell_more_mistakes(const struct cm_cli *c)
 	json_object_set_new(c->answer, "mistakes", list);
 }
 
+/* A text as it is, line ends and all; what is no UTF-8 as elsewhere. */
+static json_t *
+exact(const char *text)
+{
+	json_t *s = json_string(text), *holder;
+
+	if (s != NULL)
+		return s;
+	holder = json_object();
+	cm_cli_set(holder, "text", text);
+	s = json_incref(json_object_get(holder, "text"));
+	json_decref(holder);
+	return s;
+}
+
 static void
 add_key(void *arg, const struct cm_conf_item *item)
 {
 	if (item->value[0] != '\0' && strcmp(item->value, item->fallback) != 0)
-		cm_cli_set(arg, item->key, item->value);
+		json_object_set_new(arg, item->key, exact(item->value));
 }
 
 static void
@@ -237,13 +252,8 @@ answer_json(struct cm_cli *c, const struct cm_import *i, const char *text)
 		json_t *o = json_pack("{s:i, s:[]}", "line", s->line, "values");
 
 		cm_cli_set(o, "key", s->key);
-		for (char **v = s->values; *v != NULL; v++) {
-			json_t *holder = json_object();
-
-			cm_cli_set(holder, "value", *v);
-			json_array_append(json_object_get(o, "values"), json_object_get(holder, "value"));
-			json_decref(holder);
-		}
+		for (char **v = s->values; *v != NULL; v++)
+			json_array_append_new(json_object_get(o, "values"), exact(*v));
 		json_array_append_new(settings, o);
 	}
 	for (size_t k = 0; k < i->rule_count; k++) {
@@ -265,7 +275,7 @@ answer_json(struct cm_cli *c, const struct cm_import *i, const char *text)
 	json_object_set_new(c->answer, "settings", settings);
 	json_object_set_new(c->answer, "rules", rules);
 	json_object_set_new(c->answer, "notes", notes);
-	cm_cli_set(c->answer, "configuration", text);
+	json_object_set_new(c->answer, "configuration", exact(text));
 }
 
 /* What has no counterpart stands at the end of the file, and where a person sees it. */
