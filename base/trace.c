@@ -8,7 +8,7 @@
 #include "base/clock.h"
 
 #define STAGES_MAX	64
-#define ITEMS_MAX	512	/* per stage */
+#define ITEMS_MAX	16384	/* per stage: thousands of rules are told one by one */
 #define TEXT_MAX	8192	/* bytes of one item */
 
 struct cm_trace {
@@ -128,22 +128,37 @@ cm_trace_end(struct cm_trace *t, enum cm_err err)
 	s->open = false;
 }
 
-/* Takes text, which may be NULL: then there is nothing to add. */
+static void
+put_item(struct cm_trace_stage *s, char *key, char *text)
+{
+	struct cm_trace_item *more = s->items;
+
+	/* Room is 1, 2, 4, ... */
+	if ((s->count & (s->count - 1)) == 0 &&
+	    (more = realloc(s->items, (s->count == 0 ? 1 : 2 * s->count) * sizeof(*more))) == NULL)
+		goto out;
+	s->items = more;
+	if (key == NULL || text == NULL)
+		goto out;
+	s->items[s->count++] = (struct cm_trace_item){ key, text };
+	return;
+out:
+	free(key);
+	free(text);
+}
+
+/* Takes text, which may be NULL: then there is nothing to add.  Why a stage failed always has its place. */
 static void
 add_item(struct cm_trace_stage *s, const char *key, char *text)
 {
-	struct cm_trace_item *more;
-	char *name = NULL;
+	const bool why = strcmp(key, CM_TRACE_WHY) == 0;
 
-	if (text == NULL || s->count == ITEMS_MAX || (name = strdup(key)) == NULL)
-		goto out;
-	if ((more = realloc(s->items, (s->count + 1) * sizeof(*more))) == NULL)
-		goto out;
-	s->items = more;
-	s->items[s->count++] = (struct cm_trace_item){ name, text };
-	return;
-out:
-	free(name);
+	if (text != NULL && (s->count < ITEMS_MAX - 1 || why)) {
+		put_item(s, strdup(key), text);
+		return;
+	}
+	if (text != NULL && s->count == ITEMS_MAX - 1)
+		put_item(s, strdup("more"), strdup("there is more than a trace holds"));
 	free(text);
 }
 

@@ -55,6 +55,29 @@ test_never_without_reason(void **state)
 	cm_trace_free(&t);
 }
 
+/* Every one of a thousand rules has its line; what does not fit is not dropped in silence, and why it failed never is. */
+static void
+test_bounded(void **state)
+{
+	const struct cm_trace_stage *s;
+	struct cm_trace *t = NULL;
+
+	(void)state;
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	cm_trace_begin(t, "account");
+	for (int i = 0; i < 20000; i++)
+		cm_trace_add(t, "rule", "%d", i);
+	cm_trace_fail(t, CM_REASON_NO_RULE, "none applies");
+	cm_trace_end(t, CM_ERR_ABSENT);
+	s = cm_trace_stage(t, 0);
+	assert_in_range(s->count, 4000, 16385);
+	assert_string_equal(s->items[s->count - 3].key, "rule");
+	assert_string_equal(s->items[s->count - 2].key, "more");
+	assert_string_equal(s->items[s->count - 1].key, CM_TRACE_WHY);
+	assert_string_equal(s->items[s->count - 1].text, "none applies");
+	cm_trace_free(&t);
+}
+
 static void
 test_accepts_null(void **state)
 {
@@ -86,6 +109,7 @@ main(void)
 		cmocka_unit_test(test_reason),
 		cmocka_unit_test(test_success_clears),
 		cmocka_unit_test(test_never_without_reason),
+		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_accepts_null),
 		cmocka_unit_test(test_table),
 	};

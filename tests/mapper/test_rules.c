@@ -228,6 +228,9 @@ many_issuers(void **state)
 	assert_string_equal(cm_trace_find(t, "passed over"), "2000 rules are for other issuers");
 	assert_null(cm_trace_find(t, "rule"));
 	assert_non_null(strstr(cm_trace_message(t), "2000 rules are for other issuers than CN=issuer"));
+	/* for people, one by one */
+	assert_int_equal(cm_rules_explain(r, c, t, &q), CM_ERR_ABSENT);
+	assert_in_range(cm_trace_stage(t, 0)->count, 4000, 4010);
 	cm_cert_free(&c);
 	cm_rules_free(&r);
 	cm_trace_free(&t);
