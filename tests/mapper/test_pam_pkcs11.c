@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "make_cert.h"
 #include "mapper/pam_pkcs11_internal.h"
 #include "mapper/template_internal.h"
 
@@ -409,6 +410,97 @@ what_is_written_can_be_read(void **state)
 	cm_import_free(&i);
 }
 
+/* What is asked about a card, a line for each value; "" when nothing is. */
+static void
+ask_about(const struct cert_spec *spec, const char *text, struct cm_buf *out)
+{
+	const struct cm_rules_options o = { .back_references = true };
+	struct cm_cert *c = make_cert(spec);
+	struct cm_import *i = NULL;
+	struct cm_rules *rules = NULL;
+	struct cm_query *q = NULL;
+	struct cm_trace *t = NULL;
+
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	if (cm_pam_pkcs11_read(cm_blob_str(text), "pam_pkcs11.conf", HOST, t, &i) != CM_OK ||
+	    cm_rules_new(&o, &rules) != CM_OK || cm_rules_add(rules, i->rules, i->rule_count, t) != CM_OK)
+		fail_msg("%s\n%s", text, cm_trace_message(t));
+	if (cm_rules_map(rules, c, NULL, &q) == CM_OK)
+		for (size_t k = 0; k < q->count; k++) {
+			cm_buf_addf(out, "%s ", q->terms[k].attribute != NULL ? q->terms[k].attribute : "filter");
+			cm_buf_add_printable(out, q->terms[k].value);
+			cm_buf_addf(out, "%s%s\n", q->terms[k].local ? " local" : "",
+			    q->terms[k].strength == CM_STRONG ? " strong" : "");
+		}
+	cm_query_free(&q);
+	cm_rules_free(&rules);
+	cm_import_free(&i);
+	cm_trace_free(&t);
+	cm_cert_free(&c);
+}
+
+#define B(s)	{ (const uint8_t *)(s), sizeof(s) - 1 }
+
+/* From the file to what a directory is asked about a card: the login that pam_pkcs11 gives it. */
+static void
+cards_and_their_logins(void **state)
+{
+	static const struct part alice[] = { P("C", "DE"), P("O", "Example, Inc."), P("CN", "Alice Example"), P("UID", "alice"), { 0 } };
+	static const struct cert_spec spec = { .subject = alice, .serial = "00c0ffee", .upn = B("alice@Example.org"),
+	    .mail = B("Alice@example.org") };
+	static const struct {
+		const char *use, *block, *asked;
+	} rows[] = {
+		{ "cn", "", "uid Alice Example\n" },
+		{ "cn", "mapper cn { ignorecase = true; }", "uid alice example\n" },
+		{ "cn", "mapper cn { mapfile = file://MAP; }", "uid by-cn\n" },
+		{ "uid", "", "uid alice\n" },
+		{ "mail", "", "uid alice\n" },
+		{ "mail", "mapper mail { ignorecase = false; }", "uid Alice\n" },
+		{ "mail", "mapper mail { mapfile = file://MAP; }", "uid by-mail\n" },
+		{ "mail", "mapper mail { ignoredomain = false; }", "uid alice\n" },
+		{ "ms", "mapper ms { domainname = example.org; }", "uid alice\n" },
+		{ "ms", "mapper ms { domainname = example.net; }", "" },
+		{ "pwent", "", "uid Alice Example local\ngecos Alice Example local\n" },
+		{ "subject", "mapper subject { mapfile = file://MAP; }", "uid by-subject\n" },
+		{ "serial", "", "uid C0:FF:EE\n" },
+		{ "generic", "mapper generic { cert_item = upn; mapfile = file://MAP; }", "uid by-pattern\n" },
+		{ "ldap", "mapper ldap { ldaphost = h; base = \"dc=x\"; attribute_map = \"mail=email&cn=cn\"; attribute = x; filter = \"(c={y})\" }",
+		    NULL },
+		{ "cn, uid", "mapper cn { mapfile = file://EMPTY; }", "uid alice\n" },
+	};
+	char map[] = "/tmp/cardmap-map-XXXXXX", empty[] = "/tmp/cardmap-map-XXXXXX";
+	static const char lines[] = "# logins\nAlice Example -> by-cn\nalice@example.org -> by-mail\n"
+	    "/C=DE/O=Example, Inc./CN=Alice Example/UID=alice -> by-subject\n^alice@.*$ -> by-pattern\n";
+	const int fd = mkstemp(map), other = mkstemp(empty);
+
+	(void)state;
+	assert_true(fd >= 0 && other >= 0);
+	assert_int_equal(write(fd, lines, sizeof(lines) - 1), (ssize_t)sizeof(lines) - 1);
+	for (size_t k = 0; k < CM_COUNT(rows); k++) {
+		const char *at = strstr(rows[k].block, "MAP"), *none = strstr(rows[k].block, "EMPTY");
+		const char *hole = at != NULL ? at : none;
+		char text[1024];
+		struct cm_buf out;
+
+		cm_buf_init(&out, 0);
+		snprintf(text, sizeof(text), "pam_pkcs11 { use_mappers = %s;\n%.*s%s%s\n}\n", rows[k].use,
+		    (int)(hole != NULL ? hole - rows[k].block : (ptrdiff_t)strlen(rows[k].block)), rows[k].block,
+		    at != NULL ? map : none != NULL ? empty : "", at != NULL ? at + 3 : none != NULL ? none + 5 : "");
+		ask_about(&spec, text, &out);
+		if (rows[k].asked != NULL && strcmp(cm_buf_str(&out), rows[k].asked) != 0)
+			fail_msg("%s\nasks:\n%s", text, cm_buf_str(&out));
+		if (rows[k].asked == NULL) {
+			expect_has(cm_buf_str(&out), text, "filter (&(c={y})(&(mail=Alice@example.org)(cn=Alice Example)))\n");
+			expect_has(cm_buf_str(&out), text, "filter (&(c={y})(x=\\30");
+			expect_has(cm_buf_str(&out), text, " strong\n");
+		}
+		cm_buf_free(&out);
+	}
+	unlink(map);
+	unlink(empty);
+}
+
 int
 main(void)
 {
@@ -421,6 +513,7 @@ main(void)
 		cmocka_unit_test(a_nul_byte),
 		cmocka_unit_test(hosts_without_a_domain),
 		cmocka_unit_test(what_is_written_can_be_read),
+		cmocka_unit_test(cards_and_their_logins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
