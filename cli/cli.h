@@ -21,7 +21,7 @@ struct cm_cli {
 	char **args;			/* what stands behind the options, NULL-terminated */
 	int arg_count;
 	bool json, colour, verbose;
-	bool export, last_try, intermediate;
+	bool export, last_try, intermediate, add;
 	bool local, remote, ldif;	/* whose account a card is paired with */
 	const char *operation, *user, *identity;	/* of selector; or NULL */
 	bool told;			/* the command has said why itself */
@@ -72,6 +72,10 @@ CM_MUST_USE enum cm_err cm_cli_run_pair(struct cm_cli *c, struct cm_pair *p);
 
 /* Tell about certificates in the same words everywhere: subject, issuer, serial, validity, key. */
 void cm_cli_certificate(const struct cm_cli *c, json_t *object, const struct cm_cert *cert);
+
+/* Active Directory's CAs, as pins; with c->add also into the folders of trust.anchors and trust.intermediates. */
+struct cm_import;
+CM_MUST_USE enum cm_err cm_cli_read_ntauth(struct cm_cli *c, struct cm_import **out);
 
 /* Items "warning" of the trace: to standard error, and into the answer. */
 void cm_cli_warnings(const struct cm_cli *c);

@@ -165,11 +165,19 @@ out:
 	return err;
 }
 
+static enum cm_err
+import_ntauth(struct cm_cli *c, const struct kind *k, struct cm_import **out)
+{
+	(void)k;
+	return cm_cli_read_ntauth(c, out);
+}
+
 static const struct kind kinds[] = {
 	{ "plist", import_file, cm_import_plist },
 	{ "sssd", import_file, cm_import_sssd },
 	{ "pam_pkcs11", import_file, cm_import_pam_pkcs11 },
 	{ "freeipa", import_freeipa, NULL },
+	{ "ntauth", import_ntauth, NULL },
 };
 
 /* ---- what was read */
@@ -329,7 +337,7 @@ import(struct cm_cli *c)
 
 	if (k == NULL || c->arg_count != (k->read != NULL ? 2 : 1))
 		return cm_trace_fail(c->trace, CM_REASON_USAGE,
-		    "usage: cardmap import plist | sssd | pam_pkcs11 FILE, or cardmap import freeipa");
+		    "usage: cardmap import plist | sssd | pam_pkcs11 FILE, or cardmap import freeipa | ntauth");
 	if (k->read == NULL && c->conf == NULL)
 		return CM_ERR_CONFIG;	/* for the reason that is set */
 	cm_trace_begin(c->trace, "import");

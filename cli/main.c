@@ -73,11 +73,12 @@ static const struct command {
 	{ "config", cm_cli_config, "check | show", 1, 1, "",
 	  "the configuration: its mistakes, its values and where each comes from",
 	  "" },
-	{ "import", cm_cli_import, "plist FILE | sssd FILE | pam_pkcs11 FILE | freeipa", 1, 2, "",
+	{ "import", cm_cli_import, "plist FILE | sssd FILE | pam_pkcs11 FILE | freeipa | ntauth", 1, 2, "a",
 	  "what another system's configuration says, as cardmap.conf",
 	  "Prints the equivalent cardmap.conf, each thing below the line it came from; what has no\n"
 	  "counterpart stands at its end, and on standard error. freeipa reads the rules from the\n"
-	  "configured directory. Writes no file.\n" },
+	  "configured directory, ntauth the CAs that Active Directory lets issue cards. Writes no\n"
+	  "file but with ntauth --add: that copies the CAs as cardmap trust add does.\n" },
 };
 
 static const struct option_row {
@@ -103,6 +104,7 @@ static const struct option_row {
 	{ 'o', "operation", "OPERATION", false, "map, bind or unbind" },
 	{ 'u', "user", "USER", false, "the user, where it is known" },
 	{ 'i', "identity", "HASH", false, "the key's hash; several with commas between them" },
+	{ 'a', "add", NULL, false, "copy the CAs into the folders of trust.anchors and trust.intermediates" },
 	{ 'I', "intermediate", NULL, false, "the CA may stand in a chain, but is no anchor" },
 	{ 'x', "export", NULL, false, "write the certificates as PEM" },
 };
@@ -157,6 +159,7 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "config", "check" },
 		{ "config", "show" },
 		{ "import", "sssd /etc/sssd/sssd.conf >cardmap.conf" },
+		{ "import", "ntauth --directory ldaps://dc1.example.org --set directory.base=dc=example,dc=org" },
 		{ "import", "freeipa --directory ldap://ipa.example.org --set directory.base=dc=example,dc=org" },
 	};
 
@@ -287,6 +290,7 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 'f': c->config_path = arg; return CM_OK;
 	case 'j': c->json = true; return CM_OK;
 	case 'v': c->verbose = true; return CM_OK;
+	case 'a': c->add = true; return CM_OK;
 	case 'I': c->intermediate = true; return CM_OK;
 	case 'x': c->export = true; return CM_OK;
 	case 'L': c->last_try = true; return CM_OK;

@@ -94,6 +94,19 @@ cm_trust_each(const struct cm_trust_options *o, struct cm_trace *t, cm_trust_vis
 	return err;
 }
 
+enum cm_err
+cm_trust_show(struct cm_blob bytes, const char *name, struct cm_trace *t, cm_trust_visit visit, void *arg)
+{
+	struct showing s = { .visit = visit, .arg = arg };
+	STACK_OF(X509) *certs = sk_X509_new_null();
+	enum cm_err err = certs != NULL ? cm_pem_parse(bytes, name, t, certs) : CM_ERR_NOMEM;
+
+	for (int i = 0; err == CM_OK && i < sk_X509_num(certs); i++)
+		err = show(&s, name, sk_X509_value(certs, i));
+	sk_X509_pop_free(certs, X509_free);
+	return err;
+}
+
 /* The folder that this program writes to. */
 static enum cm_err
 find_folder(const struct kind *k, struct cm_trace *t, const char **out)

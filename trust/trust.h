@@ -133,6 +133,10 @@ typedef enum cm_err (*cm_trust_visit)(void *arg, const struct cm_trust_ca *ca);
 CM_MUST_USE enum cm_err cm_trust_each(const struct cm_trust_options *o, struct cm_trace *t,
     cm_trust_visit visit, void *arg);
 
+/* The certificates in bytes (PEM or DER), from nowhere yet: file is name.  CM_ERR_CONFIG: there is none. */
+CM_MUST_USE enum cm_err cm_trust_show(struct cm_blob bytes, const char *name, struct cm_trace *t,
+    cm_trust_visit visit, void *arg);
+
 /* A revocation list in a file. */
 struct cm_trust_list {
 	const char *file;		/* the address, where it is one */

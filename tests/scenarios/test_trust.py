@@ -155,5 +155,174 @@ class TrustTest(Scenario):
         self.assertEqual(len(self.trust('list').json['cas']), 3)
 
 
+CONTEXT = 'CN=Configuration,dc=cardmap,dc=test'
+SERVICES = f'CN=Public Key Services,CN=Services,{CONTEXT}'
+
+
+class ActiveDirectoryTest(Scenario):
+    """The containers in which Active Directory holds its CAs, in a server that has no other part of it."""
+    servers = ('slapd',)
+
+    def setUp(self):
+        super().setUp()
+        self.settings = {'trust.anchors': None, 'trust.intermediates': None, 'mapper.plist': '/nonexistent'}
+        self.addCleanup(TrustTest.empty)
+        self.addCleanup(scenario.ldap_admin, 'ldapdelete', '-r', CONTEXT)
+        containers = [CONTEXT, f'CN=Services,{CONTEXT}', SERVICES, f'CN=Certification Authorities,{SERVICES}', f'CN=AIA,{SERVICES}']
+        scenario.ldap_admin('ldapadd', input='\n'.join(self.entry(dn, []) for dn in containers))
+
+    @staticmethod
+    def entry(dn, certificates):
+        values = [cert if isinstance(cert, bytes) else ssl.PEM_cert_to_DER_cert(pki(cert).read_text()) for cert in certificates]
+        return scenario.people.entry(dn, ('objectClass', 'applicationProcess'), ('cn', dn.split(',')[0][3:]),
+                            *([('objectClass', 'pkiCA')] if values else []), *(('cACertificate;binary', value) for value in values))
+
+    def publish(self, **containers):
+        """NTAuth: certificates of NTAuthCertificates; roots, aia: of an entry in those containers."""
+        names = {'ntauth': f'CN=NTAuthCertificates,{SERVICES}', 'roots': f'CN=Root,CN=Certification Authorities,{SERVICES}',
+                 'aia': f'CN=Issuing,CN=AIA,{SERVICES}'}
+        scenario.ldap_admin('ldapadd', input='\n'.join(self.entry(names[key], value) for key, value in containers.items()))
+
+    def test_the_cas_that_may_issue_cards_become_pins(self):
+        self.publish(ntauth=['inter.crt'], roots=['root.crt'], aia=['inter.crt', 'stranger-inter.crt'])
+        answer = self.ask('import', 'ntauth', card=None).json
+        self.assertEqual([(s['key'], s['values']) for s in answer['settings']], [('trust.pins', [sha256('inter.crt')])])
+        notes = [note['text'] for note in answer['notes']]
+        self.assertIn(f'{sha256("inter.crt")} {INTER}: may issue cards', notes)
+        self.assertIn(f'{sha256("root.crt")} {ROOT}: is a root', notes)
+        self.assertTrue(any(sha256('stranger-inter.crt') in note and 'stands between' in note for note in notes), notes)
+        self.assertEqual(list(Path('/etc/cardmap').iterdir()), [])
+
+    def test_add_puts_them_where_cards_are_judged(self):
+        self.publish(ntauth=['inter.crt'], roots=['root.crt'], aia=['expired-inter.crt'])
+        text = self.cardmap('import', '--config', self.conf(), '--add', 'ntauth').out
+        imported = self.folder / 'imported.conf'
+        imported.write_text(text + 'trust { level = chain }\n' if 'trust {' not in text else
+                            text.replace('trust {', 'trust {\n\tlevel = chain', 1))
+        self.assertEqual(sorted(path.relative_to('/etc/cardmap').parts for path in Path('/etc/cardmap').rglob('*.pem')),
+                         [('anchors.d', f'{sha256("root.crt")}.pem'), ('intermediates.d', f'{sha256("inter.crt")}.pem')])
+        # what is printed holds: cards of that CA and of no other
+        self.cardmap('revocation', '--config', imported, 'check', pki('alice-p256.crt'))
+        self.cardmap('trust', '--config', imported, 'add', pki('stranger-root.crt'), pki('stranger-inter.crt'))
+        answer = self.cardmap('revocation', '--config', imported, '--json', 'check', pki('stranger.crt'), status=3)
+        self.assertEqual(answer.reason, 'cert_not_pinned')
+
+    def test_attack_a_self_signed_ca_that_is_no_root_there_is_no_anchor_here(self):
+        self.publish(ntauth=['stranger-root.crt'])
+        self.ask('import', '--add', 'ntauth', card=None)
+        self.assertEqual([path.parent.name for path in Path('/etc/cardmap').rglob('*.pem')], ['intermediates.d'])
+
+    def test_what_is_no_certificate_is_said_and_left_out(self):
+        self.publish(ntauth=['inter.crt'])
+        # slapd judges what it takes: a file of entries does not
+        ldif = self.folder / 'ad.ldif'
+        ldif.write_text(self.entry(f'CN=NTAuthCertificates,{SERVICES}', ['inter.crt', b'\0']) + '\n' +
+                        self.entry(f'CN=X,CN=AIA,{SERVICES}', [b'0\x82nonsense']) + '\n' +
+                        self.entry(f'CN=Y,CN=AIA,{SERVICES}', ['alice-p256.crt']))
+        answer = self.ask('import', '--directory', f'ldif:{ldif}', '--add', 'ntauth', card=None).json
+        self.assertEqual(answer['settings'][0]['values'], [sha256('inter.crt')])
+        notes = [note['text'] for note in answer['notes']]
+        self.assertEqual(sum('is no certificate' in note for note in notes), 1, notes)
+        self.assertTrue(any(note.startswith('not added: ') and 'may not sign certificates' in note for note in notes), notes)
+
+    def test_none_is_a_mistake_and_silence_is_not_none(self):
+        answer = self.ask('import', 'ntauth', card=None, status=78, reason='config')
+        self.assertIn('NTAuthCertificates', answer.json['message'])
+        scenario.RIG.freeze('slapd')
+        self.ask('import', 'ntauth', card=None, status=4, reason='directory_offline')
+        scenario.RIG.thaw('slapd')
+
+
+class PamPkcs11Test(Scenario):
+    """A computer that had pam_pkcs11: its file is printed as cardmap.conf, and gives its cards the same users."""
+    servers = ('slapd',)
+
+    def setUp(self):
+        super().setUp()
+        self.cacerts = self.folder / 'cacerts'
+        self.cacerts.mkdir()
+        self.cacerts.chmod(0o755)
+        for name in ('root.crt', 'inter.crt'):
+            shutil.copy(pki(name), self.cacerts)
+
+    def imported(self, text):
+        """Its cardmap.conf, and what was said to the person."""
+        old = self.folder / 'pam_pkcs11.conf'
+        old.write_text('pam_pkcs11 {\n  use_pkcs11_module = opensc;\n  pkcs11_module opensc {\n'
+                       f'    ca_dir = {self.cacerts};\n    cert_policy = ca,signature;\n  }}\n{text}}}\n')
+        answer = self.cardmap('import', 'pam_pkcs11', old)
+        path = self.folder / 'imported.conf'
+        path.write_text(answer.out)
+        self.cardmap('config', '--config', path, '--set', 'kerberos.ticket=off', '--set', f'accounts.path={self.store}', 'check')
+        return path, answer.err
+
+    def who(self, conf, card, *more, **options):
+        return self.cardmap('whois', '--config', conf, '--json', '--card', f'file:{pki(card)}.pem', *more, **options)
+
+    def test_the_ldap_mapper(self):
+        conf, said_of = self.imported(f"""  use_mappers = ldap;
+  mapper ldap {{
+    ldaphost = "127.0.0.1";
+    ldapport = {scenario.rig_module.LDAP_PORT};
+    ssl = tls
+    tls_cacertfile = {pki('root.crt')};
+    base = "{scenario.people.PEOPLE_DN}";
+    scope = 2;
+    passwd = "do not print me";
+    attribute_map = "krbPrincipalName=upn";
+    filter = "(&(objectClass=posixAccount)(uid=%s))";
+  }}
+""")
+        self.assertIn('pam_pkcs11.conf:15: mapper ldap: passwd is not copied', said_of)
+        self.assertNotIn('do not print me', conf.read_text() + said_of)
+        answer = self.who(conf, 'alice-rsa2048')
+        self.assertEqual(answer.account, 'alice')
+        self.assertTrue(answer.json['account']['source'].startswith('ldap://127.0.0.1'))
+        self.who(conf, 'carol', status=1)
+
+    def test_the_certificate_itself_in_the_directory(self):
+        """What the ldap mapper asks where it has no attribute_map."""
+        der = ssl.PEM_cert_to_DER_cert(pki('erin.crt').read_text())
+        ldif = self.folder / 'people.ldif'
+        entries = [scenario.people.person_entry(person) for person in scenario.people.PEOPLE]
+        ldif.write_text('version: 1\n\n' + '\n'.join(
+            text + scenario.people.attribute('userCertificate;binary', der) + '\n' if 'uid=erin,' in text else text
+            for text in entries))
+        conf, _ = self.imported(f"""  use_mappers = ldap;
+  mapper ldap {{ ldaphost = "127.0.0.1"; ssl = tls; scope = 2; base = "{scenario.people.PEOPLE_DN}"; tls_cacertfile = {pki("root.crt")};
+    attribute = "userCertificate;binary"; }}
+""")
+        found = self.who(conf, 'erin', '--directory', f'ldif:{ldif}')
+        self.assertEqual(found.account, 'erin')
+        self.who(conf, 'alice-rsa2048', '--directory', f'ldif:{ldif}', status=1)
+
+    def test_map_files_and_accounts_of_this_computer(self):
+        computer = self.folder / 'computer/etc'
+        computer.mkdir(parents=True)
+        (computer / 'passwd').write_text('root:x:0:0:root:/root:/bin/sh\nalice:x:2001:2001:Alice Example:/home/alice:/bin/sh\n'
+                                         'bob:x:2002:2002:Bob:/home/bob:/bin/sh\n')
+        (computer / 'group').write_text('alice:x:2001:\nbob:x:2002:\n')
+        logins = self.folder / 'logins'
+        digest = said(['openssl', 'x509', '-in', pki('erin.crt'), '-noout', '-fingerprint', '-sha1']).strip().split('=')[1]
+        logins.write_text(f'# by digest\n{digest} -> bob\n')
+        conf, _ = self.imported(f"""  use_mappers = digest, pwent;
+  mapper digest {{ algorithm = sha1; mapfile = file://{logins}; }}
+""")
+        here = ('--directory', f'local:{computer.parent}')
+        found = self.who(conf, 'erin', *here).json['account']
+        self.assertEqual((found['name'], found['uid'], found['rule']), ('bob', 2002, 'digest'))
+        self.assertEqual(self.who(conf, 'alice-rsa2048', *here).json['account']['rule'], 'pwent-gecos')
+        # a digest for one user and a name for another: pam_pkcs11 takes the first in silence
+        fingerprint = said(['openssl', 'x509', '-in', pki('alice-rsa2048.crt'), '-noout', '-fingerprint', '-sha1'])
+        logins.write_text(fingerprint.strip().split('=')[1].lower() + ' -> bob\n')
+        self.who(conf, 'alice-rsa2048', *here, status=2)
+
+    def test_a_mistake_is_told_with_its_line(self):
+        old = self.folder / 'pam_pkcs11.conf'
+        old.write_text('pam_pkcs11 {\n  use_mappers = cn;\n  mapper cn {\n    mapfile = "/x;\n  }\n}\n')
+        answer = self.cardmap('import', '--json', 'pam_pkcs11', old, status=78)
+        self.assertIn(f'{old}:4: a quote is not closed', answer.json['message'])
+
+
 if __name__ == '__main__':
     scenario.main()
