@@ -25,6 +25,8 @@ struct cm_cli {
 	bool local, remote, ldif;	/* whose account a card is paired with */
 	const char *operation, *user, *identity;	/* of selector; or NULL */
 	bool told;			/* the command has said why itself */
+	const char *match, *map;	/* of rules; or NULL */
+	bool renewal;
 	int pin_fd;			/* -1: ask at the terminal */
 	const char *config_path;	/* as given, or NULL */
 };
@@ -82,6 +84,14 @@ void cm_cli_warnings(const struct cm_cli *c);
 /* Where CAs and lists are, for what needs no rules and no directory; borrows from the configuration. */
 struct cm_trust_options cm_cli_trust_options(const struct cm_cli *c);
 
+/*
+ * ldif.c: append a change that adds values to an attribute of an entry, for
+ * ldapmodify; print it (with --json: "ldif" of the answer).
+ */
+void cm_cli_ldif_add(const char *dn, const char *attribute, const struct cm_blob *values,
+    size_t count, struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_cli_tell_ldif(const struct cm_cli *c, const struct cm_buf *ldif);
+
 /* The subcommands; each returns the exit code. */
 int cm_cli_whois(struct cm_cli *c);
 int cm_cli_explain(struct cm_cli *c);
@@ -92,6 +102,7 @@ int cm_cli_accounts(struct cm_cli *c);
 int cm_cli_revocation(struct cm_cli *c);
 int cm_cli_config(struct cm_cli *c);
 int cm_cli_import(struct cm_cli *c);
+int cm_cli_rules(struct cm_cli *c);
 int cm_cli_pair(struct cm_cli *c);
 int cm_cli_unpair(struct cm_cli *c);
 int cm_cli_pairings(struct cm_cli *c);

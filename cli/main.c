@@ -70,6 +70,14 @@ static const struct command {
 	  "add copies the CAs of a PEM or DER file into the first folder of trust.anchors, or\n"
 	  "of trust.intermediates where a CA is not signed by itself. Private keys are never\n"
 	  "copied. remove takes the SHA-256 that list shows, or its first 8 digits or more.\n" },
+	{ "rules", cm_cli_rules, "test CERT... | generate CERT", 2, 65536, "MTumR",
+	  "try a rule on certificates; the values that map a certificate strongly",
+	  "test prints FILE, tab, match, no match or error, tab, and the filter or what is wrong.\n"
+	  "Without --match and --map, sss-certmap(5)'s defaults are tried.\n"
+	  "generate prints every strong value of altSecurityIdentities for the certificate in the\n"
+	  "file CERT. With --ldif, as a change of USER's entry that ldapmodify takes; values that\n"
+	  "are there already are left out. With --renewal, which mappings still fit a card that\n"
+	  "is reissued: for the same key, for a new key by the same CA, by another CA.\n" },
 	{ "config", cm_cli_config, "check | show", 1, 1, "",
 	  "the configuration: its mistakes, its values and where each comes from",
 	  "" },
@@ -100,9 +108,12 @@ static const struct option_row {
 	{ 'L', "last-try", NULL, false, "spend the card's last PIN try, if it comes to that" },
 	{ 'l', "local", NULL, false, "this computer's account alone" },
 	{ 'r', "remote", NULL, false, "the directory's account, also where this computer has one so named" },
-	{ 'm', "ldif", NULL, false, "print the change that pairs them in the directory, and keep nothing" },
+	{ 'm', "ldif", NULL, false, "print the change of the directory for ldapmodify, and keep nothing" },
 	{ 'o', "operation", "OPERATION", false, "map, bind or unbind" },
 	{ 'u', "user", "USER", false, "the user, where it is known" },
+	{ 'M', "match", "RULE", false, "the match part, as in sss-certmap(5)" },
+	{ 'T', "map", "RULE", false, "the filter: LDAP:, LDAPU1: or without a prefix" },
+	{ 'R', "renewal", NULL, false, "which mappings a reissued card keeps" },
 	{ 'i', "identity", "HASH", false, "the key's hash; several with commas between them" },
 	{ 'a', "add", NULL, false, "copy the CAs into the folders of trust.anchors and trust.intermediates" },
 	{ 'I', "intermediate", NULL, false, "the CA may stand in a chain, but is no anchor" },
@@ -156,6 +167,10 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "revocation", "check alice.pem" },
 		{ "trust", "list --set trust.anchors=ca.pem" },
 		{ "trust", "add ca.pem" },
+		{ "rules", "test --match '<ISSUER>CA' --map '(mail={subject_rfc822_name})' alice.pem" },
+		{ "rules", "generate alice.pem" },
+		{ "rules", "generate alice.pem --renewal" },
+		{ "rules", "generate alice.pem --user alice --ldif --directory ldif:people.ldif" },
 		{ "config", "check" },
 		{ "config", "show" },
 		{ "import", "sssd /etc/sssd/sssd.conf >cardmap.conf" },
@@ -300,6 +315,9 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 'o': c->operation = arg; return CM_OK;
 	case 'u': c->user = arg; return CM_OK;
 	case 'i': c->identity = arg; return CM_OK;
+	case 'M': c->match = arg; return CM_OK;
+	case 'T': c->map = arg; return CM_OK;
+	case 'R': c->renewal = true; return CM_OK;
 	default: return CM_ERR_STATE;
 	}
 }

@@ -1,5 +1,4 @@
 /* cli/pair.c - cards paired with accounts: pair, unpair, pairings, and the keys that could be (sc_auth(8)). */
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 #include "cli/cli.h"
@@ -7,48 +6,20 @@
 
 /* ---- pair */
 
-/* RFC 2849, SAFE-STRING: anything else is written in base64. */
-static bool
-is_safe(const char *s)
-{
-	if (strchr(" :<", s[0]) != NULL || s[strlen(s) - 1] == ' ')
-		return false;	/* strchr() finds the end too: nothing is not safe either */
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s >= 0x80 || *s == '\n' || *s == '\r')
-			return false;
-	return true;
-}
-
-static enum cm_err
-write_ldif(const struct cm_pair *p, const char *hash, struct cm_buf *out)
-{
-	const char *dn = p->account->dn;
-	const size_t len = strlen(dn);
-	unsigned char *base64 = NULL;
-
-	if (!is_safe(dn)) {
-		if ((base64 = malloc(len / 3 * 4 + 5)) == NULL)
-			return CM_ERR_NOMEM;
-		EVP_EncodeBlock(base64, (const unsigned char *)dn, (int)len);
-	}
-	cm_buf_addf(out, "dn:%s %s\nchangetype: modify\nadd: altSecurityIdentities\n"
-	    "altSecurityIdentities: ;tokenidentity;%s\n-\n", base64 != NULL ? ":" : "",
-	    base64 != NULL ? (const char *)base64 : dn, hash);
-	free(base64);
-	return cm_buf_status(out);
-}
-
 static enum cm_err
 tell_ldif(const struct cm_cli *c, const struct cm_pair *p, const char *hash)
 {
-	struct cm_buf text = { 0 };
-	enum cm_err err = write_ldif(p, hash, &text);
+	struct cm_buf value = { 0 }, text = { 0 };
+	struct cm_blob v;
+	enum cm_err err;
 
-	if (err == CM_OK) {
-		json_object_set_new(c->answer, "ldif", json_stringn(cm_buf_str(&text), text.len));
-		if (!c->json)
-			fputs(cm_buf_str(&text), stdout);
+	cm_buf_addf(&value, ";tokenidentity;%s", hash);
+	v = cm_buf_blob(&value);
+	if ((err = cm_buf_status(&value)) == CM_OK) {
+		cm_cli_ldif_add(p->account->dn, "altSecurityIdentities", &v, 1, &text);
+		err = cm_cli_tell_ldif(c, &text);
 	}
+	cm_buf_free(&value);
 	cm_buf_free(&text);
 	return err;
 }

@@ -9,9 +9,10 @@
 
 #define ALT(n, v, ...)	{ .name = n, .attribute = "altSecurityIdentities", .value = v, __VA_ARGS__ }
 #define STRONG	.strength = CM_STRONG
-#define NOTHING	.survives = CM_SURVIVES_NOTHING
-#define KEY	.survives = CM_SURVIVES_KEY
-#define SUBJECT	.survives = CM_SURVIVES_SUBJECT
+#define NOTHING	.survives = 0
+#define KEY	.survives = CM_SURVIVES_RENEWAL
+#define ISSUER	.survives = CM_SURVIVES_RENEWAL | CM_SURVIVES_NEW_KEY
+#define SUBJECT	.survives = CM_SURVIVES_RENEWAL | CM_SURVIVES_NEW_KEY | CM_SURVIVES_NEW_CA
 
 /*
  * [MS-PKCA] 3.1.5.2.1.3 has the forms and KB5014754 their strength; sc_auth(8)
@@ -33,9 +34,9 @@ static const struct cm_form forms[] = {
 	    .about = "SHA-1 of the certificate, where the key's is meant", STRONG, NOTHING,
 	    .alternative = true),
 	ALT("issuer-sid", "X509:<I>{issuer_dn!pkca}<SID>{sid}",
-	    .about = "issuer and the SID it put into the certificate", STRONG, SUBJECT),
+	    .about = "issuer and the SID it put into the certificate", STRONG, ISSUER),
 	ALT("issuer-subject", "X509:<I>{issuer_dn!pkca}<S>{subject_dn!pkca}",
-	    .about = "issuer and subject", SUBJECT),
+	    .about = "issuer and subject", ISSUER),
 	ALT("subject", "X509:<S>{subject_dn!pkca}",
 	    .about = "subject", SUBJECT),
 	ALT("rfc822", "X509:<RFC822>{rfc822_name}",

@@ -143,10 +143,12 @@ struct cm_form {
 	bool ad;		/* an attribute only Active Directory has */
 	bool alternative;	/* a second reading of a form: found, but never written */
 	bool pairing;		/* counts only where no other term finds an account */
-	enum cm_survives { CM_SURVIVES_NOTHING, CM_SURVIVES_KEY, CM_SURVIVES_SUBJECT } survives;
-			/* NOTHING: ends with the certificate; KEY: holds while the key stays;
-			 * SUBJECT: holds for any certificate of the same person */
+	unsigned survives;	/* CM_SURVIVES_*: after which reissues the same value still fits */
 };
+/* A card reissued for the same person under the same names: */
+#define CM_SURVIVES_RENEWAL	(1u << 0)	/* by the same CA, with the same key: a new serial number */
+#define CM_SURVIVES_NEW_KEY	(1u << 1)	/* by the same CA, with a new key */
+#define CM_SURVIVES_NEW_CA	(1u << 2)	/* by another CA, with a new key */
 const struct cm_form *cm_forms(size_t *count);
 /* CM_ERR_ABSENT: the certificate lacks a field of it.  CM_ERR_NOMEM. */
 CM_MUST_USE enum cm_err cm_form_value(const struct cm_form *f, const struct cm_cert *c,

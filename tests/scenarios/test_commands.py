@@ -12,7 +12,7 @@ from pathlib import Path
 import scenario
 from scenario import PIN, Scenario, Terminal, said
 
-COMMANDS = ('whois', 'explain', 'login', 'cards', 'cert', 'accounts', 'revocation', 'config')
+COMMANDS = ('whois', 'explain', 'login', 'cards', 'cert', 'accounts', 'revocation', 'rules', 'config')
 FIELDS = {
     'Common Name': 'Alice Example', 'RFC 822 Name': 'alice@cardmap.test', 'NT Principal Name': 'alice@CARDMAP.TEST',
     'Organization': 'Cardmap Test', 'OrganizationalUnit:1': 'People', 'OrganizationalUnit:2': 'Engineering',

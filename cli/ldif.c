@@ -1,0 +1,71 @@
+/* cli/ldif.c - changes of a directory as LDIF (RFC 2849), ready for ldapmodify; cardmap itself writes none. */
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+
+/* RFC 2849, SAFE-STRING; note 8: nor does it end with a space. */
+static bool
+is_safe(struct cm_blob v)
+{
+	if (v.len == 0)
+		return true;
+	if (strchr(" :<", v.ptr[0]) != NULL || v.ptr[v.len - 1] == ' ')
+		return false;	/* strchr() takes a NUL too: it is not safe either */
+	for (size_t i = 0; i < v.len; i++)
+		if (v.ptr[i] == '\0' || v.ptr[i] == '\n' || v.ptr[i] == '\r' || v.ptr[i] >= 0x80)
+			return false;
+	return true;
+}
+
+static void
+add_base64(struct cm_blob v, struct cm_buf *out)
+{
+	unsigned char four[5];
+
+	for (size_t i = 0; i < v.len; i += 3) {
+		const size_t n = v.len - i < 3 ? v.len - i : 3;
+
+		(void)EVP_EncodeBlock(four, v.ptr + i, (int)n);
+		cm_buf_add(out, four, 4);
+	}
+}
+
+/* One line: RFC 2849 lets who reads it fold what is long, and ldapmodify takes any length. */
+static void
+add_line(const char *attribute, struct cm_blob v, struct cm_buf *out)
+{
+	cm_buf_add_str(out, attribute);
+	if (is_safe(v)) {
+		cm_buf_add_str(out, ": ");
+		cm_buf_add_blob(out, v);
+	} else {
+		cm_buf_add_str(out, ":: ");
+		add_base64(v, out);
+	}
+	cm_buf_add_byte(out, '\n');
+}
+
+void
+cm_cli_ldif_add(const char *dn, const char *attribute, const struct cm_blob *values, size_t count,
+    struct cm_buf *out)
+{
+	add_line("dn", cm_blob_str(dn), out);
+	cm_buf_addf(out, "changetype: modify\nadd: %s\n", attribute);
+	for (size_t i = 0; i < count; i++)
+		add_line(attribute, values[i], out);
+	cm_buf_add_str(out, "-\n");
+}
+
+enum cm_err
+cm_cli_tell_ldif(const struct cm_cli *c, const struct cm_buf *ldif)
+{
+	const enum cm_err err = cm_buf_status(ldif);
+
+	if (err != CM_OK)
+		return err;
+	json_object_set_new(c->answer, "ldif", json_stringn(cm_buf_str(ldif), ldif->len));
+	if (!c->json)
+		(void)fwrite(cm_buf_str(ldif), 1, ldif->len, stdout);
+	return CM_OK;
+}
