@@ -7,7 +7,7 @@
  * first; RDNs parted by what becomes the comma; the attributes of one RDN
  * parted by a space.
  */
-#include "mapper/rules_internal.h"
+#include "mapper/dn_internal.h"
 
 /* wincrypt.h, "X.500 key names": content octets of the OID, and the name. */
 static const struct key_name {
@@ -49,7 +49,7 @@ add_type(struct cm_blob oid, struct cm_buf *out)
 		}
 	}
 	cm_buf_add_str(out, "OID.");
-	cm_cert_oid_text(oid, out);
+	cm_oid_text(oid, out);
 }
 
 static bool

@@ -48,18 +48,49 @@ CM_MUST_USE enum cm_err cm_field_text(struct cm_blob v, char delim, const struct
 /* fields.c: the field of that very name in the dialect, or NULL. */
 const struct cm_rule_field *cm_field_find(struct cm_blob name, enum cm_dialect dialect);
 
-typedef enum cm_err cm_field_write(const struct cm_cert *c, const struct cm_field_ref *ref,
+/* As struct cm_rule_field's write.  fields_name.c: */
+CM_MUST_USE enum cm_err cm_write_issuer(const struct cm_cert *c, const struct cm_field_ref *ref,
     struct cm_buf *out);
-
-/* fields_name.c */
-cm_field_write cm_write_issuer, cm_write_subject, cm_write_issuer_component, cm_write_subject_component;
+CM_MUST_USE enum cm_err cm_write_subject(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_issuer_component(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_subject_component(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
 /* fields_san.c: where a kind stands several times, the last, as libsss_certmap has it. */
-cm_field_write cm_write_san_rfc822, cm_write_san_dns, cm_write_san_x400, cm_write_san_directory,
-    cm_write_san_edi, cm_write_san_uri, cm_write_san_ip, cm_write_san_rid, cm_write_san_pkinit,
-    cm_write_san_upn, cm_write_san_principal;
+CM_MUST_USE enum cm_err cm_write_san_rfc822(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_san_dns(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_san_x400(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_san_directory(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_san_edi(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_san_uri(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_san_ip(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_san_rid(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_san_pkinit(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_san_upn(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_san_principal(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
 /* fields_key.c */
-cm_field_write cm_write_public_key, cm_write_spki, cm_write_ssh_key;
+CM_MUST_USE enum cm_err cm_write_public_key(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_spki(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_ssh_key(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
 /* fields_sid.c: S-1-... as text, its last number, or the octets of objectSid ([MS-DTYP] 2.4.2.2). */
-cm_field_write cm_write_sid, cm_write_sid_uri;
+CM_MUST_USE enum cm_err cm_write_sid(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_write_sid_uri(const struct cm_cert *c, const struct cm_field_ref *ref,
+    struct cm_buf *out);
 
 #endif /* CM_MAPPER_FIELDS_INTERNAL_H */

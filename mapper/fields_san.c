@@ -6,7 +6,7 @@
 
 enum tag { RFC822 = 1, DNS = 2, X400 = 3, DIRECTORY = 4, EDI = 5, URI = 6, IP = 7, RID = 8 };
 
-/* The last that holds something; {NULL, 0} without. */
+/* The last; {NULL, 0} without. */
 static struct cm_blob
 last_value(const struct cm_cert *c, enum tag tag)
 {
@@ -14,7 +14,7 @@ last_value(const struct cm_cert *c, enum tag tag)
 	const struct cm_cert_san *s = cm_cert_sans(c, &n);
 
 	while (n-- > 0)
-		if (s[n].tag == (int)tag && s[n].value.len > 0)
+		if (s[n].tag == (int)tag)
 			return s[n].value;
 	return (struct cm_blob){ NULL, 0 };
 }
@@ -76,7 +76,7 @@ cm_write_san_directory(const struct cm_cert *c, const struct cm_field_ref *ref, 
 
 	(void)ref;
 	while (n-- > 0)
-		if (s[n].name != NULL && s[n].name->count > 0)
+		if (s[n].name != NULL)
 			return cm_dn_write(s[n].name, CM_DN_NSS_LDAP, out);
 	return CM_ERR_ABSENT;
 }

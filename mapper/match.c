@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "mapper/match_internal.h"
+#include "mapper/dn_internal.h"
 #include "mapper/sssname_internal.h"
 
 void
@@ -119,7 +120,7 @@ is_oid(struct cm_blob oid, const char *dotted)
 	bool same;
 
 	cm_buf_init(&b, 0);
-	cm_cert_oid_text(oid, &b);
+	cm_oid_text(oid, &b);
 	same = cm_buf_status(&b) == CM_OK && strcmp(cm_buf_str(&b), dotted) == 0;
 	cm_buf_free(&b);
 	return same;
@@ -206,7 +207,7 @@ oid_text(const struct cm_component *x, const struct cm_cert_san *s, struct cm_bu
 {
 	if (s->tag != x->kind->tag)
 		return CM_ERR_ABSENT;
-	cm_cert_oid_text(s->value, out);
+	cm_oid_text(s->value, out);
 	return cm_buf_status(out);
 }
 

@@ -54,7 +54,7 @@ cm_sss_type(struct cm_blob oid, unsigned flags, struct cm_buf *out)
 		if (oid.len == names[i].len && memcmp(oid.ptr, names[i].oid, oid.len) == 0) {
 			if ((flags & CM_SSS_AD) == 0 || names[i].ad == NULL)
 				cm_buf_add_str(out, names[i].nss);
-			else if ((flags & CM_SSS_TYPES) != 0 && names[i].ad[3] == ',')
+			else if ((flags & CM_SSS_TYPES) != 0 && strncmp(names[i].ad, "OID,", 4) == 0)
 				cm_buf_addf(out, "OID.%s", names[i].ad + 4);
 			else
 				cm_buf_add_str(out, names[i].ad);
@@ -105,23 +105,11 @@ add_text(struct cm_blob v, struct cm_buf *out)
 	cm_buf_add(out, v.ptr + v.len - plain, plain);
 }
 
-/* UTCTime and GeneralizedTime are text too in OpenSSL's eyes. */
-static bool
-is_time(const struct cm_cert_attr *a)
-{
-	return a->der.len >= 2 && (a->der.ptr[0] == 0x17 || a->der.ptr[0] == 0x18) &&
-	    a->der.ptr[1] < 0x80;
-}
-
 void
 cm_sss_value(const struct cm_cert_attr *a, struct cm_buf *out)
 {
 	if (a->text) {
 		add_text(a->value, out);
-		return;
-	}
-	if (is_time(a)) {
-		add_text((struct cm_blob){ a->der.ptr + 2, a->der.len - 2 }, out);
 		return;
 	}
 	cm_buf_add_byte(out, '#');

@@ -278,6 +278,23 @@ parse(struct parser *p)
 	return err;
 }
 
+/* sss-certmap(5), TYPE: capital letters and digits up to the first colon. */
+const char *
+cm_template_prefix(const char *rule, enum cm_dialect *dialect)
+{
+	const size_t len = strspn(rule, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+
+	if (rule[len] != ':')
+		return rule;
+	if (len == 4 && strncmp(rule, "LDAP", len) == 0)
+		*dialect = CM_DIALECT_LDAP;
+	else if (len == 6 && strncmp(rule, "LDAPU1", len) == 0)
+		*dialect = CM_DIALECT_LDAPU1;
+	else if (len > 0)
+		return NULL;
+	return rule + len + 1;
+}
+
 enum cm_err
 cm_template_parse(const char *text, enum cm_dialect dialect, bool escape,
     struct cm_template *out, struct cm_syntax *why)

@@ -78,6 +78,12 @@ struct cm_syntax {
 };
 
 /*
+ * What follows the prefix of a mapping rule: "LDAP:", "LDAPU1:"; without one
+ * (or with ":" alone) *dialect is as it was.  NULL: a prefix that nobody knows.
+ */
+const char *cm_template_prefix(const char *rule, enum cm_dialect *dialect);
+
+/*
  * CM_ERR_SYNTAX  *why says where and what was expected; also: it names no field at all
  * CM_ERR_NOMEM
  */
