@@ -186,24 +186,6 @@ check_keys(const struct job *j)
 	return CM_OK;
 }
 
-/* The words of a filter's template; *skipped bytes say which. */
-static enum cm_dialect
-filter_dialect(const char *text, size_t *skipped)
-{
-	static const struct {
-		const char *prefix;
-		enum cm_dialect dialect;
-	} rows[] = {
-		{ "LDAPU1:", CM_DIALECT_LDAPU1 }, { "LDAP:", CM_DIALECT_LDAP }, { "", CM_DIALECT_OWN },
-	};
-	size_t i = 0;
-
-	while (strncmp(text, rows[i].prefix, strlen(rows[i].prefix)) != 0)
-		i++;
-	*skipped = strlen(rows[i].prefix);
-	return rows[i].dialect;
-}
-
 /* Does the match part look at who the holder is?  Usages and issuer are the same for many. */
 static bool
 says_whose(const struct cm_match *m)
@@ -236,20 +218,20 @@ compile_value(const struct job *j)
 {
 	const bool filter = j->from->filter != NULL;
 	const char *text = filter ? j->from->filter : j->from->value, *key = filter ? "filter" : "value";
+	const char *rest = text;	/* behind the prefix */
 	enum cm_dialect dialect = CM_DIALECT_OWN;
 	struct cm_syntax why = { .column = 0 };
-	size_t skipped = 0;
 	enum cm_err err;
 
-	if (filter)
-		dialect = filter_dialect(text, &skipped);
+	if (filter && (rest = cm_template_prefix(text, &dialect)) == NULL)
+		return wrong(j, key, "is of an unknown type; expected LDAP:, LDAPU1: or neither before it");
 	if (strlen(text) > CM_FORMAT_MAX)
 		return wrong(j, key, "is longer than %d bytes; shorten it", CM_FORMAT_MAX);
-	err = names_the_user(j, text) ? cm_template_constant(text + skipped, filter, &j->rule->value) :
-	    cm_template_parse(text + skipped, dialect, filter, &j->rule->value, &why);
+	err = names_the_user(j, text) ? cm_template_constant(rest, filter, &j->rule->value) :
+	    cm_template_parse(rest, dialect, filter, &j->rule->value, &why);
 	if (err == CM_OK)
 		err = cm_strength_of(&j->rule->value, filter, &j->rule->strength, &j->rule->key, &why);
-	return err == CM_ERR_SYNTAX ? wrong_syntax(j, key, &why, skipped) : err;
+	return err == CM_ERR_SYNTAX ? wrong_syntax(j, key, &why, (size_t)(rest - text)) : err;
 }
 
 /* People copy an issuer from where its letters are shown; libsss_certmap's text has \XX for them. */

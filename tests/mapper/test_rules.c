@@ -543,9 +543,11 @@ one_rule_tested(void **state)
 	expect_test("<SUBJECT>^CN=subject$", NULL, CM_RULE_MATCH, "(userCertificate;binary=");
 	expect_test("KRB5:<SUBJECT>^CN=x$", NULL, CM_RULE_NO_MATCH, "");
 	expect_test("<KU>keyEncipherment", NULL, CM_RULE_NO_MATCH, "");
-	expect_test("<NONE>", NULL, CM_RULE_ERROR, "rule \"test\": match: column ");
-	expect_test(NULL, "(u={serial_number})", CM_RULE_ERROR, "rule \"test\": filter: column ");
-	expect_test(NULL, "(u={subject_rfc822_name})", CM_RULE_NO_MATCH, "");
+	expect_test("<NONE>", NULL, CM_RULE_ERROR, "match: column ");
+	expect_test(NULL, "(u={serial_number})", CM_RULE_ERROR, "map: column ");
+	expect_test(NULL, "(u={subject_rfc822_name})", CM_RULE_ERROR, "the certificate has no subject_rfc822_name");
+	expect_test("<KU>keyEncipherment", "(u={subject_rfc822_name})", CM_RULE_NO_MATCH, "");
+	expect_test(NULL, "LDAPU2:(u={cert})", CM_RULE_ERROR, "map: unknown type");
 }
 
 int
