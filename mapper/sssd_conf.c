@@ -473,7 +473,12 @@ set_provider_defaults(const struct cm_sssd *s, const struct cm_ini_section *d)
 
 	if (!ad && !ipa)
 		return CM_OK;
-	if (cm_import_find(s->out, "directory.uri") == NULL)
+	if (cm_ini_key(d, "ldap_sasl_mech") == NULL)
+		err = cm_import_note(s->out, d->line, "SSSD binds with this host's Kerberos key; cardmap binds "
+		    "anonymously unless directory.bind_dn is set");
+	if (err == CM_OK && ipa && cm_import_find(s->out, "directory.ca") == NULL)
+		err = cm_import_set(s->out, d->line, "directory.ca", "/etc/ipa/ca.crt");
+	if (err == CM_OK && cm_import_find(s->out, "directory.uri") == NULL)
 		err = cm_import_note(s->out, d->line, "SSSD asks DNS for the domain's servers: name them in directory.uri");
 	if (err == CM_OK && cm_import_find(s->out, "directory.base") == NULL)
 		err = set_base(s, k != NULL ? k->line : d->line, ad ? "" : "cn=accounts,", domain);

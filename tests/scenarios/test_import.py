@@ -213,6 +213,9 @@ class ImportTest(Imports):
         text = (scenario.RIG.pki / 'people.ldif').read_text()
         path = self.file('ipa.ldif', re.sub(r'^version: 1\n', '', text) + '\n' + ldif(IPA))
         self.check_freeipa(self.importing('freeipa', '--directory', f'ldif:{path}', '--set', f'directory.base={people.PEOPLE_DN}'))
+        config = [(IPA_DN, {'objectClass': 'ipaCertMapConfigObject', 'cn': 'certmap', 'ipaCertMapPromptUsername': 'TRUE'})]
+        path = self.file('ipa.ldif', ldif(config + IPA[1:]))
+        self.assertIn("several_accounts = 'hint'", self.importing('freeipa', '--directory', f'ldif:{path}').out)
         done = self.importing('freeipa', '--directory', f'ldif:{scenario.RIG.pki}/people.ldif', status=78)
         self.assertIn('no entry of class ipaCertMapRule', done.err)
 
