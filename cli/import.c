@@ -154,7 +154,7 @@ import_freeipa(struct cm_cli *c, const struct kind *k, struct cm_import **out)
 	r.out = *out;
 	r.domain = c->conf->directory.domain != NULL ? c->conf->directory.domain :
 	    domain.len > 0 ? cm_buf_str(&domain) : NULL;
-	if (r.domain != NULL)
+	if (c->conf->directory.domain == NULL && r.domain != NULL)	/* so that it may be put behind what is there */
 		err = cm_import_set(*out, 0, "directory.domain", r.domain);
 	if (err == CM_OK)
 		err = look_for_rules(&r, host->directory, suffix != NULL ? cm_buf_str(&base) : NULL);

@@ -229,6 +229,10 @@ class FreeIPATest(Imports):
         self.addCleanup(ldap_admin, 'ldapdelete', *(dn for dn, _ in reversed(IPA)))
         done = self.cardmap('import', 'freeipa', '--config', self.conf())
         self.check_freeipa(done)
+        # put behind a configuration that has a domain, there is one still
+        own = self.conf(directory__domain='cardmap.test')
+        path = self.file('both.conf', own.read_text() + self.cardmap('import', 'freeipa', '--config', own).out)
+        self.assertEqual(len(self.values(path)[1]), 2)
         again = json.loads(self.cardmap('import', 'freeipa', '--json', '--config', self.conf()).out)
         self.assertEqual(again['configuration'], done.out)
 
