@@ -108,12 +108,23 @@ is_loose(const char *attribute)
 	return false;
 }
 
+/*
+ * RFC 4523 section 3.1, CertificateExactMatch: a certificate, which is a DER
+ * SEQUENCE, is asked for by "{ serialNumber 5, issuer rdnSequence:"CN=CA" }".
+ */
+static bool
+asks_for_certificate(struct cm_blob asserted, struct cm_blob v)
+{
+	return asserted.len > 0 && asserted.ptr[0] == '{' && v.len > 1 && v.ptr[0] == 0x30 &&
+	    (v.ptr[1] >= 0x80 || v.ptr[1] == v.len - 2);
+}
+
 static enum cm_judgement
 test_equal(struct judge *j, const struct cm_filter_node *n, struct cm_blob v)
 {
 	if (cm_value_answers(n->attribute, n->value, v))
 		return CM_JUDGED_TRUE;
-	return !j->all_shown && is_loose(n->attribute) ? CM_JUDGED_UNKNOWN : CM_JUDGED_FALSE;
+	return !j->all_shown && (is_loose(n->attribute) || asks_for_certificate(n->value, v)) ? CM_JUDGED_UNKNOWN : CM_JUDGED_FALSE;
 }
 
 /* What is near to a value is the server's affair; a file has only what is equal. */

@@ -226,12 +226,18 @@ static const struct {
 static enum cm_err
 add_notes(const struct ldap *l)
 {
+	static const char exact[] = "(userCertificate={{ serialNumber {serial_number!dec}, issuer "
+	    "rdnSequence:\"{issuer_dn!nss_ldap}\" }})";
 	const char *scope = cm_scconf_text(l->block, "scope", "1"), *uid = cm_scconf_text(l->block, "uid_attribute", "uid");
 	enum cm_err err = CM_OK;
 
 	for (size_t i = 0; err == CM_OK && i < CM_COUNT(others); i++)
 		if (cm_scconf_text(l->block, others[i].key, "")[0] != '\0')
 			err = note(l, others[i].key, "mapper %s: %s %s", l->name, others[i].key, others[i].text);
+	/* RFC 4523 section 3.1; the others compare octets. */
+	if (err == CM_OK)
+		err = note(l, "attribute", "mapper %s: an OpenLDAP server finds no entry by a whole certificate: for one, "
+		    "write filter = '%s' in the rule", l->name, exact);
 	if (err == CM_OK && strcmp(scope, "2") != 0)
 		err = note(l, "scope", "mapper %s: scope %s: everything below base is searched", l->name, scope);
 	if (err == CM_OK && strcasecmp(uid, "uid") != 0 && strcasecmp(uid, "sAMAccountName") != 0)

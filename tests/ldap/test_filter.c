@@ -172,6 +172,8 @@ static const struct {
 	{ "(userCertificate;binary=\\30\\03\\02\\01\\41)", "T", "T" },
 	{ "(userCertificate=\\30\\03\\02\\01\\41)", "T", "T" },
 	{ "(userCertificate;binary=\\30\\03\\02\\01\\61)", "F", "F" },	/* "a" for "A": bytes have no case */
+	{ "(userCertificate={ serialNumber 5 })", "U", "F" },		/* RFC 4523's other way to name one */
+	{ "(uid={ serialNumber 5 })", "F", "F" },
 	{ "(nosuch=x)", "H", "F" },
 	{ "(description=)", "F", "F" },
 	/* what may be equal though it looks different */

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """test_trust.py: whose cards are believed: CAs added, listed and removed by command, in the folders they have anywhere."""
 import hashlib
+import re
 import shutil
 import ssl
 from pathlib import Path
@@ -295,6 +296,20 @@ class PamPkcs11Test(Scenario):
         found = self.who(conf, 'erin', '--directory', f'ldif:{ldif}')
         self.assertEqual(found.account, 'erin')
         self.who(conf, 'alice-rsa2048', '--directory', f'ldif:{ldif}', status=1)
+
+    def test_openldap_finds_a_certificate_by_issuer_and_serial(self):
+        """The filter that the import names for it, in the place of the one that it writes."""
+        self.give('erin', **{'userCertificate;binary': ssl.PEM_cert_to_DER_cert(pki('erin.crt').read_text())})
+        conf, said_of = self.imported(f"""  use_mappers = ldap;
+  mapper ldap {{ ldaphost = "127.0.0.1"; ldapport = {scenario.rig_module.LDAP_PORT}; ssl = tls; scope = 2;
+    tls_cacertfile = {pki('root.crt')}; base = "{scenario.people.PEOPLE_DN}"; }}
+""")
+        self.who(conf, 'erin', status=1)
+        offered = re.search(r"write (filter = '.*') in the rule", said_of)[1]
+        conf.write_text(re.sub(r'(?m)^\tfilter = .*$', lambda _: '\t' + offered, conf.read_text()))
+        found = self.who(conf, 'erin').json['account']
+        self.assertEqual(found['name'], 'erin')
+        self.who(conf, 'alice-rsa2048', status=1)
 
     def test_map_files_and_accounts_of_this_computer(self):
         computer = self.folder / 'computer/etc'
