@@ -90,6 +90,20 @@ def man_keys(root, build):
             yield f'{page}: {key} {written[key]}: is {real[key]}'
 
 
+def man_rules(root, _build):
+    """cardmap-rules(5) names every field of a template and every built-in form."""
+    page = 'doc/man/cardmap-rules.5.scd'
+    text = (root / page).read_text()
+    fields = (root / 'mapper/fields.c').read_text()
+    names = set(re.findall(r'\.name = "(\w+)"', fields)) | set(re.findall(r'^\tTEXT(?:_PARTS)?\("(\w+)"', fields, re.M))
+    names |= {'subject_' + name for name in re.findall(r'^\tSAN(?:_AS)?\("(\w+)"', fields, re.M)}
+    for name in sorted(names - set(re.findall(r'\*(\w+)\*', section(text, 'TEMPLATES')))):
+        yield f'{page}: field {name} is missing'
+    forms = set(re.findall(r'(?:ALT\(|\.name = )"([\w-]+)"', (root / 'mapper/forms.c').read_text()))
+    for name in sorted(forms - set(re.findall(r'[\w-]+', section(text, 'FORMS')))):
+        yield f'{page}: form {name} is missing'
+
+
 EXIT = {'ABSENT': 1, 'AMBIGUOUS': 2, 'REFUSED': 3, 'SYNTAX': 3, 'USAGE': 64, 'CONFIG': 78}
 
 
@@ -116,6 +130,9 @@ def examples(root, build):
     texts = {'doc/examples/cardmap.conf': (root / 'doc/examples/cardmap.conf').read_text()}
     texts |= {f'doc/man/cardmap.conf.5.scd:{line_of(page, match.start())}': match[1]
               for match in re.finditer(r'^```\n(.*?)^```', page, re.M | re.S)}
+    rules = (root / 'doc/man/cardmap-rules.5.scd').read_text()
+    texts |= {f'doc/man/cardmap-rules.5.scd:{line_of(rules, match.start())}': match[1]
+              for match in re.finditer(r'^```\n(rule ".*?)^```', rules, re.M | re.S)}
     for name, text in texts.items():
         with tempfile.NamedTemporaryFile('w') as file:
             file.write(text)
@@ -262,4 +279,4 @@ def on_terminal(command, folder):
 
 
 CHECKS = {check.__name__: check for check in (
-    man_commands, man_keys, man_reasons, examples, prose, folders, messages, completion, readme, help_examples)}
+    man_commands, man_keys, man_reasons, man_rules, examples, prose, folders, messages, completion, readme, help_examples)}

@@ -88,6 +88,8 @@ WRONG_WORDS = [
     ('man_commands', 'doc/man/cardmap.1.scd', '*78*\n', '*79*\n', 'exit status 78 is missing'),
     ('man_keys', 'doc/man/cardmap.conf.5.scd', '*first_gid*', '*last_gid*', 'key accounts.first_gid is missing'),
     ('man_keys', 'doc/man/cardmap.conf.5.scd', '60000 ms; default 2000', '60000 s; default 2000', 'is (number, 50 to 60000 ms;'),
+    ('man_rules', 'doc/man/cardmap-rules.5.scd', '*fasc_n*', '*fascn*', 'field fasc_n is missing'),
+    ('man_rules', 'doc/man/cardmap-rules.5.scd', '|  ski\n', '|  sky\n', 'form ski is missing'),
     ('man_reasons', 'doc/man/cardmap-login.7.scd', '*no_rule* (1)', '*no_rule* (2)', 'no_rule: is (1), Remedy: the'),
     ('man_reasons', 'doc/man/cardmap-login.7.scd', 'put the card into the', 'lose the', 'no_card: is (4), Remedy: put'),
     ('man_reasons', 'doc/man/cardmap-login.7.scd', '*admit*\n', '*permit*\n', 'the stages are certificate, chain'),
