@@ -70,7 +70,8 @@ check_still_mapped(struct cm_login *l, const struct cm_query *q)
 	for (size_t i = 0; i < q->count && !found; i++) {
 		cm_buf_truncate(&made, 0);
 		cm_buf_add_printable(&made, q->terms[i].value);
-		found = cm_buf_status(&made) == CM_OK &&
+		/* What is kept is never an account of this computer: its name is another's. */
+		found = !q->terms[i].local && cm_buf_status(&made) == CM_OK &&
 		    strcmp(cm_buf_str(&made), l->account->matched) == 0;
 	}
 	cm_buf_free(&made);

@@ -2,8 +2,8 @@
  * tests/fuzz/fuzz_store.c - what a damaged or hostile store holds.
  *
  * First byte 0: the rest are the bytes of the database file.  Else: the values
- * of an account's row, each with kind and length before it, put there with a
- * digest that fits, so that what reads rows gets past it.
+ * of an account's row (2: of a pairing's), each with kind and length before it,
+ * put there with a digest that fits, so that what reads rows gets past it.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,10 +11,13 @@
 #include <unistd.h>
 
 #include "cache/accounts_internal.h"
+#include "cache/pairings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define COLUMNS	18	/* of table account, the digest not counted */
+/* Of the tables, the digest not counted. */
+#define COLUMNS	18
+#define PAIRING_COLUMNS	6
 
 /* The texts of an account end where they say. */
 static enum cm_err
@@ -30,8 +33,17 @@ visit(void *arg, const struct cm_kept *k)
 	return CM_OK;
 }
 
+static enum cm_err
+visit_pairing(void *arg, const struct cm_pairing *p)
+{
+	if (p->user == NULL || p->user[0] == '\0' || p->subject == NULL)
+		abort();
+	*(struct cm_pairing *)arg = *p;	/* its hash, for below */
+	return CM_OK;
+}
+
 static size_t
-split(const uint8_t *data, size_t size, struct cm_value v[COLUMNS])
+split(const uint8_t *data, size_t size, struct cm_column v[COLUMNS])
 {
 	size_t at = 0, n;
 
@@ -51,8 +63,9 @@ split(const uint8_t *data, size_t size, struct cm_value v[COLUMNS])
 }
 
 static void
-use(struct cm_accounts *s, struct cm_trace *t)
+use(struct cm_accounts *s, struct cm_trace *t, bool whole)
 {
+	struct cm_pairing pairing = { .user = NULL }, found = { .user = NULL };
 	struct cm_memory *m = NULL;
 	size_t total = 0;
 
@@ -61,6 +74,16 @@ use(struct cm_accounts *s, struct cm_trace *t)
 	if (cm_accounts_recall(s, 1800000000, t, &m) == CM_OK && m == NULL)
 		abort();
 	cm_memory_free(&m);
+	if (cm_pairings_list(s, NULL, t, visit_pairing, &pairing) != CM_OK || pairing.user == NULL)
+		return;
+	/* In a damaged file a row may be listed that cannot be found. */
+	if (cm_pairings_find_hash(s, pairing.hash, t, &found) != CM_OK && whole)
+		abort();
+	cm_pairing_clear(&found);
+	if ((cm_pairings_remove(s, NULL, pairing.hash, t) != CM_OK ||
+	    cm_pairings_find_hash(s, pairing.hash, t, &found) != CM_ERR_ABSENT) && whole)
+		abort();
+	cm_pairing_clear(&found);
 }
 
 static void
@@ -79,7 +102,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *const suffixes[] = { "", "-wal", "-shm" };
 	char folder[] = "/dev/shm/cm_fuzz_XXXXXX", path[64], name[80];
 	struct cm_accounts_options o = { .path = path, .first_uid = 1000, .first_gid = 1000 };
-	struct cm_value v[COLUMNS] = { { .kind = CM_VALUE_INTEGER } };
+	struct cm_column v[COLUMNS] = { { .kind = CM_VALUE_INTEGER } };
 	struct cm_accounts *s = NULL;
 	struct cm_trace *t = NULL;
 
@@ -89,9 +112,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] == 0)
 		write_file(path, data + 1, size - 1);
 	if (cm_accounts_open(&o, t, &s) == CM_OK) {
-		if (data[0] == 0 || (split(data + 1, size - 1, v) == COLUMNS &&
-		    cm_store_put(s, "account", v, COLUMNS, t) == CM_OK))
-			use(s, t);
+		const bool pairing = data[0] == 2;
+		const size_t columns = pairing ? PAIRING_COLUMNS : COLUMNS;
+
+		if (data[0] == 0 || (split(data + 1, size - 1, v) >= columns &&
+		    cm_store_put(s, pairing ? "pairing" : "account", v, columns, t) == CM_OK))
+			use(s, t, data[0] != 0);
 		cm_accounts_close(&s);
 	} else if (cm_trace_reason(t) != CM_REASON_STORE) {
 		abort();

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "make_cert.h"
 #include "mapper/rules_internal.h"
 
 #define B(s)	{ (const uint8_t *)(s), sizeof(s) - 1 }
@@ -140,6 +141,30 @@ appended(void **state)
 	cm_query_free(&q);
 }
 
+/* Whoever else made the terms: the certificate says whose it is, or nothing. */
+static void
+sid_is_the_certificates(void **state)
+{
+	const struct cert_spec plain = { .serial = "01" };
+	struct cm_cert *c = make_cert(&plain);
+	struct cm_query *q = NULL;
+
+	(void)state;
+	assert_int_equal(cm_query_make(NULL, 0, NULL, 0, cm_blob_str("S-1-5"), &q), CM_OK);
+	assert_int_equal(cm_query_append(&q, &(struct cm_query_term){ .rule = (char *)"r",
+	    .attribute = (char *)"a", .value = B("v") }, 1), CM_OK);
+	assert_int_equal(cm_query_set_sid(&q, c), CM_OK);
+	assert_null(q->sid);
+	assert_int_equal(q->count, 1);
+	assert_string_equal(q->terms[0].rule, "r");
+	cm_cert_free(&c);
+	assert_int_equal(cm_cert_load(CM_PKI_DIR "/sid.crt", NULL, &c), CM_OK);
+	assert_int_equal(cm_query_set_sid(&q, c), CM_OK);
+	assert_string_equal(q->sid, "S-1-5-21-1004336348-1177238915-682003330-1105");
+	cm_query_free(&q);
+	cm_cert_free(&c);
+}
+
 int
 main(void)
 {
@@ -148,6 +173,7 @@ main(void)
 		cmocka_unit_test(filters),
 		cmocka_unit_test(whole_filters),
 		cmocka_unit_test(appended),
+		cmocka_unit_test(sid_is_the_certificates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

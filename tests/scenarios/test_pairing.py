@@ -12,10 +12,12 @@ from pathlib import Path
 import scenario
 from scenario import PIN, Counts, Scenario, people, said
 
+SID_OF_SID = people.pki.SID_OF_SID
+
 SERVERS = ('slapd', 'ocsp', 'http')
 ALONE = scenario.demo.as_alice_if_alone()
 LOCAL = ('loc', 20001)
-BY_UPN = {'mapper__forms': 'kerberos'}
+BY_UPN, BY_SERIAL = {'mapper__forms': 'kerberos'}, {'mapper__forms': 'issuer-serial'}
 
 
 def key_hash(card):
@@ -166,6 +168,17 @@ class RuleTest(PairingCase):
             with self.subTest(card):
                 self.pair('bob', card=card, status=3, reason=reason)
         self.assertEqual(self.pairings(), [])
+
+    def test_a_card_that_says_whose_it_is(self):
+        """CVE-2022-26923's answer holds for pairings too: objectSid is the certificate's, or nobody gets in."""
+        other = SID_OF_SID[:-1] + '6'
+        self.change_directory(people.person_dn('bob'), ('objectSid', [other]))
+        self.pair('bob', card='sid', status=3, reason='other_sid')
+        self.change_directory(people.person_dn('bob'), ('objectSid', [SID_OF_SID]))
+        self.pair('bob', card='sid')
+        self.assertEqual(self.enter(card='sid', more=BY_SERIAL).account, 'bob')
+        self.change_directory(people.person_dn('bob'), ('objectSid', [other]))
+        self.enter(card='sid', status=3, reason='other_sid', more=BY_SERIAL)
 
     def test_level_off_binds_by_the_key_alone(self):
         off = {'trust__level': 'off'}
