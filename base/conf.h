@@ -43,7 +43,7 @@ struct cm_conf_rule {
 	char *origin;		/* "FILE:LINE" of the rule, for messages */
 	char *match;		/* matching rule of sss-certmap(5); NULL: every certificate */
 	char *issuer;		/* exact DN of the issuer, RFC 4514; NULL: any */
-	char *upn_suffix;	/* the UPN must end with "@" and this, case ignored */
+	char *upn_suffix;	/* every UPN must end with "@" and this, case ignored */
 	char *attribute, *value;	/* an attribute and the template of its value; or: */
 	char *filter;		/* the template of a filter; "LDAP:" or "LDAPU1:" before it: as sss-certmap(5) */
 	char *map_file;		/* the value is looked up here first (pam_pkcs11's form) */

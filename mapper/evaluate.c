@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "mapper/fields_internal.h"
+#include "mapper/sssname_internal.h"
 
 #define MISSING_MAX	12	/* rules that the message of NO_RULE names */
 /* A filter holds its values escaped, "\xx" for a byte. */
@@ -50,25 +51,68 @@ miss(struct pass *p, const struct cm_rule *rule, const char *fmt, ...)
 	return CM_ERR_ABSENT;
 }
 
-/* A UPN of another realm maps nothing, however well its name fits. */
+/* One "@" only: with two, a name's part before the first is not the one whose realm stands at the end. */
+static bool
+is_of_realm(struct cm_blob name, const char *realm)
+{
+	const size_t len = strlen(realm);
+
+	return name.len > len + 1 && memchr(name.ptr, '\0', name.len) == NULL &&
+	    memchr(name.ptr, '@', name.len) == name.ptr + name.len - len - 1 &&
+	    strncasecmp((const char *)name.ptr + name.len - len, realm, len) == 0;
+}
+
+static enum cm_err
+check_name(struct pass *p, const struct cm_rule *rule, struct cm_blob name, size_t *seen)
+{
+	if (name.len == 0)
+		return CM_OK;
+	(*seen)++;
+	if (is_of_realm(name, rule->upn_suffix))
+		return CM_OK;
+	return miss(p, rule, "its principal name %.*s is of another realm than @%s",
+	    (int)(name.len < 256 ? name.len : 256), (const char *)name.ptr, rule->upn_suffix);
+}
+
+/* A name that cannot be read is of no realm. */
+static enum cm_err
+check_pkinit(struct pass *p, const struct cm_rule *rule, const struct cm_cert_san *s, size_t *seen)
+{
+	static const struct cm_blob unreadable = { (const uint8_t *)"(unreadable)", 12 };
+	struct cm_buf name;
+	enum cm_err err;
+
+	cm_buf_init(&name, 0);
+	err = cm_san_principal(s, &name);
+	if (err != CM_ERR_NOMEM)
+		err = check_name(p, rule, err == CM_OK ? cm_buf_blob(&name) : unreadable, seen);
+	cm_buf_free(&name);
+	return err;
+}
+
+/*
+ * A principal of another realm maps nothing, however well its name fits.  Every
+ * one must be of this realm: fields differ in which of several they take.
+ */
 static enum cm_err
 check_upn(struct pass *p, const struct cm_rule *rule)
 {
-	const struct cm_blob upn = cm_cert_field(p->cert, CM_CERT_UPN);
-	size_t len;
+	enum cm_err err = CM_OK;
+	size_t count, seen = 0;
+	const struct cm_cert_san *s = cm_cert_sans(p->cert, &count);
 
 	if (rule->upn_suffix == NULL)
 		return CM_OK;
-	if (upn.len == 0)
+	for (size_t i = 0; err == CM_OK && i < count; i++) {
+		if (cm_san_is_upn(&s[i]))
+			err = check_name(p, rule, s[i].text, &seen);
+		else if (rule->pkinit && cm_san_is_pkinit(&s[i]))
+			err = check_pkinit(p, rule, &s[i], &seen);
+	}
+	if (err == CM_OK && seen == 0)
 		return miss(p, rule, "the certificate has no NT principal name, which must end with @%s",
 		    rule->upn_suffix);
-	len = strlen(rule->upn_suffix);
-	if (upn.len > len + 1 && upn.ptr[upn.len - len - 1] == '@' &&
-	    strncasecmp((const char *)upn.ptr + upn.len - len, rule->upn_suffix, len) == 0 &&
-	    memchr(upn.ptr, '\0', upn.len) == NULL)
-		return CM_OK;
-	return miss(p, rule, "its NT principal name %.*s is of another realm than @%s",
-	    (int)(upn.len < 256 ? upn.len : 256), (const char *)upn.ptr, rule->upn_suffix);
+	return err;
 }
 
 static enum cm_err

@@ -345,6 +345,8 @@ compile_host(const struct job *j, const char *elsewhere)
 {
 	struct cm_buf b;
 
+	j->rule->pkinit = names_field(&j->rule->value, "subject_principal") ||
+	    names_field(&j->rule->value, "subject_pkinit_principal");
 	if (elsewhere != NULL)
 		return copy_text(elsewhere, &j->rule->elsewhere);
 	cm_buf_init(&b, 0);

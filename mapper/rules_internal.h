@@ -23,6 +23,7 @@ struct cm_rule {
 	enum cm_strength strength;
 	bool ignore_case, local, pairing;
 	bool key;		/* it binds by the hash of the whole public key */
+	bool pkinit;		/* it names a field that may be the principal of RFC 4556 */
 };
 #define CM_RULE_NONE	SIZE_MAX
 

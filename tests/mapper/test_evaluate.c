@@ -251,6 +251,59 @@ attack_filter_injection(void **state)
 	cm_rules_free(&r);
 }
 
+/* A filter, for principals of example.test. */
+static struct cm_rules *
+realm_rule(const char *filter)
+{
+	const struct cm_rules_options o = { .domain = NULL };
+	const struct cm_conf_rule rule = {
+		.name = (char *)"realm", .filter = (char *)(uintptr_t)filter, .upn_suffix = (char *)"example.test",
+		.priority = CM_RULE_PRIORITY_LAST,
+	};
+	struct cm_rules *r = NULL;
+
+	assert_int_equal(cm_rules_new(&o, &r), CM_OK);
+	assert_int_equal(cm_rules_add(r, &rule, 1, NULL), CM_OK);
+	return r;
+}
+
+/* Of several principals a field takes the first or the last: none may be of another realm. */
+static void
+attack_second_principal(void **state)
+{
+#define UPN(n)	"otherName:1.3.6.1.4.1.311.20.2.3;UTF8:" n
+	static const struct {
+		const char *sans;
+		bool upn, pkinit;
+	} rows[] = {
+		{ UPN("bob@example.test"), true, true },
+		{ UPN("bob@example.test") "," UPN("bob2@EXAMPLE.TEST"), true, true },
+		{ UPN("bob@example.test") "," UPN("alice@evil.test"), false, false },
+		{ UPN("alice@evil.test") "," UPN("bob@example.test"), false, false },
+		{ UPN("bob@example.test") ",email:x@evil.test", true, true },
+		/* a KRB5PrincipalName that is none */
+		{ UPN("bob@example.test") ",otherName:1.3.6.1.5.2.2;UTF8:alice@example.test", true, false },
+		{ "email:x@example.test", false, false },
+	};
+	struct cm_rules *by_upn = realm_rule("(u={subject_nt_principal.short_name})");
+	struct cm_rules *by_pkinit = realm_rule("(u={subject_nt_principal}{subject_principal})");
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const struct ext ext[] = { { "subjectAltName", rows[i].sans }, { .name = NULL } };
+		struct cm_cert *c = make_cert(&(struct cert_spec){ .extensions = ext });
+		char *upn = filter_of(by_upn, c, NULL), *pkinit = filter_of(by_pkinit, c, NULL);
+
+		assert_int_equal(upn != NULL, rows[i].upn);
+		assert_int_equal(pkinit != NULL, rows[i].pkinit);
+		free(upn);
+		free(pkinit);
+		cm_cert_free(&c);
+	}
+	cm_rules_free(&by_upn);
+	cm_rules_free(&by_pkinit);
+}
+
 /* A value beyond the limit is refused by name, never cut. */
 static void
 overlong_value(void **state)
@@ -392,6 +445,7 @@ main(void)
 		cmocka_unit_test(attack_missing_field_makes_a_constant),
 		cmocka_unit_test(attack_format_ambiguity),
 		cmocka_unit_test(attack_filter_injection),
+		cmocka_unit_test(attack_second_principal),
 		cmocka_unit_test(overlong_value),
 		cmocka_unit_test(map_files),
 		cmocka_unit_test(attack_regex_without_end),

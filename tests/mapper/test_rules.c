@@ -153,6 +153,8 @@ attack_upn_of_another_realm(void **state)
 		{ B("alice@badexample.test"), false }, { B("example.test"), false },
 		{ B("@example.test"), false }, { B("alice@evil\0@example.test"), false },
 		{ B("alice"), false }, { B(""), false }, { { NULL, 0 }, false },
+		/* whose short name is "alice", and whose realm? */
+		{ B("alice@evil@example.test"), false },
 	};
 	struct cm_rules *r = compile(&plain, rules, 1), *at = compile(&plain, with_at, 1);
 
