@@ -23,7 +23,7 @@ struct pass {
 	struct cm_trace *trace;
 	bool all;			/* every rule has its line in the trace */
 	struct cm_match_cert texts;	/* of the certificate, shared by all rules */
-	struct cm_blob issuer;		/* that rules are found by; empty: it has none, or none is needed */
+	struct cm_blob issuers[2];	/* that rules are found by: by name, by match part; ptr NULL: not needed */
 	struct cm_buf bytes;
 	struct cm_query_term first[32], *terms;
 	size_t count, room;
@@ -296,7 +296,10 @@ pass_over(struct pass *p, const struct cm_rule *rule, size_t *counter)
 static bool
 is_of_issuer(const struct pass *p, const struct cm_rule *rule)
 {
-	return rule->issuer == NULL || cm_blob_equal(cm_blob_str(rule->issuer), p->issuer);
+	const struct cm_blob *mine = &p->issuers[rule->issuer_matched];
+
+	return rule->issuer == NULL ||
+	    (mine->ptr != NULL && cm_blob_equal(cm_blob_str(rule->issuer), *mine));
 }
 
 /* *done: no later rule counts. */
@@ -328,37 +331,62 @@ consider_all(struct pass *p)
 	return err;
 }
 
-/* Two runs of rules, both in order: those that name no issuer, and those of this one. */
+/* The first rules that one text or the other finds; where both texts are one, they are found once. */
+static void
+find_runs(const struct pass *p, size_t runs[2])
+{
+	for (size_t i = 0; i < 2; i++) {
+		runs[i] = CM_RULE_NONE;
+		if (p->issuers[i].ptr != NULL)
+			runs[i] = cm_rules_of_issuer(p->rules, p->issuers[i]);
+	}
+	if (runs[0] == runs[1])
+		runs[1] = CM_RULE_NONE;
+}
+
+/* Three runs of rules, all in order: those that name no issuer, and those of this one by either of its texts. */
+static size_t
+next_rule(const struct cm_rules *r, size_t *any, size_t runs[2])
+{
+	size_t *const first = runs[0] < runs[1] ? &runs[0] : &runs[1];
+	const size_t found = *first;
+
+	if (*any < r->any_issuer_count && r->any_issuer[*any] < found)
+		return r->any_issuer[(*any)++];
+	if (found != CM_RULE_NONE)
+		*first = r->rules[found].next;
+	return found;
+}
+
 static enum cm_err
 consider_issuer(struct pass *p)
 {
 	const struct cm_rules *r = p->rules;
-	size_t of_issuer = cm_rules_of_issuer(r, p->issuer), any = 0, seen = 0;
+	size_t any = 0, seen = 0, runs[2], i;
 	enum cm_err err = CM_OK;
 	bool done = false;
 
-	while (err == CM_OK && !done) {
-		size_t next = any < r->any_issuer_count ? r->any_issuer[any] : CM_RULE_NONE;
-
-		if (next == CM_RULE_NONE && of_issuer == CM_RULE_NONE)
-			break;
-		if (next < of_issuer) {
-			any++;
-		} else {
-			next = of_issuer;
-			of_issuer = r->rules[next].next;
-		}
-		err = consider(p, &r->rules[next], &done);
+	find_runs(p, runs);
+	while (err == CM_OK && !done && (i = next_rule(r, &any, runs)) != CM_RULE_NONE) {
+		err = consider(p, &r->rules[i], &done);
 		seen += !done;
 	}
-	while (of_issuer != CM_RULE_NONE) {
+	/* What is left; the one that ended it is among neither. */
+	for (p->later += done; done && next_rule(r, &any, runs) != CM_RULE_NONE;)
 		p->later++;
-		of_issuer = r->rules[of_issuer].next;
-	}
-	if (done)	/* the one that ended it is neither seen nor in what is left */
-		p->later += 1 + r->any_issuer_count - any;
 	p->other_issuer += r->count - seen - p->later;
 	return err;
+}
+
+/* CM_ERR_NOMEM */
+static enum cm_err
+write_issuers(struct pass *p)
+{
+	if (p->rules->issuers_named)
+		p->issuers[0] = cm_blob_str(cm_cert_issuer_text(p->cert));
+	if (p->rules->issuers_matched)
+		p->issuers[1] = cm_blob_str(cm_match_cert_issuer(&p->texts));
+	return cm_buf_status(&p->texts.issuer.text) == CM_ERR_NOMEM ? CM_ERR_NOMEM : CM_OK;
 }
 
 static const char *
@@ -447,11 +475,7 @@ map(const struct cm_rules *r, const struct cm_cert *c, bool all, struct cm_trace
 	p.terms = p.first;
 	p.room = CM_COUNT(p.first);
 	cm_match_cert_init(&p.texts, c);
-	if (r->slot_count > 0)
-		p.issuer = cm_blob_str(cm_match_cert_issuer(&p.texts));
-	if (cm_buf_status(&p.texts.issuer.text) == CM_ERR_NOMEM)
-		err = CM_ERR_NOMEM;
-	else
+	if ((err = write_issuers(&p)) == CM_OK)
 		err = p.all ? consider_all(&p) : consider_issuer(&p);
 	if (err == CM_OK) {
 		note_passed_over(&p);

@@ -234,26 +234,6 @@ compile_value(const struct job *j)
 	return err == CM_ERR_SYNTAX ? wrong_syntax(j, key, &why, (size_t)(rest - text)) : err;
 }
 
-/* People copy an issuer from where its letters are shown; libsss_certmap's text has \XX for them. */
-static enum cm_err
-copy_issuer(const char *from, char **to)
-{
-	struct cm_buf b;
-
-	if (from == NULL)
-		return CM_OK;
-	cm_buf_init(&b, 0);
-	for (; *from != '\0'; from++) {
-		if ((uint8_t)*from < 0x80)
-			cm_buf_add_byte(&b, (uint8_t)*from);
-		else
-			cm_buf_addf(&b, "\\%02X", (unsigned)(uint8_t)*from);
-	}
-	*to = cm_buf_take(&b);
-	cm_buf_free(&b);
-	return *to != NULL ? CM_OK : CM_ERR_NOMEM;
-}
-
 /* An issuer that the match part insists on serves as index too. */
 static enum cm_err
 compile_match(const struct job *j)
@@ -272,9 +252,10 @@ compile_match(const struct job *j)
 		if (err != CM_OK)
 			return err;
 	}
+	j->rule->issuer_matched = issuer == NULL;
 	if (issuer == NULL && j->rule->match != NULL)
 		issuer = cm_match_issuer(j->rule->match);
-	return copy_issuer(issuer, &j->rule->issuer);
+	return copy_text(issuer, &j->rule->issuer);
 }
 
 static enum cm_err
@@ -524,9 +505,12 @@ cm_rules_index(struct cm_rules *r)
 	r->any_issuer_count = 0;
 	if ((r->any_issuer = calloc(r->count, sizeof(*r->any_issuer))) == NULL)
 		return CM_ERR_NOMEM;
-	for (size_t i = 0; i < r->count; i++)
+	for (size_t i = 0; i < r->count; i++) {
 		if (r->rules[i].issuer == NULL)
 			r->any_issuer[r->any_issuer_count++] = i;
+		else
+			*(r->rules[i].issuer_matched ? &r->issuers_matched : &r->issuers_named) = true;
+	}
 	return make_slots(r);
 }
 

@@ -11,7 +11,8 @@ struct cm_rule {
 	char *origin;		/* "FILE:LINE", "built in" */
 	char *text;		/* "altSecurityIdentities = Kerberos:{nt_principal_name}" */
 	char *attribute;	/* NULL: the template is a filter's */
-	char *issuer;		/* RFC 4514 text that the issuer must be; NULL: any */
+	char *issuer;		/* text that the issuer must be; NULL: any */
+	bool issuer_matched;	/* ... as <ISSUER> is matched (match_internal.h); else as cm_cert_issuer_text() */
 	char *upn_suffix;	/* without the "@" */
 	char *elsewhere;	/* why it does not hold on this host; NULL: it does */
 	struct cm_match *match;	/* NULL: every certificate */
@@ -36,6 +37,7 @@ struct cm_rules {
 	size_t any_issuer_count;
 	size_t *slots;		/* by hash of the issuer: the first rule of it, or CM_RULE_NONE */
 	size_t slot_count;	/* a power of two; 0: no rule names an issuer */
+	bool issuers_named, issuers_matched;	/* which texts of an issuer there are */
 
 	struct cm_regexes *regexes;
 	char *domain;

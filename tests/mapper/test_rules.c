@@ -175,13 +175,20 @@ issuers(void **state)
 	static const struct part ca[] = { P("C", "DE"), P("O", "Ac, Me"), P("CN", "CA"), { .oid = NULL } };
 	static const struct part umlaut[] = { P("CN", "M\xc3\xbcller"), { .oid = NULL } };
 	static const struct part empty_value[] = { P("CN", ""), { .oid = NULL } };
+	static const struct part joined[] = { P("O", "x"), P("CN", "y", .joined = true), { .oid = NULL } };
+	static const struct part parted[] = { P("CN", "y"), P("O", "x"), { .oid = NULL } };
 	static const struct cm_conf_rule rules[] = {
 		RULE("given", .issuer = T("CN=CA,O=Ac\\, Me,C=DE")),
 		RULE("matched", .match = T("<ISSUER>^CN=CA,O=Ac\\\\, Me,C=DE$")),
 		RULE("both", .issuer = T("CN=CA,O=Ac\\, Me,C=DE"), .match = T("<SUBJECT>^CN=subject$")),
 		RULE("both, but no", .issuer = T("CN=CA,O=Ac\\, Me,C=DE"), .match = T("<SUBJECT>^CN=other$")),
 		RULE("umlaut", .issuer = T("CN=M\xc3\xbcller")),
-		RULE("umlaut of theirs", .issuer = T("CN=M\\C3\\BCller")),
+		RULE("umlaut matched", .match = T("<ISSUER>^CN=M\\\\C3\\\\BCller$")),
+		/* libsss_certmap writes both names as one; a name is exact */
+		RULE("both of them", .match = T("<ISSUER>^O=x,CN=y$")),
+		RULE("parted", .issuer = T("O=x,CN=y")),
+		RULE("joined", .issuer = T("O=x+CN=y")), RULE("joined too", .issuer = T("CN=y+O=x")),
+		RULE("empty", .issuer = T("CN=")),
 		RULE("case", .issuer = T("cn=ca,O=Ac\\, Me,C=DE")),
 		RULE("any"),
 	};
@@ -190,8 +197,10 @@ issuers(void **state)
 	(void)state;
 	assert_int_equal(r->any_issuer_count, 1);
 	expect_who(r, &(struct cert_spec){ .issuer = ca }, "given matched both any");
-	expect_who(r, &(struct cert_spec){ .issuer = umlaut }, "umlaut umlaut of theirs any");
-	expect_who(r, &(struct cert_spec){ .issuer = empty_value }, "any");
+	expect_who(r, &(struct cert_spec){ .issuer = umlaut }, "umlaut umlaut matched any");
+	expect_who(r, &(struct cert_spec){ .issuer = empty_value }, "empty any");
+	expect_who(r, &(struct cert_spec){ .issuer = parted }, "both of them parted any");
+	expect_who(r, &(struct cert_spec){ .issuer = joined }, "both of them joined too any");
 	expect_who(r, &alice, "any");
 	cm_rules_free(&r);
 }
