@@ -45,11 +45,14 @@ trim(const char **p, const char **end)
 		--*end;
 }
 
+/* Of fewer than least bytes no line ends a comment, as there: a star and a slash alone do not. */
 static bool
-ends_comment(const char *p, const char *end)
+ends_comment(const char *p, const char *end, ptrdiff_t least)
 {
-	trim(&p, &end);
-	return end - p >= 2 && end[-2] == '*' && end[-1] == '/';
+	const char *start = p;
+
+	trim(&start, &end);
+	return end - p >= least && end[-2] == '*' && end[-1] == '/';
 }
 
 /* Comments begin in the first column, and those of several lines end with one. */
@@ -59,7 +62,7 @@ is_comment(struct reading *r, const char *p, const char *end)
 	const char *start = p, *stop = end;
 
 	if (r->comment) {
-		r->comment = !ends_comment(p, end);
+		r->comment = !ends_comment(p, end, 3);
 		return true;
 	}
 	trim(&start, &stop);
@@ -67,7 +70,7 @@ is_comment(struct reading *r, const char *p, const char *end)
 		return true;
 	if (end - p < 2 || p[0] != '/' || p[1] != '*')
 		return false;
-	r->comment = !(end - p > 3 && ends_comment(p + 2, end));
+	r->comment = !ends_comment(p, end, 4);
 	return true;
 }
 

@@ -26,6 +26,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (cm_conf_load(path, t, &c) == CM_OK) {
 		if (c->trust.level > 3 || c->directory.timeout < 50 || c->accounts.first_uid == 0)
 			abort();
+		for (size_t i = 0; i < c->rule_count; i++) {
+			const struct cm_conf_rule *r = &c->rules[i];
+
+			if (r->name == NULL || r->name[0] == '\0' || r->origin == NULL ||
+			    (r->filter == NULL) == (r->value == NULL) || (r->attribute == NULL) != (r->value == NULL))
+				abort();
+		}
 	} else if (cm_trace_reason(t) != CM_REASON_CONFIG) {
 		abort();
 	}

@@ -82,6 +82,9 @@ rules(void **state)
 		  "rule d/a [s.conf:8] " MATCH " " MAP " domain=d priority=3\n" },
 		{ "\xef\xbb\xbf[certmap/d/a]\nmatchrule = a # b ; c\n  maprule = (x={cert!bin}) \n",
 		  "rule d/a [s.conf:1] match=a # b ; c filter=LDAP:(x={cert!bin}) domain=d\n" },
+		/* as libini_config has it, a star and a slash alone end no comment */
+		{ "/* c\n*/\n[certmap/d/no]\n */\n[certmap/d/a]\n", "rule d/a [s.conf:5] " MATCH " " MAP " domain=d\n" },
+		{ "/**/\n/*/\n[certmap/d/no]\n/* */\n[certmap/d/a]\n", "rule d/a [s.conf:5] " MATCH " " MAP " domain=d\n" },
 		/* local accounts are named */
 		{ "[domain/l]\nid_provider = files\n[certmap/l/alice]\nmatchrule = x\ndomains = no\n"
 		  "[certmap/l/b]\nmaprule = (bob)\n[certmap/l/c]\nmaprule=({subject_rfc822_name.short_name})\n",
