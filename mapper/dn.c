@@ -61,35 +61,51 @@ cm_oid_text(struct cm_blob oid, struct cm_buf *out)
 	ASN1_OBJECT_free(o);
 }
 
-/* The content octets of a value as they are encoded, not converted. */
+/*
+ * The octets that OpenSSL has of a value, not converted: its content, of a BIT
+ * STRING without the count of unused bits, of a SEQUENCE all of it.
+ */
 static struct cm_blob
 content(struct cm_blob der)
 {
-	const size_t head = der.ptr[1] < 0x80 ? 2 : 2 + (size_t)(der.ptr[1] & 0x7F);
+	size_t head = der.ptr[1] < 0x80 ? 2 : 2 + (size_t)(der.ptr[1] & 0x7F);
 
+	if (der.ptr[0] == 0x30)
+		return der;
+	if (der.ptr[0] == 0x03 && der.len > head)
+		head++;
 	return (struct cm_blob){ der.ptr + head, der.len - head };
 }
 
-/* X509_NAME_oneline(3), which pam_pkcs11 compares: root first, octets outside ASCII's print as \xNN. */
+static void
+add_oneline(struct cm_blob v, struct cm_buf *out)
+{
+	for (size_t i = 0; i < v.len; i++) {
+		const uint8_t c = v.ptr[i];
+
+		if (c < ' ' || c > '~')
+			cm_buf_addf(out, "\\x%02X", c);
+		else if (c == '/' || c == '+')
+			cm_buf_addf(out, "\\%c", c);
+		else
+			cm_buf_add_byte(out, c);
+	}
+}
+
+/* X509_NAME_oneline(3) as OpenSSL 3.0 has it, which pam_pkcs11 compares: root first, a value's own octets. */
 static void
 write_oneline(const struct cm_cert_name *n, struct cm_buf *out)
 {
 	for (size_t i = 0; i < n->count; i++) {
-		const struct cm_blob v = content(n->attrs[i].der);
 		const char *name = cm_oid_short_name(n->attrs[i].oid);
 
-		cm_buf_add_byte(out, '/');
+		cm_buf_add_byte(out, i > 0 && n->attrs[i].rdn == n->attrs[i - 1].rdn ? '+' : '/');
 		if (name != NULL)
 			cm_buf_add_str(out, name);
 		else
 			cm_oid_text(n->attrs[i].oid, out);
 		cm_buf_add_byte(out, '=');
-		for (size_t k = 0; k < v.len; k++) {
-			if (v.ptr[k] >= ' ' && v.ptr[k] <= '~')
-				cm_buf_add_byte(out, v.ptr[k]);
-			else
-				cm_buf_addf(out, "\\x%02X", v.ptr[k]);
-		}
+		add_oneline(content(n->attrs[i].der), out);
 	}
 }
 
