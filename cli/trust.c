@@ -99,7 +99,7 @@ tell_list(void *arg, const struct cm_trust_list *l)
 		cm_cli_set_time(o, "next_update", l->next_update);
 		json_object_set_new(o, "entries", json_integer((json_int_t)l->entries));
 		cm_cli_line(t->cli, "list", "%s", l->issuer);
-		cm_cli_line(t->cli, "  valid", "%s until %s, %zu entries", cm_clock_text(l->this_update, from),
+		cm_cli_line(t->cli, "  valid", "%s until %s, %zu revoked", cm_clock_text(l->this_update, from),
 		    cm_cli_end(l->next_update, to), l->entries);
 		cm_cli_line(t->cli, "  from", "%s", l->file);
 	} else {

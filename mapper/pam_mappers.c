@@ -277,7 +277,8 @@ make_checked_mail(struct mapper *m, struct cm_pam_rule *rule)
 	if ((err = cm_buf_status(&match)) != CM_OK)
 		goto out;
 	err = cm_import_note(m->r->import, line, "mapper %s: ignoredomain = false: the domains that are "
-	    "allowed are those of this computer's name, %s; elsewhere import the file again", m->name, m->r->host);
+	    "allowed are those of this computer's name, %s, and the certificate's first mail address names the user; "
+	    "elsewhere import the file again", m->name, m->r->host);
 	if (err == CM_OK)
 		err = cm_pam_add_rule(m->r, m->line, rule);
 out:
