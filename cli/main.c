@@ -97,7 +97,7 @@ static const struct option_row {
 	const char *help;
 } options[] = {
 	{ 'c', "card", "SOURCE", true, "reader, reader:NAME or file:PATH (card.source)" },
-	{ 'd', "directory", "URI", true, "ldap://, ldaps:// or ldif:PATH (directory.uri)" },
+	{ 'd', "directory", "URI", true, "ldap://, ldaps://, ldif:PATH or local: (directory.uri)" },
 	{ 'f', "config", "FILE", true, "instead of " CM_CONF_PATH },
 	{ 's', "set", "KEY=VALUE", true, "set one value of the configuration; may be repeated" },
 	{ 'j', "json", NULL, true, "answer as one JSON object" },

@@ -50,7 +50,9 @@ CM_MUST_USE enum cm_err cm_account_check(const struct cm_account *a, uid_t first
 
 /* All texts are borrowed for the life of the directory; NULL: not set. */
 struct cm_directory_options {
-	const char *const *uris;	/* NULL-terminated: ldap://, ldaps://, ldif:PATH, or local: alone; tried in order */
+	const char *const *uris;	/* NULL-terminated: ldap://, ldaps://, ldif:PATH, tried in order; local: alone
+					 * is no directory but this computer's accounts.  Beside others local:DIR
+					 * says where those are: DIR/etc/passwd */
 	const char *base;		/* required for ldap: no search without it */
 	const char *group_base;		/* NULL: base */
 	const char *bind_dn;		/* NULL: anonymous */
@@ -83,14 +85,17 @@ void cm_directory_close(struct cm_directory **d);
  * again before it counts; a filter is judged again on the entry, as far as that
  * can be done here (filter.c).  Terms about local accounts are asked of this
  * computer (local:), the others of the directory; a query without the latter
- * sends nothing.
+ * sends nothing.  A filter that does not parse is never sent.
  *
  * Who counts: accounts that a mapping names; only where there is none, those
  * that a pairing names (UserSelector(7)).  Two that count are ambiguous, be
- * they from one rule or two, strong or weak, local or not.
+ * they from one rule or two, strong or weak, local or not, and of one name.
+ * The account's rule is its strongest term that is seen to hold; where only the
+ * server can tell which holds, the weakest.
  *
  * user      NULL, or the name somebody wants to log in with: with CM_SEVERAL_HINT
- *           it chooses among several; in any case it must be the account's
+ *           it chooses among several, unless strong values found some of them and
+ *           weak ones the others; in any case it must be the account's
  *
  * CM_OK             *out is the caller's, for cm_account_free
  * CM_ERR_ABSENT     NO_ACCOUNT: a server said so; the text names the values asked
@@ -98,11 +103,15 @@ void cm_directory_close(struct cm_directory **d);
  *                   is an item "candidate" of the trace
  * CM_ERR_REFUSED    ACCOUNT_FORBIDDEN, ACCOUNT_MALFORMED; NOT_THIS_USER; ACCOUNT_DISABLED
  *                   (userAccountControl 0x2, nsAccountLock); WEAK_BINDING (binding = strong
- *                   and no strong value found it); OTHER_SID (objectSid is not the query's)
+ *                   and no strong value found it: the text has the first strong one that
+ *                   the query asked for, to be written); OTHER_SID (objectSid is not the query's)
  * CM_ERR_OFFLINE    DIRECTORY_OFFLINE: no server answered within the deadline
- *                   (connect, TLS handshake, bind and search alike);
+ *                   (connect, TLS handshake, bind and search alike), or a home directory
+ *                   that a local term is about could not be read;
  *                   DIRECTORY_TLS: what answered is not known to be the directory
- * CM_ERR_CONFIG     DIRECTORY_REFUSED (bind refused, no access, no such base, size limit)
+ * CM_ERR_CONFIG     DIRECTORY_REFUSED (bind refused, no access, no such base, size limit, an
+ *                   entry found by what it does not show); CONFIG (a rule's filter or
+ *                   attribute that is none, or that a file cannot be asked; /etc/passwd)
  */
 CM_MUST_USE enum cm_err cm_directory_find(struct cm_directory *d, const struct cm_query *q,
     const char *user, cm_deadline deadline, struct cm_trace *t, struct cm_account **out);
@@ -122,12 +131,14 @@ typedef enum cm_err (*cm_entry_visit)(void *arg, const struct cm_entry *e);
 
 /*
  * A bounded, read-only look for people (explain, import): nothing found here
- * logs anybody in.  The first server that answers is asked.
+ * logs anybody in, and nothing is compared again.  The first server that
+ * answers is asked; of this computer's accounts, the query's local terms, or
+ * all where there is no directory.
  * CM_OK           the server answered, be it with no entry; *more: there were more than limit
  * errors as cm_directory_find, or the visitor's
  */
 struct cm_look {
-	const char *base;		/* NULL: directory.base */
+	const char *base;		/* NULL: directory.base; of a file: all of it */
 	bool base_only;			/* the base entry alone (scope base) */
 	const char *filter;		/* RFC 4515; or: */
 	const struct cm_query *query;	/* the entries that any of these terms finds */

@@ -157,10 +157,15 @@ withdraw(struct cm_login *l, enum cm_err answer)
 		cm_trace_add(l->trace, "warning", "what was kept for this card could not be withdrawn");
 }
 
-/* Asked, and answered: everything but silence, and a failure of our own. */
+/*
+ * Asked, and answered: everything but silence, and a failure of our own.  That
+ * a card does not open the account somebody named says nothing about the card.
+ */
 static bool
-is_answer(enum cm_err err)
+is_answer(enum cm_err err, const struct cm_trace *t)
 {
+	if (cm_trace_reason(t) == CM_REASON_NOT_THIS_USER)
+		return false;
 	return err == CM_OK || err == CM_ERR_ABSENT || err == CM_ERR_AMBIGUOUS || err == CM_ERR_REFUSED;
 }
 
@@ -188,7 +193,7 @@ find_account(struct cm_login *l)
 	err = cm_mapping_find(&m, &l->account);
 	if (err == CM_ERR_OFFLINE)
 		err = find_without_directory(l, &m);
-	else if (is_answer(err))
+	else if (is_answer(err, l->trace))
 		withdraw(l, err);
 out:
 	cm_mapping_clear(&m);

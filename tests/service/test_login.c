@@ -265,6 +265,24 @@ test_impostor_directory_is_silence(void **state)
 	end(&f);
 }
 
+/* A name mistyped at the prompt does not end what is kept for the card. */
+static void
+test_another_user_is_refused_and_nothing_withdrawn(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, "alice-p256", NULL);
+	assert_int_equal(run(&f), CM_OK);
+	cm_login_clear(&f.login);
+	f.login = (struct cm_login){ .host = f.host, .trace = f.trace, .user = "bob" };
+	assert_int_equal(run(&f), CM_ERR_REFUSED);
+	assert_int_equal(cm_trace_reason(f.trace), CM_REASON_NOT_THIS_USER);
+	assert_null(f.login.grant);
+	assert_int_equal(kept(&f), 1);
+	end(&f);
+}
+
 /* At level 0 anybody can sign a certificate with Alice's UPN: only the hash of the key is asked for. */
 static void
 test_level_off_is_no_master_key(void **state)
@@ -350,6 +368,7 @@ main(void)
 		cmocka_unit_test(test_old_answers_are_asked_again),
 		cmocka_unit_test(test_account_may_not_change_at_the_prompt),
 		cmocka_unit_test(test_impostor_directory_is_silence),
+		cmocka_unit_test(test_another_user_is_refused_and_nothing_withdrawn),
 		cmocka_unit_test(test_level_off_is_no_master_key),
 		cmocka_unit_test(test_grant_needs_all_three),
 	};
