@@ -418,8 +418,12 @@ class Terminal:
         os.write(self.master, text)
 
     def end(self):
-        """Status and all it wrote."""
-        status = self.child.wait(SECONDS)
+        """Status and all it wrote: read while it writes, a terminal holds but 4 KiB."""
+        deadline = time.monotonic() + SECONDS
+        while self.child.poll() is None and time.monotonic() < deadline:
+            if select.select([self.master], [], [], 0.05)[0]:
+                self.text += os.read(self.master, 65536)
+        status = self.child.wait(0)
         while select.select([self.master], [], [], 0)[0]:
             self.text += os.read(self.master, 65536)
         os.close(self.slave)
