@@ -282,7 +282,7 @@ class HelpTest(Scenario):
     def test_help_without_a_command_lists_all(self):
         for arguments in (['--help'], ['help'], ['-h']):
             text = self.cardmap(*arguments).out
-            for command in (*COMMANDS, 'completion'):
+            for command in (*COMMANDS, 'trust', 'import', 'completion'):
                 self.assertRegex(text, rf'(?m)^  {command} +\w')
         self.assertEqual(self.cardmap('help', 'login').out, self.cardmap('login', '--help').out)
 
