@@ -63,7 +63,7 @@ maprule = (uid=alice)(cn={subject_dn})
 priority = 0
 
 [certmap/local/nobody]
-matchrule = <SUBJECT>^CN=No SAN
+matchrule = <SUBJECT>^CN=Bob Example,DC=cardmap
 priority = 3
 """
 
@@ -123,7 +123,7 @@ class Imports(Scenario):
         options = ('--set', 'mapper.plist=/nonexistent') if key != 'mapper.plist' else ()
         original = self.answers('--config', self.folder / 'empty.conf', *options, '--set', f'{key}={path}')
         self.assertEqual(self.answers('--config', self.imported(kind, path), '--set', 'mapper.plist=/nonexistent'), original)
-        return {card: answer[2] for card, answer in original.items()}
+        return original
 
     def imported(self, *arguments):
         return self.file('imported.conf', self.importing(*arguments).out)
@@ -152,13 +152,16 @@ class ImportTest(Imports):
         path = self.file('SmartcardLogin.plist', PLIST)
         self.importing('plist', path)
         found = self.same('mapper.plist', 'plist', path)
-        self.assertEqual((found['alice-rsa2048'], found['bob'], found['no-upn']), ('alice', 'bob', None))
+        self.assertEqual([found[card][2] for card in ('alice-rsa2048', 'bob', 'no-upn')], ['alice', 'bob', None])
 
     def test_sssd_conf_holds_as_it_is_and_imported(self):
         path = self.file('sssd.conf', SSSD.replace('(uid=alice)(cn', '(&(uid=alice)(cn').replace('{subject_dn})', '{subject_dn}))'))
         self.importing('sssd', path)
         found = self.same('mapper.sssd', 'sssd', path)
-        self.assertEqual((found['alice-rsa2048'], found['erin'], found['bob']), ('alice', 'erin', 'bob'))
+        self.assertEqual([found[card][2] for card in ('alice-rsa2048', 'erin', 'bob')], ['alice', 'erin', 'bob'])
+        # a local account by its name: found, and refused for its uid
+        self.assertEqual(found['no-san'][1], 'account_forbidden')
+        self.assertIn('(uid=nobody)', found['no-san'][5])
 
     def test_settings_come_from_the_file_where_nobody_else_set_them(self):
         plist = self.file('SmartcardLogin.plist', PLIST)
