@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 
 static char root[] = "/tmp/cm_test_local.XXXXXX";
 static char local_uri[64], file_uri[64];
-static unsigned own_uid;	/* alice's: who runs this, so that the files are hers */
+#define ALICE_UID	20001u
 
 static const char *
 in_root(const char *name)
@@ -39,7 +40,33 @@ put(const char *name, const char *text, mode_t mode)
 	assert_int_equal(chmod(in_root(name), mode), 0);
 }
 
-/* Alice, uid own_uid, bob and a system account; more lines behind them. */
+/*
+ * The files are to be alice's, or root's.  Whoever runs this without being root
+ * is her, in a user namespace: nobody's uid 65534, say, opens no account.
+ */
+static int
+become_alice(void)
+{
+	const unsigned uid = getuid(), gid = getgid();
+	const struct { const char *path, *format; unsigned inside, outside; } maps[] = {
+		{ "/proc/self/setgroups", "deny", 0, 0 },
+		{ "/proc/self/uid_map", "%u %u 1", ALICE_UID, uid }, { "/proc/self/gid_map", "%u %u 1", 20000, gid },
+	};
+
+	if (uid == 0)
+		return 0;
+	if (unshare(CLONE_NEWUSER) != 0)
+		return -1;
+	for (size_t i = 0; i < CM_COUNT(maps); i++) {
+		FILE *f = fopen(maps[i].path, "w");
+
+		if (f == NULL || fprintf(f, maps[i].format, maps[i].inside, maps[i].outside) < 0 || fclose(f) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Alice, bob and a system account; more lines behind them. */
 static void
 put_passwd(const char *more)
 {
@@ -50,7 +77,7 @@ put_passwd(const char *more)
 	    "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"
 	    "alice:x:%u:20000:Alice Example,Room 1,,:/home/alice:/bin/bash\n"
 	    "bob:x:20002:20000:Bob Example:/home/bob:/bin/sh\n"
-	    "%s", own_uid, more);
+	    "%s", ALICE_UID, more);
 	put("etc/passwd", text, 0644);
 }
 
@@ -62,12 +89,11 @@ make_root(void **state)
 	};
 
 	(void)state;
-	if (mkdtemp(root) == NULL)
+	if (become_alice() != 0 || mkdtemp(root) == NULL)
 		return -1;
 	for (size_t i = 0; i < CM_COUNT(folders); i++)
 		if (mkdir(in_root(folders[i]), 0755) != 0)
 			return -1;
-	own_uid = getuid() != 0 ? getuid() : 20001;
 	snprintf(local_uri, sizeof(local_uri), "local:%s", root);
 	snprintf(file_uri, sizeof(file_uri), "ldif:%s/people.ldif", root);
 	put_passwd("");
@@ -95,7 +121,7 @@ open_uris(const char *uri, const char *uri2)
 {
 	static const char *uris[3];
 	const struct cm_directory_options o = {
-		.uris = uris, .base = "dc=test", .realm = "CARDMAP.TEST", .first_uid = own_uid < 1000 ? own_uid : 1000,
+		.uris = uris, .base = "dc=test", .realm = "CARDMAP.TEST", .first_uid = 1000,
 		.first_gid = 1000,
 	};
 
@@ -126,7 +152,7 @@ an_account_of_passwd(void **state)
 	assert_string_equal(a.account->gecos, "Alice Example,Room 1,,");
 	assert_string_equal(a.account->home, "/home/alice");
 	assert_string_equal(a.account->shell, "/bin/bash");
-	assert_int_equal(a.account->uid, own_uid);
+	assert_int_equal(a.account->uid, ALICE_UID);
 	assert_int_equal(a.account->gid, 20000);
 	assert_true(a.account->local);
 	assert_string_equal(a.account->source, local_uri);
@@ -340,7 +366,7 @@ only_the_users_own_files_count(void **state)
 	if (getuid() == 0) {
 		assert_int_equal(chown(in_root(KEYS), 20002, 20000), 0);
 		expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_NO_ACCOUNT, "somebody else's");
-		assert_int_equal(chown(in_root(KEYS), own_uid, 20000), 0);
+		assert_int_equal(chown(in_root(KEYS), ALICE_UID, 20000), 0);
 		expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_NONE, "her own");
 	}
 	/* a link, a pipe, a folder, a large file */
@@ -376,11 +402,11 @@ one_key_in_two_homes(void **state)
 
 	(void)state;
 	put(KEYS, "ssh-rsa QUJD\n", 0600);
-	snprintf(line, sizeof(line), "alice-admin:x:%u:20000::/home/alice:/bin/sh\n", own_uid);
+	snprintf(line, sizeof(line), "alice-admin:x:%u:20000::/home/alice:/bin/sh\n", ALICE_UID);
 	put_passwd(line);
 	expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_SEVERAL_ACCOUNTS, "two");
 	put_passwd("games:x:5:60::/home/alice:/bin/sh\n");
-	expect_home("sshPublicKey", "ssh-rsa QUJD", own_uid < 1000 ? CM_REASON_SEVERAL_ACCOUNTS : CM_REASON_NONE, "system");
+	expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_NONE, "system");
 	put_passwd("");
 	assert_int_equal(remove(in_root(KEYS)), 0);
 }
