@@ -284,7 +284,7 @@ choose(struct cm_finding *f, struct cm_candidate **out)
 		if (c->term->strength != first->term->strength)
 			return several_accounts(f, "; values of both strengths name different accounts: "
 			    "give each a strong one");
-		if (c->account != NULL && strcmp(c->account->name, f->user) == 0) {
+		if (strcmp(c->name, f->user) == 0) {	/* also one that describes no account */
 			wanted = c;
 			named++;
 		}

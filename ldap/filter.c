@@ -221,7 +221,8 @@ take_list(struct parser *p, enum cm_filter_form form)
 	for (skip_spaces(p); peek(p) == '('; n++) {
 		if ((err = take_filter(p)) != CM_OK)
 			return err;
-		skip_spaces(p);
+		if (form != CM_FILTER_NOT)	/* libldap, which sends it, takes none there */
+			skip_spaces(p);
 	}
 	if (n == 0)
 		return wrong(p, p->at, "nothing in the list, where \"(\" was expected");

@@ -47,6 +47,9 @@ static const char entries[] =
 	PERSON("awake", "20011") A(ALT, STRONG("11")) A("userAccountControl", "66064") A("nsAccountLock", "FALSE") "\n"
 	PERSON("nested", "20012") A(ALT, STRONG("12")) A("employeeNumber", "4711")
 	    A("mail", "a*(b)\\c@cardmap.test") "\n"
+	PERSON("ghost", "20014") A(ALT, MAIL("ghost")) "\n"
+	"dn: cn=ghost,ou=groups,dc=cardmap,dc=test\n"
+	"objectClass: inetOrgPerson\nobjectClass: cardPerson\nuid: ghost\ncn: ghost\nsn: Test\n" A(ALT, MAIL("ghost")) "\n"
 	PERSON("below", "999") A(ALT, STRONG("13")) "\n";
 
 static char file_uri[64], file_path[] = "/tmp/cm_test_candidates.XXXXXX", ca[4096];
@@ -271,6 +274,7 @@ static const struct who whos[] = {
 	{ { S(STRONG("02")), S("X509:<SKI>aa02") }, HINT, .user = "ivan-admin", .text = "ivan-admin",
 	    .rule = "issuer-serial" },
 	{ { W(MAIL("twin")) }, HINT, .user = "twin", SEVERAL, .text = "more than one has the name" },
+	{ { W(MAIL("ghost")) }, HINT, .user = "ghost", SEVERAL, .text = "more than one has the name" },	/* one is no account */
 	/* the user asked for */
 	{ { S(STRONG("01")) }, .user = "wanda", .text = "wanda", .rule = "issuer-serial" },
 	{ { S(STRONG("01")) }, .user = "ivan", .reason = CM_REASON_NOT_THIS_USER, .text = "not ivan's, but opens wanda" },
@@ -308,6 +312,8 @@ static const struct who whos[] = {
 	{ { F("(&(uid=dora)(!(userAccountControl:1.2.840.113556.1.4.803:=2)))") }, NOBODY, .text = "uid=dora" },
 	{ { F("(userAccountControl:1.2.840.113556.1.4.804:=3)") }, .reason = CM_REASON_ACCOUNT_DISABLED, .text = "dora" },
 	{ { F("(|(uid=ivan)(uid=wanda))") }, SEVERAL, .text = "wanda" },
+	{ { F(" ( & (uid=wanda)\n\t( cn=wanda) ) ") }, .text = "wanda", .rule = "filtered" },
+	{ { F(" ( & (uid=wanda)(cn=ivan) ) "), W(MAIL("ivan")) }, .text = "ivan", .rule = "weak-form", .weak = true },
 	{ { F("(uid=wan*)") }, .text = "wanda", .rule = "filtered" },
 	{ { F("(&(uidNumber>=20001)(uidNumber<=20001))") }, .text = "wanda", .rule = "filtered" },
 	{ { F("(mail=a\\2a\\28b\\29\\5cc@cardmap.test)") }, .text = "nested", .rule = "filtered" },

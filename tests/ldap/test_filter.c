@@ -53,6 +53,7 @@ static const struct {
 	{ "(!)", 3, "nothing in the list" },
 	{ "(&uid=a)", 3, "nothing in the list" },
 	{ "(!(uid=a)(uid=b))", 17, "one part" },
+	{ "(!(uid=a) )", 10, "\")\" was expected" },
 	{ "(&(uid=a)", 10, "\")\" was expected" },
 	{ "(&(uid=a)x)", 10, "\")\" was expected" },
 	{ "(&(uid=a)(b))", 12, "no \"=\"" },
@@ -298,7 +299,7 @@ the_part_that_decides_is_named(void **state)
 	static const struct { const char *text, *part; } cases[] = {
 		{ "(&(uid=alice)(nosuch=x)(other=y))", "(nosuch=x)" },
 		{ "(&(objectClass=person)(uid=alice)(!(nsAccountLock=TRUE)))", "(objectClass=person)" },
-		{ "( &(uid=alice) (! (nsAccountLock=TRUE) ) )", "(! (nsAccountLock=TRUE) )" },
+		{ "( &(uid=alice) (! (nsAccountLock=TRUE)) )", "(! (nsAccountLock=TRUE))" },
 		{ "(memberOf:1.2.840.113556.1.4.1941:=cn=\\28vpn\\29)", "(memberOf:1.2.840.113556.1.4.1941:=cn=\\28vpn\\29)" },
 	};
 
