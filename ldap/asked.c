@@ -27,9 +27,7 @@ take_term(struct cm_asked *a, const struct cm_query_term *term, struct cm_trace 
 	if (term->attribute != NULL)
 		return is_description(term->attribute) ? CM_OK : cm_trace_fail(t, CM_REASON_CONFIG,
 		    "rule \"%s\": \"%s\" is no LDAP attribute", term->rule, term->attribute);
-	if ((err = cm_filter_parse(term->value, &m, &a->filters[i])) == CM_OK)
-		a->query.terms[i].value = a->filters[i]->nodes[0].text;	/* without spaces around it */
-	if (err != CM_ERR_SYNTAX)
+	if ((err = cm_filter_parse(term->value, &m, &a->filters[i])) != CM_ERR_SYNTAX)
 		return err;
 	cm_trace_add_blob(t, "filter refused", term->value);
 	return cm_trace_fail(t, CM_REASON_CONFIG, "rule \"%s\": its filter, column %zu: %s",
@@ -60,7 +58,7 @@ out:
 	return err;
 }
 
-/* The texts are the query's, or the filters'. */
+/* The texts are the query's. */
 void
 cm_asked_free(struct cm_asked **a)
 {

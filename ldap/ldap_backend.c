@@ -419,11 +419,17 @@ receive(struct server *s, struct cm_search *search, int msgid, struct cm_trace *
 static enum cm_err
 write_filter(const struct cm_search *search, struct cm_buf *filter)
 {
+	const struct cm_filter *only = search->query->count == 1 && search->filters != NULL ?
+	    search->filters[0] : NULL;
+
 	if (search->within != NULL) {
 		cm_buf_add_str(filter, "(&");
 		cm_buf_add_str(filter, search->within);
 	}
-	cm_query_filter(search->query, filter);
+	if (only != NULL)	/* libldap takes no spaces around a filter that stands alone */
+		cm_buf_add_blob(filter, only->nodes[0].text);
+	else
+		cm_query_filter(search->query, filter);
 	if (search->within != NULL)
 		cm_buf_add_byte(filter, ')');
 	return cm_buf_status(filter);
