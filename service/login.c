@@ -79,6 +79,16 @@ check_still_mapped(struct cm_login *l, const struct cm_query *q)
 	    "the rules no longer map this card to %s", l->account->name);
 }
 
+/* The directory would say so; it is silent. */
+static enum cm_err
+check_wanted(struct cm_login *l)
+{
+	if (l->user == NULL || strcmp(l->user, l->account->name) == 0)
+		return CM_OK;
+	return cm_trace_fail(l->trace, CM_REASON_NOT_THIS_USER, "with no network the card is not %s's, but opens %s",
+	    l->user, l->account->name);
+}
+
 /* Who has a network and a silent directory is not helped by "log in with the network" alone. */
 static enum cm_err
 name_both(struct cm_login *l, enum cm_err err)
@@ -108,7 +118,7 @@ find_kept_account(struct cm_login *l, const struct cm_query *q)
 	l->account_kept = true;
 	cm_trace_add(l->trace, "kept", "%s, from an online login %s ago", l->account->name,
 	    cm_clock_age(l->kept_age, age));
-	return check_still_mapped(l, q);
+	return (err = check_still_mapped(l, q)) == CM_OK ? check_wanted(l) : err;
 }
 
 /*
@@ -185,8 +195,11 @@ find_account(struct cm_login *l)
 	cm_account_free(&l->account);
 	l->account_kept = false;
 	if ((err = cm_mapping_make(&m)) != CM_OK) {
-		/* Rules that do not apply are no answer: mended, they may lead to what is kept. */
-		if (cm_trace_reason(l->trace) == CM_REASON_NOT_SELECTED)
+		/*
+		 * Rules that do not apply are no answer: mended, they may lead to what is
+		 * kept.  Nor is a selector's that was asked about one user alone.
+		 */
+		if (cm_trace_reason(l->trace) == CM_REASON_NOT_SELECTED && l->user == NULL)
 			withdraw(l, err);
 		goto out;
 	}

@@ -270,6 +270,13 @@ class OfflineTest(PairingCase):
         answer = self.enter()
         self.assertEqual((answer.account, answer.json['offline']), ('bob', True))
 
+    def test_the_wanted_user_is_asked_for_offline_too(self):
+        self.pair('bob')
+        self.enter()
+        self.network_down()
+        self.enter('erin', status=3, reason='not_this_user')
+        self.assertEqual(self.enter('bob').account, 'bob')
+
     def test_without_an_online_login_there_is_nothing_to_open(self):
         self.pair('bob')
         self.network_down()
@@ -446,6 +453,12 @@ class SelectorTest(PairingCase):
         del self.settings['mapper.selector']
         self.network_down()
         self.enter(status=4, reason='not_kept')
+
+    def test_nobody_for_one_user_is_no_word_about_others(self):
+        self.selector(f'[ "$3" = -u ] || printf "{self.hash}\\tbob\\n"\n')
+        self.enter()
+        self.enter('erin', status=1, reason='not_selected')
+        self.assertEqual(self.kept(), ['bob'])
 
     def test_it_only_proposes(self):
         for user, status, reason in (('toor', 3, 'account_forbidden'), ('sysuser', 3, 'account_forbidden'),
