@@ -72,6 +72,19 @@ cm_buf_add(struct cm_buf *b, const void *p, size_t len)
 	b->ptr[b->len] = '\0';
 }
 
+uint8_t *
+cm_buf_extend(struct cm_buf *b, size_t len)
+{
+	uint8_t *begin;
+
+	if (!grow(b, len))
+		return NULL;
+	begin = b->ptr + b->len;
+	b->len += len;
+	b->ptr[b->len] = '\0';
+	return begin;
+}
+
 void
 cm_buf_add_byte(struct cm_buf *b, uint8_t byte)
 {

@@ -29,6 +29,8 @@ void cm_buf_free(struct cm_buf *b);
 
 void cm_buf_add(struct cm_buf *b, const void *p, size_t len);
 void cm_buf_add_byte(struct cm_buf *b, uint8_t byte);
+/* Add len bytes that the caller writes at once; where they begin, borrowed until the next change.  NULL: not added. */
+uint8_t *cm_buf_extend(struct cm_buf *b, size_t len);
 void cm_buf_add_str(struct cm_buf *b, const char *s);
 void cm_buf_add_blob(struct cm_buf *b, struct cm_blob v);
 void cm_buf_add_hex(struct cm_buf *b, struct cm_blob v);	/* lower case */

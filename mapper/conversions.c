@@ -11,15 +11,18 @@ write_hex(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
 {
 	const char *digits = (ref->flags & CM_HEX_UPPER) != 0 ? "0123456789ABCDEF" : "0123456789abcdef";
 	const bool reversed = (ref->flags & CM_HEX_REVERSED) != 0;
+	const bool colons = (ref->flags & CM_HEX_COLONS) != 0;
+	uint8_t *to = cm_buf_extend(out, 2 * v.len + (colons && v.len > 0 ? v.len - 1 : 0));
 
-	for (size_t i = 0; i < v.len; i++) {
+	for (size_t i = 0; to != NULL && i < v.len; i++) {
 		const uint8_t octet = v.ptr[reversed ? v.len - 1 - i : i];
-		const char text[3] = { digits[octet >> 4], digits[octet & 15], ':' };
-		const bool colon = (ref->flags & CM_HEX_COLONS) != 0 && i + 1 < v.len;
 
-		cm_buf_add(out, text, colon ? 3 : 2);
+		if (colons && i > 0)
+			*to++ = ':';
+		*to++ = (uint8_t)digits[octet >> 4];
+		*to++ = (uint8_t)digits[octet & 15];
 	}
-	return CM_OK;
+	return cm_buf_status(out);
 }
 
 static enum cm_err
@@ -35,22 +38,20 @@ static enum cm_err
 write_base64(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint8_t *to = cm_buf_extend(out, (v.len + 2) / 3 * 4);
 
 	(void)ref;
-	for (size_t i = 0; i < v.len; i += 3) {
+	for (size_t i = 0; to != NULL && i < v.len; i += 3, to += 4) {
 		const size_t n = v.len - i < 3 ? v.len - i : 3;
 		const uint32_t group = (uint32_t)v.ptr[i] << 16 |
 		    (n > 1 ? (uint32_t)v.ptr[i + 1] << 8 : 0) | (n > 2 ? v.ptr[i + 2] : 0);
-		char text[4] = { digits[group >> 18], digits[group >> 12 & 63], digits[group >> 6 & 63],
-			digits[group & 63] };
 
-		if (n < 3)
-			text[3] = '=';
-		if (n < 2)
-			text[2] = '=';
-		cm_buf_add(out, text, sizeof(text));
+		to[0] = (uint8_t)digits[group >> 18];
+		to[1] = (uint8_t)digits[group >> 12 & 63];
+		to[2] = n > 1 ? (uint8_t)digits[group >> 6 & 63] : '=';
+		to[3] = n > 2 ? (uint8_t)digits[group & 63] : '=';
 	}
-	return CM_OK;
+	return cm_buf_status(out);
 }
 
 static enum cm_err

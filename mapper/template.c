@@ -360,38 +360,50 @@ must_escape_sss(uint8_t c)
 	    c == '\r' || c == '\n';
 }
 
-static bool
-every_octet(uint8_t c)
+/* "\xx" in the three octets that end before end; where they begin. */
+static uint8_t *
+put_escaped(uint8_t c, uint8_t *end)
 {
-	(void)c;
-	return true;
+	static const char digits[] = "0123456789abcdef";
+
+	*--end = (uint8_t)digits[c & 15];
+	*--end = (uint8_t)digits[c >> 4];
+	*--end = '\\';
+	return end;
 }
 
 /* Escape what stands in out from start on, in place, from its end. */
 static void
 escape_from(struct cm_buf *out, size_t start, bool (*must)(uint8_t))
 {
-	static const char digits[] = "0123456789abcdef";
-	size_t count = 0, from = out->len, to;
+	size_t count = 0, from = out->len;
+	uint8_t *to;
 
-	for (size_t i = start; i < out->len; i++)
+	for (size_t i = start; i < from; i++)
 		count += must(out->ptr[i]);
-	for (size_t i = 0; i < count && cm_buf_status(out) == CM_OK; i++)
-		cm_buf_add(out, "\\", 2);	/* room: two octets for each */
-	if (count == 0 || cm_buf_status(out) != CM_OK)
+	if (count == 0 || (to = cm_buf_extend(out, 2 * count)) == NULL)
 		return;
-	for (to = out->len; from > start;) {
+	for (to += 2 * count; from > start;) {
 		const uint8_t c = out->ptr[--from];
 
-		if (must(c)) {
-			to -= 3;
-			out->ptr[to] = '\\';
-			out->ptr[to + 1] = (uint8_t)digits[c >> 4];
-			out->ptr[to + 2] = (uint8_t)digits[c & 15];
-		} else {
-			out->ptr[--to] = c;
-		}
+		if (must(c))
+			to = put_escaped(c, to);
+		else
+			*--to = c;
 	}
+}
+
+static void
+escape_every(struct cm_buf *out, size_t start)
+{
+	const size_t len = out->len - start;
+	uint8_t *to = cm_buf_extend(out, 2 * len);
+
+	if (to == NULL)
+		return;
+	to += 2 * len;
+	for (size_t from = start + len; from > start;)
+		to = put_escaped(out->ptr[--from], to);
 }
 
 /* Append one field's value, whole and escaped. */
@@ -411,9 +423,10 @@ write_field(const struct cm_template *tp, const struct cm_field_ref *ref, const 
 		return CM_ERR_ABSENT;
 	if ((traits & CM_CONVERSION_OCTETS) == 0 && memchr(out->ptr + start, '\0', out->len - start) != NULL)
 		return CM_ERR_SYNTAX;
-	if (tp->escape)
-		escape_from(out, start, (traits & CM_CONVERSION_EVERY) != 0 ? every_octet :
-		    tp->dialect == CM_DIALECT_OWN ? must_escape : must_escape_sss);
+	if (tp->escape && (traits & CM_CONVERSION_EVERY) != 0)
+		escape_every(out, start);
+	else if (tp->escape)
+		escape_from(out, start, tp->dialect == CM_DIALECT_OWN ? must_escape : must_escape_sss);
 	return cm_buf_status(out);
 }
 

@@ -125,12 +125,34 @@ test_hex(void **state)
 	assert_int_equal(cm_hex_parse((struct cm_blob){ (const uint8_t *)"\0", 1 }, NULL, 0), SIZE_MAX);
 }
 
+/* Room that the caller fills; none where the limit is. */
+static void
+test_extend(void **state)
+{
+	struct cm_buf b;
+	uint8_t *p;
+
+	(void)state;
+	cm_buf_init(&b, 6);
+	cm_buf_add_str(&b, "ab");
+	assert_non_null(p = cm_buf_extend(&b, 4));
+	memcpy(p, "cdef", 4);
+	assert_string_equal(cm_buf_str(&b), "abcdef");
+	assert_int_equal(b.len, 6);
+	assert_non_null(cm_buf_extend(&b, 0));
+	assert_null(cm_buf_extend(&b, 1));
+	assert_int_equal(cm_buf_status(&b), CM_ERR_SYNTAX);
+	assert_string_equal(cm_buf_str(&b), "abcdef");
+	cm_buf_free(&b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limit_sticks),
 		cmocka_unit_test(test_builds),
+		cmocka_unit_test(test_extend),
 		cmocka_unit_test(test_printable),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_hex),
