@@ -188,8 +188,8 @@ parse_name(struct parser *p, struct cm_blob name, struct cm_field_ref *ref)
 	if (name.len == 0)
 		return wrong(p, (const char *)name.ptr, "expected the name of a field");
 	if ((ref->field = cm_field_find(name, p->dialect)) == NULL)
-		return wrong(p, (const char *)name.ptr, "unknown field \"%.*s\"; sss-certmap(5) and "
-		    "cardmap.conf(5) list them", (int)(name.len < 60 ? name.len : 60),
+		return wrong(p, (const char *)name.ptr, "unknown field \"%.*s\"; cardmap-rules(5) "
+		    "lists them", (int)(name.len < 60 ? name.len : 60),
 		    (const char *)name.ptr);
 	if (!takes_any_part(ref->field) && (ref->index < 0 || ref->index > ref->field->max_index))
 		return wrong(p, (const char *)name.ptr, "%s has no [%d]", ref->field->name, ref->index);

@@ -239,11 +239,11 @@ expect_escaped(const char *filter, const char *want, size_t len)
 	size_t n = 0;
 
 	for (const char *p = filter; *p != '\0'; p++, n++) {
-		unsigned c = (uint8_t)*p;
+		uint8_t c = (uint8_t)*p;
 
 		assert_null(strchr("()*", *p));
 		if (*p == '\\') {
-			assert_int_equal(sscanf(p + 1, "%2x", &c), 1);
+			assert_int_equal(cm_hex_parse((struct cm_blob){ (const uint8_t *)p + 1, 2 }, &c, 1), 2);
 			p += 2;
 		}
 		assert_true(n < len);
