@@ -56,27 +56,51 @@ check_chain(struct cm_login *l)
 	return cm_trust_check_chain(l->host->trust, l->cert, &l->known, l->trace, &l->verdict);
 }
 
+/* The term of the query that the kept account was found by, or NULL: the same rule, the same value. */
+static const struct cm_query_term *
+find_kept_term(const struct cm_account *kept, const struct cm_query *q)
+{
+	const struct cm_query_term *found = NULL;
+	struct cm_buf made = { 0 };
+
+	for (size_t i = 0; i < q->count && found == NULL; i++) {
+		const struct cm_query_term *t = &q->terms[i];
+
+		cm_buf_truncate(&made, 0);
+		cm_buf_add_printable(&made, t->value);
+		/* What is kept is never an account of this computer: its name is another's. */
+		if (!t->local && strcmp(t->rule, kept->rule) == 0 && cm_buf_status(&made) == CM_OK &&
+		    strcmp(cm_buf_str(&made), kept->matched) == 0)
+			found = t;
+	}
+	cm_buf_free(&made);
+	return found;
+}
+
 /*
- * A kept account stands on a value; rules that no longer make that value no
- * longer lead to it.  A pairing's value is the account's name: it goes when the
- * pairing does.
+ * A kept account stands on a rule and its value; rules that no longer make that
+ * value no longer lead to it, and a weak one leads nowhere once the binding must
+ * be strong.  A pairing's value is the account's name: it goes when the pairing
+ * does.
  */
 static enum cm_err
 check_still_mapped(struct cm_login *l, const struct cm_query *q)
 {
-	struct cm_buf made = { 0 };
-	bool found = false;
+	const struct cm_query_term *term = find_kept_term(l->account, q);
 
-	for (size_t i = 0; i < q->count && !found; i++) {
-		cm_buf_truncate(&made, 0);
-		cm_buf_add_printable(&made, q->terms[i].value);
-		/* What is kept is never an account of this computer: its name is another's. */
-		found = !q->terms[i].local && cm_buf_status(&made) == CM_OK &&
-		    strcmp(cm_buf_str(&made), l->account->matched) == 0;
-	}
-	cm_buf_free(&made);
-	return found ? CM_OK : cm_trace_fail(l->trace, CM_REASON_NOT_KEPT,
-	    "the rules no longer map this card to %s", l->account->name);
+	if (term == NULL)
+		return cm_trace_fail(l->trace, CM_REASON_NOT_KEPT, "the rules no longer map this card to %s",
+		    l->account->name);
+	l->account->weak = term->strength == CM_WEAK;
+	if (l->account->weak && l->host->conf->mapper.binding == CM_BINDING_STRONG)
+		return cm_trace_fail(l->trace, CM_REASON_WEAK_BINDING, "account %s was kept by a weak value "
+		    "only, which another's certificate could have: %s (rule %s); cardmap rules generate "
+		    "makes the strong values to write", l->account->name, l->account->matched,
+		    l->account->rule);
+	if (l->user != NULL && strcmp(l->user, l->account->name) != 0)
+		return cm_trace_fail(l->trace, CM_REASON_NOT_THIS_USER, "this card opens the kept account %s, "
+		    "not %s", l->account->name, l->user);
+	return CM_OK;
 }
 
 /* The directory would say so; it is silent. */
