@@ -1,6 +1,7 @@
 /* mapper/diagnose.c - why a stored value is not the one this card makes. */
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "mapper/diagnose_internal.h"
 
@@ -29,6 +30,13 @@ static const struct digest {
 	{ { "spki_hash_sha256", "it is SHA-256 of the SubjectPublicKeyInfo" }, OF_SPKI, EVP_sha256 },
 	{ { "key_id", "it is the subject key identifier, where a hash of the key is wanted" }, OF_SKI, NULL },
 };
+
+bool
+cm_blob_equal_caseless(struct cm_blob a, struct cm_blob b)
+{
+	return a.len == b.len && (a.len == 0 ||
+	    strncasecmp((const char *)a.ptr, (const char *)b.ptr, a.len) == 0);
+}
 
 void
 cm_near_miss_free(struct cm_near_miss **m)

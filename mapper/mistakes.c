@@ -5,13 +5,6 @@
 
 #include "mapper/diagnose_internal.h"
 
-bool
-cm_blob_equal_caseless(struct cm_blob a, struct cm_blob b)
-{
-	return a.len == b.len && (a.len == 0 ||
-	    strncasecmp((const char *)a.ptr, (const char *)b.ptr, a.len) == 0);
-}
-
 static bool
 starts_with(struct cm_blob v, const char *prefix)
 {
@@ -54,6 +47,15 @@ cm_tagged_next(struct cm_blob *rest, struct cm_tagged *piece)
 	return true;
 }
 
+/* Returns where the tag ends. */
+static size_t
+add_tag(struct cm_blob tag, struct cm_buf *out)
+{
+	if (tag.len > 0)
+		cm_buf_addf(out, "<%.*s>", (int)tag.len, (const char *)tag.ptr);
+	return out->len;
+}
+
 /* Rewrites one piece's text; false when it leaves it as it is. */
 typedef bool (*rewrite)(struct cm_blob text, struct cm_buf *out);
 
@@ -67,10 +69,8 @@ each_piece(struct cm_blob v, const char *tag, const char *other, rewrite f, stru
 	while (cm_tagged_next(&v, &p)) {
 		const bool meant = p.tag.len > 0 && (cm_blob_equal_caseless(p.tag, cm_blob_str(tag)) ||
 		    cm_blob_equal_caseless(p.tag, cm_blob_str(other)));
-		const size_t start = out->len + (p.tag.len > 0 ? p.tag.len + 2 : 0);
+		const size_t start = add_tag(p.tag, out);
 
-		if (p.tag.len > 0)
-			cm_buf_addf(out, "<%.*s>", (int)p.tag.len, (const char *)p.tag.ptr);
 		if (meant && f(p.text, out)) {
 			changed = true;
 			continue;
@@ -89,30 +89,33 @@ is_space(uint8_t c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* At both ends of the value, and of each part of it; "X509: " has a row of its own. */
 static bool
 drop_outer_space(struct cm_blob v, struct cm_buf *out)
 {
-	const size_t before = v.len;
+	const size_t before = v.len, start = out->len;
+	struct cm_tagged p;
 
-	while (v.len > 0 && is_space(v.ptr[0]))
-		v = from(v, 1);
-	while (v.len > 0 && is_space(v.ptr[v.len - 1]))
-		v.len--;
-	cm_buf_add_blob(out, v);
-	return v.len < before && v.len > 0;
+	while (cm_tagged_next(&v, &p)) {
+		while (p.text.len > 0 && is_space(p.text.ptr[0]))
+			p.text = from(p.text, 1);
+		while ((p.tag.len > 0 || v.len == 0) && p.text.len > 0 && is_space(p.text.ptr[p.text.len - 1]))
+			p.text.len--;
+		add_tag(p.tag, out);
+		cm_buf_add_blob(out, p.text);
+	}
+	return out->len > start && out->len - start < before;
 }
 
 static bool
 drop_space_before_tag(struct cm_blob v, struct cm_buf *out)
 {
-	size_t i = strlen("X509:");
-
 	if (!starts_with(v, "X509: "))
 		return false;
-	while (i < v.len && v.ptr[i] == ' ')
-		i++;
+	for (v = from(v, strlen("X509:")); v.len > 0 && v.ptr[0] == ' '; v = from(v, 1))
+		;
 	cm_buf_add_str(out, "X509:");
-	cm_buf_add_blob(out, from(v, i));
+	cm_buf_add_blob(out, v);
 	return true;
 }
 
@@ -206,13 +209,13 @@ each_rdn(struct cm_blob name, rewrite_rdn f, struct cm_buf *out)
 static bool
 drop_rdn_space(struct cm_blob rdn, bool first, struct cm_buf *out)
 {
-	const size_t before = rdn.len;
-
 	(void)first;
+	if (rdn.len == 0 || rdn.ptr[0] != ' ')
+		return false;
 	while (rdn.len > 0 && rdn.ptr[0] == ' ')
 		rdn = from(rdn, 1);
 	cm_buf_add_blob(out, rdn);
-	return rdn.len < before;
+	return true;
 }
 
 static bool
@@ -569,7 +572,7 @@ make_hash_form(struct cm_blob v, struct cm_buf *out)
 
 /* A new mistake is one row here. */
 static const struct cm_mistake mistakes[] = {
-	{ { "outer_space", "a space at its start or end" }, drop_outer_space, NULL },
+	{ { "outer_space", "a space at the start or end of it, or of a part of it" }, drop_outer_space, NULL },
 	{ { "tag_space", "a space after X509:" }, drop_space_before_tag, NULL },
 	{ { "x509_missing", "X509: is missing before it" }, add_x509, drop_x509 },
 	{ { "kerberos_missing", "Kerberos: is missing before it" }, add_kerberos, drop_kerberos },

@@ -249,6 +249,15 @@ common_base(const char *a, const char *b)
 	return NULL;
 }
 
+/* The expected user, or whoever has a value of the card, in all that the server holds. */
+static enum cm_err
+look_in(struct explaining *x, const char *base, struct seen_list *found)
+{
+	struct cm_look l = { .base = base, .query = x->query };
+
+	return x->in->user != NULL ? find_user(x, base, found) : look(x, &l, found);
+}
+
 static enum cm_err
 look_elsewhere(struct explaining *x, struct seen_list *found)
 {
@@ -259,7 +268,7 @@ look_elsewhere(struct explaining *x, struct seen_list *found)
 
 	for (size_t i = 0; err == CM_OK && root.count > 0 && i < root.entries[0].count; i++)
 		if (strcasecmp(root.entries[0].values[i].attribute, wanted[0]) == 0 && found->count == 0)
-			err = find_user(x, (const char *)root.entries[0].values[i].value.ptr, found);
+			err = look_in(x, (const char *)root.entries[0].values[i].value.ptr, found);
 	clear_list(&root);
 	return err;
 }
@@ -269,18 +278,18 @@ is_outside_base(struct explaining *x)
 {
 	const char *base = x->in->host->conf->directory.base, *wider;
 	struct seen_list found = { .count = 0 };
-	enum cm_err err;
+	enum cm_err err = CM_ERR_ABSENT;
 
-	if (x->in->user == NULL || x->users.count > 0 || base == NULL)
+	if (x->in->found != NULL || x->users.count > 0 || base == NULL)
 		return CM_ERR_ABSENT;
 	/* A server that does not show its contexts leaves this question open, and the next may do. */
-	if (look_elsewhere(x, &found) != CM_OK || found.count == 0) {
-		err = tell(x, "no_such_user", text("cardmap explain NAME, with the name that %s has for them", base),
-		    "there is no user %s below %s", x->in->user, base);
-	} else {
+	if (look_elsewhere(x, &found) == CM_OK && found.count > 0) {
 		wider = common_base(base, found.entries[0].dn);
 		err = tell(x, "base_too_deep", text("directory.base = '%s'", wider != NULL ? wider : found.entries[0].dn),
 		    "%s stands outside directory.base, which is %s", found.entries[0].dn, base);
+	} else if (x->in->user != NULL) {
+		err = tell(x, "no_such_user", text("cardmap explain NAME, with the name that %s has for them", base),
+		    "there is no user %s below %s", x->in->user, base);
 	}
 	clear_list(&found);
 	return err;
@@ -408,6 +417,14 @@ is_near_miss(struct explaining *x)
 
 /* ---- no value at all */
 
+static const char *
+reader(const struct explaining *x)
+{
+	const char *dn = x->in->host->conf->directory.bind_dn;
+
+	return dn != NULL ? dn : "anonymous";
+}
+
 static enum cm_err
 is_hidden(struct explaining *x)
 {
@@ -418,13 +435,37 @@ is_hidden(struct explaining *x)
 	for (size_t i = 0; err == CM_ERR_ABSENT && i < x->users.count; i++) {
 		l.base = x->users.entries[i].dn;
 		if (look(x, &l, &found) == CM_OK && found.count > 0)
-			err = tell(x, "attribute_not_readable", text("let %s read %s of %s",
-			    x->in->host->conf->directory.bind_dn != NULL ? x->in->host->conf->directory.bind_dn : "anonymous",
+			err = tell(x, "attribute_not_readable", text("let %s read %s of %s", reader(x),
 			    x->query->terms[0].attribute, x->users.entries[i].dn),
 			    "%s has the value, but the directory does not show its %s to us",
 			    x->users.entries[i].dn, x->query->terms[0].attribute);
 		clear_list(&found);
 	}
+	return err;
+}
+
+/* What may not even be searched looks like nothing: but then nobody's can be seen, not this user's alone. */
+static enum cm_err
+is_hidden_from_all(struct explaining *x)
+{
+	const char *attribute = x->query->terms[0].attribute;
+	const char *const wanted[] = { attribute, NULL };
+	struct seen_list found = { .count = 0 };
+	char *filter = NULL, *value = NULL;
+	struct cm_look l = { .attributes = wanted };
+	enum cm_err err = CM_ERR_ABSENT;
+
+	if (x->users.count == 0 || attribute == NULL || (l.filter = filter = text("(%s=*)", attribute)) == NULL)
+		return CM_ERR_ABSENT;
+	if (look(x, &l, &found) == CM_OK && found.count == 0) {
+		value = value_to_write(x->in->cert);
+		err = tell(x, "attribute_not_readable", text("let %s read %s; if nobody has one yet, write %s",
+		    reader(x), attribute, value != NULL ? value : "one"),
+		    "the directory shows nobody's %s to us: either it may not be read, or nobody has one", attribute);
+	}
+	clear_list(&found);
+	free(filter);
+	free(value);
 	return err;
 }
 
@@ -518,6 +559,7 @@ static enum cm_err (*const questions[])(struct explaining *) = {
 	is_near_miss,
 	is_hidden,
 	is_attribute_wrong,
+	is_hidden_from_all,
 	is_unwritten,
 };
 
