@@ -1,0 +1,380 @@
+#!/usr/bin/python3
+"""test_migrate.py: who comes from another system: its configuration, as it is and imported, finds whom it found there."""
+import base64
+import hashlib
+import plistlib
+import re
+
+import scenario
+from mapping import BOB, ISSUER, NO_TICKET, MappingCase, certificate
+from scenario import PIN, Counts
+
+
+class ImportCase(MappingCase):
+    def imported(self, kind, *arguments, status=0):
+        """cardmap.conf made by `cardmap import`, for --config, and its text."""
+        text = self.cardmap('import', kind, *arguments, status=status).out
+        return self.write('imported.conf', text), text
+
+    def with_imported(self, path, command, card, *arguments, more=None, **options):
+        """A command under an imported file alone; where the servers are comes with --set."""
+        self.conf(**(more or {}))
+        sets = []
+        for name, value in {**self.rig_values(), **(more or {})}.items():
+            sets += ['--set', f'{name}={value}']
+        return self.cardmap(command, '--config', path, '--json', '--card', f'file:{scenario.RIG.pki}/{card}.pem', *sets,
+                            *arguments, **options)
+
+    def rig_values(self):
+        rig = scenario.RIG
+        return {'directory.uri': f'ldap://127.0.0.1:{scenario.rig_module.LDAP_PORT}', 'directory.base': scenario.people.BASE,
+                'directory.bind_dn': scenario.people.READER_DN, 'directory.bind_password_file': rig.work / 'bind.password',
+                'directory.ca': rig.pki / 'root.crt', 'accounts.path': self.store, 'service.log': 'stderr'}
+
+
+JOINED = {'AttributeMapping': {'fields': ['Common Name', 'RFC 822 Name'], 'formatString': '$1-$2',
+                               'dsAttributeString': 'dsAttrTypeNative:email'}}
+OFFLINE = {'AttributeMapping': {'fields': ['NT Principal Name'], 'formatString': 'Kerberos:$1',
+                                'dsAttributeString': 'dsAttrTypeStandard:AltSecurityIdentities'}}
+
+
+class PlistTest(ImportCase):
+    """macOS: SmartcardLogin.plist as it is, at run time and imported."""
+
+    def plist(self, content, form=plistlib.FMT_XML):
+        return self.write('SmartcardLogin.plist', plistlib.dumps(content, fmt=form))
+
+    def test_both_examples_in_both_encodings_at_run_time_and_imported(self):
+        for content, values in ((JOINED, {'emailAddress': 'Bob Example-bob@cardmap.test'}),
+                                (OFFLINE, {'altSecurityIdentities': 'Kerberos:bob@CARDMAP.TEST'})):
+            self.only('bob', **values)
+            for form in (plistlib.FMT_XML, plistlib.FMT_BINARY):
+                with self.subTest(f'{values} {form}'):
+                    path = self.plist(content, form)
+                    before = self.found('bob', 'bob', more={'mapper__plist': path})
+                    self.assertTrue(before.json['account']['weak'])
+                    conf, _ = self.imported('plist', path)
+                    after = self.with_imported(conf, 'whois', 'bob')
+                    self.assertEqual(after.account, 'bob')
+                    self.assertEqual(after.json['account']['matched'], before.json['account']['matched'])
+                    self.with_imported(conf, 'whois', 'erin', status=1)
+
+    def test_one_text_of_two_certificates_is_nobodys(self):
+        """"a-b" and "c", "a" and "b-c": joined, the two are the same."""
+        content = {'AttributeMapping': {'fields': ['Common Name', 'Organization'], 'formatString': '$1-$2',
+                                        'dsAttributeString': 'dsAttrTypeNative:email'}}
+        path = self.plist(content)
+        for name in ('bob', 'erin'):
+            self.only(name, emailAddress='a-b-c')
+        for card in ('dash-left', 'dash-right'):
+            answer = self.whois(card, status=2, reason='several_accounts', more={'mapper__plist': path})
+            for name in ('bob', 'erin'):
+                self.assertIn(name, answer.json['message'])
+
+    def test_its_rules_replace_the_forms(self):
+        """An account whose altSecurityIdentities fit is not found by a plist that names mail."""
+        content = {'AttributeMapping': {'fields': ['RFC 822 Name'], 'formatString': '$1',
+                                        'dsAttributeString': 'dsAttrTypeStandard:EMailAddress'}}
+        self.only('bob', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST', mail='someone@cardmap.test')
+        self.whois('bob', status=1, reason='no_account', more={'mapper__plist': self.plist(content)})
+        self.give('bob', mail='bob@cardmap.test')
+        self.found('bob', 'bob', more={'mapper__plist': self.plist(content)})
+
+    def test_pins_come_along(self):
+        pins = ['inter', 'second-ca']
+        pins = [hashlib.sha256((scenario.RIG.pki / f'{name}.der').read_bytes()).hexdigest().upper() for name in pins]
+        self.only('bob', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
+        for listed in (pins, [','.join(pins)]):
+            path = self.plist({**OFFLINE, 'TrustedAuthorities': listed})
+            self.login(card='bob', more={'mapper__plist': path, **NO_TICKET})
+            _, text = self.imported('plist', path)
+            for pin in pins:
+                self.assertIn(pin.lower(), text.lower())
+        path = self.plist({**OFFLINE, 'TrustedAuthorities': pins[1:]})
+        self.login(card='bob', status=3, reason='cert_not_pinned', more={'mapper__plist': path, **NO_TICKET})
+
+    def test_mistakes_are_named_with_line_and_remedy(self):
+        good = plistlib.dumps(OFFLINE).decode()
+        cases = [(good.replace('Kerberos:$1', 'Kerberos:\\$1'), r'\$1'),
+                 (good.replace('</array>', '</arra>'), 'array'),
+                 (good.replace('<key>formatString</key>', '').replace('<string>Kerberos:$1</string>', ''), 'formatString'),
+                 (good.replace('<key>fields</key>', '<key>NotEnforcedGroup</key>\n<string>staff</string>\n<key>fields</key>'),
+                  'NotEnforcedGroup'),
+                 (good.replace('<dict>', '<dict>\n<key>userPairing</key>\n<true/>', 1), 'UserPairing')]
+        for text, word in cases:
+            with self.subTest(word):
+                path = self.write('SmartcardLogin.plist', text)
+                answer = self.cardmap('config', '--config', self.conf(mapper__plist=path), 'check', status=78)
+                told = answer.out + answer.err
+                self.assertIn(word, told)
+                self.assertRegex(told, rf'{re.escape(str(path))}:\d+: ')
+
+
+SSSD = r"""[sssd]
+services = nss, pam
+domains = cardmap.test
+
+[domain/cardmap.test]
+id_provider = ldap
+ldap_uri = ldap://127.0.0.1:3890
+ldap_search_base = dc=cardmap,dc=test
+
+[pam]
+pam_cert_auth = True
+pam_cert_db_path = {pki}/root.crt
+
+# found by issuer and serial number
+[certmap/cardmap.test/serial]
+matchrule = <ISSUER>^CN=Cardmap Test Issuing CA,DC=cardmap,DC=test$
+maprule = LDAPU1:(altSecurityIdentities=X509:<I>{{issuer_dn!ad_x500}}<SR>{{serial_number!hex_r}})
+priority = 1
+
+[certmap/cardmap.test/mail]
+matchrule = &&<SUBJECT>OU=Cards,OU=Engineering<SAN:rfc822Name>@cardmap\.test$
+maprule = LDAP:(mail={{subject_rfc822_name}})
+domains = cardmap.test
+priority = 2
+
+[certmap/cardmap.test/elsewhere]
+matchrule = <EKU>clientAuth
+maprule = LDAP:(uid={{subject_nt_principal.short_name}})
+domains = other.test
+priority = 0
+"""
+
+
+class SssdTest(ImportCase):
+    """SSSD's own rules, read where they stand, and imported: one answer."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.write('sssd.conf', SSSD.format(pki=scenario.RIG.pki), 0o600)
+        self.settings['mapper.sssd'] = self.path
+
+    def both(self, card, name=None, status=0, rule=None):
+        conf, _ = self.imported('sssd', self.path)
+        for answer in (self.whois(card, status=status), self.with_imported(conf, 'whois', card, status=status)):
+            if name:
+                self.assertEqual(answer.account, name, str(answer))
+                self.assertRegex(answer.json['account']['rule'], rule)
+            else:
+                self.assertNotIn('account', answer.json)
+
+    def test_the_lowest_number_is_asked_first_and_alone(self):
+        """SSSD: a rule that applies ends the search for others, be there an account or not."""
+        self.only('bob', altSecurityIdentities=f'X509:<I>{ISSUER}<SR>0220')
+        with Counts() as counts:
+            self.both('bob', 'bob', rule='serial')
+        self.assertEqual(counts.searches('altSecurityIdentities='), 2)
+        self.assertEqual(counts.searches('mail='), 0)
+        self.only('bob', mail='bob@cardmap.test')
+        self.both('bob', status=1)
+
+    def test_a_rule_that_does_not_match_leaves_it_to_the_next(self):
+        self.only('bob', mail='bob@cardmap.test')
+        self.both('moved', 'bob', rule='mail')
+
+    def test_rules_of_another_domain_are_not_asked(self):
+        self.only('bob')
+        with Counts() as counts:
+            self.both('bob', status=1)
+        self.assertFalse([line for line in counts.slapd if 'filter="(uid=bob)' in line])
+
+    def test_no_rule_matches(self):
+        self.both('quoted', status=1)
+        self.assertEqual(self.whois('quoted', status=1).reason, 'no_rule')
+
+    def test_its_authorities_come_along(self):
+        _, text = self.imported('sssd', self.path)
+        self.assertRegex(text, rf'anchors.*{re.escape(str(scenario.RIG.pki))}/root\.crt')
+        line = self.path.read_text().splitlines().index('[certmap/cardmap.test/serial]') + 1
+        self.assertRegex(text, rf'#.*sssd\.conf:{line}\b')
+
+    def test_a_rule_that_does_not_parse_is_named_by_line(self):
+        """SSSD would start, skip it, and say so at debug level 2."""
+        self.path.write_text(self.path.read_text().replace('<ISSUER>^CN', '<ISSUERR>^CN'))
+        for command in ('whois', 'login'):
+            answer = self.ask(command, card='bob', pin=PIN if command == 'login' else None, status=78)
+            self.assertRegex(answer.json['message'], r'sssd\.conf:\d+: .*ISSUERR')
+        answer = self.cardmap('config', '--config', self.conf(), 'check', status=78)
+        self.assertRegex(answer.out + answer.err, r'sssd\.conf:\d+: .*ISSUERR')
+
+    def test_broken_maprule(self):
+        for broken in ('LDAP:(mail={subject_rfc822_nam})', 'LDAP:(mail={subject_rfc822_name}', 'LDAP:(mail={issuer_dn!xx})',
+                       'LDAPU2:(mail={subject_rfc822_name})'):
+            self.path.write_text(SSSD.format(pki=scenario.RIG.pki).replace('LDAP:(mail={subject_rfc822_name})', broken))
+            with self.subTest(broken):
+                self.whois('bob', status=78)
+
+    def test_equal_priorities_that_lead_to_two_accounts(self):
+        self.path.write_text(self.path.read_text().replace('priority = 2', 'priority = 1'))
+        self.only('bob', altSecurityIdentities=f'X509:<I>{ISSUER}<SR>0220', mail='elsewhere@cardmap.test')
+        self.only('erin', mail='bob@cardmap.test')
+        answer = self.whois('bob', status=2, reason='several_accounts')
+        for name in ('bob', 'erin'):
+            self.assertIn(name, answer.json['message'])
+
+    def test_rules_test_prints_match_and_filter(self):
+        answer = self.cardmap('rules', 'test', '--match', '<SUBJECT>CN=Bob', '--map', 'LDAP:(mail={subject_rfc822_name})',
+                              certificate('bob'), certificate('alice-p256'), status=None)
+        bob, alice = answer.out.splitlines()
+        self.assertEqual(bob.split('\t'), [str(certificate('bob')), 'match', '(mail=bob@cardmap.test)'])
+        self.assertEqual(alice.split('\t')[:2], [str(certificate('alice-p256')), 'no match'])
+
+    def test_the_whole_certificate(self):
+        """SSSD's default compares userCertificate;binary, of which OpenLDAP wants serial number and issuer instead."""
+        self.path.write_text('[sssd]\ndomains = cardmap.test\n[domain/cardmap.test]\nid_provider = ldap\n'
+                             '[certmap/cardmap.test/all]\nmaprule = LDAP:(cardNote={cert!base64})\n')
+        self.only('bob', cardNote=base64.b64encode((scenario.RIG.pki / 'bob.der').read_bytes()).decode())
+        self.both('bob', 'bob', rule='all')
+        self.assertFalse(self.found('bob', 'bob').json['account']['weak'])
+        self.both('renewed', status=1)
+        self.path.write_text(self.path.read_text().replace('maprule', '# maprule'))
+        with Counts() as counts:
+            self.both('bob', status=1)
+        self.assertEqual(counts.searches('userCertificate;binary='), 2)
+
+
+class SssdLoginTest(ImportCase):
+    servers = scenario.SERVERS
+
+    def test_by_a_rule_of_sssd(self):
+        path = self.write('sssd.conf', SSSD.format(pki=scenario.RIG.pki), 0o600)
+        self.settings['mapper.sssd'] = path
+
+        def without():
+            path.write_text('[sssd]\ndomains = cardmap.test\n[domain/cardmap.test]\nid_provider = ldap\n'
+                            '[certmap/cardmap.test/x]\nmaprule = LDAP:(cn={subject_rfc822_name})\n')
+        self.only('bob', altSecurityIdentities=f'X509:<I>{ISSUER}<SR>0220')
+        self.login_and_keep('bob', 'bob', without)
+
+
+class FreeIpaTest(ImportCase):
+    BASE = 'cn=certmap,' + scenario.people.BASE
+
+    def setUp(self):
+        super().setUp()
+        people = scenario.people
+        rules = 'cn=certmaprules,' + self.BASE
+        entries = [people.entry(dn, ('objectClass', 'organizationalRole'), ('cn', dn[3:dn.index(',')]))
+                   for dn in (self.BASE, rules)]
+        for name, enabled, priority, match, mapping in (
+                ('by-data', 'TRUE', '1', '<ISSUER>CN=Cardmap Test Issuing CA',
+                 '(ipacertmapdata=X509:<I>{issuer_dn!nss_x500}<S>{subject_dn!nss_x500})'),
+                ('off', 'FALSE', '0', '<ISSUER>CN=Cardmap', '(uid=alice)(cn={subject_nt_principal})'),
+                ('mail', 'TRUE', '7', '<ISSUER>CN=Cardmap Test Second CA', '(mail={subject_rfc822_name})')):
+            entries.append(people.entry(f'cn={name},{rules}', ('objectClass', 'ipaCertMapRule'), ('cn', name),
+                                        ('ipaCertMapMatchRule', match), ('ipaCertMapMapRule', mapping),
+                                        ('ipaCertMapPriority', priority), ('ipaEnabledFlag', enabled)))
+        scenario.ldap_admin('ldapadd', input='\n'.join(entries))
+        self.addCleanup(scenario.ldap_admin, 'ldapdelete', '-r', self.BASE)
+
+    def imported(self, kind='freeipa', *arguments, status=0):
+        text = self.cardmap('import', kind, *arguments, '--config', self.conf(), status=status).out
+        return self.write('imported.conf', text), text
+
+    def test_its_entries_become_rules(self):
+        conf, text = self.imported()
+        self.assertIn('ipacertmapdata', text)
+        classes = ['inetOrgPerson', 'posixAccount', 'cardPerson', 'ipaCertMapObject']
+        self.only('bob')
+        self.give('bob', objectClass=classes, ipaCertMapData=f'X509:<I>{self.nss(ISSUER)}<S>{self.nss(BOB)}')
+        self.assertEqual(self.with_imported(conf, 'whois', 'bob').account, 'bob')
+        self.give('bob', ipaCertMapData=[])
+        self.assertNotIn('account', self.with_imported(conf, 'whois', 'bob', status=1).json)
+        self.assertEqual(self.with_imported(conf, 'whois', 'moved').account, 'bob')
+
+    @staticmethod
+    def nss(name):
+        """IPA stores names as NSS writes them, most specific last in its x500 form: the encoded order."""
+        return name
+
+    def test_rules_that_are_off_stay_off(self):
+        _, text = self.imported()
+        self.assertNotRegex(text, r'(?m)^[^#]*uid=alice')
+
+
+PAM_PKCS11 = """pam_pkcs11 {{
+  nullok = true;
+  use_pkcs11_module = opensc;
+  use_mappers = {mappers};
+  pkcs11_module opensc {{
+    module = /usr/lib/opensc-pkcs11.so;
+    ca_dir = {pki}/anchors.d;
+    crl_dir = {pki};
+    cert_policy = ca,signature;
+  }}
+  mapper cn {{
+    debug = false;
+    module = internal;
+    ignorecase = true;
+    mapfile = file://{folder}/cn_map;
+  }}
+  mapper mail {{
+    module = internal;
+    mapfile = file://{folder}/mail_map;
+    ignorecase = true;
+    ignoredomain = false;
+  }}
+  mapper subject {{
+    module = internal;
+    ignorecase = false;
+    mapfile = file://{folder}/subject_map;
+  }}
+  mapper ms {{
+    module = internal;
+    ignorecase = true;
+    ignoredomain = false;
+    domain = "cardmap.test";
+  }}
+  mapper ldap {{
+    module = /usr/lib/pam_pkcs11/ldap_mapper.so;
+    ldaphost = "127.0.0.1";
+    ldapport = 3890;
+    base = "dc=cardmap,dc=test";
+    filter = "(&(objectClass=posixAccount)(uid=%s))";
+    attribute = "mail";
+  }}
+}}
+"""
+
+
+class PamPkcs11Test(ImportCase):
+    def map(self, mappers, card, status=0):
+        path = self.write('pam_pkcs11.conf', PAM_PKCS11.format(pki=scenario.RIG.pki, folder=self.folder, mappers=mappers))
+        conf, self.text = self.imported('pam_pkcs11', path)
+        return self.with_imported(conf, 'whois', card, status=status)
+
+    def setUp(self):
+        super().setUp()
+        self.write('cn_map', '# names of cards\nBob Example -> bob\nNobody -> alice\n')
+        self.write('mail_map', 'bob@cardmap.test -> bob\n')
+        subject = '/C=DE/DC=test/DC=cardmap/O=Cardmap Test/OU=People/OU=Engineering/OU=Cards/CN=Bob Example'
+        self.write('subject_map', f'{subject} -> bob\n')
+        for name in ('alice', 'bob'):
+            self.only(name)
+
+    def test_mappers_with_their_map_files(self):
+        for mapper in ('cn', 'mail', 'subject'):
+            with self.subTest(mapper):
+                self.assertEqual(self.map(mapper, 'bob').account, 'bob')
+                self.map(mapper, 'quoted', status=1) if mapper == 'subject' else None
+                self.map(mapper, 'erin', status=1)
+
+    def test_the_map_file_is_looked_at_when_a_card_is_mapped(self):
+        self.assertEqual(self.map('cn', 'bob').account, 'bob')
+        self.write('cn_map', 'Bob Example -> erin\n')
+        self.assertEqual(self.with_imported(self.folder / 'imported.conf', 'whois', 'bob').account, 'erin')
+
+    def test_the_ms_mapper(self):
+        self.assertEqual(self.map('ms', 'bob').account, 'bob')
+        self.map('ms', 'other-realm', status=1)
+
+    def test_its_authorities_come_along_and_what_has_no_counterpart_is_said(self):
+        self.map('cn', 'bob')
+        self.assertRegex(self.text, rf'anchors.*{re.escape(str(scenario.RIG.pki))}/anchors\.d')
+        self.assertRegex(self.text, r'#.*nullok')
+
+
+if __name__ == '__main__':
+    scenario.main()
