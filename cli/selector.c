@@ -11,6 +11,7 @@
 
 struct asked {
 	struct cm_cli *cli;
+	const struct cm_cert *card;	/* of the card that is in; NULL: none */
 	struct cm_selector_key keys[CM_SELECTOR_KEYS_MAX];
 	size_t count;
 };
@@ -37,21 +38,21 @@ parse_keys(struct asked *a)
 
 /* What a login with this key would find, in full where its card is in. */
 static enum cm_err
-find_user(struct cm_mapping *m, const struct cm_selector_key *key, struct cm_account **account)
+find_user(const struct asked *a, struct cm_mapping *m, const struct cm_selector_key *key,
+    struct cm_account **account)
 {
 	struct cm_selector_key of_card;
 	enum cm_err err;
 
-	if (m->cert != NULL)
-		cm_key_hash(m->cert, of_card.sha1);
-	if (m->cert != NULL && memcmp(of_card.sha1, key->sha1, sizeof(key->sha1)) == 0)
-		err = cm_mapping_make(m);
-	else
-		err = cm_mapping_make_of_key(m, key);
-	if (err == CM_OK && (err = cm_mapping_find(m, account)) == CM_ERR_OFFLINE && m->local) {
-		cm_trace_clear_reason(m->trace);
-		err = cm_mapping_find_local(m, account);
+	m->cert = NULL;
+	if (a->card != NULL) {
+		cm_key_hash(a->card, of_card.sha1);
+		if (memcmp(of_card.sha1, key->sha1, sizeof(key->sha1)) == 0)
+			m->cert = a->card;
 	}
+	err = m->cert != NULL ? cm_mapping_make(m) : cm_mapping_make_of_key(m, key);
+	if (err == CM_OK && (err = cm_mapping_find(m, account)) == CM_ERR_OFFLINE)
+		err = cm_mapping_find_local(m, account);
 	return err;
 }
 
@@ -65,7 +66,7 @@ map_key(struct asked *a, struct cm_mapping *m, const struct cm_selector_key *key
 
 	m->deadline = cm_deadline_in(a->cli->conf->directory.timeout);
 	cm_trace_begin(m->trace, "account");
-	err = find_user(m, key, &account);
+	err = find_user(a, m, key, &account);
 	cm_trace_end(m->trace, err);
 	if (err == CM_OK) {
 		cm_buf_addf(lines, "%s\t%s\n", cm_selector_key_text(key, text), account->name);
@@ -76,6 +77,9 @@ map_key(struct asked *a, struct cm_mapping *m, const struct cm_selector_key *key
 	}
 	cm_account_free(&account);
 	cm_mapping_clear(m);
+	/* Whom the key is paired with could not be asked: that is not nobody. */
+	if (err == CM_ERR_ABSENT && a->cli->store_unread)
+		return cm_trace_fail(m->trace, CM_REASON_STORE, "%s", cm_trace_find(m->trace, "without"));
 	/* Nobody, or not the one that was named: no line. */
 	if (err == CM_ERR_ABSENT || (err == CM_ERR_REFUSED && cm_trace_reason(m->trace) == CM_REASON_NOT_THIS_USER)) {
 		cm_trace_clear_reason(m->trace);
@@ -103,12 +107,13 @@ map(struct asked *a)
 	/* A card need not be there. */
 	if (cm_cli_read_certificate(c, &card, &cert) != CM_OK)
 		cm_trace_clear_reason(c->trace);
-	m.cert = cert;
+	a->card = cert;
 	for (size_t i = 0; err == CM_OK && i < a->count; i++)
 		err = map_key(a, &m, &a->keys[i], &lines);
 	if (err == CM_OK && !c->json)
 		fputs(cm_buf_str(&lines), stdout);
 	cm_buf_free(&lines);
+	a->card = NULL;
 	cm_cert_free(&cert);
 	cm_card_close(&card);
 	cm_host_close(&host);

@@ -1,5 +1,6 @@
 /* cli/whois.c - whose card is this? */
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -20,6 +21,18 @@ cm_cli_read_certificate(struct cm_cli *c, struct cm_card **card, struct cm_cert 
 	return err;
 }
 
+/* "No" to what was asked; a pairing could not be. */
+static enum cm_err
+tell_unread(struct cm_cli *c)
+{
+	char *why = strdup(cm_trace_message(c->trace));
+	const enum cm_err err = cm_trace_fail(c->trace, cm_trace_reason(c->trace),
+	    "%s; and whether its key is paired here cannot be read by this user", why != NULL ? why : "");
+
+	free(why);
+	return err;
+}
+
 static enum cm_err
 find_account(struct cm_cli *c, const struct cm_host *host, const struct cm_cert *cert,
     struct cm_account **account)
@@ -29,9 +42,10 @@ find_account(struct cm_cli *c, const struct cm_host *host, const struct cm_cert 
 	enum cm_err err;
 
 	cm_trace_begin(c->trace, "account");
-	if ((err = cm_mapping_make(&m)) == CM_OK &&
-	    (err = cm_mapping_find(&m, account)) == CM_ERR_OFFLINE && m.local)
+	if ((err = cm_mapping_make(&m)) == CM_OK && (err = cm_mapping_find(&m, account)) == CM_ERR_OFFLINE)
 		err = cm_mapping_find_local(&m, account);
+	if (err == CM_ERR_ABSENT && c->store_unread)
+		err = tell_unread(c);
 	cm_trace_end(c->trace, err);
 	cm_mapping_clear(&m);
 	return err;
@@ -52,6 +66,7 @@ cm_cli_open_host(struct cm_cli *c, unsigned needs, struct cm_host **host)
 	}
 	if (err != CM_OK && cm_trace_reason(c->trace) == CM_REASON_STORE) {
 		cm_trace_add(c->trace, "without", "what is kept: %s", cm_trace_message(c->trace));
+		c->store_unread = true;
 		err = cm_host_open(c->conf, needs, c->trace, host);
 	}
 	cm_trace_end(c->trace, err);

@@ -153,25 +153,13 @@ static enum cm_err
 find_without_directory(struct cm_login *l, const struct cm_mapping *m)
 {
 	struct cm_account *local = NULL;
-	enum cm_err err = find_kept_account(l, m->query), by_pairing;
-	const enum cm_reason reason = cm_trace_reason(l->trace);
-	char *why = NULL;
+	enum cm_err err = find_kept_account(l, m->query);
 
-	if (err != CM_ERR_OFFLINE || !m->local)
+	if (err != CM_ERR_OFFLINE || (err = cm_mapping_find_local(m, &local)) == CM_ERR_OFFLINE)
 		return err;
-	if ((why = strdup(cm_trace_message(l->trace))) == NULL)
-		return CM_ERR_NOMEM;
-	if ((by_pairing = cm_mapping_find_local(m, &local)) == CM_ERR_ABSENT) {
-		cm_trace_fail(l->trace, reason, "%s", why);
-	} else {
-		cm_account_free(&l->account);
-		l->account = local;
-		l->account_kept = false;
-		err = by_pairing;
-	}
-	if (err == CM_OK)
-		cm_trace_clear_reason(l->trace);
-	free(why);
+	cm_account_free(&l->account);
+	l->account = local;
+	l->account_kept = false;
 	return err;
 }
 

@@ -132,23 +132,43 @@ cm_mapping_find(const struct cm_mapping *m, struct cm_account **out)
 	return cm_directory_find(m->host->directory, m->query, m->user, m->deadline, m->trace, out);
 }
 
-enum cm_err
-cm_mapping_find_local(const struct cm_mapping *m, struct cm_account **out)
+static enum cm_err
+ask_this_computer(const struct cm_mapping *m, struct cm_account **out)
 {
 	struct cm_query *q = NULL;
 	enum cm_err err = CM_OK;
 
-	*out = NULL;
-	if (!m->local)
-		return CM_ERR_ABSENT;
 	for (size_t i = 0; err == CM_OK && i < m->query->count; i++)
 		if (m->query->terms[i].local && m->query->terms[i].pairing)
 			err = cm_query_append(&q, &m->query->terms[i], 1);
-	if (err == CM_OK)
+	if (err == CM_OK && m->cert != NULL)
 		err = cm_query_set_sid(&q, m->cert);
 	if (err == CM_OK)
 		err = cm_directory_find(m->host->directory, q, m->user, m->deadline, m->trace, out);
 	cm_query_free(&q);
+	return err;
+}
+
+/* That this computer has no such account is no word about the directory, which is still silent. */
+enum cm_err
+cm_mapping_find_local(const struct cm_mapping *m, struct cm_account **out)
+{
+	const enum cm_reason reason = cm_trace_reason(m->trace);
+	char *why;
+	enum cm_err err;
+
+	*out = NULL;
+	if (!m->local)
+		return CM_ERR_OFFLINE;
+	if ((why = strdup(cm_trace_message(m->trace))) == NULL)
+		return CM_ERR_NOMEM;
+	if ((err = ask_this_computer(m, out)) == CM_ERR_ABSENT) {
+		cm_trace_fail(m->trace, reason, "%s", why);
+		err = CM_ERR_OFFLINE;
+	} else if (err == CM_OK) {
+		cm_trace_clear_reason(m->trace);
+	}
+	free(why);
 	return err;
 }
 

@@ -36,14 +36,14 @@ CM_MUST_USE enum cm_err cm_mapping_make(struct cm_mapping *m);
 CM_MUST_USE enum cm_err cm_mapping_find(const struct cm_mapping *m, struct cm_account **out);
 
 /*
- * The directory is silent: the account of this computer that the key is paired
- * with.  Root paired it, and no server need be asked.
- * CM_ERR_ABSENT  there is none (no reason set); else as cm_directory_find()
+ * Where cm_mapping_find() was CM_ERR_OFFLINE: the account of this computer that
+ * the key is paired with.  Root paired it, and no server need be asked.
+ * CM_ERR_OFFLINE  there is none: the reason that was set stays; else as cm_directory_find()
  */
 CM_MUST_USE enum cm_err cm_mapping_find_local(const struct cm_mapping *m, struct cm_account **out);
 
 /*
- * The same question where only the key's hash is known: m->cert is not used.
+ * The same question where only the key's hash is known: m->cert is NULL.
  * Pairings of this computer, and values of the directory that hold the hash.
  */
 CM_MUST_USE enum cm_err cm_mapping_make_of_key(struct cm_mapping *m, const struct cm_selector_key *key);

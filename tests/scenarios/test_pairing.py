@@ -595,6 +595,37 @@ class AsSelectorTest(PairingCase):
         self.network_down()
         self.assertEqual(self.map(self.hash, card='bob'), f'{self.hash}\t{LOCAL[0]}\n')
 
+    def test_what_cannot_be_read_is_not_nobody(self):
+        """Who is not root does not learn whom a key is paired with; a rule's answer needs no pairing."""
+        other = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+        more = {'directory__bind_dn': None, 'directory__bind_password_file': None}
+        self.pair('bob')
+        if ALONE:  # one user id only
+            self.store.chmod(0o640)
+            other = []
+        for card, status in (('bob', 0), ('carol', 4)):
+            answer = self.cardmap('selector', '--config', self.conf(**more), '-o', 'map', '-i', key_hash(card), '--card',
+                                  f'file:{self.public(card)}', wrapper=other, status=status)
+            self.assertEqual(bool(answer.out), status == 0, str(answer))
+        answer = self.ask('whois', card=None, status=1, reason='no_account', wrapper=other,
+                          more=more | {'card__source': f'file:{self.public("carol")}'})
+        self.assertIn('cannot be read', answer.json['message'])
+
+    def public(self, card):
+        """A card file that others may read."""
+        path = self.folder / f'{card}.pem'
+        path.write_bytes((scenario.RIG.pki / f'{card}.pem').read_bytes())
+        path.chmod(0o644)
+        return path
+
+    def test_a_local_account_that_is_gone_leaves_silence(self):
+        self.local_account(LOCAL[0])
+        self.pair(LOCAL[0])
+        self.passwd.write_text(''.join(line for line in self.passwd.open() if not line.startswith(LOCAL[0] + ':')))
+        self.network_down()
+        self.map(self.hash, card='bob', status=4, reason='directory_offline')
+        self.ask('whois', card='carol', status=4, reason='directory_offline')
+
     def test_bind_and_unbind(self):
         self.as_root('selector', '-o', 'bind', '-u', 'bob', '-i', self.hash, card='alice-p256', pin=PIN, status=3,
                      reason='card_key')
