@@ -15,6 +15,14 @@ is_description(const char *attribute)
 	    attribute[strspn(attribute, allowed)] == '\0';
 }
 
+/* Most terms are about the attribute of the one before. */
+static bool
+is_same(const struct cm_asked *a, size_t i)
+{
+	return i > 0 && a->query.terms[i - 1].attribute != NULL &&
+	    strcmp(a->query.terms[i - 1].attribute, a->query.terms[i].attribute) == 0;
+}
+
 /* What is not known to be one filter is never sent. */
 static enum cm_err
 take_term(struct cm_asked *a, const struct cm_query_term *term, struct cm_trace *t)
@@ -25,7 +33,7 @@ take_term(struct cm_asked *a, const struct cm_query_term *term, struct cm_trace 
 
 	a->query.terms[i] = *term;
 	if (term->attribute != NULL)
-		return is_description(term->attribute) ? CM_OK : cm_trace_fail(t, CM_REASON_CONFIG,
+		return is_same(a, i) || is_description(term->attribute) ? CM_OK : cm_trace_fail(t, CM_REASON_CONFIG,
 		    "rule \"%s\": \"%s\" is no LDAP attribute", term->rule, term->attribute);
 	if ((err = cm_filter_parse(term->value, &m, &a->filters[i])) != CM_ERR_SYNTAX)
 		return err;
@@ -78,7 +86,7 @@ cm_asked_attributes(const struct cm_asked *a, struct cm_search *s)
 	for (size_t i = 0; i < a->query.count; i++) {
 		const struct cm_filter *f = a->filters[i];
 
-		if (f == NULL)
+		if (f == NULL && !is_same(a, i))
 			cm_search_want(s, a->query.terms[i].attribute);
 		for (size_t k = 0; f != NULL && k < f->count; k++)
 			if (f->nodes[k].attribute[0] != '\0')

@@ -75,11 +75,12 @@ bool
 cm_attribute_answers(struct cm_blob attribute, const char *name)
 {
 	static const char binary[] = ";binary";	/* how it is sent, not what it is: RFC 4522 section 3 */
-	struct cm_blob asked = cm_blob_str(name);
+	struct cm_blob asked;
 	size_t type;
 
-	if (attribute.len == 0 || ((attribute.ptr[0] ^ asked.ptr[0]) & ~0x20) != 0)	/* nearly all of them */
+	if (attribute.len == 0 || ((attribute.ptr[0] ^ (uint8_t)name[0]) & ~0x20) != 0)	/* nearly all of them */
 		return false;
+	asked = cm_blob_str(name);
 	type = cm_attribute_type_length(asked);
 	if (strcasecmp(name + type, binary) == 0)
 		asked.len = type;
