@@ -4,6 +4,7 @@
  * Compiled expressions are a cache: where memory runs out all are forgotten,
  * and the one that is asked for gets a second try on its own.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <regex.h>
@@ -140,19 +141,23 @@ answer_compile(struct server *s, const struct cm_regex_request *q)
 	put(s, &out, sizeof(out));
 }
 
+/*
+ * glibc's regexec(3) says REG_NOMATCH where it ran out of memory, so that an
+ * expression over its limit would be a no; re_search() keeps the two apart.
+ * No more is made of errno than that a no is not believed.
+ */
 static uint8_t
-match_once(struct expression *x, const char *text)
+match_once(struct expression *x, const char *text, size_t len)
 {
+	regoff_t at;
+
 	if (compile(x) != 0)
 		return CM_REGEX_FULL;
-	switch (regexec(&x->re, text, 0, NULL, 0)) {
-	case 0:
+	errno = 0;
+	at = re_search(&x->re, text, (regoff_t)len, 0, (regoff_t)len, NULL);
+	if (at >= 0)
 		return CM_REGEX_YES;
-	case REG_NOMATCH:
-		return CM_REGEX_NO;
-	default:
-		return CM_REGEX_FULL;
-	}
+	return at == -1 && errno != ENOMEM ? CM_REGEX_NO : CM_REGEX_FULL;
 }
 
 /* Each answer goes out at once: the parent sees which expression it waits for. */
@@ -167,11 +172,11 @@ answer_match(struct server *s, const struct cm_regex_request *q)
 	get(s, ids, q->id * sizeof(*ids));
 	for (uint32_t i = 0; i < q->id; i++) {
 		struct expression *x = find(s, ids[i]);
-		uint8_t answer = match_once(x, text);
+		uint8_t answer = match_once(x, text, q->len);
 
 		if (answer == CM_REGEX_FULL) {
 			forget_compiled(s);
-			answer = match_once(x, text);
+			answer = match_once(x, text, q->len);
 		}
 		put(s, &answer, 1);
 	}

@@ -285,6 +285,33 @@ test_too_much_to_match(void **state)
 	cm_regexes_free(&r);
 }
 
+/*
+ * The text matches, but only who has the memory for it can know: regexec(3)
+ * says that it does not.  A limit is never a no.
+ */
+static void
+test_too_little_memory_is_not_a_no(void **state)
+{
+	static const int lengths[] = { 500, 1000, 2000, 4000, 8000 };
+	struct cm_regexes *r = make(false);
+	const size_t id = add(r, "(a|b)*a(a|b){400}(a|b)*c", 0);
+	char text[8001];
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(lengths); i++) {
+		enum cm_err err;
+
+		for (int k = 0; k < lengths[i]; k++)
+			text[k] = "ab"[number(2)];
+		text[lengths[i] - 1] = 'c';
+		text[lengths[i]] = '\0';
+		err = cm_regexes_match(r, id, cm_blob_str(text), NULL);
+		if (err != CM_OK && err != CM_ERR_CONFIG)
+			fail_msg("%d octets: %s", lengths[i], cm_err_name(err));
+	}
+	cm_regexes_free(&r);
+}
+
 static void
 test_another_child_after_its_death(void **state)
 {
@@ -444,6 +471,7 @@ main(void)
 		cmocka_unit_test(test_child_as_regexec_has_it),
 		cmocka_unit_test(test_too_much_to_compile),
 		cmocka_unit_test(test_too_much_to_match),
+		cmocka_unit_test(test_too_little_memory_is_not_a_no),
 		cmocka_unit_test(test_another_child_after_its_death),
 		cmocka_unit_test(test_what_the_child_may),
 		cmocka_unit_test(test_after_a_fork),
