@@ -164,31 +164,46 @@ find_without_directory(struct cm_login *l, const struct cm_mapping *m)
 }
 
 /*
- * Whatever becomes of this login: what was answered last is known.  An account
- * of this computer is not kept: it is here.
+ * Whatever becomes of this login: what was answered last is known, be it whose
+ * card it is or that it is nobody's.  An account of this computer is not kept:
+ * it is here.
  */
 static void
-withdraw(struct cm_login *l, enum cm_err answer)
+withdraw(struct cm_login *l, enum cm_err answer, const struct cm_account *holder)
 {
 	struct cm_accounts *s = l->host->accounts;
 
 	if (l->look_only)
 		return;
-	if ((answer == CM_OK && !l->account->local ? cm_accounts_withdraw_others(s, l->cert, l->account, NULL) :
+	if ((answer == CM_OK && !holder->local ? cm_accounts_withdraw_others(s, l->cert, holder, NULL) :
 	    cm_accounts_withdraw(s, l->cert, NULL)) != CM_OK)
 		cm_trace_add(l->trace, "warning", "what was kept for this card could not be withdrawn");
 }
 
-/*
- * Asked, and answered: everything but silence, and a failure of our own.  That
- * a card does not open the account somebody named says nothing about the card.
- */
+/* Asked, and answered: everything but silence, and a failure of our own. */
 static bool
-is_answer(enum cm_err err, const struct cm_trace *t)
+is_answer(enum cm_err err)
 {
-	if (cm_trace_reason(t) == CM_REASON_NOT_THIS_USER)
-		return false;
 	return err == CM_OK || err == CM_ERR_ABSENT || err == CM_ERR_AMBIGUOUS || err == CM_ERR_REFUSED;
+}
+
+/*
+ * That a card does not open the account somebody named does not yet say whose
+ * it is: a slip of the pen takes nothing from its holder, and who lost it to
+ * another does not keep it by naming himself.
+ */
+static void
+withdraw_from_others(struct cm_login *l, const struct cm_mapping *m)
+{
+	struct cm_account *holder = NULL;
+	enum cm_err err;
+
+	if (l->look_only)
+		return;
+	err = cm_directory_find(l->host->directory, m->query, NULL, l->deadline, NULL, &holder);
+	if (is_answer(err))
+		withdraw(l, err, holder);
+	cm_account_free(&holder);
 }
 
 /*
@@ -212,14 +227,16 @@ find_account(struct cm_login *l)
 		 * kept.  Nor is a selector's that was asked about one user alone.
 		 */
 		if (cm_trace_reason(l->trace) == CM_REASON_NOT_SELECTED && l->user == NULL)
-			withdraw(l, err);
+			withdraw(l, err, NULL);
 		goto out;
 	}
 	err = cm_mapping_find(&m, &l->account);
 	if (err == CM_ERR_OFFLINE)
 		err = find_without_directory(l, &m);
-	else if (is_answer(err, l->trace))
-		withdraw(l, err);
+	else if (err == CM_ERR_REFUSED && cm_trace_reason(l->trace) == CM_REASON_NOT_THIS_USER)
+		withdraw_from_others(l, &m);
+	else if (is_answer(err))
+		withdraw(l, err, l->account);
 out:
 	cm_mapping_clear(&m);
 	return err;

@@ -497,6 +497,23 @@ class LoginTest(MappingCase):
         self.assertTrue(self.login(card='bob').json['account']['weak'])
         self.login(card='bob', status=3, reason='weak_binding', more={'mapper__binding': 'strong'})
 
+    def test_a_slip_of_the_pen_takes_nothing_from_the_holder(self):
+        self.login('bob', card='bob')
+        self.login('erin', card='bob', status=3, reason='not_this_user')
+        scenario.RIG.stop(*self.servers)
+        self.assertEqual(self.login('bob', card='bob').account, 'bob')
+        self.login('erin', card='bob', status=3, reason='not_this_user')
+
+    def test_who_lost_the_card_to_another_does_not_keep_it_by_naming_himself(self):
+        """As PAM does each time: the name stands there before the card is looked at."""
+        self.only('bob', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
+        self.login('bob', card='bob')
+        self.give('bob', altSecurityIdentities=[])
+        self.give('erin', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
+        self.login('bob', card='bob', status=3, reason='not_this_user')
+        scenario.RIG.stop(*self.servers)
+        self.login('bob', card='bob', status=4, reason='not_kept')
+
     def test_a_mapping_taken_away_online_is_gone_offline(self):
         self.rules = section('mail', attribute='mail', value='{rfc822_name}')
         self.login(card='bob')
