@@ -161,6 +161,20 @@ cm_conf_set(struct cm_conf *c, const char *assignment, const char *origin, struc
 	return err;
 }
 
+static bool
+is_default(const struct cm_conf *c, size_t i)
+{
+	return c->origins[i] == NULL || strcmp(c->origins[i], DEFAULT) == 0;
+}
+
+bool
+cm_conf_is_default(const struct cm_conf *c, const char *key)
+{
+	const size_t i = find_key(key, strlen(key));
+
+	return i != SIZE_MAX && is_default(c, i);
+}
+
 enum cm_err
 cm_conf_set_default(struct cm_conf *c, const char *key, char *const *values,
     const char *origin, struct cm_trace *t)
@@ -172,21 +186,13 @@ cm_conf_set_default(struct cm_conf *c, const char *key, char *const *values,
 	if (i == SIZE_MAX)
 		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: %s: no such key; cardmap config show "
 		    "lists them", origin, key);
-	if (c->origins[i] != NULL && strcmp(c->origins[i], DEFAULT) != 0)
+	if (!is_default(c, i))
 		return CM_ERR_ABSENT;
 	cm_buf_init(&says, 0);
 	if (!replace_row(c, i, values, origin, &says))
 		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s: %s", origin, cm_buf_str(&says));
 	cm_buf_free(&says);
 	return err;
-}
-
-bool
-cm_conf_is_default(const struct cm_conf *c, const char *key)
-{
-	const size_t i = find_key(key, strlen(key));
-
-	return i != SIZE_MAX && (c->origins[i] == NULL || strcmp(c->origins[i], DEFAULT) == 0);
 }
 
 void

@@ -257,17 +257,19 @@ cm_import_apply(struct cm_import *i, struct cm_conf *c, struct cm_trace *t)
 	return CM_OK;
 }
 
-/* A new file that holds while it stays where it is: one row. */
+/*
+ * A new file that holds while it stays where it is: one row.  One that somebody
+ * named must be there: without its rules others would hold.
+ */
 enum cm_err
 cm_import_configured(struct cm_conf *c, struct cm_trace *t)
 {
 	const struct {
 		const char *key, *path;
 		cm_import_reader read;
-		bool needed;
 	} files[] = {
-		{ "mapper.plist", c->mapper.plist, cm_import_plist, false },
-		{ "mapper.sssd", c->mapper.sssd, cm_import_sssd, true },
+		{ "mapper.plist", c->mapper.plist, cm_import_plist },
+		{ "mapper.sssd", c->mapper.sssd, cm_import_sssd },
 	};
 	enum cm_err err = CM_OK;
 
@@ -279,7 +281,7 @@ cm_import_configured(struct cm_conf *c, struct cm_trace *t)
 		err = cm_import_load(files[k].path, files[k].read, t, &i);
 		if (err == CM_OK)
 			err = cm_import_apply(i, c, t);
-		else if (err == CM_ERR_ABSENT && files[k].needed)
+		else if (err == CM_ERR_ABSENT && !cm_conf_is_default(c, files[k].key))
 			err = cm_import_fail(files[k].path, 0, t, "no such file; see %s", files[k].key);
 		else if (err == CM_ERR_ABSENT)
 			err = CM_OK;

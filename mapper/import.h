@@ -77,9 +77,9 @@ CM_MUST_USE enum cm_err cm_import_load(const char *path, cm_import_reader read,
  */
 CM_MUST_USE enum cm_err cm_import_apply(struct cm_import *i, struct cm_conf *c, struct cm_trace *t);
 /*
- * The same with each file that the configuration names (mapper.plist where it
- * exists, mapper.sssd): once, when everything that is stronger has been set.
- * Results are those of the readers; a file named by mapper.sssd must exist.
+ * The same with each file that the configuration names (mapper.plist,
+ * mapper.sssd): once, when everything that is stronger has been set.  Results
+ * are those of the readers; only mapper.plist's default may be missing.
  */
 CM_MUST_USE enum cm_err cm_import_configured(struct cm_conf *c, struct cm_trace *t);
 

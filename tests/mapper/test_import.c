@@ -248,6 +248,10 @@ configured(void **state)
 	assert_int_equal(c->trust.level, 1);
 	close(fd);
 	unlink(path);
+	assert_int_equal(cm_import_configured(c, t), CM_ERR_CONFIG);	/* named, and gone */
+	assert_non_null(strstr(cm_trace_message(t), "no such file; see mapper.plist"));
+	cm_conf_free(&c);
+	c = load("mapper { plist = '' }", t);
 	assert_int_equal(cm_import_configured(c, t), CM_OK);
 	cm_conf_free(&c);
 	cm_trace_free(&t);

@@ -530,7 +530,7 @@ class Rig:
             'directory.uri': [f'ldap://127.0.0.1:{LDAP_PORT}'], 'directory.base': people.BASE,
             'directory.bind_dn': people.READER_DN, 'directory.bind_password_file': self.work / 'bind.password',
             'directory.ca': self.pki / 'root.crt',
-            'mapper.plist': self.work / 'SmartcardLogin.plist',
+            'mapper.plist': '',  # none of this computer's own
             'trust.anchors': [self.pki / 'root.crt'], 'trust.intermediates': [self.pki / 'inter.crt'],
             'kerberos.config': self.work / 'krb5.conf', 'kerberos.realm': REALM,
             'kerberos.kdc': [f'127.0.0.1:{KDC_PORT}'],

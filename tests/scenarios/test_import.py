@@ -120,9 +120,9 @@ class Imports(Scenario):
 
     def same(self, key, kind, path):
         """The file itself, and what it is imported into, give the same; which is returned."""
-        options = ('--set', 'mapper.plist=/nonexistent') if key != 'mapper.plist' else ()
+        options = ('--set', 'mapper.plist=') if key != 'mapper.plist' else ()
         original = self.answers('--config', self.folder / 'empty.conf', *options, '--set', f'{key}={path}')
-        self.assertEqual(self.answers('--config', self.imported(kind, path), '--set', 'mapper.plist=/nonexistent'), original)
+        self.assertEqual(self.answers('--config', self.imported(kind, path), '--set', 'mapper.plist='), original)
         return original
 
     def imported(self, *arguments):
@@ -143,7 +143,7 @@ class Imports(Scenario):
                     'filter': 'LDAP:(altSecurityIdentities=Kerberos:{subject_principal})'},
             'mail': {'match': 'KRB5:<KU>digitalSignature<EKU>clientAuth', 'domains': 'cardmap.test',
                      'filter': 'LDAP:(mail={subject_rfc822_name})'}})
-        found = {card: answer[2] for card, answer in self.answers('--config', path, '--set', 'mapper.plist=/nonexistent').items()}
+        found = {card: answer[2] for card, answer in self.answers('--config', path, '--set', 'mapper.plist=').items()}
         self.assertEqual((found['alice-rsa2048'], found['bob'], found['no-san']), ('alice', 'bob', None))
 
 
@@ -205,6 +205,7 @@ class ImportTest(Imports):
         self.assertIn(f'{path}:28: rule "cardmap.test/mail": match: column', check.out)
         check = self.cardmap('config', 'check', '--config', self.file('own.conf', "mapper { sssd = '/nonexistent' }\n"), status=78)
         self.assertIn('/nonexistent: no such file; see mapper.sssd', check.out)
+        self.cardmap('whois', '--config', self.file('own.conf', "mapper { plist = '/nonexistent' }\n"), status=78)
 
     def test_a_broken_configuration_of_our_own_does_not_hinder_an_import(self):
         broken = self.file('broken.conf', 'nonsense {\n')

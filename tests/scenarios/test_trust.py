@@ -36,7 +36,7 @@ class TrustTest(Scenario):
     def setUp(self):
         super().setUp()
         # No CA but those of the default folders, and no network.
-        self.settings = {'trust.anchors': None, 'trust.intermediates': None, 'trust.level': 'chain', 'mapper.plist': '/nonexistent'}
+        self.settings = {'trust.anchors': None, 'trust.intermediates': None, 'trust.level': 'chain', 'mapper.plist': ''}
         self.addCleanup(self.empty)
 
     @staticmethod
@@ -166,7 +166,7 @@ class ActiveDirectoryTest(Scenario):
 
     def setUp(self):
         super().setUp()
-        self.settings = {'trust.anchors': None, 'trust.intermediates': None, 'mapper.plist': '/nonexistent'}
+        self.settings = {'trust.anchors': None, 'trust.intermediates': None, 'mapper.plist': ''}
         self.addCleanup(TrustTest.empty)
         self.addCleanup(scenario.ldap_admin, 'ldapdelete', '-r', CONTEXT)
         containers = [CONTEXT, f'CN=Services,{CONTEXT}', SERVICES, f'CN=Certification Authorities,{SERVICES}', f'CN=AIA,{SERVICES}']
