@@ -4,6 +4,9 @@
 
 #include "cli/cli.h"
 
+/* Most bytes of the value that found an account, in text. */
+#define MATCHED_MAX	256
+
 int
 cm_cli_exit_code(enum cm_err err)
 {
@@ -99,6 +102,21 @@ cm_cli_line(const struct cm_cli *c, const char *key, const char *fmt, ...)
 	cm_buf_free(&text);
 }
 
+/* A whole certificate may be what matched; the JSON has all of it. */
+static void
+show_rule(const struct cm_cli *c, const struct cm_account *a)
+{
+	size_t shown = strlen(a->matched);
+
+	if (shown <= MATCHED_MAX) {
+		cm_cli_line(c, "found by", "%s: %s", a->rule, a->matched);
+		return;
+	}
+	for (shown = MATCHED_MAX; shown > 0 && (a->matched[shown] & 0xC0) == 0x80;)
+		shown--;	/* not within a character (RFC 3629 section 3) */
+	cm_cli_line(c, "found by", "%s: %.*s...", a->rule, (int)shown, a->matched);
+}
+
 void
 cm_cli_account(const struct cm_cli *c, const struct cm_account *a)
 {
@@ -115,7 +133,7 @@ cm_cli_account(const struct cm_cli *c, const struct cm_account *a)
 	if (groups.len > 0)
 		cm_cli_line(c, "groups", "%s", cm_buf_str(&groups));
 	cm_cli_line(c, "dn", "%s", a->dn);
-	cm_cli_line(c, "found by", "%s: %s", a->rule, a->matched);
+	show_rule(c, a);
 	if (a->weak)
 		/* KB5014754 */
 		cm_cli_line(c, "binding", "weak: another person's certificate could come to have this value");

@@ -4,6 +4,10 @@
 
 #include "ldap/directory_internal.h"
 
+/* Of a longer value, a certificate say, people are shown the first bytes. */
+#define TEXT_MAX	256
+#define TEXT_HEAD	16
+
 /* RFC 4512 section 1.4, section 2.5: what may stand before the "=" of a filter. */
 static bool
 is_description(const char *attribute)
@@ -91,6 +95,44 @@ cm_asked_attributes(const struct cm_asked *a, struct cm_search *s)
 		for (size_t k = 0; f != NULL && k < f->count; k++)
 			if (f->nodes[k].attribute[0] != '\0')
 				cm_search_want(s, f->nodes[k].attribute);
+	}
+}
+
+enum cm_err
+cm_search_filter(const struct cm_search *s, struct cm_buf *out)
+{
+	const struct cm_filter *only = s->query->count == 1 && s->filters != NULL ? s->filters[0] : NULL;
+
+	if (s->within != NULL) {
+		cm_buf_add_str(out, "(&");
+		cm_buf_add_str(out, s->within);
+	}
+	if (only != NULL)	/* libldap takes no spaces around a filter that stands alone */
+		cm_buf_add_blob(out, only->nodes[0].text);
+	else
+		cm_query_filter(s->query, out);
+	if (s->within != NULL)
+		cm_buf_add_byte(out, ')');
+	return cm_buf_status(out);
+}
+
+void
+cm_term_text(const struct cm_query_term *term, struct cm_buf *out)
+{
+	const struct cm_blob head = { term->value.ptr, TEXT_HEAD };
+
+	if (term->attribute != NULL)
+		cm_buf_addf(out, "%s=", term->attribute);
+	if (term->attribute != NULL && cm_attribute_is(cm_blob_str(term->attribute), CM_SID_ATTRIBUTE)) {
+		cm_sid_text(term->value, out);
+	} else if (term->value.len <= TEXT_MAX) {
+		cm_buf_add_printable(out, term->value);
+	} else if (term->attribute != NULL && cm_attribute_is_exact(term->attribute)) {
+		cm_buf_add_hex(out, head);
+		cm_buf_addf(out, "... (%zu bytes)", term->value.len);
+	} else {
+		cm_buf_add_printable(out, (struct cm_blob){ term->value.ptr, TEXT_MAX });
+		cm_buf_addf(out, "... (%zu bytes)", term->value.len);
 	}
 }
 

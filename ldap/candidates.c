@@ -208,11 +208,8 @@ static void
 add_asked(const struct cm_asked *a, struct cm_buf *b)
 {
 	for (size_t i = 0; i < a->query.count; i++) {
-		const struct cm_query_term *t = &a->query.terms[i];
-
-		cm_buf_addf(b, "%s%s%s", i > 0 ? " or " : "", t->attribute != NULL ? t->attribute : "",
-		    t->attribute != NULL ? "=" : "");
-		cm_buf_add_printable(b, t->value);
+		cm_buf_add_str(b, i > 0 ? " or " : "");
+		cm_term_text(&a->query.terms[i], b);
 	}
 }
 
@@ -316,16 +313,17 @@ weak_binding(const struct cm_finding *f, const struct cm_candidate *c)
 	struct cm_buf b = { 0 };
 	enum cm_err err;
 
+	cm_term_text(c->term, &b);
+	cm_buf_addf(&b, " (rule %s); ", c->account->rule);
 	if (strong != NULL) {
 		cm_buf_addf(&b, "write %s: ", strong->attribute);
 		cm_buf_add_printable(&b, strong->value);
 	} else {
-		cm_buf_add_str(&b, "and no rule here asks for a strong one: see mapper.forms");
+		cm_buf_add_str(&b, "no rule here asks for a strong one: see mapper.forms");
 	}
 	err = cm_trace_fail(f->trace, CM_REASON_WEAK_BINDING,
-	    "account %s (%s) was found by a weak value only, which another's certificate could have: "
-	    "%s (rule %s); %s", c->account->name, c->dn, c->account->matched, c->account->rule,
-	    cm_buf_str(&b));
+	    "account %s (%s) was found by a weak value only, which another's certificate could have: %s",
+	    c->account->name, c->dn, cm_buf_str(&b));
 	cm_buf_free(&b);
 	return err;
 }

@@ -107,10 +107,17 @@ CM_MUST_USE enum cm_err cm_term_judge(const struct cm_query_term *term,
 CM_MUST_USE enum cm_err cm_asked_judge(const struct cm_asked *a, const struct cm_entry *e,
     struct cm_judged *best);
 
+/* The filter of a search, as it is sent. */
+CM_MUST_USE enum cm_err cm_search_filter(const struct cm_search *s, struct cm_buf *out);
+/* "mail=a@b.test", for people: a long value's beginning, and how long it is. */
+void cm_term_text(const struct cm_query_term *term, struct cm_buf *out);
+
 /* standing.c */
 #define CM_SID_ATTRIBUTE	"objectSid"
 /* *out: the entry's SID, if it shows one that is not sid; else NULL, as without sid.  CM_ERR_NOMEM. */
 CM_MUST_USE enum cm_err cm_entry_other_sid(const struct cm_entry *e, const char *sid, char **out);
+/* Append S-1-..., of bytes (MS-DTYP section 2.4.2.2) or text; anything else as it is. */
+void cm_sid_text(struct cm_blob v, struct cm_buf *out);
 /* What disables the account, static text; NULL: nothing. */
 const char *cm_entry_disabled(const struct cm_entry *e);
 /* Append the attributes that the above read; sid as there. */

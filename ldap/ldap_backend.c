@@ -417,25 +417,6 @@ receive(struct server *s, struct cm_search *search, int msgid, struct cm_trace *
 }
 
 static enum cm_err
-write_filter(const struct cm_search *search, struct cm_buf *filter)
-{
-	const struct cm_filter *only = search->query->count == 1 && search->filters != NULL ?
-	    search->filters[0] : NULL;
-
-	if (search->within != NULL) {
-		cm_buf_add_str(filter, "(&");
-		cm_buf_add_str(filter, search->within);
-	}
-	if (only != NULL)	/* libldap takes no spaces around a filter that stands alone */
-		cm_buf_add_blob(filter, only->nodes[0].text);
-	else
-		cm_query_filter(search->query, filter);
-	if (search->within != NULL)
-		cm_buf_add_byte(filter, ')');
-	return cm_buf_status(filter);
-}
-
-static enum cm_err
 ask(struct server *s, struct cm_search *search, const char *filter, struct cm_trace *t)
 {
 	/* the server's own limit, in whole seconds: it need not go on when nobody listens */
@@ -484,7 +465,7 @@ search_server(void *state, struct cm_search *search, cm_deadline deadline, struc
 	enum cm_err err;
 
 	cm_buf_init(&filter, 0);
-	if ((err = write_filter(search, &filter)) != CM_OK)
+	if ((err = cm_search_filter(search, &filter)) != CM_OK)
 		goto out;
 	cm_trace_add(t, search->within != NULL ? "groups filter" : "filter", "%s", cm_buf_str(&filter));
 	err = ask_until(s, search, cm_buf_str(&filter),

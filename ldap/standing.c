@@ -25,8 +25,8 @@ add_binary_sid(struct cm_blob v, struct cm_buf *out)
 	return true;
 }
 
-static void
-add_sid(struct cm_blob v, struct cm_buf *out)
+void
+cm_sid_text(struct cm_blob v, struct cm_buf *out)
 {
 	if (!add_binary_sid(v, out))
 		cm_buf_add_printable(out, v);
@@ -44,7 +44,7 @@ cm_entry_other_sid(const struct cm_entry *e, const char *sid, char **out)
 		if (!cm_attribute_is(e->values[i].attribute, CM_SID_ATTRIBUTE))
 			continue;
 		cm_buf_truncate(&text, 0);
-		add_sid(e->values[i].value, &text);
+		cm_sid_text(e->values[i].value, &text);
 		other = strcasecmp(cm_buf_str(&text), sid) != 0;
 	}
 	if (cm_buf_status(&text) != CM_OK || (other && (*out = strdup(cm_buf_str(&text))) == NULL))

@@ -251,7 +251,7 @@ static const struct who whos[] = {
 	{ { W(MAIL("wanda")), S(STRONG("99")) }, .text = "wanda", .rule = "weak-form", .weak = true },
 	{ { W(MAIL("wanda")), S(STRONG("99")) }, ONLY_STRONG, .reason = CM_REASON_WEAK_BINDING,
 	    .text = "wanda (uid=wanda,ou=people,dc=cardmap,dc=test) was found by a weak value only, which another's "
-	    "certificate could have: X509:<RFC822>wanda@cardmap.test (rule weak-form); "
+	    "certificate could have: altSecurityIdentities=X509:<RFC822>wanda@cardmap.test (rule weak-form); "
 	    "write altSecurityIdentities: X509:<I>DC=test,CN=CA<SR>99" },
 	{ { W(MAIL("wanda")) }, ONLY_STRONG, .reason = CM_REASON_WEAK_BINDING, .text = "see mapper.forms" },
 	/* strong and weak name different accounts: refused under both bindings, and no hint helps */
@@ -291,6 +291,7 @@ static const struct who whos[] = {
 	{ { S(STRONG("08")) }, .sid = SID, .reason = CM_REASON_OTHER_SID, .text = "cut-sid" },
 	{ { TERM("sid", "objectSid", "\1\5\0\0\0\0\0\5\25\0\0\0\334\364\334\073\203\075\053\106\202\213\246\050\0\2\0\0",
 	    STRONG, false) }, .sid = SID, .text = "sidney", .rule = "sid" },
+	{ { TERM("sid", "objectSid", "\1\1\0\0\0\0\0\5\22\0\0\0", STRONG, false) }, NOBODY, .text = "objectSid=S-1-5-18" },
 	/* disabled; locked out and expired passwords are no matter for a card */
 	{ { S(STRONG("09")) }, .reason = CM_REASON_ACCOUNT_DISABLED, .text = "dora" },
 	{ { S(STRONG("10")) }, .reason = CM_REASON_ACCOUNT_DISABLED, .text = "nsAccountLock" },

@@ -298,6 +298,29 @@ nul_in_a_value_is_not_its_end(void **state)
 	cm_directory_close(&d);
 }
 
+/* A certificate is no text for a message. */
+static void
+a_long_value_is_told_by_its_beginning(void **state)
+{
+	static const struct { const char *attribute, *text; } cases[] = {
+		{ "userCertificate;binary", "userCertificate;binary=30303030303030303030303030303030... (1000 bytes)" },
+		{ "uid", "0000... (1000 bytes)" },
+	};
+	struct cm_directory *d = open_text(ALICE);
+	char value[1001];
+
+	(void)state;
+	memset(value, '0', sizeof(value) - 1);
+	value[sizeof(value) - 1] = '\0';
+	for (size_t i = 0; i < CM_COUNT(cases); i++) {
+		struct answer a = find(d, cases[i].attribute, value);
+
+		assert_in_range(strlen(cm_trace_message(a.trace)), 1, 400);
+		expect(&a, CM_REASON_NO_ACCOUNT, cases[i].text);
+	}
+	cm_directory_close(&d);
+}
+
 /* What an entry may hold, and what becomes of it. */
 static const struct entry_case {
 	enum cm_reason reason;
@@ -527,6 +550,7 @@ main(void)
 		cmocka_unit_test(values_are_compared_as_a_directory_does),
 		cmocka_unit_test(principals_are_compared_with_case),
 		cmocka_unit_test(nul_in_a_value_is_not_its_end),
+		cmocka_unit_test(a_long_value_is_told_by_its_beginning),
 		cmocka_unit_test(entries_become_accounts_or_a_reason),
 		cmocka_unit_test(no_realm_no_principal),
 		cmocka_unit_test(groups_of_every_kind),
