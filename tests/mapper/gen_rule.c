@@ -55,8 +55,8 @@ static const char *const broken[] = {
 static const char *const literals[] = { "(x=", "", "(altSecurityIdentities=X509:<I>", "<SR>", "{{", "x}}",
 	"(&(a=b)(c=", "*", "a:b", "\\2a", "\xc3\xbc", "{{}}", "(cn:dn:=", "(userCertificate;binary=" };
 
-static void
-add_field(struct gen *g, struct cm_buf *out)
+void
+gen_field(struct gen *g, struct cm_buf *out)
 {
 	const char *f = PICK(g, fields);
 	const size_t len = strlen(f);
@@ -93,7 +93,7 @@ gen_map(struct gen *g, struct cm_buf *out)
 		if (gen_once_in(g, 12))
 			cm_buf_add_str(out, PICK(g, broken));
 		else
-			add_field(g, out);
+			gen_field(g, out);
 	}
 	cm_buf_add_str(out, PICK(g, literals));
 	if (gen_once_in(g, 2))

@@ -8,6 +8,9 @@
 void gen_map(struct gen *g, struct cm_buf *out);
 void gen_match(struct gen *g, struct cm_buf *out);
 
+/* Add one field, "{...}", of LDAPU1. */
+void gen_field(struct gen *g, struct cm_buf *out);
+
 /* Match and map parts for the differences that are too seldom otherwise. */
 extern const char *const gen_special[][2];
 extern const size_t gen_special_count;

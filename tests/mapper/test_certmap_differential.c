@@ -431,11 +431,80 @@ differential(void **state)
 	assert_false(rotten);
 }
 
+/* What a login asks with the rule: NULL when it does not apply. */
+static struct cm_query *
+login_asks(const char *match, const char *map, const struct cm_cert *c)
+{
+	const struct cm_rules_options options = { .back_references = true };
+	const struct cm_conf_rule rule = {
+		.name = (char *)(uintptr_t)"r", .origin = (char *)(uintptr_t)"conf:1",
+		.match = (char *)(uintptr_t)match, .filter = (char *)(uintptr_t)map,
+		.priority = CM_RULE_PRIORITY_LAST,
+	};
+	struct cm_rules *rules = NULL;
+	struct cm_query *q = NULL;
+	enum cm_err err;
+
+	assert_int_equal(cm_rules_new(&options, &rules), CM_OK);
+	assert_int_equal(cm_rules_add(rules, &rule, 1, NULL), CM_OK);
+	err = cm_rules_map(rules, c, NULL, &q);
+	assert_true(err == CM_OK || err == CM_ERR_ABSENT);
+	cm_rules_free(&rules);
+	return q;
+}
+
+/* The rules of a login are compiled and applied elsewhere: they ask the very same. */
+static void
+as_in_a_login(void **state)
+{
+	/* Such as need no process for their expressions, which is not what this is about. */
+	static const char *const matches[] = { "<ISSUER>=", "<SUBJECT>.", "<KU>digitalSignature<EKU>clientAuth",
+		"||<SAN>@<EKU>pkinit", "KRB5:<SAN:rfc822Name>@" };
+	struct gen g = { .state = seed() };
+	struct cm_buf der = { 0 }, map = { 0 }, out = { 0 };
+	size_t count = 0;
+
+	(void)state;
+	for (int i = 0; i < 600; i++) {
+		const char *match = matches[gen_number(&g, CM_COUNT(matches))];
+		struct cm_cert *c = NULL;
+		enum cm_rule_answer answer;
+		struct cm_query *q;
+		unsigned odd;
+
+		gen_cert(&g, &der, &odd);
+		assert_int_equal(cm_cert_decode(cm_buf_blob(&der), NULL, &c), CM_OK);
+		cm_buf_truncate(&map, 0);
+		cm_buf_add_str(&map, "LDAPU1:(&(x=");
+		gen_field(&g, &map);
+		cm_buf_add_str(&map, ")(y={{");
+		gen_field(&g, &map);
+		cm_buf_add_str(&map, "))");
+		cm_buf_truncate(&out, 0);
+		assert_int_equal(cm_rules_test(match, cm_buf_str(&map), c, &answer, &out), CM_OK);
+		q = login_asks(match, cm_buf_str(&map), c);
+		assert_int_equal(q != NULL, answer == CM_RULE_MATCH);
+		if (q != NULL) {
+			count++;
+			assert_int_equal(q->count, 1);
+			assert_true(cm_blob_equal(q->terms[0].value, cm_buf_blob(&out)));
+		}
+		cm_query_free(&q);
+		cm_cert_free(&c);
+	}
+	print_message("%zu rules of 600 match\n", count);
+	assert_true(count > 100);
+	cm_buf_free(&der);
+	cm_buf_free(&map);
+	cm_buf_free(&out);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(differential),
+		cmocka_unit_test(as_in_a_login),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
