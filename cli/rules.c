@@ -44,8 +44,7 @@ test_file(struct cm_cli *c, json_t *list, const char *file)
 
 	if ((err = cm_cert_load(file, c->trace, &cert)) != CM_OK)
 		cm_buf_add_str(&text, cm_trace_message(c->trace));
-	else if ((err = cm_rules_test(c->match, c->map, cert, &answer, &text)) == CM_OK &&
-	    answer == CM_RULE_ERROR)
+	else if ((err = cm_rules_test(c->match, c->map, cert, &answer, &text)) == CM_ERR_CONFIG)
 		err = cm_trace_fail(c->trace, CM_REASON_CONFIG, "%s: %s", file, cm_buf_str(&text));
 	tell_answer(c, list, file, answer, &text);
 	cm_buf_free(&text);

@@ -119,7 +119,13 @@ void cm_query_filter(const struct cm_query *q, struct cm_buf *out);
  * test): match and map as in sss-certmap(5), either may be NULL for its default.
  */
 enum cm_rule_answer { CM_RULE_NO_MATCH, CM_RULE_MATCH, CM_RULE_ERROR };
-/* Appended to out: the filter of a match, or what is wrong; nothing where it does not match.  CM_ERR_NOMEM. */
+/*
+ * Appended to out: the filter of a match, or what is wrong; nothing where it
+ * does not match.  An error that comes with CM_OK is the certificate's: it
+ * lacks a field that the filter names.
+ * CM_ERR_CONFIG  the rule does not parse, or an expression takes too much memory or time
+ * CM_ERR_NOMEM
+ */
 CM_MUST_USE enum cm_err cm_rules_test(const char *match, const char *map, const struct cm_cert *c,
     enum cm_rule_answer *answer, struct cm_buf *out);
 

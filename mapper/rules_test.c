@@ -70,8 +70,9 @@ try_match(const struct cm_match *m, const struct cm_cert *c, enum cm_rule_answer
 	return err == CM_ERR_CONFIG ? CM_ERR_SYNTAX : err;
 }
 
-enum cm_err
-cm_rules_test_with(struct cm_regexes *re, const char *const rule[2], const struct cm_cert *c,
+/* CM_ERR_SYNTAX: the rule cannot be used, or not be tried; out says why. */
+static enum cm_err
+test(struct cm_regexes *re, const char *const rule[2], const struct cm_cert *c,
     enum cm_rule_answer *answer, struct cm_buf *out)
 {
 	struct cm_template tp = { .count = 0 };
@@ -85,9 +86,18 @@ cm_rules_test_with(struct cm_regexes *re, const char *const rule[2], const struc
 		err = write_map(&tp, c, answer, out);
 	cm_template_clear(&tp);
 	cm_match_free(&m);
-	if (err == CM_ERR_ABSENT || (err == CM_ERR_SYNTAX && cm_buf_status(out) == CM_OK))
+	if (err == CM_ERR_ABSENT)
 		err = CM_OK;
-	return err != CM_OK ? err : cm_buf_status(out);
+	return cm_buf_status(out) != CM_OK ? cm_buf_status(out) : err;
+}
+
+enum cm_err
+cm_rules_test_with(struct cm_regexes *re, const char *const rule[2], const struct cm_cert *c,
+    enum cm_rule_answer *answer, struct cm_buf *out)
+{
+	const enum cm_err err = test(re, rule, c, answer, out);
+
+	return err == CM_ERR_SYNTAX && cm_buf_status(out) == CM_OK ? CM_OK : err;
 }
 
 enum cm_err
@@ -99,7 +109,7 @@ cm_rules_test(const char *match, const char *map, const struct cm_cert *c,
 
 	*answer = CM_RULE_ERROR;
 	if ((err = cm_regexes_new(false, &re)) == CM_OK)
-		err = cm_rules_test_with(re, (const char *const[2]){ match, map }, c, answer, out);
+		err = test(re, (const char *const[2]){ match, map }, c, answer, out);
 	cm_regexes_free(&re);
-	return err;
+	return err == CM_ERR_SYNTAX && cm_buf_status(out) == CM_OK ? CM_ERR_CONFIG : err;
 }
