@@ -516,6 +516,19 @@ check_group(const struct reading *r, const struct cm_plist_node *top)
 	    "NotEnforcedGroup means something only with enforceSmartCard and allowUnmappedUsers = 1");
 }
 
+/* SmartCardServices(7): without AttributeMapping only pairings count. */
+static enum cm_err
+pairings_only(const struct reading *r, const struct cm_plist_node *top)
+{
+	enum cm_err err;
+
+	if (get(top, "AttributeMapping") != NULL)
+		return CM_OK;
+	if ((err = cm_import_set(r->out, top->line, "mapper.forms", "tokenidentity")) == CM_OK)
+		err = cm_import_set(r->out, top->line, "mapper.forms", "pubkeyhash");
+	return err;
+}
+
 static enum cm_err
 read_top(const struct reading *r, const struct cm_plist_node *top)
 {
@@ -534,6 +547,8 @@ read_top(const struct reading *r, const struct cm_plist_node *top)
 		if (err == CM_OK && k->note != NULL)
 			err = cm_import_note(r->out, n->line, "%s %s", k->name, k->note);
 	}
+	if (err == CM_OK)
+		err = pairings_only(r, top);
 	return err == CM_OK ? check_group(r, top) : err;
 }
 

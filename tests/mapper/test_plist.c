@@ -219,6 +219,9 @@ expect_import(const char *bytes, size_t len, const char *want)
 #define TEXT(key, value)	"<key>" key "</key><string>" value "</string>"
 #define INTEGER(key, value)	"<key>" key "</key><integer>" value "</integer>"
 
+/* SmartCardServices(7): without AttributeMapping only pairings count. */
+#define PAIRINGS	"mapper.forms=tokenidentity\nmapper.forms=pubkeyhash\n"
+
 /* XML and binary mean the same. */
 static void
 both_forms(void **state)
@@ -228,8 +231,8 @@ both_forms(void **state)
 	} rows[] = {
 		{ good, "trust.pins=" HEX_A "\nAttributeMapping: altSecurityIdentities = Kerberos:{nt_principal_name}\n" },
 		{ HEAD "<dict>" TEXT("TrustedAuthorities", PIN_A "," PIN_B) "</dict></plist>",
-		    "trust.pins=" HEX_A "\ntrust.pins=" HEX_B "\n" },
-		{ HEAD "<dict/></plist>", "" },
+		    "trust.pins=" HEX_A "\ntrust.pins=" HEX_B "\n" PAIRINGS },
+		{ HEAD "<dict/></plist>", PAIRINGS },
 		{ HEAD "<dict><key>Other</key><array><date>2020-01-01T00:00:00Z</date></array>"
 		    MAPPING(UPN, "\xc3\xbc &amp; &lt;$1", "dsAttrTypeNative:x-y") "</dict></plist>",
 		    "AttributeMapping: x-y = \xc3\xbc & <{nt_principal_name}\n" },
@@ -251,14 +254,14 @@ both_forms(void **state)
 		{ HEAD "<dict>" TEXT("UserSelectorPath", "/usr/bin/sel") TEXT("UserSelector", "/usr/bin/sel")
 		    INTEGER("checkCertificateTrust", "3") FLAG("UserPairing", "false") FLAG("oneCardPerUser", "true")
 		    "</dict></plist>", "mapper.selector=/usr/bin/sel\ntrust.level=hard\n"
-		    "accounts.user_pairing=no\naccounts.one_card_per_user=yes\n" },
+		    "accounts.user_pairing=no\naccounts.one_card_per_user=yes\n" PAIRINGS },
 		{ HEAD "<dict>" INTEGER("checkCertificateTrust", "0") INTEGER("oneCardPerUser", "1")
 		    FLAG("enforceSmartCard", "true") TEXT("NotEnforcedGroup", "g h") INTEGER("allowUnmappedUsers", "1")
 		    FLAG("allowSmartCard", "false") INTEGER("tokenRemovalAction", "1") FLAG("Logging", "true")
 		    "<key>DisabledTokens</key><array><string>com.apple.CryptoTokenKit.pivtoken</string></array>"
 		    "</dict></plist>", "trust.level=off\naccounts.one_card_per_user=yes\nenforcement.required=yes\n"
 		    "enforcement.not_enforced_group=g h\nenforcement.allow_unmapped_users=yes\n"
-		    "enforcement.allow_cards=no\nenforcement.removal=lock\n" },
+		    "enforcement.allow_cards=no\nenforcement.removal=lock\n" PAIRINGS },
 	};
 
 	(void)state;
@@ -323,7 +326,7 @@ authorities(void **state)
 
 	(void)state;
 	expect_import(xml, sizeof(xml) - 1, "trust.pins=" HEX_A "\ntrust.pins=" HEX_B "\n"
-	    "trust.pins=2c9f3d1e00000000000000000000000000000000000000000000000000000003\n");
+	    "trust.pins=2c9f3d1e00000000000000000000000000000000000000000000000000000003\n" PAIRINGS);
 }
 
 /* What has no effect here, or none yet, is said with its line. */
