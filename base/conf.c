@@ -102,6 +102,8 @@ cm_conf_load(const char *path, struct cm_trace *t, struct cm_conf **out)
 	cm_buf_add_str(&text, "\n" CM_CONF_END_MARK " = \"\"\n");
 	if ((err = cm_buf_status(&text)) != CM_OK)
 		goto out;
+	if (memcmp(text.ptr, "\xef\xbb\xbf", 3) == 0)	/* some editors begin a file so (a byte order mark) */
+		memset(text.ptr, ' ', 3);
 	cm_conf_blank_comments((char *)text.ptr);
 	if ((err = cm_conf_parse(path != NULL ? path : CM_CONF_PATH, cm_buf_str(&text), c, t)) != CM_OK)
 		goto out;

@@ -86,3 +86,26 @@ cm_conf_next_section(const char **at, unsigned *line, const char *name)
 	*at = p;
 	return found;
 }
+
+static const char *
+skip_blanks(const char *p)
+{
+	return p + strspn(p, " \t\r\n");
+}
+
+unsigned
+cm_conf_find_empty_list(const char *text)
+{
+	const char *end, *list;
+	unsigned line = 1;
+
+	for (const char *p = text; *p != '\0'; p = end) {
+		end = *p == '"' || *p == '\'' ? skip_quoted((char *)(uintptr_t)p) : p + 1;
+		list = *p == '=' ? skip_blanks(p + 1) : "";
+		if (*list == '{' && *skip_blanks(list + 1) == '}')
+			return line;
+		for (const char *c = p; c < end; c++)
+			line += *c == '\n';
+	}
+	return 0;
+}

@@ -66,5 +66,7 @@ void cm_conf_blank_comments(char *text);
  * is on line *line; both go on to its end.  0: there is none.
  */
 unsigned cm_conf_next_section(const char **at, unsigned *line, const char *name);
+/* The line of the first "KEY = { }"; 0: there is none. */
+unsigned cm_conf_find_empty_list(const char *text);
 
 #endif /* CM_BASE_CONF_INTERNAL_H */

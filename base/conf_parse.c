@@ -98,7 +98,21 @@ struct key {
 	size_t index;		/* among the rows of sections; SIZE_MAX: a rule's */
 };
 
-/* All values of a list are there each time one was read, and again at the end. */
+/*
+ * All values of a list are there each time one was read, and again at the end.
+ * A second "=" begins it anew: then one that was there before is not where it was.
+ */
+static bool
+loses_value(const struct key *k, cfg_opt_t *opt)
+{
+	char *const *before = *(char **const *)cm_conf_field(k->of, k->row);
+
+	for (unsigned i = 0; before != NULL && before[i] != NULL; i++)
+		if (i == cfg_opt_size(opt) || strcmp(before[i], cfg_opt_getnstr(opt, i)) != 0)
+			return true;
+	return false;
+}
+
 static const char *
 take_values(const struct key *k, cfg_opt_t *opt, const char *origin, const char **value)
 {
@@ -126,10 +140,10 @@ take(cfg_t *cfg, cfg_opt_t *opt, const struct key *k)
 	cm_buf_init(&text, 0);
 	cm_buf_init(&origin, 0);
 	add_label(cfg, &text);
-	if (!k->row->type->list && *k->line != 0) {
-		mistake((unsigned)cfg->line, "%s%s%s%s: given before, on line %u: keep one of them",
+	if (*k->line != 0 && (!k->row->type->list || loses_value(k, opt))) {
+		mistake((unsigned)cfg->line, "%s%s%s%s: given before, on line %u: keep one of them%s",
 		    cm_buf_str(&text), section != NULL ? section : "", section != NULL ? "." : "",
-		    k->row->key, *k->line);
+		    k->row->key, *k->line, k->row->type->list ? ", as { 'A', 'B' }" : "");
 		goto out;
 	}
 	*k->line = (unsigned)cfg->line;
@@ -274,11 +288,16 @@ register_rows(cfg_t *cfg)
 static void
 read_all(cfg_t *cfg, const char *text)
 {
+	const unsigned empty = cm_conf_find_empty_list(text);
+
 	cfg_set_error_function(cfg, report);
 	register_rows(cfg);
 	if ((cfg_parse_buf(cfg, text) != CFG_SUCCESS || cfg_getstr(cfg, CM_CONF_END_MARK) == NULL) &&
 	    reading->mistakes == 0)
 		mistake((unsigned)cfg->line, "the file ends before a section, quote or comment is closed");
+	/* libconfuse says nothing of it, and so a default would hold that somebody took away. */
+	if (empty > 0)
+		mistake(empty, "{ } has no value: leave the key out, or name one");
 	cm_conf_rule_clear(&reading->rule);	/* of a section that did not end */
 }
 

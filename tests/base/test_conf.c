@@ -76,6 +76,21 @@ test_values(void **state)
 	done(&f);
 }
 
+/* A list that goes on with += loses nothing; a byte order mark is no part of the first key. */
+static void
+test_list_goes_on(void **state)
+{
+	struct file f;
+
+	(void)state;
+	assert_int_equal(load(&f, "\xef\xbb\xbftrust {\n crl = {\n '/a'\n }\n crl += { '/b', '/c'\n }\n crl += '/d'\n}\n"), CM_OK);
+	assert_string_equal(f.conf->trust.crl[0], "/a");
+	assert_string_equal(f.conf->trust.crl[2], "/c");
+	assert_string_equal(f.conf->trust.crl[3], "/d");
+	assert_null(f.conf->trust.crl[4]);
+	done(&f);
+}
+
 /* Comments stand anywhere; what looks like one inside a value is part of it. */
 static void
 test_comments(void **state)
@@ -107,6 +122,12 @@ test_mistakes(void **state)
 		{ "trust {\n pins = { '' }\n}\n", ":2: trust.pins = : expected a value" },
 		{ "trust {\n\n level = medium\n}\n", ":3: trust.level = medium: no such choice; expected one of off, chain, soft, hard" },
 		{ "trust {\n level = soft\n level = hard\n}\n", ":3: trust.level: given before, on line 2" },
+		/* of two lists the first would be gone */
+		{ "trust {\n pins = a\n crl = '/a'\n crl = '/b'\n}\n", ":4: trust.crl: given before, on line 3: keep one of them, as { 'A', 'B' }" },
+		{ "trust {\n pins = { a, b }\n}\ntrust {\n pins = { a,\n c }\n}\n", ":5: trust.pins: given before, on line 2" },
+		{ "mapper {\n forms = { }\n}\n", ":2: { } has no value: leave the key out" },
+		{ "rule a {\n filter = '= {}'\n domains =\n {\n } }\n", ":3: { } has no value" },
+		{ "rule a {\n filter = x\n domains = a\n domains = b\n}\n", ":4: rule \"a\": domains: given before, on line 3" },
 		{ "trust {\n colour = red\n}\n", ":2: no such option 'colour'" },
 		{ "# one\ntrust { // two\n /* three\n four */ level = hard # five\n colour = red\n}\n", ":5: no such option 'colour'" },
 		{ "nonsense {\n}\n", ":1: no such option 'nonsense'" },
@@ -306,6 +327,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_list_goes_on),
 		cmocka_unit_test(test_comments),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_writable_by_others),
