@@ -30,6 +30,16 @@ struct ipa_reading {
 	const char *domain;
 };
 
+/* A value that holds a NUL is no text: cut there, a rule would be a wider one. */
+static bool
+has_nul(const struct cm_entry *e)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (e->values[i].value.len > 0 && memchr(e->values[i].value.ptr, '\0', e->values[i].value.len) != NULL)
+			return true;
+	return false;
+}
+
 /* The value at n of an attribute, as a text of its own; NULL: there are fewer. */
 static char *
 value_of(const struct cm_entry *e, const char *attribute, size_t n)
@@ -104,7 +114,9 @@ visit_ipa(void *arg, const struct cm_entry *e)
 	enum cm_err err;
 
 	cm_buf_add_printable(&dn, e->dn);
-	if ((err = cm_buf_status(&dn)) == CM_OK)
+	if ((err = cm_buf_status(&dn)) == CM_OK && has_nul(e))
+		err = cm_import_fail(cm_buf_str(&dn), 0, r->cli->trace, "a value holds a NUL byte: it is not text; mend it");
+	else if (err == CM_OK)
 		err = is_class(e, "ipaCertMapRule") ? read_ipa_rule(r, e, cm_buf_str(&dn)) : read_ipa_config(r, e);
 	cm_buf_free(&dn);
 	return err;

@@ -220,6 +220,12 @@ class ImportTest(Imports):
         config = [(IPA_DN, {'objectClass': 'ipaCertMapConfigObject', 'cn': 'certmap', 'ipaCertMapPromptUsername': 'TRUE'})]
         path = self.file('ipa.ldif', ldif(config + IPA[1:]))
         self.assertIn("several_accounts = 'hint'", self.importing('freeipa', '--directory', f'ldif:{path}').out)
+        for attribute, value in IPA[-1][1].items():  # cut at a NUL, a match part would let in whom it keeps out
+            if attribute != 'objectClass':
+                path = self.file('ipa.ldif', ldif(IPA[:-1] + [(IPA[-1][0], {**IPA[-1][1], attribute: b'a\0b'})]))
+                done = self.importing('freeipa', '--directory', f'ldif:{path}', status=78)
+                self.assertIn('NUL', done.err)
+                self.assertEqual(done.out, '')
         done = self.importing('freeipa', '--directory', f'ldif:{scenario.RIG.pki}/people.ldif', status=78)
         self.assertIn('no entry of class ipaCertMapRule', done.err)
 
