@@ -4,16 +4,19 @@
 
 #include "cli/cli.h"
 
-/* RFC 2849, SAFE-STRING; note 8: nor does it end with a space. */
+/*
+ * RFC 2849, SAFE-STRING; note 8: nor does it end with a space.  It would allow
+ * control characters, but a terminal obeys them.
+ */
 static bool
 is_safe(struct cm_blob v)
 {
 	if (v.len == 0)
 		return true;
 	if (strchr(" :<", v.ptr[0]) != NULL || v.ptr[v.len - 1] == ' ')
-		return false;	/* strchr() takes a NUL too: it is not safe either */
+		return false;
 	for (size_t i = 0; i < v.len; i++)
-		if (v.ptr[i] == '\0' || v.ptr[i] == '\n' || v.ptr[i] == '\r' || v.ptr[i] >= 0x80)
+		if (v.ptr[i] < 0x20 || v.ptr[i] >= 0x7F)
 			return false;
 	return true;
 }

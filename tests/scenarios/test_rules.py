@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """test_rules.py: rules tried on certificates, and the values that map one: as text, as JSON, as what ldapmodify takes."""
+import base64
 import re
 
 import scenario
-from scenario import Scenario, ldap_admin, ldapmodify, people
+from scenario import Scenario, ldap_admin, ldapmodify, people, said
 
 ODD_DN = people.person_dn('jürgen')
 
@@ -110,6 +111,15 @@ class GenerateTest(Scenario):
                              'altSecurityIdentities')
         self.assertEqual(set(re.findall(r'(?m)^altSecurityIdentities: (.*)$', written)),
                          {row['value'] for row in self.values('bob').values()})
+
+    def test_what_a_terminal_would_obey_is_base64(self):
+        said(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj',
+              '/O=\x1b[31mRed\x7f/CN=Mallory', '-keyout', self.folder / 'key', '-out', self.folder / 'odd.pem'])
+        done = self.cardmap('rules', 'generate', self.folder / 'odd.pem', '--user', 'bob', '--ldif', '--directory',
+                            f'ldif:{scenario.RIG.pki}/people.ldif')
+        self.assertNotRegex(done.out, r'[^\n -~]')
+        values = [base64.b64decode(value) for value in re.findall(r'(?m)^altSecurityIdentities:: (.*)$', done.out)]
+        self.assertIn(b'X509:<I>O=\x1b[31mRed\x7f,CN=Mallory<SR>', b'\n'.join(values))
 
     def test_a_value_of_another_account_is_not_given_to_a_second(self):
         answer = self.generate('alice-rsa2048', '--user', 'bob', '--ldif', status=2)
