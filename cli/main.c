@@ -406,6 +406,16 @@ load_configuration(struct cm_cli *c, const struct settings *s)
 	return err;
 }
 
+/* The mistake may stand before it: who asked for JSON gets it for mistakes as well. */
+static bool
+wants_json(char *const *argv)
+{
+	for (; *argv != NULL && strcmp(*argv, "--") != 0; argv++)
+		if (strcmp(*argv, "--json") == 0 || strcmp(*argv, "-j") == 0)
+			return true;
+	return false;
+}
+
 static int
 run_command(const struct command *cmd, int argc, char **argv)
 {
@@ -420,7 +430,9 @@ run_command(const struct command *cmd, int argc, char **argv)
 		fputs("cardmap: out of memory\n", stderr);
 		return cm_cli_exit_code(CM_ERR_NOMEM);
 	}
-	if ((err = parse_options(&c, cmd, argc, argv, &settings)) == CM_OK) {
+	if ((err = parse_options(&c, cmd, argc, argv, &settings)) != CM_OK)
+		c.json |= wants_json(argv);
+	if (err == CM_OK) {
 		cm_trace_begin(c.trace, "configuration");
 		err = load_configuration(&c, &settings);
 		cm_trace_end(c.trace, err);

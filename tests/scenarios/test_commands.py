@@ -235,6 +235,9 @@ class ExitCodesTest(Scenario):
     def test_json_is_one_object_even_for_mistakes(self):
         answer = self.cardmap('whois', '--json', '--nonsense', status=64)
         self.assertEqual(json.loads(answer.out)['reason'], 'usage')
+        for arguments in (('--nonsense', '--json'), ('--card', 'x', '-x', '-j')):
+            answer = self.cardmap('whois', *arguments, status=64)
+            self.assertEqual(json.loads(answer.out)['reason'], 'usage', arguments)
 
 
 class HelpTest(Scenario):
