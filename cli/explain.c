@@ -53,6 +53,31 @@ explain_account(struct cm_cli *c, const struct cm_login *l, struct cm_explanatio
 	cm_trace_end(c->trace, CM_OK);
 }
 
+/* UTF-8: a character is one column, whatever its bytes. */
+static int
+columns(const char *text, size_t len)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += (text[i] & 0xC0) != 0x80;
+	return n;
+}
+
+/* How many columns two texts have in common, as they are shown; letter case counts where nothing else differs. */
+static int
+common_columns(const char *a, const char *b)
+{
+	const bool exact = strcasecmp(a, b) == 0;
+	size_t i = 0;
+
+	while (a[i] != '\0' && (a[i] == b[i] || (!exact && strncasecmp(a + i, b + i, 1) == 0)))
+		i++;
+	while (i > 0 && (a[i] & 0xC0) == 0x80)	/* the character that differs begins before */
+		i--;
+	return columns(a, i);
+}
+
 /* "stored" and "wanted" one above the other, and a mark where they part. */
 static void
 print_value(const struct cm_cli *c, const struct cm_explained_value *v)
@@ -60,7 +85,7 @@ print_value(const struct cm_cli *c, const struct cm_explained_value *v)
 	cm_cli_line(c, "nearest", "%s", v->dn);
 	cm_cli_line(c, "  stored", "%s", v->miss->stored);
 	cm_cli_line(c, "  wanted", "%s", v->miss->wanted);
-	cm_cli_line(c, "", "%*s^", (int)v->miss->differs, "");
+	cm_cli_line(c, "", "%*s^", common_columns(v->miss->stored, v->miss->wanted), "");
 	for (size_t i = 0; i < v->miss->cause_count; i++)
 		cm_cli_line(c, "  because", "%s", v->miss->causes[i]->text);
 }

@@ -57,9 +57,16 @@ class ExplainCase(MappingCase):
                 differs = near['differs_at']
                 self.assertEqual(stored[:differs].lower(), wanted[:differs].lower())
                 self.assertNotEqual(stored[differs:differs + 1], wanted[differs:differs + 1])
-                self.assertRegex(answer.out, r'(?m)^ *\^$')
+                self.mark_stands(answer.out)
                 self.give('bob', **{attribute: wanted})
                 self.mended(card)
+
+
+    def mark_stands(self, out):
+        """Below the first character, as a person sees it, by which the two lines above it differ."""
+        stored, wanted, mark = re.search(r'(?m)^  stored +(.*)\n  wanted +(.*)\n {15}( *)\^$', out).groups()
+        same = [a == b or (a.lower() == b.lower() and stored.lower() != wanted.lower()) for a, b in zip(stored, wanted)]
+        self.assertEqual(len(mark), (same + [False]).index(False), out)
 
 
 class ValueTest(ExplainCase):
@@ -85,6 +92,12 @@ class ValueTest(ExplainCase):
     def test_space_around(self):
         for stored in (f'X509:<I>{ISSUER} <SR>0220', f'X509:<SKI> {key_hash("bob")}'):
             self.case('(?i)space', 'bob', stored)
+
+    def test_the_mark_stands_below_what_differs(self):
+        self.rules = section('note', attribute='description', value='J\u00fcrgen M\u00fcller {common_name}')
+        for stored in ('J\u00fcrgen M\u00fcller\u00a0Bob Example', 'J\u00fcrgen M\u00f6ller Bob Example', 'J\u00fcrgen M\u00fcller'):
+            self.give('bob', description=stored)
+            self.mark_stands(self.explain('bob', 'bob')[2].out)
 
     def test_letter_case_under_a_case_sensitive_attribute(self):
         self.rules = section('exact', attribute='cardNote', value='{common_name}')
