@@ -149,9 +149,8 @@ cm_san_is_pkinit(const struct cm_cert_san *s)
 	return s->tag == 0 && cm_blob_equal(s->oid, (struct cm_blob){ pkinit_oid, sizeof(pkinit_oid) });
 }
 
-/* The next element of *in if its identifier octet is tag: its content octets; *in moves behind it. */
-static bool
-element(struct cm_blob *in, uint8_t tag, struct cm_blob *out)
+bool
+cm_element(struct cm_blob *in, uint8_t tag, struct cm_blob *out)
 {
 	size_t len, head = 2;
 
@@ -186,12 +185,12 @@ add_components(struct cm_blob principal, struct cm_buf *out)
 	struct cm_blob type, number, strings, list, component;
 	bool first = true;
 
-	if (!element(&principal, 0xA0, &type) || !element(&type, 0x02, &number) || type.len != 0 ||
-	    !element(&principal, 0xA1, &strings) || principal.len != 0 ||
-	    !element(&strings, 0x30, &list) || strings.len != 0 || list.len == 0)
+	if (!cm_element(&principal, 0xA0, &type) || !cm_element(&type, 0x02, &number) || type.len != 0 ||
+	    !cm_element(&principal, 0xA1, &strings) || principal.len != 0 ||
+	    !cm_element(&strings, 0x30, &list) || strings.len != 0 || list.len == 0)
 		return false;
 	while (list.len > 0) {
-		if (!element(&list, GENERAL_STRING, &component))
+		if (!cm_element(&list, GENERAL_STRING, &component))
 			return false;
 		if (!first)
 			cm_buf_add_byte(out, '/');
@@ -207,10 +206,10 @@ add_krb5(struct cm_blob der, struct cm_buf *out)
 {
 	struct cm_blob name, tagged, realm, principal;
 
-	if (!element(&der, 0x30, &name) || der.len != 0 ||
-	    !element(&name, 0xA0, &tagged) || !element(&tagged, GENERAL_STRING, &realm) ||
-	    tagged.len != 0 || !element(&name, 0xA1, &tagged) || name.len != 0 ||
-	    !element(&tagged, 0x30, &principal) || tagged.len != 0 || !add_components(principal, out))
+	if (!cm_element(&der, 0x30, &name) || der.len != 0 ||
+	    !cm_element(&name, 0xA0, &tagged) || !cm_element(&tagged, GENERAL_STRING, &realm) ||
+	    tagged.len != 0 || !cm_element(&name, 0xA1, &tagged) || name.len != 0 ||
+	    !cm_element(&tagged, 0x30, &principal) || tagged.len != 0 || !add_components(principal, out))
 		return false;
 	cm_buf_add_byte(out, '@');
 	cm_buf_add_blob(out, realm);
@@ -225,7 +224,7 @@ cm_san_principal(const struct cm_cert_san *s, struct cm_buf *out)
 	bool ok;
 
 	if (cm_san_is_upn(s)) {
-		ok = element(&der, 0x0C, &text) && der.len == 0;	/* UTF8String */
+		ok = cm_element(&der, 0x0C, &text) && der.len == 0;	/* UTF8String */
 		if (ok)
 			cm_buf_add_blob(out, text);
 	} else if (cm_san_is_pkinit(s)) {

@@ -23,6 +23,9 @@ CM_MUST_USE enum cm_err cm_name_sss(const struct cm_cert_name *n, unsigned flags
 void cm_sss_type(struct cm_blob oid, unsigned flags, struct cm_buf *out);
 void cm_sss_value(const struct cm_cert_attr *a, struct cm_buf *out);
 
+/* DER (X.690): the next element of *in if its identifier octet is tag: its content; *in moves behind it. */
+CM_MUST_USE bool cm_element(struct cm_blob *in, uint8_t tag, struct cm_blob *out);
+
 /* otherName types whose value is a principal (RFC 4556 3.2.2; [MS-WCCE]), content octets. */
 bool cm_san_is_pkinit(const struct cm_cert_san *s);
 bool cm_san_is_upn(const struct cm_cert_san *s);
