@@ -367,6 +367,35 @@ class OwnRulesTest(MappingCase):
                 self.give('bob', cardNote=stored)
                 self.assertEqual(self.found('bob', 'bob').json['account']['weak'], weak)
 
+    def test_an_or_is_as_strong_as_its_weakest_part_and_an_and_as_its_strongest(self):
+        serial = '(altSecurityIdentities=X509:<I>{issuer_dn!pkca}<SR>{serial_number!hex_r})'
+        self.give('bob', altSecurityIdentities=f'X509:<I>{ISSUER}<SR>0220')
+        for filter_, weak in ((f'(|{serial}(mail={{rfc822_name}}))', WEAK), (f'(&{serial}(mail={{rfc822_name}}))', STRONG),
+                              (f'(&(|{serial}(mail={{rfc822_name}}))(cn={{common_name}}))', WEAK)):
+            with self.subTest(filter_):
+                self.rules = section('one', filter=filter_)
+                self.assertEqual(self.found('bob', 'bob').json['account']['weak'], weak)
+                self.whois('bob', status=3 if weak else 0, reason='weak_binding' if weak else None,
+                           more={'mapper__binding': 'strong'})
+
+    def test_a_filter_that_fits_everybody_is_nobodys(self):
+        self.rules = section('all', filter='(|(objectClass=posixAccount)(mail={rfc822_name}))')
+        answer = self.whois('bob', status=2, reason='several_accounts')
+        self.assertRegex(answer.json['message'], 'alice.*bob|bob.*alice')
+
+    def test_the_sid_is_judged_whatever_rule_found_the_account(self):
+        self.rules = section('mail', attribute='mail', value='{rfc822_name}')
+        self.give('alice', objectSid=binary_sid(OTHER_SID))
+        self.whois('sid', status=3, reason='other_sid')
+        self.give('alice', objectSid=binary_sid(SID))
+        self.found('sid', 'alice')
+
+    def test_upn_suffix(self):
+        self.rules = section('here', upn_suffix='CARDMAP.test', attribute='uid', value='{nt_principal_name.short_name}')
+        self.found('bob', 'bob')
+        self.whois('other-realm', status=1, reason='no_rule')
+        self.whois('no-upn', status=1, reason='no_rule')
+
     def test_a_letter_differs_where_the_attribute_is_exact(self):
         self.rules = section('exact', attribute='cardNote', value='{common_name}')
         self.give('bob', cardNote='BOB EXAMPLE')

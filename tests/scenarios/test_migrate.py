@@ -199,6 +199,11 @@ class SssdTest(ImportCase):
         answer = self.cardmap('config', '--config', self.conf(), 'check', status=78)
         self.assertRegex(answer.out + answer.err, r'sssd\.conf:\d+: .*ISSUERR')
 
+    def test_a_file_that_others_may_write_decides_nothing(self):
+        self.path.chmod(0o666)
+        answer = self.whois('bob', status=78)
+        self.assertIn('others may write it', answer.json['message'])
+
     def test_broken_maprule(self):
         for broken in ('LDAP:(mail={subject_rfc822_nam})', 'LDAP:(mail={subject_rfc822_name}', 'LDAP:(mail={issuer_dn!xx})',
                        'LDAPU2:(mail={subject_rfc822_name})'):
@@ -365,6 +370,13 @@ class PamPkcs11Test(ImportCase):
         self.assertEqual(self.map('cn', 'bob').account, 'bob')
         self.write('cn_map', 'Bob Example -> erin\n')
         self.assertEqual(self.with_imported(self.folder / 'imported.conf', 'whois', 'bob').account, 'erin')
+
+    def test_a_map_file_that_others_may_write_decides_nothing(self):
+        self.map('cn', 'bob')
+        (self.folder / 'cn_map').chmod(0o666)
+        answer = self.with_imported(self.folder / 'imported.conf', 'whois', 'bob', status=None)
+        self.assertNotEqual(answer.status, 0, str(answer))
+        self.assertIn('cn_map', answer.json['message'])
 
     def test_the_ms_mapper(self):
         self.assertEqual(self.map('ms', 'bob').account, 'bob')
