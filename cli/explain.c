@@ -3,18 +3,14 @@
 #include "service/explain.h"
 #include "service/login.h"
 
-/* The stage that looked for the account, and what it said when it ended other than well. */
-static const char *
-why_no_account(const struct cm_trace *t)
+/* The stage that looked for the account, or NULL. */
+static const struct cm_trace_stage *
+account_stage(const struct cm_trace *t)
 {
-	for (size_t i = cm_trace_count(t); i-- > 0;) {
-		const struct cm_trace_stage *s = cm_trace_stage(t, i);
-
-		for (size_t k = 0; strcmp(s->name, "account") == 0 && k < s->count; k++)
-			if (strcmp(s->items[k].key, CM_TRACE_WHY) == 0)
-				return s->items[k].text;
-	}
-	return "";
+	for (size_t i = cm_trace_count(t); i-- > 0;)
+		if (strcmp(cm_trace_stage(t, i)->name, "account") == 0)
+			return cm_trace_stage(t, i);
+	return NULL;
 }
 
 /*
@@ -24,24 +20,22 @@ why_no_account(const struct cm_trace *t)
 static bool
 wants_explanation(const struct cm_cli *c, const struct cm_login *l, enum cm_err err)
 {
-	if (l->cert == NULL || l->account_kept)
-		return false;
-	for (size_t i = 0; err != CM_OK && i < cm_trace_count(c->trace); i++) {
-		const struct cm_trace_stage *s = cm_trace_stage(c->trace, i);
+	const struct cm_trace_stage *s = account_stage(c->trace);
 
-		if (strcmp(s->name, "account") == 0)
-			return s->err == CM_ERR_ABSENT || s->reason == CM_REASON_NOT_THIS_USER ||
-			    s->reason == CM_REASON_ACCOUNT_DISABLED || s->reason == CM_REASON_DIRECTORY_REFUSED;
-	}
-	return false;
+	if (err == CM_OK || l->cert == NULL || l->account_kept || s == NULL)
+		return false;
+	return s->err == CM_ERR_ABSENT || s->reason == CM_REASON_NOT_THIS_USER ||
+	    s->reason == CM_REASON_ACCOUNT_DISABLED || s->reason == CM_REASON_DIRECTORY_REFUSED ||
+	    s->reason == CM_REASON_WEAK_BINDING;
 }
 
 static void
 explain_account(struct cm_cli *c, const struct cm_login *l, struct cm_explanation **x)
 {
+	const struct cm_trace_stage *s = account_stage(c->trace);
 	const struct cm_explain e = {
 		.host = l->host, .cert = l->cert, .user = l->user, .found = l->account,
-		.why = why_no_account(c->trace),
+		.why = cm_cli_why(c->trace, s), .reason = s->reason,
 	};
 	enum cm_err err;
 

@@ -9,10 +9,11 @@
 static const struct cm_cause
 same = { "same_value", "the value is right, and the directory does not find it" },
 letter_case = { "letter_case", "it differs in letter case" },
-suffix = { "upn_suffix", "what follows the @ is not what the card's UPN has" },
-local_part = { "upn_name", "what stands before the @ is not what the card's UPN has" },
+suffix = { "upn_suffix", "what follows the @ is not what the card has" },
+local_part = { "upn_name", "what stands before the @ is not what the card has" },
 renewed = { "renewed_card", "it is of another certificate of this CA: was the card renewed?" },
 other_key = { "other_key", "it is of another key: was the card renewed, or is it somebody else's?" },
+combined = { "forms_combined", "it holds several forms: each is a value of its own" },
 other_issuer = { "other_issuer", "it names another CA: was the card issued anew?" };
 
 /* Hashes and identifiers people take for one another. */
@@ -282,6 +283,16 @@ wrong_hash(const struct cm_cert *c, struct cm_blob stored, struct cm_blob wanted
 	return same_kind(stored, wanted) ? &other_key : NULL;
 }
 
+/* "X509:<I>...<SR>...<S>...": the directory compares it as one. */
+static const struct cm_cause *
+several_forms(struct cm_blob stored, struct cm_blob wanted)
+{
+	const struct cm_blob start = { stored.ptr, wanted.len < stored.len ? wanted.len : 0 };
+
+	return start.len > 0 && cm_blob_equal_caseless(start, wanted) && stored.ptr[start.len] == '<' ?
+	    &combined : NULL;
+}
+
 /* The name before and after the @ of a principal or mail. */
 static bool
 split_at(struct cm_blob v, struct cm_blob *name, struct cm_blob *domain)
@@ -352,7 +363,8 @@ judge(const struct cm_cert *c, struct cm_blob stored, struct cm_blob wanted, str
 		v->distance = 1 + (unsigned)s.best_count;
 		return true;
 	}
-	if ((cause = wrong_hash(c, stored, wanted)) == NULL && (cause = wrong_principal(stored, wanted)) == NULL)
+	if ((cause = several_forms(stored, wanted)) == NULL && (cause = wrong_hash(c, stored, wanted)) == NULL &&
+	    (cause = wrong_principal(stored, wanted)) == NULL)
 		cause = wrong_certificate(stored, wanted);
 	v->causes[0] = cause;
 	v->count = cause != NULL ? 1 : 0;

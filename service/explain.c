@@ -4,54 +4,13 @@
  * A list of questions in the order of likelihood; the first that has an answer
  * is the explanation.  Nothing here is on the way of a login.
  */
-#include "service/explain.h"
+#include "service/explain_internal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-#define ENTRIES_MAX	8
 #define VARIANTS_MAX	64
-
-/* A copy of an entry. */
-struct seen_value {
-	char *attribute;
-	struct cm_blob value;	/* owned */
-};
-struct seen {
-	char *dn;
-	struct seen_value *values;
-	size_t count;
-};
-struct seen_list {
-	struct seen entries[ENTRIES_MAX];
-	size_t count;
-};
-
-struct explaining {
-	const struct cm_explain *in;
-	cm_deadline deadline;
-	struct cm_trace *trace;
-	struct cm_query *query;		/* what the rules ask; NULL: no rule applies */
-	struct cm_account *other;	/* whom the card leads to, asked without naming anybody; owned */
-	struct seen_list users;		/* entries of the expected user */
-	struct cm_explanation *out;
-};
-
-static void
-clear_list(struct seen_list *l)
-{
-	for (size_t i = 0; i < l->count; i++) {
-		for (size_t k = 0; k < l->entries[i].count; k++) {
-			free(l->entries[i].values[k].attribute);
-			free((void *)(uintptr_t)l->entries[i].values[k].value.ptr);
-		}
-		free(l->entries[i].values);
-		free(l->entries[i].dn);
-	}
-	l->count = 0;
-}
 
 void
 cm_explanation_free(struct cm_explanation **x)
@@ -69,128 +28,27 @@ cm_explanation_free(struct cm_explanation **x)
 	*x = NULL;
 }
 
-/* ---- asking */
-
-static enum cm_err
-keep_value(struct seen *s, const struct cm_value *v)
-{
-	struct seen_value *to = &s->values[s->count];
-	uint8_t *copy = malloc(v->value.len + 1);
-
-	to->attribute = strndup((const char *)v->attribute.ptr, v->attribute.len);
-	if (copy == NULL || to->attribute == NULL) {
-		free(to->attribute);
-		free(copy);
-		return CM_ERR_NOMEM;
-	}
-	if (v->value.len > 0)
-		memcpy(copy, v->value.ptr, v->value.len);
-	copy[v->value.len] = '\0';
-	to->value = (struct cm_blob){ copy, v->value.len };
-	s->count++;
-	return CM_OK;
-}
-
-static enum cm_err
-keep_entry(void *arg, const struct cm_entry *e)
-{
-	struct seen_list *l = arg;
-	struct seen *s = &l->entries[l->count];
-	enum cm_err err = CM_OK;
-
-	if (l->count == ENTRIES_MAX)
-		return CM_OK;
-	*s = (struct seen){ .dn = strndup((const char *)e->dn.ptr, e->dn.len),
-		.values = calloc(e->count + 1, sizeof(*s->values)) };
-	l->count++;
-	if (s->dn == NULL || s->values == NULL)
-		return CM_ERR_NOMEM;
-	for (size_t i = 0; err == CM_OK && i < e->count; i++)
-		err = keep_value(s, &e->values[i]);
-	return err;
-}
-
-static enum cm_err
-look(struct explaining *x, struct cm_look *l, struct seen_list *out)
-{
-	l->limit = ENTRIES_MAX;
-	return cm_directory_look(x->in->host->directory, l, x->deadline, x->trace, keep_entry, out);
-}
-
-static const struct seen_value *
-first_value(const struct seen *s, const char *attribute)
-{
-	for (size_t i = 0; i < s->count; i++)
-		if (strcasecmp(s->values[i].attribute, attribute) == 0)
-			return &s->values[i];
-	return NULL;
-}
-
-/* ---- telling */
-
-static enum cm_err CM_PRINTF(4, 5)
-tell(struct explaining *x, const char *cause, char *mend, const char *fmt, ...)
-{
-	va_list ap;
-	int len;
-
-	va_start(ap, fmt);
-	len = vasprintf(&x->out->text, fmt, ap);
-	va_end(ap);
-	if (len < 0)
-		x->out->text = NULL;
-	x->out->cause = strdup(cause);
-	x->out->mend = mend;
-	return x->out->cause == NULL || x->out->text == NULL || mend == NULL ? CM_ERR_NOMEM : CM_OK;
-}
-
-static char * CM_PRINTF(1, 2)
-text(const char *fmt, ...)
-{
-	va_list ap;
-	char *s;
-	int len;
-
-	va_start(ap, fmt);
-	len = vasprintf(&s, fmt, ap);
-	va_end(ap);
-	return len < 0 ? NULL : s;
-}
-
-/* The strongest value that may be written for this card. */
-static char *
-value_to_write(const struct cm_cert *c)
-{
-	size_t count;
-	const struct cm_form *forms = cm_forms(&count);
-	struct cm_buf b = { 0 }, shown = { 0 };
-	char *line = NULL;
-
-	for (size_t i = 0; i < count && line == NULL; i++) {
-		cm_buf_truncate(&b, 0);
-		if (forms[i].strength != CM_STRONG || forms[i].alternative || forms[i].ad ||
-		    cm_form_value(&forms[i], c, &b) != CM_OK)
-			continue;
-		cm_buf_add_printable(&shown, cm_buf_blob(&b));
-		line = text("%s: %s", forms[i].attribute, cm_buf_str(&shown));
-	}
-	cm_buf_free(&b);
-	cm_buf_free(&shown);
-	return line;
-}
-
 /* ---- questions: CM_OK it is this and it is told; CM_ERR_ABSENT it is not */
 
+/* Found, and refused for that alone. */
 static enum cm_err
-is_field_absent(struct explaining *x)
+is_weak(struct cm_explaining *x)
+{
+	if (x->in->reason != CM_REASON_WEAK_BINDING)
+		return CM_ERR_ABSENT;
+	return cm_explain_tell(x, "weak_binding", cm_explain_value(x), "%s", x->in->why);
+}
+
+static enum cm_err
+is_field_absent(struct cm_explaining *x)
 {
 	if (x->query != NULL)
 		return CM_ERR_ABSENT;
-	return tell(x, "field_absent", value_to_write(x->in->cert), "%s", x->in->why);
+	return cm_explain_tell(x, "field_absent", cm_explain_rule(x), "%s", x->in->why);
 }
 
 static enum cm_err
-is_another_account(struct explaining *x)
+is_another_account(struct cm_explaining *x)
 {
 	const struct cm_account *a = x->in->found;
 
@@ -201,8 +59,8 @@ is_another_account(struct explaining *x)
 		a = x->other;
 	if (a == NULL || strcasecmp(a->name, x->in->user) == 0)
 		return CM_ERR_ABSENT;
-	return tell(x, "value_on_another_account",
-	    text("take \"%s\" out of %s, and write it to %s", a->matched, a->dn,
+	return cm_explain_tell(x, "value_on_another_account",
+	    cm_explain_text("take \"%s\" out of %s, and write it to %s", a->matched, a->dn,
 	    x->users.count > 0 ? x->users.entries[0].dn : x->in->user),
 	    "the value of this card stands on %s (%s), not on %s: %s", a->name, a->dn,
 	    x->in->user, a->matched);
@@ -223,7 +81,7 @@ user_filter(const char *user, struct cm_query **q)
 }
 
 static enum cm_err
-find_user(struct explaining *x, const char *base, struct seen_list *out)
+find_user(struct cm_explaining *x, const char *base, struct cm_seen_list *out)
 {
 	struct cm_query *q = NULL;
 	struct cm_look l = { .base = base };
@@ -231,7 +89,7 @@ find_user(struct explaining *x, const char *base, struct seen_list *out)
 
 	user_filter(x->in->user, &q);
 	if ((l.query = q) != NULL)
-		err = look(x, &l, out);
+		err = cm_explain_look(x, &l, out);
 	cm_query_free(&q);
 	return err;
 }
@@ -251,33 +109,33 @@ common_base(const char *a, const char *b)
 
 /* The expected user, or whoever has a value of the card, in all that the server holds. */
 static enum cm_err
-look_in(struct explaining *x, const char *base, struct seen_list *found)
+look_in(struct cm_explaining *x, const char *base, struct cm_seen_list *found)
 {
 	struct cm_look l = { .base = base, .query = x->query };
 
-	return x->in->user != NULL ? find_user(x, base, found) : look(x, &l, found);
+	return x->in->user != NULL ? find_user(x, base, found) : cm_explain_look(x, &l, found);
 }
 
 static enum cm_err
-look_elsewhere(struct explaining *x, struct seen_list *found)
+look_elsewhere(struct cm_explaining *x, struct cm_seen_list *found)
 {
 	static const char *const wanted[] = { "namingContexts", NULL };
 	struct cm_look l = { .base = "", .base_only = true, .filter = "(objectClass=*)", .attributes = wanted };
-	struct seen_list root = { .count = 0 };
-	enum cm_err err = look(x, &l, &root);
+	struct cm_seen_list root = { .count = 0 };
+	enum cm_err err = cm_explain_look(x, &l, &root);
 
 	for (size_t i = 0; err == CM_OK && root.count > 0 && i < root.entries[0].count; i++)
 		if (strcasecmp(root.entries[0].values[i].attribute, wanted[0]) == 0 && found->count == 0)
 			err = look_in(x, (const char *)root.entries[0].values[i].value.ptr, found);
-	clear_list(&root);
+	cm_seen_clear(&root);
 	return err;
 }
 
 static enum cm_err
-is_outside_base(struct explaining *x)
+is_outside_base(struct cm_explaining *x)
 {
 	const char *base = x->in->host->conf->directory.base, *wider;
-	struct seen_list found = { .count = 0 };
+	struct cm_seen_list found = { .count = 0 };
 	enum cm_err err = CM_ERR_ABSENT;
 
 	if (x->in->found != NULL || x->users.count > 0 || base == NULL)
@@ -285,29 +143,29 @@ is_outside_base(struct explaining *x)
 	/* A server that does not show its contexts leaves this question open, and the next may do. */
 	if (look_elsewhere(x, &found) == CM_OK && found.count > 0) {
 		wider = common_base(base, found.entries[0].dn);
-		err = tell(x, "base_too_deep", text("directory.base = '%s'", wider != NULL ? wider : found.entries[0].dn),
+		err = cm_explain_tell(x, "base_too_deep", cm_explain_text("directory.base = '%s'", wider != NULL ? wider : found.entries[0].dn),
 		    "%s stands outside directory.base, which is %s", found.entries[0].dn, base);
 	} else if (x->in->user != NULL) {
-		err = tell(x, "no_such_user", text("cardmap explain NAME, with the name that %s has for them", base),
+		err = cm_explain_tell(x, "no_such_user", cm_explain_text("cardmap explain NAME, with the name that %s has for them", base),
 		    "there is no user %s below %s", x->in->user, base);
 	}
-	clear_list(&found);
+	cm_seen_clear(&found);
 	return err;
 }
 
 static enum cm_err
-is_disabled(struct explaining *x)
+is_disabled(struct cm_explaining *x)
 {
 	for (size_t i = 0; i < x->users.count; i++) {
-		const struct seen *s = &x->users.entries[i];
-		const struct seen_value *uac = first_value(s, "userAccountControl"), *lock = first_value(s, "nsAccountLock");
+		const struct cm_seen *s = &x->users.entries[i];
+		const struct cm_seen_value *uac = cm_seen_first(s, "userAccountControl"), *lock = cm_seen_first(s, "nsAccountLock");
 
 		if (uac != NULL && (strtoul((const char *)uac->value.ptr, NULL, 10) & 0x2) != 0)
-			return tell(x, "account_disabled", text("userAccountControl: %lu",
+			return cm_explain_tell(x, "account_disabled", cm_explain_text("userAccountControl: %lu",
 			    strtoul((const char *)uac->value.ptr, NULL, 10) & ~0x2ul),
 			    "%s is disabled: userAccountControl has the bit 0x2", s->dn);
 		if (lock != NULL && strcasecmp((const char *)lock->value.ptr, "TRUE") == 0)
-			return tell(x, "account_disabled", text("nsAccountLock: FALSE"),
+			return cm_explain_tell(x, "account_disabled", cm_explain_text("nsAccountLock: FALSE"),
 			    "%s is disabled: nsAccountLock is TRUE", s->dn);
 	}
 	return CM_ERR_ABSENT;
@@ -344,7 +202,7 @@ is_asked(const struct cm_query *q, const char *attribute)
 }
 
 static enum cm_err
-diagnose_entry(struct explaining *x, const struct seen *s)
+diagnose_entry(struct cm_explaining *x, const struct cm_seen *s)
 {
 	enum cm_err err = CM_OK;
 
@@ -362,9 +220,9 @@ diagnose_entry(struct explaining *x, const struct seen *s)
 }
 
 static enum cm_err
-find_variants(struct explaining *x)
+find_variants(struct cm_explaining *x)
 {
-	struct seen_list found = { .count = 0 };
+	struct cm_seen_list found = { .count = 0 };
 	struct cm_query *q = NULL;
 	struct cm_look l = { .base = NULL };
 	enum cm_err err;
@@ -372,10 +230,10 @@ find_variants(struct explaining *x)
 	if ((err = cm_diagnose_variants(x->query, VARIANTS_MAX, &q)) != CM_OK)
 		return err == CM_ERR_ABSENT ? CM_OK : err;
 	l.query = q;
-	if ((err = look(x, &l, &found)) == CM_OK)
+	if ((err = cm_explain_look(x, &l, &found)) == CM_OK)
 		for (size_t i = 0; err == CM_OK && i < found.count; i++)
 			err = diagnose_entry(x, &found.entries[i]);
-	clear_list(&found);
+	cm_seen_clear(&found);
 	cm_query_free(&q);
 	return err;
 }
@@ -386,11 +244,11 @@ join_causes(const struct cm_near_miss *m, struct cm_buf *out)
 	for (size_t i = 0; i < m->cause_count; i++)
 		cm_buf_addf(out, "%s%s", i == 0 ? "" : i + 1 == m->cause_count ? ", and " : ", ", m->causes[i]->text);
 	if (m->cause_count == 0)
-		cm_buf_add_str(out, "it is another card's");
+		cm_buf_add_str(out, "this card makes another");
 }
 
 static enum cm_err
-is_near_miss(struct explaining *x)
+is_near_miss(struct cm_explaining *x)
 {
 	const struct cm_explained_value *v;
 	struct cm_buf causes = { 0 };
@@ -408,8 +266,8 @@ is_near_miss(struct explaining *x)
 	if (!is_asked(x->query, v->miss->attribute) && v->miss->distance == 0)
 		return CM_ERR_ABSENT;
 	join_causes(v->miss, &causes);
-	err = tell(x, v->miss->cause_count > 0 ? v->miss->causes[0]->name : "another_value",
-	    text("%s: %s", v->miss->attribute, v->miss->wanted),
+	err = cm_explain_tell(x, v->miss->cause_count > 0 ? v->miss->causes[0]->name : "another_value",
+	    cm_explain_text("%s: %s", v->miss->attribute, v->miss->wanted),
 	    "%s has %s: %s, but %s", v->dn, v->miss->attribute, v->miss->stored, cm_buf_str(&causes));
 	cm_buf_free(&causes);
 	return err;
@@ -418,7 +276,7 @@ is_near_miss(struct explaining *x)
 /* ---- no value at all */
 
 static const char *
-reader(const struct explaining *x)
+reader(const struct cm_explaining *x)
 {
 	const char *dn = x->in->host->conf->directory.bind_dn;
 
@@ -426,44 +284,44 @@ reader(const struct explaining *x)
 }
 
 static enum cm_err
-is_hidden(struct explaining *x)
+is_hidden(struct cm_explaining *x)
 {
-	struct seen_list found = { .count = 0 };
+	struct cm_seen_list found = { .count = 0 };
 	struct cm_look l = { .query = x->query, .base_only = true };
 	enum cm_err err = CM_ERR_ABSENT;
 
 	for (size_t i = 0; err == CM_ERR_ABSENT && i < x->users.count; i++) {
 		l.base = x->users.entries[i].dn;
-		if (look(x, &l, &found) == CM_OK && found.count > 0)
-			err = tell(x, "attribute_not_readable", text("let %s read %s of %s", reader(x),
+		if (cm_explain_look(x, &l, &found) == CM_OK && found.count > 0)
+			err = cm_explain_tell(x, "attribute_not_readable", cm_explain_text("let %s read %s of %s", reader(x),
 			    x->query->terms[0].attribute, x->users.entries[i].dn),
 			    "%s has the value, but the directory does not show its %s to us",
 			    x->users.entries[i].dn, x->query->terms[0].attribute);
-		clear_list(&found);
+		cm_seen_clear(&found);
 	}
 	return err;
 }
 
 /* What may not even be searched looks like nothing: but then nobody's can be seen, not this user's alone. */
 static enum cm_err
-is_hidden_from_all(struct explaining *x)
+is_hidden_from_all(struct cm_explaining *x)
 {
 	const char *attribute = x->query->terms[0].attribute;
 	const char *const wanted[] = { attribute, NULL };
-	struct seen_list found = { .count = 0 };
+	struct cm_seen_list found = { .count = 0 };
 	char *filter = NULL, *value = NULL;
 	struct cm_look l = { .attributes = wanted };
 	enum cm_err err = CM_ERR_ABSENT;
 
-	if (x->users.count == 0 || attribute == NULL || (l.filter = filter = text("(%s=*)", attribute)) == NULL)
+	if (x->users.count == 0 || attribute == NULL || (l.filter = filter = cm_explain_text("(%s=*)", attribute)) == NULL)
 		return CM_ERR_ABSENT;
-	if (look(x, &l, &found) == CM_OK && found.count == 0) {
-		value = value_to_write(x->in->cert);
-		err = tell(x, "attribute_not_readable", text("let %s read %s; if nobody has one yet, write %s",
+	if (cm_explain_look(x, &l, &found) == CM_OK && found.count == 0) {
+		value = cm_explain_value(x);
+		err = cm_explain_tell(x, "attribute_not_readable", cm_explain_text("let %s read %s; if nobody has one yet, write %s",
 		    reader(x), attribute, value != NULL ? value : "one"),
 		    "the directory shows nobody's %s to us: either it may not be read, or nobody has one", attribute);
 	}
-	clear_list(&found);
+	cm_seen_clear(&found);
 	free(filter);
 	free(value);
 	return err;
@@ -471,27 +329,27 @@ is_hidden_from_all(struct explaining *x)
 
 /* RFC 4512 section 4.2: where the schema stands, and "NAME 'a'" or "NAME ( 'a' 'b' )" in it. */
 static enum cm_err
-read_schema(struct explaining *x, struct seen_list *schema)
+read_schema(struct cm_explaining *x, struct cm_seen_list *schema)
 {
 	static const char *const where[] = { "subschemaSubentry", NULL };
 	static const char *const types[] = { "attributeTypes", NULL };
 	struct cm_look l = { .base = "", .base_only = true, .filter = "(objectClass=*)", .attributes = where };
-	struct seen_list root = { .count = 0 };
-	enum cm_err err = look(x, &l, &root);
+	struct cm_seen_list root = { .count = 0 };
+	enum cm_err err = cm_explain_look(x, &l, &root);
 
-	if (err == CM_OK && (root.count == 0 || first_value(&root.entries[0], where[0]) == NULL))
+	if (err == CM_OK && (root.count == 0 || cm_seen_first(&root.entries[0], where[0]) == NULL))
 		err = CM_ERR_ABSENT;
 	if (err == CM_OK) {
-		l = (struct cm_look){ .base = (const char *)first_value(&root.entries[0], where[0])->value.ptr,
+		l = (struct cm_look){ .base = (const char *)cm_seen_first(&root.entries[0], where[0])->value.ptr,
 			.base_only = true, .filter = "(objectClass=subschema)", .attributes = types };
-		err = look(x, &l, schema);
+		err = cm_explain_look(x, &l, schema);
 	}
-	clear_list(&root);
+	cm_seen_clear(&root);
 	return err;
 }
 
 static bool
-is_defined(const struct seen *schema, const char *attribute)
+is_defined(const struct cm_seen *schema, const char *attribute)
 {
 	char quoted[140];
 
@@ -504,7 +362,7 @@ is_defined(const struct seen *schema, const char *attribute)
 
 /* Another attribute of the user that holds the very value, if there is one. */
 static const char *
-attribute_with_value(const struct explaining *x)
+attribute_with_value(const struct cm_explaining *x)
 {
 	for (size_t i = 0; i < x->out->count; i++)
 		if (x->out->values[i].miss->distance == 0)
@@ -518,10 +376,10 @@ attribute_with_value(const struct explaining *x)
 }
 
 static enum cm_err
-is_attribute_wrong(struct explaining *x)
+is_attribute_wrong(struct cm_explaining *x)
 {
 	const char *other = attribute_with_value(x), *asked = NULL;
-	struct seen_list schema = { .count = 0 };
+	struct cm_seen_list schema = { .count = 0 };
 	enum cm_err err = CM_ERR_ABSENT;
 
 	if (read_schema(x, &schema) == CM_OK && schema.count > 0)
@@ -530,28 +388,29 @@ is_attribute_wrong(struct explaining *x)
 			    !is_defined(&schema.entries[0], x->query->terms[i].attribute))
 				asked = x->query->terms[i].attribute;
 	if (asked != NULL)
-		err = tell(x, "attribute_name_wrong",
-		    text("attribute = '%s'", other != NULL ? other : "altSecurityIdentities"),
+		err = cm_explain_tell(x, "attribute_name_wrong",
+		    cm_explain_text("attribute = '%s'", other != NULL ? other : "altSecurityIdentities"),
 		    "the directory knows no attribute %s, which the rule asks for", asked);
 	else if (other != NULL)
-		err = tell(x, "attribute_name_wrong", text("attribute = '%s'", other),
+		err = cm_explain_tell(x, "attribute_name_wrong", cm_explain_text("attribute = '%s'", other),
 		    "the rule asks for %s, but the value stands in %s", x->query->terms[0].attribute, other);
-	clear_list(&schema);
+	cm_seen_clear(&schema);
 	return err;
 }
 
 static enum cm_err
-is_unwritten(struct explaining *x)
+is_unwritten(struct cm_explaining *x)
 {
 	if (x->users.count > 0)
-		return tell(x, "no_value", value_to_write(x->in->cert),
+		return cm_explain_tell(x, "no_value", cm_explain_value(x),
 		    "%s has no value of this card", x->users.entries[0].dn);
-	return tell(x, "nobody", value_to_write(x->in->cert),
+	return cm_explain_tell(x, "nobody", cm_explain_value(x),
 	    "nobody has a value of this card, or one that is nearly right");
 }
 
 /* A new question is one row here. */
-static enum cm_err (*const questions[])(struct explaining *) = {
+static enum cm_err (*const questions[])(struct cm_explaining *) = {
+	is_weak,
 	is_another_account,
 	is_field_absent,
 	is_outside_base,
@@ -567,7 +426,7 @@ enum cm_err
 cm_explain_account(const struct cm_explain *e, cm_deadline deadline, struct cm_trace *t,
     struct cm_explanation **out)
 {
-	struct explaining x = { .in = e, .deadline = deadline, .trace = t };
+	struct cm_explaining x = { .in = e, .deadline = deadline, .trace = t };
 	enum cm_err err;
 
 	*out = NULL;
@@ -586,7 +445,7 @@ cm_explain_account(const struct cm_explain *e, cm_deadline deadline, struct cm_t
 	}
 	cm_explanation_free(&x.out);
 	cm_account_free(&x.other);
-	clear_list(&x.users);
+	cm_seen_clear(&x.users);
 	cm_query_free(&x.query);
 	return err;
 }

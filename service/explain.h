@@ -33,6 +33,7 @@ struct cm_explain {
 	const struct cm_account *found;
 	const char *user;
 	const char *why;	/* what the stage that looked for the account said; "" when it found one */
+	enum cm_reason reason;	/* with which it ended */
 };
 
 /*

@@ -120,6 +120,14 @@ class ValueTest(ExplainCase):
     def test_the_authoritys_key_identifier(self):
         self.case(r"(?i)(\bCA\b|issuer|authority).*key", 'bob', f'X509:<SKI>{authority_key_id("bob")}')
 
+    def test_several_forms_in_one_value(self):
+        self.case('(?i)several forms', 'bob', SERIAL + f'<S>{BOB}')
+
+    def test_a_value_that_a_rule_of_ones_own_makes(self):
+        self.rules = section('joined', attribute='email', value='{common_name}-{rfc822_name}')
+        for stored in ('Bob Example_bob@cardmap.test', 'Bob Example'):
+            self.case('(?i)before the @|makes another', 'bob', stored, attribute='email')
+
     def test_renewed_card(self):
         self.case('(?i)renewed|reissued|earlier|older|former', 'renewed', SERIAL)
         self.case('(?i)renewed|reissued|earlier|older|former', 'rekeyed', SERIAL)
@@ -135,6 +143,28 @@ class AccountTest(ExplainCase):
         self.assertRegex(last, r'erin')
         self.give('erin', altSecurityIdentities=[])
         self.give('bob', altSecurityIdentities=SERIAL)
+        self.mended('bob')
+
+    def test_no_value_of_a_rule_of_ones_own(self):
+        """What is to be written is what the rules in force ask for."""
+        self.rules = section('joined', attribute='email', value='{common_name}-{rfc822_name}')
+        self.only('erin', email='somebody')
+        self.refused('bob')
+        for user in (['bob'], []):
+            first, last, _ = self.explain('bob', *user)
+            self.assertRegex(last, 'email: Bob Example-bob@cardmap.test$')
+        self.give('bob', email='Bob Example-bob@cardmap.test')
+        self.mended('bob')
+
+    def test_a_weak_value_where_the_binding_must_be_strong(self):
+        self.settings['mapper.binding'] = 'strong'
+        self.give('bob', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
+        self.refused('bob')
+        for user in (['bob'], []):
+            first, last, _ = self.explain('bob', *user, status=3)
+            self.assertRegex(first, r'\bweak\b.*Kerberos:bob@CARDMAP.TEST')
+            self.assertRegex(last, re.escape(SERIAL) + '$')
+        self.give('bob', altSecurityIdentities=['Kerberos:bob@CARDMAP.TEST', SERIAL])
         self.mended('bob')
 
     def test_account_disabled(self):
@@ -219,6 +249,10 @@ class AccessTest(ExplainCase):
             first, last, answer = self.explain('no-san', *user)
             self.assertRegex(first, '(?i)rfc822_name|mail')
             self.assertRegex(first, '(?i)no |lacks|absent|not in the certificate')
+        rule, value = re.search(r'(rule .*\}).*altSecurityIdentities: (X509:.*)$', last).groups()
+        self.rules = rule.replace(' attribute', '\n attribute').replace(' value', '\n value').replace(' }', '\n}\n')
+        self.give('bob', altSecurityIdentities=value)
+        self.mended('no-san')
 
     def test_offline_is_said_and_never_no_user(self):
         scenario.RIG.stop('slapd')
