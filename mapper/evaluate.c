@@ -428,19 +428,6 @@ no_rule(struct pass *p)
 	    cm_cert_subject_text(p->cert), cm_buf_str(&p->missing));
 }
 
-/* The SID of the certificate, from its extension or else from its URI; *uri holds the latter's text. */
-static struct cm_blob
-find_sid(const struct cm_cert *c, struct cm_buf *uri)
-{
-	const struct cm_field_ref ref = { .conversion = cm_conversions_sid };
-	const struct cm_blob sid = cm_cert_field(c, CM_CERT_SID);
-
-	if (sid.len == 0 && cm_cert_field(c, CM_CERT_URI).len > 0 &&
-	    cm_write_sid_uri(c, &ref, uri) == CM_OK)
-		return cm_buf_blob(uri);
-	return sid;
-}
-
 static enum cm_err
 make_query(struct pass *p, struct cm_query **out)
 {
@@ -453,7 +440,7 @@ make_query(struct pass *p, struct cm_query **out)
 		p->terms[i].value.ptr = at;
 		at += p->terms[i].value.len;
 	}
-	err = cm_query_make(p->terms, p->count, NULL, 0, find_sid(p->cert, &uri), out);
+	err = cm_query_make(p->terms, p->count, NULL, 0, cm_cert_sid(p->cert, &uri), out);
 	cm_buf_free(&uri);
 	return err;
 }

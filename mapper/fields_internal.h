@@ -93,4 +93,10 @@ CM_MUST_USE enum cm_err cm_write_sid(const struct cm_cert *c, const struct cm_fi
 CM_MUST_USE enum cm_err cm_write_sid_uri(const struct cm_cert *c, const struct cm_field_ref *ref,
     struct cm_buf *out);
 
+/*
+ * The SID of the account that the certificate was issued to, from its extension
+ * or else from a SAN URI (then in scratch); empty: it names none.
+ */
+struct cm_blob cm_cert_sid(const struct cm_cert *c, struct cm_buf *scratch);
+
 #endif /* CM_MAPPER_FIELDS_INTERNAL_H */

@@ -111,3 +111,18 @@ cm_write_sid(const struct cm_cert *c, const struct cm_field_ref *ref, struct cm_
 {
 	return cm_field_convert(cm_cert_field(c, CM_CERT_SID), ref, out);
 }
+
+/* A URI that begins like one with a SID and holds none is still said to be some account's: nobody's. */
+struct cm_blob
+cm_cert_sid(const struct cm_cert *c, struct cm_buf *scratch)
+{
+	const struct cm_field_ref ref = { .conversion = cm_conversions_sid };
+	const struct cm_blob sid = cm_cert_field(c, CM_CERT_SID);
+	enum cm_err err;
+
+	if (sid.len > 0 || (err = cm_write_sid_uri(c, &ref, scratch)) == CM_ERR_ABSENT)
+		return sid;
+	if (err != CM_OK)
+		cm_buf_add_str(scratch, "an unreadable SID");
+	return cm_buf_blob(scratch);
+}

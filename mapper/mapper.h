@@ -106,7 +106,8 @@ CM_MUST_USE enum cm_err cm_query_append(struct cm_query **q, const struct cm_que
     size_t count);
 /*
  * The account must be its holder's, however it is found: set (*q)->sid to the
- * certificate's, where it has one.  *q may be another block afterwards.  CM_ERR_NOMEM.
+ * certificate's, where it has one, in its extension or in a SAN URI (believed or
+ * not: here it only refuses).  *q may be another block afterwards.  CM_ERR_NOMEM.
  */
 CM_MUST_USE enum cm_err cm_query_set_sid(struct cm_query **q, const struct cm_cert *c);
 void cm_query_free(struct cm_query **q);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "mapper/fields_internal.h"
+
 /*
  * RFC 4515 section 3: these five octets must be written as \ and two hex
  * digits, any other may.  Octets above 0x7F are too: then nothing depends on
@@ -138,8 +140,14 @@ enum cm_err
 cm_query_set_sid(struct cm_query **q, const struct cm_cert *c)
 {
 	struct cm_query *made = NULL;
+	struct cm_buf uri = { 0 };
+	const struct cm_blob sid = cm_cert_sid(c, &uri);
+	enum cm_err err = cm_buf_status(&uri);
 
-	if (cm_query_make((*q)->terms, (*q)->count, NULL, 0, cm_cert_field(c, CM_CERT_SID), &made) != CM_OK)
+	if (err == CM_OK)
+		err = cm_query_make((*q)->terms, (*q)->count, NULL, 0, sid, &made);
+	cm_buf_free(&uri);
+	if (err != CM_OK)
 		return CM_ERR_NOMEM;
 	free(*q);
 	*q = made;

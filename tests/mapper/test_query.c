@@ -141,7 +141,7 @@ appended(void **state)
 	cm_query_free(&q);
 }
 
-/* Whoever else made the terms: the certificate says whose it is, or nothing. */
+/* Whoever else made the terms: the certificate says whose it is, in its extension or in a SAN URI, or nothing. */
 static void
 sid_is_the_certificates(void **state)
 {
@@ -159,6 +159,11 @@ sid_is_the_certificates(void **state)
 	assert_string_equal(q->terms[0].rule, "r");
 	cm_cert_free(&c);
 	assert_int_equal(cm_cert_load(CM_PKI_DIR "/sid.crt", NULL, &c), CM_OK);
+	assert_int_equal(cm_query_set_sid(&q, c), CM_OK);
+	assert_string_equal(q->sid, "S-1-5-21-1004336348-1177238915-682003330-1105");
+	cm_cert_free(&c);
+	q->sid = NULL;
+	assert_int_equal(cm_cert_load(CM_PKI_DIR "/sid-uri.crt", NULL, &c), CM_OK);
 	assert_int_equal(cm_query_set_sid(&q, c), CM_OK);
 	assert_string_equal(q->sid, "S-1-5-21-1004336348-1177238915-682003330-1105");
 	cm_query_free(&q);
