@@ -6,7 +6,7 @@
  *
  *	account  = cert_sha256 cert          ; of this very certificate, DER
  *	           name principal dn home shell gecos uid gid groups
- *	           rule matched source       ; struct cm_account
+ *	           rule matched source       ; struct cm_account; matched = attribute "=" value
  *	           chain                     ; verified then, leaf first
  *	           last_online               ; this host's clock
  *	           boottime boot_id          ; CLOCK_BOOTTIME then, and of which boot
@@ -153,9 +153,10 @@ read_chain(struct cm_blob v, struct cm_blob chain[CHAIN_MAX], size_t *count)
 	return true;
 }
 
-/* A kept account as it stands in its row; all but groups[] is SQLite's. */
+/* A kept account as it stands in its row; all but groups[] and the attribute is SQLite's. */
 struct row {
 	struct cm_account account;
+	char *attribute;
 	struct cm_column v[ACCOUNT_COLUMNS];
 };
 
@@ -163,13 +164,27 @@ static void
 clear_row(struct row *r)
 {
 	free(r->account.groups);
+	free(r->attribute);
 	r->account.groups = NULL;
+	r->attribute = NULL;
 }
 
 static char *
 text(const struct row *r, int column)
 {
 	return (char *)(uintptr_t)r->v[column].bytes.ptr;
+}
+
+/* What was kept before attributes were has none, and no rule leads to it until the next online login. */
+static bool
+read_matched(struct row *r)
+{
+	const char *matched = text(r, MATCHED), *equals = strchr(matched, '=');
+
+	r->attribute = strndup(matched, equals != NULL ? (size_t)(equals - matched) : 0);
+	r->account.attribute = r->attribute;
+	r->account.matched = (char *)(uintptr_t)(equals != NULL ? equals + 1 : matched);
+	return r->attribute != NULL;
 }
 
 /* The row is what was once kept, to the last bit, or it is damaged. */
@@ -184,7 +199,7 @@ read_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct row 
 	if (!cm_store_get(q, r->v, ACCOUNT_COLUMNS) || r->v[CERT_SHA256].bytes.len != 32 ||
 	    r->v[UID].n < 0 || r->v[UID].n > UINT32_MAX ||
 	    r->v[GID].n < 0 || r->v[GID].n > UINT32_MAX ||
-	    !read_groups(r->v[GROUPS].bytes, &r->account))
+	    !read_groups(r->v[GROUPS].bytes, &r->account) || !read_matched(r))
 		return cm_store_damaged(s, t, "a kept account");
 	r->account.name = text(r, NAME);
 	r->account.principal = text(r, PRINCIPAL);
@@ -195,7 +210,6 @@ read_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct row 
 	r->account.uid = (uid_t)r->v[UID].n;
 	r->account.gid = (gid_t)r->v[GID].n;
 	r->account.rule = text(r, RULE);
-	r->account.matched = text(r, MATCHED);
 	r->account.source = text(r, SOURCE);
 	return CM_OK;
 }
@@ -265,7 +279,7 @@ put_account(struct cm_accounts *s, const struct cm_store_login *l, struct cm_tra
 {
 	const struct cm_account *a = l->account;
 	char boot_id[CM_BOOT_ID_SIZE];
-	struct cm_buf groups, chain;
+	struct cm_buf groups, chain, matched = { 0 };
 	enum cm_err err;
 
 	if (cm_clock_boot_id(boot_id) != CM_OK)
@@ -277,7 +291,9 @@ put_account(struct cm_accounts *s, const struct cm_store_login *l, struct cm_tra
 		add_be32(&chain, l->chain[i].len);
 		cm_buf_add_blob(&chain, l->chain[i]);
 	}
-	if ((err = cm_buf_status(&groups)) == CM_OK && (err = cm_buf_status(&chain)) == CM_OK) {
+	cm_buf_addf(&matched, "%s=%s", a->attribute, a->matched);
+	if ((err = cm_buf_status(&groups)) == CM_OK && (err = cm_buf_status(&chain)) == CM_OK &&
+	    (err = cm_buf_status(&matched)) == CM_OK) {
 		const struct cm_column row[ACCOUNT_COLUMNS] = {
 			[CERT_SHA256] = cm_value_blob(l->cert_sha256),
 			[CERT] = cm_value_blob(l->cert_der),
@@ -286,7 +302,7 @@ put_account(struct cm_accounts *s, const struct cm_store_login *l, struct cm_tra
 			[SHELL] = cm_value_text(a->shell), [GECOS] = cm_value_text(a->gecos),
 			[UID] = cm_value_int(a->uid), [GID] = cm_value_int(a->gid),
 			[GROUPS] = cm_value_blob(cm_buf_blob(&groups)),
-			[RULE] = cm_value_text(a->rule), [MATCHED] = cm_value_text(a->matched),
+			[RULE] = cm_value_text(a->rule), [MATCHED] = cm_value_text(cm_buf_str(&matched)),
 			[SOURCE] = cm_value_text(a->source), [CHAIN] = cm_value_blob(cm_buf_blob(&chain)),
 			[LAST_ONLINE] = cm_value_int(l->now),
 			[BOOTTIME] = cm_value_int(cm_clock_boottime()),
@@ -297,6 +313,7 @@ put_account(struct cm_accounts *s, const struct cm_store_login *l, struct cm_tra
 	}
 	cm_buf_free(&groups);
 	cm_buf_free(&chain);
+	cm_buf_free(&matched);
 	return err;
 }
 
@@ -356,6 +373,15 @@ cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c, struct cm_t
 	const struct cm_column key = cm_value_blob(cm_cert_sha256(c));
 
 	return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1", &key, 1, t);
+}
+
+enum cm_err
+cm_accounts_withdraw_user(struct cm_accounts *s, const struct cm_cert *c, const char *user,
+    struct cm_trace *t)
+{
+	const struct cm_column v[] = { cm_value_blob(cm_cert_sha256(c)), cm_value_text(user) };
+
+	return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1 AND name = ?2", v, CM_COUNT(v), t);
 }
 
 enum cm_err

@@ -74,6 +74,9 @@ CM_MUST_USE enum cm_err cm_accounts_remember_revoked(struct cm_accounts *s,
 /* A directory answered that this certificate opens nothing: the kept mapping ends. */
 CM_MUST_USE enum cm_err cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c,
     struct cm_trace *t);
+/* A directory answered that it does not open the account of this name: what is kept of that one ends. */
+CM_MUST_USE enum cm_err cm_accounts_withdraw_user(struct cm_accounts *s, const struct cm_cert *c,
+    const char *user, struct cm_trace *t);
 /* A directory answered that it opens this account: a kept mapping to another (name or uid) ends. */
 CM_MUST_USE enum cm_err cm_accounts_withdraw_others(struct cm_accounts *s, const struct cm_cert *c,
     const struct cm_account *a, struct cm_trace *t);

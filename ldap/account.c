@@ -10,8 +10,8 @@ static const size_t texts[] = {
 	offsetof(struct cm_account, name), offsetof(struct cm_account, principal),
 	offsetof(struct cm_account, dn), offsetof(struct cm_account, home),
 	offsetof(struct cm_account, shell), offsetof(struct cm_account, gecos),
-	offsetof(struct cm_account, rule), offsetof(struct cm_account, matched),
-	offsetof(struct cm_account, source),
+	offsetof(struct cm_account, rule), offsetof(struct cm_account, attribute),
+	offsetof(struct cm_account, matched), offsetof(struct cm_account, source),
 };
 
 static char **

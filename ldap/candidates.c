@@ -50,6 +50,8 @@ describe(struct cm_finding *f, struct cm_candidate *c, const struct cm_entry *e)
 	a->weak = c->term->strength == CM_WEAK;
 	a->local = local;
 	if ((err = take_printable(&a->rule, cm_blob_str(c->term->rule))) != CM_OK ||
+	    (c->term->attribute != NULL &&
+	    (err = take_printable(&a->attribute, cm_blob_str(c->term->attribute))) != CM_OK) ||
 	    (err = take_printable(&a->matched, c->term->value)) != CM_OK ||
 	    (err = take_printable(&a->source, cm_blob_str(c->place->source->uri))) != CM_OK)
 		return err;

@@ -35,7 +35,8 @@ struct cm_account {
 	char *rule;		/* the rule whose value found it; the strongest, where there were several */
 	bool weak;		/* ... and its value is one that another certificate could come to have */
 	bool local;		/* an account of this computer, not of a directory */
-	char *matched;		/* that value, printable */
+	char *attribute;	/* that has the value; "" where the rule has a filter of its own */
+	char *matched;		/* that value, or that filter, printable */
 	char *source;		/* "ldap://127.0.0.1:3890", "ldif:people.ldif" */
 };
 void cm_account_free(struct cm_account **a);

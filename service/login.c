@@ -9,6 +9,7 @@
 #include "service/login.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -56,7 +57,7 @@ check_chain(struct cm_login *l)
 	return cm_trust_check_chain(l->host->trust, l->cert, &l->known, l->trace, &l->verdict);
 }
 
-/* The term of the query that the kept account was found by, or NULL: the same rule, the same value. */
+/* The term of the query that the kept account was found by, or NULL: the same rule, attribute and value. */
 static const struct cm_query_term *
 find_kept_term(const struct cm_account *kept, const struct cm_query *q)
 {
@@ -69,8 +70,9 @@ find_kept_term(const struct cm_account *kept, const struct cm_query *q)
 		cm_buf_truncate(&made, 0);
 		cm_buf_add_printable(&made, t->value);
 		/* What is kept is never an account of this computer: its name is another's. */
-		if (!t->local && strcmp(t->rule, kept->rule) == 0 && cm_buf_status(&made) == CM_OK &&
-		    strcmp(cm_buf_str(&made), kept->matched) == 0)
+		if (!t->local && strcmp(t->rule, kept->rule) == 0 &&
+		    strcasecmp(t->attribute != NULL ? t->attribute : "", kept->attribute) == 0 &&
+		    cm_buf_status(&made) == CM_OK && strcmp(cm_buf_str(&made), kept->matched) == 0)
 			found = t;
 	}
 	cm_buf_free(&made);
@@ -188,22 +190,32 @@ is_answer(enum cm_err err)
 }
 
 /*
- * That a card does not open the account somebody named does not yet say whose
- * it is: a slip of the pen takes nothing from its holder, and who lost it to
- * another does not keep it by naming himself.
+ * That a card does not open the account somebody named, or opens several, does
+ * not yet say that it opens not the kept one: a slip of the pen takes nothing
+ * from its holder, and who lost it to another does not keep it by naming himself.
  */
 static void
 withdraw_from_others(struct cm_login *l, const struct cm_mapping *m)
 {
-	struct cm_account *holder = NULL;
+	struct cm_account *kept = NULL, *holder = NULL;
+	int64_t age;
 	enum cm_err err;
 
-	if (l->look_only)
+	if (l->look_only || cm_accounts_find(l->host->accounts, l->cert, cm_clock_now(), NULL, &kept, &age) != CM_OK)
 		return;
-	err = cm_directory_find(l->host->directory, m->query, NULL, l->deadline, NULL, &holder);
+	err = cm_directory_find(l->host->directory, m->query, kept->name, l->deadline, NULL, &holder);
 	if (is_answer(err))
 		withdraw(l, err, holder);
+	cm_account_free(&kept);
 	cm_account_free(&holder);
+}
+
+/* Is the answer about a name, the one that was given or the one that is missing? */
+static bool
+wants_name(const struct cm_login *l, enum cm_err err)
+{
+	return cm_trace_reason(l->trace) == CM_REASON_NOT_THIS_USER ||
+	    (err == CM_ERR_AMBIGUOUS && l->host->conf->mapper.several_accounts == CM_SEVERAL_HINT);
 }
 
 /*
@@ -224,16 +236,19 @@ find_account(struct cm_login *l)
 	if ((err = cm_mapping_make(&m)) != CM_OK) {
 		/*
 		 * Rules that do not apply are no answer: mended, they may lead to what is
-		 * kept.  Nor is a selector's that was asked about one user alone.
+		 * kept.  A selector that was asked about one user alone answers for that one.
 		 */
 		if (cm_trace_reason(l->trace) == CM_REASON_NOT_SELECTED && l->user == NULL)
 			withdraw(l, err, NULL);
+		else if (cm_trace_reason(l->trace) == CM_REASON_NOT_SELECTED && !l->look_only &&
+		    cm_accounts_withdraw_user(l->host->accounts, l->cert, l->user, NULL) != CM_OK)
+			cm_trace_add(l->trace, "warning", "what was kept for this card could not be withdrawn");
 		goto out;
 	}
 	err = cm_mapping_find(&m, &l->account);
 	if (err == CM_ERR_OFFLINE)
 		err = find_without_directory(l, &m);
-	else if (err == CM_ERR_REFUSED && cm_trace_reason(l->trace) == CM_REASON_NOT_THIS_USER)
+	else if (wants_name(l, err))
 		withdraw_from_others(l, &m);
 	else if (is_answer(err))
 		withdraw(l, err, l->account);

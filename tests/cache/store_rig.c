@@ -92,7 +92,7 @@ rig_account(uid_t uid)
 		.dn = (char *)"uid=alice,dc=example", .home = (char *)"/home/alice",
 		.shell = (char *)"/bin/bash", .gecos = (char *)"Alice \xc3\x9c", .uid = uid, .gid = 4000,
 		.groups = groups, .group_count = CM_COUNT(groups), .rule = (char *)"kerberos",
-		.matched = (char *)"Kerberos:alice@EXAMPLE.TEST", .source = (char *)"ldap://127.0.0.1" };
+		.attribute = (char *)"altSecurityIdentities", .matched = (char *)"Kerberos:alice@EXAMPLE.TEST", .source = (char *)"ldap://127.0.0.1" };
 }
 
 struct cm_store_login
@@ -153,6 +153,7 @@ rig_assert_same(const struct cm_account *a, const struct cm_account *b)
 		assert_int_equal(a->groups[i].gid, b->groups[i].gid);
 	}
 	assert_string_equal(a->rule, b->rule);
+	assert_string_equal(a->attribute, b->attribute);
 	assert_string_equal(a->matched, b->matched);
 	assert_string_equal(a->source, b->source);
 }

@@ -36,7 +36,7 @@ an_account_without_groups_and_texts(void **state)
 {
 	const struct cm_account bare = { .name = (char *)"bob", .principal = (char *)"", .dn = (char *)"cn=b",
 		.home = (char *)"", .shell = (char *)"", .gecos = (char *)"", .uid = 1000, .gid = 1000,
-		.rule = (char *)"r", .matched = (char *)"m", .source = (char *)"s" };
+		.rule = (char *)"r", .attribute = (char *)"", .matched = (char *)"m", .source = (char *)"s" };
 	struct rig *r = *state;
 	struct cm_store_login l = rig_login(r, &bare, NOW);
 	struct cm_account *got = NULL;
@@ -138,6 +138,20 @@ attack_mapping_of_another(void **state)
 	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
 	rig_keep_alice(r, 4000, NOW);
 	assert_int_equal(cm_accounts_withdraw_others(r->store, r->cert, &renamed, r->trace), CM_OK);
+	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
+}
+
+/* attack: the directory was asked about alice by name, and says that the card is not hers. */
+static void
+attack_mapping_of_a_named_user(void **state)
+{
+	struct rig *r = *state;
+
+	rig_keep_alice(r, 4000, NOW);
+	assert_int_equal(cm_accounts_withdraw_user(r->store, r->cert, "bob", r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw_user(r->store, r->other, "alice", r->trace), CM_OK);
+	rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");
+	assert_int_equal(cm_accounts_withdraw_user(r->store, r->cert, "alice", r->trace), CM_OK);
 	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
 }
 
@@ -319,6 +333,7 @@ main(void)
 		TEST(attack_clock_set_back_within_one_boot),
 		TEST(attack_mapping_deleted_but_cached),
 		TEST(attack_mapping_of_another),
+		TEST(attack_mapping_of_a_named_user),
 		TEST(attack_store_query_injection),
 		TEST(attack_mapping_to_root_or_system_uid),
 		TEST(listed_for_people),

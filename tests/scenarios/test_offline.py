@@ -227,6 +227,46 @@ class NotKeptTest(OfflineCase):
         self.login(status=4, reason='not_kept', more={'mapper__plist': path})
         self.assertEqual(self.login().account, 'alice')
 
+    def test_moved_to_another_account_and_asked_by_the_old_name(self):
+        """The directory was asked about alice and says bob: her kept account is not the card's any more."""
+        self.login()
+        values = [scenario.people.kerberos('alice'), scenario.people.of_card('alice-rsa2048')]
+        self.change_directory(scenario.people.person_dn('alice'), ('altSecurityIdentities', []))
+        self.change_directory(scenario.people.person_dn('bob'), ('altSecurityIdentities', values))
+        self.login('alice', status=3, reason='not_this_user', more=NO_TICKET)
+        self.network_down()
+        self.login('alice', status=4, reason='not_kept', more=NO_TICKET)
+
+    def test_a_rule_that_asks_for_the_value_elsewhere(self):
+        """What anybody may write of himself is asked no more: who was kept by it stays out."""
+        rule = 'rule "mine" {\n\tattribute = %s\n\tvalue = "Kerberos:{nt_principal_name}"\n}\n'
+        self.rules = rule % 'altSecurityIdentities'
+        self.login()
+        self.network_down()
+        self.assertEqual(self.login().account, 'alice')
+        self.rules = rule % 'userPrincipalName'
+        self.login(status=4, reason='not_kept')
+        self.rules = rule % 'ALTSECURITYIDENTITIES'
+        self.assertEqual(self.login().account, 'alice')
+
+    def test_one_of_several_stays_kept_while_it_is_one_of_them(self):
+        """several_accounts = hint: who forgets to say which, or mistypes it, loses nothing; who is none of them any more does."""
+        hint = {**NO_TICKET, 'mapper__several_accounts': 'hint'}
+        self.change_directory(scenario.people.person_dn('bob'),
+                              ('altSecurityIdentities', [scenario.people.of_card('alice-rsa2048')]))
+        self.login('alice', more=hint)
+        self.login(status=2, reason='several_accounts', more=hint)
+        self.login('carol', status=3, reason='not_this_user', more=hint)
+        scenario.RIG.stop('slapd')
+        self.assertEqual(self.login('alice', more=hint).account, 'alice')
+        scenario.RIG.start('slapd')
+        for name in ('alice', 'bob', 'erin'):
+            values = [] if name == 'alice' else [scenario.people.of_card('alice-rsa2048')]
+            self.change_directory(scenario.people.person_dn(name), ('altSecurityIdentities', values))
+        self.login(status=2, reason='several_accounts', more=hint)
+        scenario.RIG.stop('slapd')
+        self.login('alice', status=4, reason='not_kept', more=hint)
+
     def test_a_refused_login_keeps_nothing(self):
         path = self.folder / 'bob.pem'
         pki = scenario.RIG.pki

@@ -459,6 +459,8 @@ class SelectorTest(PairingCase):
         self.enter()
         self.enter('erin', status=1, reason='not_selected')
         self.assertEqual(self.kept(), ['bob'])
+        self.enter('bob', status=1, reason='not_selected')
+        self.assertEqual(self.kept(), [], 'of him it was the word')
 
     def test_it_only_proposes(self):
         for user, status, reason in (('toor', 3, 'account_forbidden'), ('sysuser', 3, 'account_forbidden'),
