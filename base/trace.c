@@ -16,6 +16,7 @@ struct cm_trace {
 	size_t count;
 	enum cm_reason reason;
 	struct cm_buf message;
+	struct cm_buf item;		/* the one being made */
 };
 
 static const struct reason {
@@ -68,16 +69,15 @@ cm_trace_new(struct cm_trace **out)
 	if ((*out = calloc(1, sizeof(**out))) == NULL)
 		return CM_ERR_NOMEM;
 	cm_buf_init(&(*out)->message, TEXT_MAX);
+	cm_buf_init(&(*out)->item, 4 * TEXT_MAX + 128);	/* a byte becomes four at most; and the key */
 	return CM_OK;
 }
 
 static void
 free_stage(struct cm_trace_stage *s)
 {
-	for (size_t i = 0; i < s->count; i++) {
-		free(s->items[i].key);
-		free(s->items[i].text);
-	}
+	for (size_t i = 0; i < s->count; i++)
+		free(s->items[i].key);		/* its text stands in the same block */
 	free(s->items);
 }
 
@@ -89,6 +89,7 @@ cm_trace_free(struct cm_trace **t)
 	for (size_t i = 0; i < (*t)->count; i++)
 		free_stage(&(*t)->stages[i]);
 	cm_buf_free(&(*t)->message);
+	cm_buf_free(&(*t)->item);
 	free(*t);
 	*t = NULL;
 }
@@ -128,52 +129,59 @@ cm_trace_end(struct cm_trace *t, enum cm_err err)
 	s->open = false;
 }
 
-static void
-put_item(struct cm_trace_stage *s, char *key, char *text)
+/* Room is 8, 16, 32, ... */
+static bool
+make_room(struct cm_trace_stage *s)
 {
-	struct cm_trace_item *more = s->items;
+	struct cm_trace_item *more;
 
-	/* Room is 1, 2, 4, ... */
-	if ((s->count & (s->count - 1)) == 0 &&
-	    (more = realloc(s->items, (s->count == 0 ? 1 : 2 * s->count) * sizeof(*more))) == NULL)
-		goto out;
-	s->items = more;
-	if (key == NULL || text == NULL)
-		goto out;
-	s->items[s->count++] = (struct cm_trace_item){ key, text };
-	return;
-out:
-	free(key);
-	free(text);
+	if (s->count != 0 && (s->count < 8 || (s->count & (s->count - 1)) != 0))
+		return true;
+	more = realloc(s->items, (s->count == 0 ? 8 : 2 * s->count) * sizeof(*more));
+	if (more != NULL)
+		s->items = more;
+	return more != NULL;
 }
 
-/* Takes text, which may be NULL: then there is nothing to add.  Why a stage failed always has its place. */
+/* One block for key and text: thousands of rules may be told. */
 static void
-add_item(struct cm_trace_stage *s, const char *key, char *text)
+put_item(struct cm_trace_stage *s, const char *key, struct cm_blob text)
 {
+	const size_t key_size = strlen(key) + 1;
+	char *block;
+
+	if (!make_room(s) || (block = malloc(key_size + text.len + 1)) == NULL)
+		return;
+	memcpy(block, key, key_size);
+	if (text.len > 0)
+		memcpy(block + key_size, text.ptr, text.len);
+	block[key_size + text.len] = '\0';
+	s->items[s->count++] = (struct cm_trace_item){ block, block + key_size };
+}
+
+/* The text is t->item.  Why a stage failed always has its place. */
+static void
+add_item(struct cm_trace *t, const char *key)
+{
+	struct cm_trace_stage *s = current(t);
 	const bool why = strcmp(key, CM_TRACE_WHY) == 0;
 
-	if (text != NULL && (s->count < ITEMS_MAX - 1 || why)) {
-		put_item(s, strdup(key), text);
+	if (cm_buf_status(&t->item) != CM_OK)
 		return;
-	}
-	if (text != NULL && s->count == ITEMS_MAX - 1)
-		put_item(s, strdup("more"), strdup("there is more than a trace holds"));
-	free(text);
+	if (s->count < ITEMS_MAX - 1 || why)
+		put_item(s, key, cm_buf_blob(&t->item));
+	else if (s->count == ITEMS_MAX - 1)
+		put_item(s, "more", cm_blob_str("there is more than a trace holds"));
 }
 
 void
 cm_trace_add_blob(struct cm_trace *t, const char *key, struct cm_blob v)
 {
-	struct cm_trace_stage *s = current(t);
-	struct cm_buf b;
-
-	if (s == NULL)
+	if (current(t) == NULL)
 		return;
-	cm_buf_init(&b, 4 * TEXT_MAX);	/* a byte becomes four at most */
-	cm_buf_add_printable(&b, (struct cm_blob){ v.ptr, v.len < TEXT_MAX ? v.len : TEXT_MAX });
-	add_item(s, key, cm_buf_take(&b));
-	cm_buf_free(&b);
+	cm_buf_truncate(&t->item, 0);
+	cm_buf_add_printable(&t->item, (struct cm_blob){ v.ptr, v.len < TEXT_MAX ? v.len : TEXT_MAX });
+	add_item(t, key);
 }
 
 static void
@@ -192,18 +200,15 @@ format(struct cm_buf *out, const char *fmt, va_list ap)
 void
 cm_trace_add(struct cm_trace *t, const char *key, const char *fmt, ...)
 {
-	struct cm_trace_stage *s = current(t);
-	struct cm_buf b;
 	va_list ap;
 
-	if (s == NULL)
+	if (current(t) == NULL)
 		return;
-	cm_buf_init(&b, 4 * TEXT_MAX);
+	cm_buf_truncate(&t->item, 0);
 	va_start(ap, fmt);
-	format(&b, fmt, ap);
+	format(&t->item, fmt, ap);
 	va_end(ap);
-	add_item(s, key, cm_buf_take(&b));
-	cm_buf_free(&b);
+	add_item(t, key);
 }
 
 enum cm_err

@@ -60,7 +60,7 @@ write_digest(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *ou
 	uint8_t md[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
 
-	if (EVP_Digest(v.ptr, v.len, md, &len, ref->conversion->digest(), NULL) != 1) {
+	if (ref->md == NULL || EVP_Digest(v.ptr, v.len, md, &len, ref->md, NULL) != 1) {
 		ERR_clear_error();	/* switched off in this OpenSSL: FIPS, or a policy */
 		return CM_ERR_SYNTAX;
 	}

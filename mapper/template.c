@@ -1,6 +1,7 @@
 /* mapper/template.c - templates: fixed text with {name.part[index]!conversion} in it. */
 #include "mapper/fields_internal.h"
 
+#include <openssl/err.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,6 +198,16 @@ parse_name(struct parser *p, struct cm_blob name, struct cm_field_ref *ref)
 	return CM_OK;
 }
 
+/* EVP_Digest() would look it up for each certificate.  One that is switched off (FIPS) stays NULL. */
+static void
+fetch_digest(struct cm_field_ref *ref)
+{
+	if (ref->conversion == NULL || ref->conversion->digest == NULL)
+		return;
+	ref->md = EVP_MD_fetch(NULL, EVP_MD_get0_name(ref->conversion->digest()), NULL);
+	ERR_clear_error();
+}
+
 /* What stands between { and }: name, then part, then conversion; the last two may be missing or empty. */
 static enum cm_err
 parse_ref(struct parser *p, struct cm_blob inside, struct cm_field_ref *ref)
@@ -218,7 +229,9 @@ parse_ref(struct parser *p, struct cm_blob inside, struct cm_field_ref *ref)
 		ref->flags = CM_REF_SSS;
 	if ((err = parse_name(p, name, ref)) != CM_OK || (err = parse_part(p, part, ref)) != CM_OK)
 		return err;
-	return parse_conversion(p, conversion, ref);
+	if ((err = parse_conversion(p, conversion, ref)) == CM_OK)
+		fetch_digest(ref);
+	return err;
 }
 
 /* The field that begins behind the { at *at; *at moves past its }. */
@@ -337,6 +350,7 @@ cm_template_clear(struct cm_template *tp)
 	for (size_t i = 0; i < tp->count; i++) {
 		free((void *)(uintptr_t)tp->segments[i].literal.ptr);
 		free(tp->segments[i].ref.part);
+		EVP_MD_free(tp->segments[i].ref.md);
 	}
 	free(tp->segments);
 	*tp = (struct cm_template){ .count = 0 };

@@ -13,6 +13,7 @@ struct cm_field_ref {
 	int index;		/* [2], [-1]; 0: not given */
 	const struct cm_conversion *conversion;	/* the field's own default when none was written */
 	unsigned flags;		/* CM_HEX_UPPER and so on */
+	EVP_MD *md;		/* of a digest: fetched when the template is made; owned by it */
 };
 #define CM_HEX_UPPER	(1u << 0)	/* _u */
 #define CM_HEX_COLONS	(1u << 1)	/* _c */
