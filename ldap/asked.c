@@ -141,13 +141,14 @@ judge_value(const struct cm_query_term *term, const struct cm_entry *e, bool all
 {
 	bool shown = false;
 
-	for (size_t i = 0; i < e->count; i++) {
-		if (!cm_attribute_answers(e->values[i].attribute, term->attribute))
-			continue;
-		if (cm_value_answers(term->attribute, term->value, e->values[i].value))
-			return CM_JUDGED_TRUE;
-		shown = true;
-	}
+	for (const char *name = term->attribute; name != NULL && !shown; name = cm_attribute_other_name(name))
+		for (size_t i = 0; i < e->count; i++) {
+			if (!cm_attribute_answers(e->values[i].attribute, name))
+				continue;
+			if (cm_value_answers(name, term->value, e->values[i].value))
+				return CM_JUDGED_TRUE;
+			shown = true;
+		}
 	return shown || all_shown ? CM_JUDGED_FALSE : CM_JUDGED_HIDDEN;
 }
 

@@ -174,6 +174,8 @@ void cm_finding_clear(struct cm_finding *f);
 int cm_value_compare(struct cm_blob a, struct cm_blob b);
 /* The same, or name with options: a subtype of it (RFC 4512 section 2.5.2).  ";binary" in name is no matter. */
 bool cm_attribute_answers(struct cm_blob attribute, const char *name);
+/* What a server may call the same attribute (RFC 4519 and its like): "mail" for "rfc822Mailbox"; NULL: nothing else. */
+const char *cm_attribute_other_name(const char *attribute);
 /* Its values are compared byte by byte; names, mail and mappings ignore case. */
 bool cm_attribute_is_exact(const char *attribute);
 /* Bytes of the type, without its options (RFC 4512 section 2.5). */

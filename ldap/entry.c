@@ -90,6 +90,28 @@ cm_attribute_answers(struct cm_blob attribute, const char *name)
 	    strncasecmp((const char *)attribute.ptr, name, asked.len) == 0;
 }
 
+const char *
+cm_attribute_other_name(const char *attribute)
+{
+	/* Asked by one of these, OpenLDAP answers with the second.  None is compared exactly. */
+	static const char *const names[][2] = {
+		{ "userid", "uid" }, { "0.9.2342.19200300.100.1.1", "uid" },
+		{ "rfc822Mailbox", "mail" }, { "0.9.2342.19200300.100.1.3", "mail" },
+		{ "commonName", "cn" }, { "2.5.4.3", "cn" }, { "surname", "sn" }, { "2.5.4.4", "sn" },
+		{ "gn", "givenName" }, { "2.5.4.42", "givenName" }, { "2.5.4.5", "serialNumber" },
+		{ "organizationName", "o" }, { "organizationalUnitName", "ou" }, { "localityName", "l" },
+		{ "stateOrProvinceName", "st" }, { "streetAddress", "street" }, { "countryName", "c" },
+		{ "emailAddress", "email" }, { "pkcs9email", "email" }, { "1.2.840.113549.1.9.1", "email" },
+		{ "1.2.840.113556.1.4.867", "altSecurityIdentities" },
+		{ "1.2.840.113556.1.4.656", "userPrincipalName" }, { "1.2.840.113556.1.4.221", "sAMAccountName" },
+	};
+
+	for (size_t i = 0; i < CM_COUNT(names); i++)
+		if (strcasecmp(names[i][0], attribute) == 0)
+			return names[i][1];
+	return NULL;
+}
+
 bool
 cm_attribute_is_exact(const char *attribute)
 {

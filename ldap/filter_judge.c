@@ -76,15 +76,16 @@ judge_item(struct judge *j, const struct cm_filter_node *n)
 	enum cm_judgement best = j->all_shown ? CM_JUDGED_FALSE : CM_JUDGED_HIDDEN;
 	bool shown = false;
 
-	for (size_t i = 0; i < j->e->count; i++) {
-		enum cm_judgement got;
+	for (const char *name = n->attribute; name != NULL && !shown; name = cm_attribute_other_name(name))
+		for (size_t i = 0; i < j->e->count; i++) {
+			enum cm_judgement got;
 
-		if (!cm_attribute_answers(j->e->values[i].attribute, n->attribute))
-			continue;
-		got = n->kind->test(j, n, j->e->values[i].value);
-		best = !shown || got > best ? got : best;
-		shown = true;
-	}
+			if (!cm_attribute_answers(j->e->values[i].attribute, name))
+				continue;
+			got = n->kind->test(j, n, j->e->values[i].value);
+			best = !shown || got > best ? got : best;
+			shown = true;
+		}
 	return best;
 }
 

@@ -378,6 +378,15 @@ class OwnRulesTest(MappingCase):
                 self.whois('bob', status=3 if weak else 0, reason='weak_binding' if weak else None,
                            more={'mapper__binding': 'strong'})
 
+    def test_an_attribute_by_another_of_its_names(self):
+        """OpenLDAP finds by any of them, and shows the first."""
+        for name in ('rfc822Mailbox', '0.9.2342.19200300.100.1.3', 'MAIL'):
+            for keys in ({'attribute': name, 'value': '{rfc822_name}'}, {'filter': f'LDAP:({name}={{subject_rfc822_name}})'}):
+                with self.subTest(keys):
+                    self.rules = section('one', **keys)
+                    self.found('bob', 'bob')
+                    self.whois('no-san', status=1)
+
     def test_a_filter_that_fits_everybody_is_nobodys(self):
         self.rules = section('all', filter='(|(objectClass=posixAccount)(mail={rfc822_name}))')
         answer = self.whois('bob', status=2, reason='several_accounts')
