@@ -112,12 +112,13 @@ ignore(struct cm_finding *f, const struct cm_entry *e, const struct cm_judged *j
 	return f->hidden != NULL ? take_printable(&f->hidden_part, j->part) : CM_ERR_NOMEM;
 }
 
+/* One entry is shown twice with the same text; what differs in case may be two where names are compared exactly. */
 static bool
 is_known(const struct cm_finding *f, const struct cm_entry *e)
 {
 	for (size_t i = 0; i < f->count; i++)
 		if (f->candidates[i].place == f->place &&
-		    cm_value_compare(cm_blob_str(f->candidates[i].dn), e->dn) == 0)
+		    cm_blob_equal(cm_blob_str(f->candidates[i].dn), e->dn))
 			return true;
 	return false;
 }

@@ -124,7 +124,6 @@ answer_account(int fd, int id, enum fake_mode mode)
 	static const struct shown nul = { "uid=alice,dc=test", FAKE_IDENTITY, "ali\0ce", 6 };
 	static const struct shown hidden = { "uid=alice,dc=test", NULL, "alice", 5 };
 	static const struct shown bob = { "uid=bob,dc=test", NULL, "bob", 3 };
-	static const struct shown same = { "UID=Alice,dc=test", FAKE_IDENTITY, "alice", 5 };
 	char dn[32];
 
 	if (mode == FAKE_LIAR)
@@ -136,7 +135,7 @@ answer_account(int fd, int id, enum fake_mode mode)
 	else
 		send_entry(fd, id, &alice);
 	if (mode == FAKE_TWICE)
-		send_entry(fd, id, &same);
+		send_entry(fd, id, &alice);
 	if (mode == FAKE_HALF_HIDDEN)
 		send_entry(fd, id, &bob);
 	for (unsigned n = 0; mode == FAKE_ENDLESS; n++) {

@@ -503,6 +503,31 @@ a_liar_is_not_believed(void **state)
 	fake_stop(&f);
 }
 
+/* Where names are compared exactly, two entries may differ in the case of theirs alone; a file does not hold such. */
+static void
+entries_that_differ_in_case_are_two(void **state)
+{
+#define KIM(dn, name, number) \
+	"dn: cardNote=" dn ",ou=people,dc=cardmap,dc=test\n" \
+	"objectClass: inetOrgPerson\nobjectClass: posixAccount\nobjectClass: cardPerson\ncardNote: " dn "\n" \
+	"uid: " name "\ncn: kim\nsn: Test\nuidNumber: " number "\ngidNumber: 10000\nhomeDirectory: /home/kim\n" \
+	A(ALT, MAIL("kim"))
+	static const char *const twins[] = { KIM("Kim", "kim", "20021"), KIM("kim", "kim-admin", "20022") };
+	const struct who who = { { W(MAIL("kim")) }, SEVERAL, .text = "kim-admin" };
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(twins); i++) {
+		struct cm_buf text = { 0 };
+		struct cm_ldif *l = NULL;
+
+		cm_buf_add_str(&text, twins[i]);
+		assert_int_equal(cm_ldif_parse(&text, "twins", NULL, &l), CM_OK);
+		fill_slapd(l);
+		cm_ldif_free(&l);
+	}
+	check_who(&who, rig("CM_RIG_LDAP_URI"), 0);
+}
+
 int
 main(void)
 {
@@ -515,6 +540,7 @@ main(void)
 		cmocka_unit_test(the_weaker_word_counts),
 		cmocka_unit_test(a_file_cannot_judge_everything),
 		cmocka_unit_test(a_liar_is_not_believed),
+		cmocka_unit_test(entries_that_differ_in_case_are_two),
 	};
 
 	return cmocka_run_group_tests(tests, fill_both, remove_file);
