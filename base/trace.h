@@ -65,6 +65,7 @@
 	X(ACCOUNT_FORBIDDEN, REFUSED, "cards open no account below accounts.first_uid: map the card to another") \
 	X(ACCOUNT_MALFORMED, REFUSED, "mend the attribute named here in the directory") \
 	X(DIRECTORY_OFFLINE, OFFLINE, "see that the directory server named here runs and can be reached") \
+	X(HOME_UNREAD, SYSTEM, "see that the home directory named here can be read, or leave out the rule about files in homes") \
 	X(DIRECTORY_REFUSED, CONFIG, "see directory.bind_dn, its password file and the server's access rules") \
 	X(DIRECTORY_TLS, OFFLINE, "see directory.ca, the name in the server's certificate, and this computer's clock") \
 	X(ACCOUNT_CHANGED, AGAIN, "start again: the mapping changed while the PIN was awaited") \

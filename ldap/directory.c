@@ -212,6 +212,23 @@ find_groups(const struct cm_directory *d, const struct cm_candidate *c, const st
 	return err;
 }
 
+/*
+ * This computer's part could not be asked.  Where the directory was and has
+ * answered, that is not its silence: what was kept of it says nothing now.
+ */
+static enum cm_err
+half_asked(const struct cm_source *source, struct cm_trace *t)
+{
+	char *why = strdup(cm_trace_message(t));
+	enum cm_err err = CM_ERR_NOMEM;
+
+	if (why != NULL)
+		err = cm_trace_fail(t, CM_REASON_HOME_UNREAD, "%s; and %s, which answered, does not say whose "
+		    "cards are named there", why, source->uri);
+	free(why);
+	return err;
+}
+
 /* Who is found by this source and, where that is asked, on this computer. */
 static enum cm_err
 ask_account(struct cm_directory *d, struct question *q, const struct cm_source *source,
@@ -229,6 +246,8 @@ ask_account(struct cm_directory *d, struct question *q, const struct cm_source *
 		f.places[f.place_count++] = (struct cm_place){ &d->local, q->local };
 	for (f.place = f.places; err == CM_OK && f.place < f.places + f.place_count; f.place++)
 		err = find_accounts(d, &f, deadline, elsewhere);
+	if (err == CM_ERR_OFFLINE && f.place > f.places + 1)
+		err = half_asked(source, q->trace);
 	if (err == CM_OK && (err = cm_finding_decide(&f, &c)) == CM_OK &&
 	    (err = find_groups(d, c, q, deadline, elsewhere)) == CM_OK) {
 		q->account = c->account;

@@ -108,8 +108,9 @@ void cm_directory_close(struct cm_directory **d);
  *                   the query asked for, to be written); OTHER_SID (objectSid is not the query's)
  * CM_ERR_OFFLINE    DIRECTORY_OFFLINE: no server answered within the deadline
  *                   (connect, TLS handshake, bind and search alike), or a home directory
- *                   that a local term is about could not be read;
+ *                   that a local term is about could not be read and no directory was asked;
  *                   DIRECTORY_TLS: what answered is not known to be the directory
+ * CM_ERR_SYSTEM     HOME_UNREAD: such a home, and the directory has answered
  * CM_ERR_CONFIG     DIRECTORY_REFUSED (bind refused, no access, no such base, size limit, an
  *                   entry found by what it does not show); CONFIG (a rule's filter or
  *                   attribute that is none, or that a file cannot be asked; /etc/passwd)

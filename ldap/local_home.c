@@ -74,6 +74,8 @@ open_in(int folder, const char *name, int flags, struct cm_home_job *j, size_t i
 
 	if (fd < 0 && errno == ELOOP)
 		j->files[i].refused = "is a symbolic link";
+	else if (fd < 0 && (errno == ENXIO || errno == ENODEV))
+		j->files[i].refused = "is a socket or a device";	/* of the user's own making: nobody else waits for that */
 	else if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
 		j->files[i].error = errno;
 	if (fd < 0 || (j->files[i].refused = check_owner(fd, j->uid, wants_folder)) == NULL)

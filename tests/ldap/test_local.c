@@ -8,7 +8,9 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -347,6 +349,18 @@ certificates_of_eid(void **state)
 }
 
 /* Attack: somebody else put the key there. */
+/* open(2) fails for it: anybody could keep all others out. */
+static void
+put_socket(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", in_root(path));
+	assert_int_equal(bind(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
+	close(fd);
+}
+
 static void
 only_the_users_own_files_count(void **state)
 {
@@ -378,6 +392,9 @@ only_the_users_own_files_count(void **state)
 	assert_int_equal(remove(in_root("home/keys")), 0);
 	assert_int_equal(mkfifo(in_root(KEYS), 0600), 0);
 	expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_NO_ACCOUNT, "pipe");
+	assert_int_equal(remove(in_root(KEYS)), 0);
+	put_socket(KEYS);
+	expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_NO_ACCOUNT, "socket");
 	assert_int_equal(remove(in_root(KEYS)), 0);
 	put(KEYS, "ssh-rsa QUJD\n", 0600);
 	assert_int_equal(truncate(in_root(KEYS), 300 << 10), 0);
@@ -522,6 +539,31 @@ each_term_goes_where_it_belongs(void **state)
 }
 
 /* One name in both, and a hint: the name does not tell them apart. */
+/* attack: the directory has said no, or whose the card is; a home made unreadable must not make that silence. */
+static void
+a_directory_that_answered_is_not_silent(void **state)
+{
+	static const char *const mails[] = { "carol@cardmap.test", "nobody@cardmap.test" };
+	struct cm_directory *d;
+	char line[512];
+
+	(void)state;
+	put("people.ldif", PEOPLE, 0600);
+	snprintf(line, sizeof(line), "carol:x:20003:20000::/home/%0300d:/bin/sh\n", 0);	/* ENAMETOOLONG */
+	put_passwd(line);
+	d = open_uris(file_uri, local_uri);
+	for (size_t i = 0; i < CM_COUNT(mails); i++) {
+		struct cm_query_term terms[] = { term("mail", mails[i], false), term("sshPublicKey", "ssh-rsa QUJD", true) };
+		const struct cm_query q = { .terms = terms, .count = CM_COUNT(terms) };
+		struct answer a = find_query(d, &q, 10000);
+
+		assert_int_equal(a.err, CM_ERR_SYSTEM);
+		expect(&a, CM_REASON_HOME_UNREAD, "File name too long; and ldif:");
+	}
+	cm_directory_close(&d);
+	put_passwd("");
+}
+
 static void
 a_hint_does_not_choose_between_namesakes(void **state)
 {
@@ -590,6 +632,7 @@ main(void)
 		cmocka_unit_test(one_key_in_two_homes),
 		cmocka_unit_test(a_home_that_cannot_be_read_is_no_answer),
 		cmocka_unit_test(each_term_goes_where_it_belongs),
+		cmocka_unit_test(a_directory_that_answered_is_not_silent),
 		cmocka_unit_test(a_hint_does_not_choose_between_namesakes),
 		cmocka_unit_test(a_silent_directory_leaves_local_questions_answered),
 		cmocka_unit_test(uris_of_this_computer),
