@@ -2,9 +2,10 @@
  * bench/bench_lookup.c - a certificate to its account on a kept connection, and
  * libldap alone asking the same server the same filter for the same attributes
  * on a kept connection of its own.  Run among the servers of tests/rig/rig.py
- * (run --need slapd --users 100000); both sides use StartTLS.
+ * (run --need slapd --users 100000); both sides use StartTLS.  The argument is
+ * what its figures are called.
  *
- * "lookup.median_us" is decoding, mapping ("to_query") and finding, all but the
+ * "NAME.median_us" is decoding, mapping ("to_query") and finding, all but the
  * wait for the groups' search, which the trace tells; "with_groups" is all of
  * it, beside two searches of libldap alone.
  */
@@ -36,6 +37,7 @@ struct subject {
 };
 
 struct bench {
+	const char *name;
 	struct cm_rules *rules;
 	struct cm_directory *directory;
 	LDAP *raw;
@@ -153,25 +155,30 @@ tell(struct bench *b, const struct cm_directory_stats *s, unsigned finds, unsign
 	const double account = bench_median(b->account, ROUNDS), whole = bench_median(b->whole, ROUNDS);
 	const double raw = bench_median(b->raw_account, ROUNDS), raw_whole = bench_median(b->raw_whole, ROUNDS);
 
-	printf("lookup.median_us %.0f us\n", account);
-	printf("lookup.to_query_us %.0f us\n", bench_median(b->mapped, ROUNDS));
-	printf("lookup.raw_us %.0f us\n", raw);
-	printf("lookup.ratio_to_raw %.2f ratio\n", account / raw);
-	printf("lookup.with_groups_us %.0f us\n", whole);
-	printf("lookup.raw_with_groups_us %.0f us\n", raw_whole);
-	printf("lookup.ratio_with_groups %.2f ratio\n", whole / raw_whole);
-	printf("lookup.searches_account %.2f searches\n", (double)(s->searches - groups) / finds);
-	printf("lookup.searches_groups %.2f searches\n", (double)groups / finds);
-	printf("lookup.connections %u connections\n", s->connections);
+	printf("%s.median_us %.0f us\n", b->name, account);
+	printf("%s.to_query_us %.0f us\n", b->name, bench_median(b->mapped, ROUNDS));
+	printf("%s.raw_us %.0f us\n", b->name, raw);
+	printf("%s.ratio_to_raw %.2f ratio\n", b->name, account / raw);
+	printf("%s.with_groups_us %.0f us\n", b->name, whole);
+	printf("%s.raw_with_groups_us %.0f us\n", b->name, raw_whole);
+	printf("%s.ratio_with_groups %.2f ratio\n", b->name, whole / raw_whole);
+	printf("%s.searches_account %.2f searches\n", b->name, (double)(s->searches - groups) / finds);
+	printf("%s.searches_groups %.2f searches\n", b->name, (double)groups / finds);
+	printf("%s.connections %u connections\n", b->name, s->connections);
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	static struct bench b;
 	struct cm_directory_stats stats;
 	unsigned finds = 1;
 
+	if (argc != 2) {
+		fprintf(stderr, "usage: bench_lookup NAME\n");
+		return 64;
+	}
+	b.name = argv[1];
 	open_all(&b);
 	for (int i = -WARM_UP; i < ROUNDS; i++, finds++) {
 		struct subject *s = &b.subjects[finds % CM_COUNT(names)];

@@ -220,7 +220,10 @@ access to * by * read
 """)
     load = subprocess.Popen([program('slapadd'), '-q', '-f', config], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE, text=True, encoding='ascii')
-    _, errors = load.communicate('\n'.join(people.directory(rig.users, people.READER_PASSWORD)), timeout=600)
+    with contextlib.suppress(BrokenPipeError):  # then it says why
+        for entry in people.directory(rig.users, people.READER_PASSWORD):
+            load.stdin.write(entry + '\n')
+    _, errors = load.communicate(timeout=600)
     if load.returncode:
         raise RigError('slapadd: ' + errors[-2000:])
 
