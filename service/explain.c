@@ -66,14 +66,18 @@ is_another_account(struct cm_explaining *x)
 	    x->in->user, a->matched);
 }
 
+/* A name, or a principal: who asks for both has a server without an index of one look at every entry. */
 static void
 user_filter(const char *user, struct cm_query **q)
 {
-	static const char *const names[] = { "uid", "sAMAccountName", "userPrincipalName", "krbPrincipalName" };
+	static const char *const names[][3] = {
+		{ "uid", "sAMAccountName" }, { "uid", "userPrincipalName", "krbPrincipalName" },
+	};
+	const size_t kind = strchr(user, '@') != NULL;
 
-	for (size_t i = 0; i < CM_COUNT(names); i++) {
+	for (size_t i = 0; i < CM_COUNT(names[kind]) && names[kind][i] != NULL; i++) {
 		const struct cm_query_term t = { .rule = (char *)(uintptr_t)"expected user",
-			.attribute = (char *)(uintptr_t)names[i], .value = cm_blob_str(user) };
+			.attribute = (char *)(uintptr_t)names[kind][i], .value = cm_blob_str(user) };
 
 		if (cm_query_append(q, &t, 1) != CM_OK)
 			return;
@@ -192,11 +196,25 @@ keep_miss(struct cm_explanation *out, const char *dn, struct cm_near_miss **m)
 	*m = NULL;
 }
 
+/* RFC 4515 section 3: what stands in front of the attribute, and what may behind. */
+static bool
+filter_names(struct cm_blob filter, const char *attribute)
+{
+	const size_t len = strlen(attribute);
+
+	for (size_t i = 0; i + 1 + len < filter.len; i++)
+		if (filter.ptr[i] == '(' && strncasecmp((const char *)filter.ptr + i + 1, attribute, len) == 0 &&
+		    strchr("=~<>:", filter.ptr[i + 1 + len]) != NULL)
+			return true;
+	return false;
+}
+
 static bool
 is_asked(const struct cm_query *q, const char *attribute)
 {
 	for (size_t i = 0; q != NULL && i < q->count; i++)
-		if (q->terms[i].attribute != NULL && strcasecmp(q->terms[i].attribute, attribute) == 0)
+		if (q->terms[i].attribute != NULL ? strcasecmp(q->terms[i].attribute, attribute) == 0 :
+		    filter_names(q->terms[i].value, attribute))
 			return true;
 	return false;
 }
@@ -209,6 +227,9 @@ diagnose_entry(struct cm_explaining *x, const struct cm_seen *s)
 	for (size_t i = 0; err == CM_OK && i < s->count; i++) {
 		struct cm_near_miss *m = NULL;
 
+		/* everybody has a name and a principal: where no rule asks for them they are no miss */
+		if (!is_asked(x->query, s->values[i].attribute))
+			continue;
 		err = cm_diagnose_value(x->in->cert, x->query, s->values[i].attribute, s->values[i].value, &m);
 		if (err == CM_OK)
 			keep_miss(x->out, s->dn, &m);
@@ -263,8 +284,6 @@ is_near_miss(struct cm_explaining *x)
 	if (x->out->count == 0)
 		return CM_ERR_ABSENT;
 	v = &x->out->values[0];
-	if (!is_asked(x->query, v->miss->attribute) && v->miss->distance == 0)
-		return CM_ERR_ABSENT;
 	join_causes(v->miss, &causes);
 	err = cm_explain_tell(x, v->miss->cause_count > 0 ? v->miss->causes[0]->name : "another_value",
 	    cm_explain_text("%s: %s", v->miss->attribute, v->miss->wanted),
@@ -360,18 +379,33 @@ is_defined(const struct cm_seen *schema, const char *attribute)
 	return false;
 }
 
+/* The very value that is asked for; of a filter, one that stands in it as it is. */
+static bool
+is_value_asked(const struct cm_query *q, struct cm_blob value)
+{
+	for (size_t i = 0; i < q->count; i++) {
+		const struct cm_blob asked = q->terms[i].value;
+		const uint8_t *at = value.len == 0 || q->terms[i].attribute != NULL ? NULL :
+		    memmem(asked.ptr, asked.len, value.ptr, value.len);
+
+		if (cm_blob_equal(asked, value))
+			return true;
+		if (at != NULL && at > asked.ptr && at[-1] == '=' && at + value.len < asked.ptr + asked.len &&
+		    at[value.len] == ')')
+			return true;
+	}
+	return false;
+}
+
 /* Another attribute of the user that holds the very value, if there is one. */
 static const char *
 attribute_with_value(const struct cm_explaining *x)
 {
-	for (size_t i = 0; i < x->out->count; i++)
-		if (x->out->values[i].miss->distance == 0)
-			return x->out->values[i].miss->attribute;
 	for (size_t i = 0; i < x->users.count; i++)
 		for (size_t k = 0; k < x->users.entries[i].count; k++)
-			for (size_t q = 0; q < x->query->count; q++)
-				if (cm_blob_equal(x->users.entries[i].values[k].value, x->query->terms[q].value))
-					return x->users.entries[i].values[k].attribute;
+			if (!is_asked(x->query, x->users.entries[i].values[k].attribute) &&
+			    is_value_asked(x->query, x->users.entries[i].values[k].value))
+				return x->users.entries[i].values[k].attribute;
 	return NULL;
 }
 

@@ -76,6 +76,18 @@ class ValueTest(ExplainCase):
         self.case('(?i)serial.*revers', 'bob', f'X509:<I>{ISSUER}<SR>2002', users=('bob', ''))
         self.case('(?i)serial.*revers', 'spatdod', 'X509:<I>DC=local,DC=dod,CN=SpatDoD Root CA<SR>10e8bd03000000000032')
 
+    def test_other_names_that_fit_are_no_cause(self):
+        """Nearly everybody has a name and a principal like the card's: no rule asks for them here."""
+        self.give('bob', sAMAccountName='bob', userPrincipalName='bob@CARDMAP.TEST')
+        stored = f'X509:<I>{ISSUER}<SR>2002'
+        self.case('(?i)serial.*revers', 'bob', stored, users=('bob', '', 'bob@CARDMAP.TEST'))
+        self.rules = section('filter', match='<SUBJECT>CN=',
+                             filter='LDAPU1:(altSecurityIdentities=X509:<I>{issuer_dn!ad_x500}<SR>{serial_number!hex_r})')
+        self.give('bob', altSecurityIdentities=stored)
+        first, last, answer = self.explain('bob', 'bob')
+        self.assertRegex(first, '(?i)serial.*revers', str(answer))
+        self.assertIn(SERIAL, last)
+
     def test_rfc_4514_order(self):
         self.case(r'(?i)RFC 4514|order', 'bob', 'X509:<I>CN=Cardmap Test Issuing CA,DC=cardmap,DC=test<SR>0220',
                   users=('bob', ''))
