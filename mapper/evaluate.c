@@ -176,9 +176,13 @@ make_value(struct pass *p, const struct cm_rule *rule, size_t start)
 	enum cm_err err;
 
 	p->bytes.max = start + (rule->attribute != NULL ? CM_VALUE_MAX : FILTER_MAX);
+	if (rule->list)
+		cm_buf_add_str(&p->bytes, "(&");
 	err = cm_template_write(&rule->value, p->cert, &p->bytes, &missing);
 	if (err != CM_OK || cm_buf_status(&p->bytes) != CM_OK)
 		return miss_field(p, rule, err, missing);
+	if (rule->list)
+		cm_buf_add_byte(&p->bytes, ')');
 	if (rule->map_file != NULL && (err = look_up(p, rule, start)) != CM_OK)
 		return err;
 	for (size_t i = start; rule->ignore_case && i < p->bytes.len; i++)

@@ -231,6 +231,7 @@ compile_value(const struct job *j)
 	    cm_template_parse(rest, dialect, filter, &j->rule->value, &why);
 	if (err == CM_OK)
 		err = cm_strength_of(&j->rule->value, filter, &j->rule->strength, &j->rule->key, &why);
+	j->rule->list = err == CM_OK && filter && cm_filter_is_list(&j->rule->value);
 	return err == CM_ERR_SYNTAX ? wrong_syntax(j, key, &why, (size_t)(rest - text)) : err;
 }
 

@@ -23,6 +23,7 @@ struct cm_rule {
 	uint32_t priority;
 	enum cm_strength strength;
 	bool ignore_case, local, pairing;
+	bool list;		/* several filters side by side, of which all must hold */
 	bool key;		/* it binds by the hash of the whole public key */
 	bool pkinit;		/* it names a field that may be the principal of RFC 4556 */
 };
@@ -70,6 +71,8 @@ size_t cm_rules_of_issuer(const struct cm_rules *r, struct cm_blob issuer);
  */
 CM_MUST_USE enum cm_err cm_strength_of(const struct cm_template *tp, bool filter,
     enum cm_strength *strength, bool *key, struct cm_syntax *why);
+/* Of a filter that cm_strength_of() has read: is it several, side by side? */
+bool cm_filter_is_list(const struct cm_template *tp);
 
 /* query.c: a query in one block, with copies of both runs of terms; sid may be empty. */
 CM_MUST_USE enum cm_err cm_query_make(const struct cm_query_term *a, size_t a_count,

@@ -166,15 +166,34 @@ read_filter(struct scan *s, struct tie *out)
 	return err;
 }
 
+/*
+ * SSSD puts a mapping rule's text into "(&%s(objectClass=...))", so that there
+ * several filters side by side are an AND (sdap users_get).
+ */
 static enum cm_err
 read_whole(const struct cm_template *tp, struct tie *out, struct cm_syntax *why)
 {
 	struct scan s = { .tp = tp, .why = why };
-	enum cm_err err;
+	enum cm_err err = CM_OK;
 
-	if ((err = read_filter(&s, out)) != CM_OK)
-		return err;
+	for (bool first = true; first || (tp->dialect != CM_DIALECT_OWN && peek(&s) == '('); first = false) {
+		struct tie more = { .binds = 0 };
+
+		if ((err = read_filter(&s, &more)) != CM_OK)
+			return err;
+		combine('&', first, more, out);
+	}
 	return peek(&s) == END ? CM_OK : fail(&s, "something stands behind the filter's last \")\"");
+}
+
+bool
+cm_filter_is_list(const struct cm_template *tp)
+{
+	struct cm_syntax why;
+	struct scan s = { .tp = tp, .why = &why };
+	struct tie tie = { .binds = 0 };
+
+	return read_filter(&s, &tie) == CM_OK && peek(&s) != END;
 }
 
 enum cm_err

@@ -199,6 +199,15 @@ class SssdTest(ImportCase):
         answer = self.cardmap('config', '--config', self.conf(), 'check', status=78)
         self.assertRegex(answer.out + answer.err, r'sssd\.conf:\d+: .*ISSUERR')
 
+    def test_filters_side_by_side_must_all_hold(self):
+        """SSSD puts what a rule makes into (&...(objectClass=...))."""
+        self.path.write_text(SSSD.format(pki=scenario.RIG.pki).replace(
+            'LDAP:(mail={subject_rfc822_name})', 'LDAP:(sn=Example)(mail={subject_rfc822_name})'))
+        self.only('bob')
+        self.both('moved', 'bob', rule='mail')
+        self.give('bob', sn='Elsewhere')
+        self.both('moved', status=1)
+
     def test_a_file_that_others_may_write_decides_nothing(self):
         self.path.chmod(0o666)
         answer = self.whois('bob', status=78)
