@@ -1,4 +1,7 @@
 /* cli/explain.c - every stage with what it saw; the cause comes first, what mends it last. */
+#include <errno.h>
+#include <unistd.h>
+
 #include "cli/cli.h"
 #include "service/explain.h"
 #include "service/login.h"
@@ -13,6 +16,13 @@ account_stage(const struct cm_trace *t)
 	return NULL;
 }
 
+/* Then its word is the last, and no value of the directory mends what it says. */
+static bool
+selector_speaks(const struct cm_conf *c)
+{
+	return c->mapper.selector != NULL && (access(c->mapper.selector, F_OK) == 0 || errno != ENOENT);
+}
+
 /*
  * A directory that answered with no account, with a wrong one, or with an
  * account that may not enter is worth a second look.
@@ -22,7 +32,7 @@ wants_explanation(const struct cm_cli *c, const struct cm_login *l, enum cm_err 
 {
 	const struct cm_trace_stage *s = account_stage(c->trace);
 
-	if (err == CM_OK || l->cert == NULL || l->account_kept || s == NULL)
+	if (err == CM_OK || l->cert == NULL || l->account_kept || s == NULL || selector_speaks(c->conf))
 		return false;
 	return s->err == CM_ERR_ABSENT || s->reason == CM_REASON_NOT_THIS_USER ||
 	    s->reason == CM_REASON_ACCOUNT_DISABLED || s->reason == CM_REASON_DIRECTORY_REFUSED ||

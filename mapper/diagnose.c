@@ -369,6 +369,7 @@ judge(const struct cm_cert *c, struct cm_blob stored, struct cm_blob wanted, str
 	v->causes[0] = cause;
 	v->count = cause != NULL ? 1 : 0;
 	v->distance = cause != NULL && cause != &renewed && cause != &other_key ? DISTANCE_SPECIAL : DISTANCE_KIND;
+	v->distance += same_kind(stored, wanted) ? 0 : 1;	/* beside a value of its own form it is read */
 	return cause != NULL || same_kind(stored, wanted);
 }
 
@@ -424,13 +425,15 @@ cm_diagnose_value(const struct cm_cert *c, const struct cm_query *q, const char 
 {
 	struct wanted w = { .count = 0 };
 	struct verdict best = { .distance = UINT32_MAX };
-	size_t nearest = 0;
+	size_t nearest = 0, asked;
 	enum cm_err err;
 
 	*out = NULL;
 	if (stored.len == 0 || stored.len > CM_VALUE_MAX)
 		return CM_ERR_ABSENT;
-	if ((err = want_of_query(q, attribute, &w)) == CM_OK)
+	err = want_of_query(q, attribute, &w);
+	asked = w.count;
+	if (err == CM_OK)
 		err = want_of_forms(c, attribute, &w);
 	for (size_t i = 0; err == CM_OK && i < w.count; i++) {
 		struct verdict v;
@@ -444,6 +447,8 @@ cm_diagnose_value(const struct cm_cert *c, const struct cm_query *q, const char 
 		err = CM_ERR_ABSENT;
 	if (err == CM_OK)
 		err = make_miss(attribute, stored, w.values[nearest], &best, out);
+	if (err == CM_OK)
+		(*out)->asked = nearest < asked;
 	clear_wanted(&w);
 	return err;
 }

@@ -22,6 +22,7 @@ struct cm_near_miss {
 	char *wanted;		/* printable: what this certificate makes in the same form */
 	size_t differs;		/* bytes from the start of both at which they part; letter case counts only
 				 * where it is the cause */
+	bool asked;		/* the query asks for what is wanted: to write it mends */
 	unsigned distance;	/* 0: they are the same; for choosing among several */
 };
 void cm_near_miss_free(struct cm_near_miss **m);

@@ -415,6 +415,16 @@ note_passed_over(const struct pass *p)
 		    plural(p->later, "rule comes", "rules come"), p->priority);
 }
 
+/* Of those that hold elsewhere the first tells why. */
+static const char *
+first_elsewhere(const struct cm_rules *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (r->rules[i].elsewhere != NULL)
+			return r->rules[i].elsewhere;
+	return "";
+}
+
 static enum cm_err
 no_rule(struct pass *p)
 {
@@ -426,8 +436,8 @@ no_rule(struct pass *p)
 		cm_buf_addf(&p->missing, "; %zu %s for other issuers than %s", p->other_issuer,
 		    plural(p->other_issuer, "rule is", "rules are"), cm_cert_issuer_text(p->cert));
 	if (p->elsewhere > 0)
-		cm_buf_addf(&p->missing, "; %zu %s not hold on this computer", p->elsewhere,
-		    plural(p->elsewhere, "rule does", "rules do"));
+		cm_buf_addf(&p->missing, "; %zu %s not hold on this computer: %s", p->elsewhere,
+		    plural(p->elsewhere, "rule does", "rules do"), first_elsewhere(p->rules));
 	return cm_trace_fail(p->trace, CM_REASON_NO_RULE, "no rule applies to %s%s",
 	    cm_cert_subject_text(p->cert), cm_buf_str(&p->missing));
 }

@@ -40,11 +40,24 @@ is_weak(struct cm_explaining *x)
 }
 
 static enum cm_err
-is_field_absent(struct cm_explaining *x)
+is_no_rule(struct cm_explaining *x)
 {
+	const bool lacks = strstr(x->in->why, "the certificate has no ") != NULL;	/* in mapper/evaluate.c's words */
+
 	if (x->query != NULL)
 		return CM_ERR_ABSENT;
-	return cm_explain_tell(x, "field_absent", cm_explain_rule(x), "%s", x->in->why);
+	return cm_explain_tell(x, lacks ? "field_absent" : "no_rule", cm_explain_rule(x), "%s", x->in->why);
+}
+
+/* Is it an entry of the expected user, who was named by another of its names? */
+static bool
+is_expected(const struct cm_explaining *x, const struct cm_account *a)
+{
+	bool is = strcasecmp(a->name, x->in->user) == 0;
+
+	for (size_t i = 0; i < x->users.count; i++)
+		is = is || strcasecmp(a->dn, x->users.entries[i].dn) == 0;
+	return is;
 }
 
 static enum cm_err
@@ -57,11 +70,19 @@ is_another_account(struct cm_explaining *x)
 	if (a == NULL && cm_directory_find(x->in->host->directory, x->query, NULL, x->deadline, NULL,
 	    &x->other) == CM_OK)
 		a = x->other;
-	if (a == NULL || strcasecmp(a->name, x->in->user) == 0)
+	if (a == NULL || strcmp(a->name, x->in->user) == 0)
 		return CM_ERR_ABSENT;
+	if (is_expected(x, a))
+		return cm_explain_tell(x, "another_name", cm_explain_text("cardmap explain %s", a->name),
+		    "the card opens %s (%s), whose name at a login is %s, not %s", a->name, a->dn, a->name, x->in->user);
+	if (x->users.count == 0)
+		return cm_explain_tell(x, "no_such_user", cm_explain_text("cardmap explain %s", a->name),
+		    "there is no user %s below %s, and the card opens %s (%s)", x->in->user,
+		    x->in->host->conf->directory.base != NULL ? x->in->host->conf->directory.base : "the directory's root",
+		    a->name, a->dn);
 	return cm_explain_tell(x, "value_on_another_account",
 	    cm_explain_text("take \"%s\" out of %s, and write it to %s", a->matched, a->dn,
-	    x->users.count > 0 ? x->users.entries[0].dn : x->in->user),
+	    x->users.entries[0].dn),
 	    "the value of this card stands on %s (%s), not on %s: %s", a->name, a->dn,
 	    x->in->user, a->matched);
 }
@@ -147,12 +168,15 @@ is_outside_base(struct cm_explaining *x)
 	/* A server that does not show its contexts leaves this question open, and the next may do. */
 	if (look_elsewhere(x, &found) == CM_OK && found.count > 0) {
 		wider = common_base(base, found.entries[0].dn);
+		if (wider == base)
+			goto out;	/* it is not outside */
 		err = cm_explain_tell(x, "base_too_deep", cm_explain_text("directory.base = '%s'", wider != NULL ? wider : found.entries[0].dn),
 		    "%s stands outside directory.base, which is %s", found.entries[0].dn, base);
 	} else if (x->in->user != NULL) {
 		err = cm_explain_tell(x, "no_such_user", cm_explain_text("cardmap explain NAME, with the name that %s has for them", base),
 		    "there is no user %s below %s", x->in->user, base);
 	}
+out:
 	cm_seen_clear(&found);
 	return err;
 }
@@ -286,8 +310,9 @@ is_near_miss(struct cm_explaining *x)
 	v = &x->out->values[0];
 	join_causes(v->miss, &causes);
 	err = cm_explain_tell(x, v->miss->cause_count > 0 ? v->miss->causes[0]->name : "another_value",
-	    cm_explain_text("%s: %s", v->miss->attribute, v->miss->wanted),
-	    "%s has %s: %s, but %s", v->dn, v->miss->attribute, v->miss->stored, cm_buf_str(&causes));
+	    v->miss->asked ? cm_explain_text("%s: %s", v->miss->attribute, v->miss->wanted) : cm_explain_value(x),
+	    "%s has %s: %s, but %s%s", v->dn, v->miss->attribute, v->miss->stored, cm_buf_str(&causes),
+	    v->miss->asked ? "" : "; and no rule here asks for a value of this form");
 	cm_buf_free(&causes);
 	return err;
 }
@@ -446,7 +471,7 @@ is_unwritten(struct cm_explaining *x)
 static enum cm_err (*const questions[])(struct cm_explaining *) = {
 	is_weak,
 	is_another_account,
-	is_field_absent,
+	is_no_rule,
 	is_outside_base,
 	is_disabled,
 	is_near_miss,
@@ -455,6 +480,25 @@ static enum cm_err (*const questions[])(struct cm_explaining *) = {
 	is_hidden_from_all,
 	is_unwritten,
 };
+
+/*
+ * The entries that it is about: the expected user's, else whoever has a value
+ * of the card.  That the base cannot be searched is a question of its own.
+ */
+static enum cm_err
+find_users(struct cm_explaining *x)
+{
+	enum cm_err err = CM_OK;
+
+	if (x->in->user != NULL)
+		err = find_user(x, NULL, &x->users);
+	else if (x->query != NULL)
+		err = cm_explain_look(x, &(struct cm_look){ .query = x->query }, &x->users);
+	if (err == CM_OK || err != cm_reason_err(CM_REASON_DIRECTORY_REFUSED))
+		return err;
+	cm_trace_clear_reason(x->trace);
+	return CM_OK;
+}
 
 enum cm_err
 cm_explain_account(const struct cm_explain *e, cm_deadline deadline, struct cm_trace *t,
@@ -468,8 +512,8 @@ cm_explain_account(const struct cm_explain *e, cm_deadline deadline, struct cm_t
 		return CM_ERR_NOMEM;
 	if ((err = cm_rules_map(e->host->rules, e->cert, NULL, &x.query)) == CM_ERR_ABSENT)
 		err = CM_OK;
-	if (err == CM_OK && e->user != NULL)
-		err = find_user(&x, NULL, &x.users);
+	if (err == CM_OK)
+		err = find_users(&x);
 	for (size_t i = 0; err == CM_OK && i < CM_COUNT(questions) && x.out->text == NULL; i++)
 		if ((err = questions[i](&x)) == CM_ERR_ABSENT)
 			err = CM_OK;

@@ -146,6 +146,36 @@ written(const char *attribute, struct cm_blob value)
 	return line;
 }
 
+/* Of "(attribute=value)" alone the value as it is to be written, unescaped (RFC 4515 section 3); NULL: it is another. */
+static char *
+written_of_filter(struct cm_blob f)
+{
+	const uint8_t *equals = memchr(f.ptr, '=', f.len);
+	char attribute[128] = "", *line = NULL;
+	struct cm_buf value = { 0 };
+	size_t i = 0;
+	uint8_t byte;
+
+	if (equals == NULL || f.len < 4 || (size_t)(equals - f.ptr) >= sizeof(attribute) || f.ptr[0] != '(')
+		return NULL;
+	memcpy(attribute, f.ptr + 1, (size_t)(equals - f.ptr) - 1);
+	for (i = (size_t)(equals - f.ptr) + 1; i + 1 < f.len && strchr("()*", f.ptr[i]) == NULL; i++) {
+		if (f.ptr[i] == '\\' && i + 3 < f.len &&
+		    cm_hex_parse((struct cm_blob){ f.ptr + i + 1, 2 }, &byte, 1) == 2) {
+			cm_buf_add_byte(&value, byte);
+			i += 2;
+		} else {
+			cm_buf_add_byte(&value, f.ptr[i]);
+		}
+	}
+	/* RFC 4512 section 1.4, keystring; "&(a", "a:", "a~" are none. */
+	if (i + 1 == f.len && f.ptr[i] == ')' && is_text(cm_buf_blob(&value)) && attribute[strspn(attribute,
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.;")] == '\0')
+		line = written(attribute, cm_buf_blob(&value));
+	cm_buf_free(&value);
+	return line;
+}
+
 char *
 cm_explain_value(const struct cm_explaining *x)
 {
@@ -160,6 +190,12 @@ cm_explain_value(const struct cm_explaining *x)
 	}
 	if (best != NULL)
 		return written(best->attribute, best->value);
+	for (size_t i = 0; x->query != NULL && i < x->query->count; i++) {
+		char *line = x->query->terms[i].attribute == NULL ? written_of_filter(x->query->terms[i].value) : NULL;
+
+		if (line != NULL)
+			return line;
+	}
 	return x->query != NULL ? written("what this filter asks for", x->query->terms[0].value) : cm_explain_rule(x);
 }
 

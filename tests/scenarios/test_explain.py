@@ -130,7 +130,9 @@ class ValueTest(ExplainCase):
             self.case('(?i)thumbprint|hash of the (whole )?certificate', 'bob', stored)
 
     def test_the_authoritys_key_identifier(self):
-        self.case(r"(?i)(\bCA\b|issuer|authority).*key", 'bob', f'X509:<SKI>{authority_key_id("bob")}')
+        for form in ('SKI', 'SHA1-PUKEY'):
+            self.case(r"(?i)(\bCA\b|issuer|authority).*key", 'bob', f'X509:<{form}>{authority_key_id("bob")}')
+            self.assertIn(f'<{form}>', self.told.json['explanation']['near_misses'][0]['wanted'], 'beside its own form')
 
     def test_several_forms_in_one_value(self):
         self.case('(?i)several forms', 'bob', SERIAL + f'<S>{BOB}')
@@ -188,6 +190,20 @@ class AccountTest(ExplainCase):
         self.give('bob', userAccountControl='512')
         self.mended('bob')
 
+    def test_account_disabled_with_nobody_named(self):
+        self.give('bob', altSecurityIdentities=SERIAL, userAccountControl='514')
+        first, last, _ = self.explain('bob')
+        self.assertRegex(first, '^account_disabled .*uid=bob,')
+        self.assertRegex(last, 'userAccountControl: 512$')
+
+    def test_the_user_by_another_name(self):
+        """The value is right: only the name is not the one of a login."""
+        self.give('bob', altSecurityIdentities=SERIAL)
+        for user in ('BOB', 'bob@CARDMAP.TEST'):
+            first, last, _ = self.explain('bob', user)
+            self.assertRegex(first, f'^another_name .*the card opens bob .*, not {user}$')
+            self.assertRegex(last, 'cardmap explain bob$')
+
     def test_another_sid(self):
         self.give('bob', altSecurityIdentities=f'X509:<I>{ISSUER}<SR>0940', objectSid=binary_sid('S-1-5-21-1-2-3-1106'))
         self.only('alice')
@@ -197,6 +213,10 @@ class AccountTest(ExplainCase):
     def test_a_user_that_there_is_none_of(self):
         first, _, _ = self.explain('bob', 'nobody-of-here')
         self.assertRegex(first, 'nobody-of-here')
+        self.give('bob', altSecurityIdentities=SERIAL)
+        first, last, _ = self.explain('bob', 'nobody-of-here')
+        self.assertRegex(first, '^no_such_user .*no user nobody-of-here .*opens bob')
+        self.assertNotIn('nobody-of-here', last, 'nothing can be written to nobody')
 
     def test_nothing_is_near(self):
         """No cause is made up."""
@@ -243,6 +263,10 @@ class AccessTest(ExplainCase):
             self.assertTrue(found, last)
         self.settings['directory.base'] = found[1].strip('\'"')
         self.mended('bob')
+        self.settings['directory.base'] = f'ou=nowhere,{scenario.people.BASE}'
+        first, last, _ = self.explain('bob', 'bob')
+        self.assertRegex(first, '^base_too_deep ')
+        self.assertEqual(re.search(r'directory\.base = (.*)$', last)[1], f"'{scenario.people.BASE}'")
 
     def test_attribute_name_wrong(self):
         self.give('bob', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
@@ -265,6 +289,42 @@ class AccessTest(ExplainCase):
         self.rules = rule.replace(' attribute', '\n attribute').replace(' value', '\n value').replace(' }', '\n}\n')
         self.give('bob', altSecurityIdentities=value)
         self.mended('no-san')
+
+    def test_a_rule_for_others_is_no_absent_field(self):
+        rule = {'attribute': 'mail', 'value': '{rfc822_name}'}
+        for more, said in (({'match': '<ISSUER>^CN=Other$'}, 'other issuers'), ({'match': '<EKU>1.2.3'}, '1.2.3'),
+                           ({'upn_suffix': 'other.test'}, 'other.test'), ({'domains': ['other.test']}, 'other.test')):
+            self.rules = section('others', **rule, **more)
+            first, last, _ = self.explain('bob', 'bob')
+            self.assertRegex(first, f'^no_rule .*{said}')
+            self.assertRegex(last, 'change that rule')
+
+    def test_what_mends_is_what_the_rules_ask_for(self):
+        self.settings['mapper.forms'] = 'kerberos'
+        for stored in ([], SERIAL.replace('0220', '2002')):
+            self.give('bob', altSecurityIdentities=stored, userPrincipalName='robert@CARDMAP.TEST')
+            first, last, _ = self.explain('bob', 'bob')
+            self.assertRegex(first, '^serial_not_reversed .*no rule here asks' if stored else '^no_value ')
+            value = re.search(r'^mend +altSecurityIdentities: (.*)$', last)
+            self.assertTrue(value, last)
+            self.give('bob', altSecurityIdentities=value[1])
+            self.mended('bob')
+
+    def test_a_filter_is_told_as_the_value_to_write(self):
+        self.rules = section('sssd', filter='LDAP:(altSecurityIdentities=X509:<I>{issuer_dn!ad_x500}<S>{subject_dn!ad_x500})')
+        _, last, _ = self.explain('bob', 'bob')
+        self.assertEqual(last.split(None, 1)[1], f'altSecurityIdentities: X509:<I>{ISSUER}<S>{BOB}')
+        self.rules = section('sssd', filter='LDAP:(&(mail={subject_rfc822_name})(cn=x))')
+        self.assertIn('(&(mail=', self.explain('bob', 'bob')[1])
+
+    def test_a_weak_value_where_it_must_be_strong(self):
+        self.settings['mapper.binding'] = 'strong'
+        self.give('bob', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
+        self.refused('bob')
+        first, last, _ = self.explain('bob', 'bob')
+        self.assertRegex(first, '^weak_binding ')
+        self.give('bob', altSecurityIdentities=re.search(r'^mend +altSecurityIdentities: (.*)$', last)[1])
+        self.mended('bob')
 
     def test_offline_is_said_and_never_no_user(self):
         scenario.RIG.stop('slapd')

@@ -432,6 +432,15 @@ class SelectorTest(PairingCase):
     def answering(self, user):
         return self.selector(f'echo "$*" >>{self.calls}\n[ "$2" != map ] || printf "{self.hash}\\t{user}\\n"\n')
 
+    def test_explain_blames_the_selector_and_no_value(self):
+        """Its word is the last: what the directory holds mends nothing."""
+        for text, said in ((':\n', 'not_selected'), (f'printf "{self.hash}\\tnobody-here\\n"\n', 'nobody-here')):
+            self.selector(text)
+            for user in ([], ['bob']):
+                answer = self.ask('explain', *user, card='carol', status=1)
+                self.assertNotIn('explanation', answer.json)
+                self.assertIn(said, answer.reason + answer.json['message'])
+
     def test_it_names_the_user(self):
         self.answering('bob')
         answer = self.enter()
