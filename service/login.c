@@ -105,16 +105,6 @@ check_still_mapped(struct cm_login *l, const struct cm_query *q)
 	return CM_OK;
 }
 
-/* The directory would say so; it is silent. */
-static enum cm_err
-check_wanted(struct cm_login *l)
-{
-	if (l->user == NULL || strcmp(l->user, l->account->name) == 0)
-		return CM_OK;
-	return cm_trace_fail(l->trace, CM_REASON_NOT_THIS_USER, "with no network the card is not %s's, but opens %s",
-	    l->user, l->account->name);
-}
-
 /* Who has a network and a silent directory is not helped by "log in with the network" alone. */
 static enum cm_err
 name_both(struct cm_login *l, enum cm_err err)
@@ -144,7 +134,7 @@ find_kept_account(struct cm_login *l, const struct cm_query *q)
 	l->account_kept = true;
 	cm_trace_add(l->trace, "kept", "%s, from an online login %s ago", l->account->name,
 	    cm_clock_age(l->kept_age, age));
-	return (err = check_still_mapped(l, q)) == CM_OK ? check_wanted(l) : err;
+	return check_still_mapped(l, q);
 }
 
 /*
