@@ -8,6 +8,7 @@
 #include "mapper/rules_internal.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 #define DEPTH_MAX	16
 #define END	(-1)
@@ -73,22 +74,50 @@ skip_spaces(struct scan *s)
 		skip(s);
 }
 
+/*
+ * Does what stands before the "=" ask for the whole value?  Of matching rules
+ * (RFC 4517 section 4.2) most do not: bits, parts of a value, what follows a chain.
+ */
+static bool
+is_equality(const char *before, size_t len)
+{
+	static const char *const rules[] = {
+		"caseIgnoreMatch", "caseExactMatch", "caseIgnoreIA5Match", "caseExactIA5Match", "octetStringMatch",
+		"integerMatch", "2.5.13.2", "2.5.13.5", "1.3.6.1.4.1.1466.109.114.2", "1.3.6.1.4.1.1466.109.114.1",
+		"2.5.13.17", "2.5.13.14",
+	};
+	const char *rule = memchr(before, ':', len);
+
+	if (rule == NULL)
+		return strchr("<>~", before[len - 1]) == NULL;
+	if (rule == before + len - 1)
+		return true;	/* the attribute's own */
+	for (size_t i = 0; i < CM_COUNT(rules); i++)
+		if (len - (size_t)(rule + 1 - before) == strlen(rules[i]) + 1 &&
+		    strncasecmp(rule + 1, rules[i], strlen(rules[i])) == 0)
+			return true;
+	return false;
+}
+
 /* RFC 4515 section 3: attr filtertype assertionvalue; the "(" has been read, the ")" is left. */
 static enum cm_err
 read_item(struct scan *s, struct tie *out)
 {
-	bool equality = true;
-	int c, before = 0;
+	char before[256];
+	size_t len = 0;
+	bool equality;
+	int c;
 
-	for (; (c = peek(s)) != '='; before = c, skip(s)) {
+	for (; (c = peek(s)) != '='; skip(s)) {
 		if (c == FIELD)
 			return fail(s, "a field stands where the attribute does; write the attribute's name");
-		if (c == END || c == '(' || c == ')')
+		if (c == END || c == '(' || c == ')' || len == sizeof(before))
 			return fail(s, "expected \"(attribute=value)\"");
+		before[len++] = (char)c;
 	}
-	if (before == 0)
+	if (len == 0)
 		return fail(s, "an attribute's name is missing before \"=\"");
-	equality = before != '<' && before != '>' && before != '~';
+	equality = is_equality(before, len);
 	for (skip(s); (c = peek(s)) != ')'; skip(s)) {
 		if (c == END)
 			return fail(s, "expected \")\" at the end");

@@ -62,6 +62,11 @@ strengths(void **state)
 		{ FILTER("a", "(a<={sid})"), CM_WEAK },
 		{ FILTER("a", "(a~={sid})"), CM_WEAK },
 		{ FILTER("a", "(a:caseExactMatch:={sid})"), CM_STRONG },
+		{ FILTER("a", "(a:2.5.13.5:={sid})"), CM_STRONG },
+		{ FILTER("a", "(a:={sid})"), CM_STRONG },
+		{ FILTER("a", "(a:caseIgnoreSubstringsMatch:={sid})"), CM_WEAK },
+		{ FILTER("a", "(a:1.2.840.113556.1.4.804:={serial_number!dec}{issuer_dn})"), CM_WEAK },
+		{ FILTER("a", "(a:dn:caseExactMatch:={sid})"), CM_WEAK },
 	};
 
 	(void)state;
