@@ -356,7 +356,7 @@ put_socket(const char *path)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	snprintf(a.sun_path, sizeof(a.sun_path), "%s", in_root(path));
+	assert_in_range(snprintf(a.sun_path, sizeof(a.sun_path), "%s", in_root(path)), 1, sizeof(a.sun_path) - 1);
 	assert_int_equal(bind(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
 	close(fd);
 }
