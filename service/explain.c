@@ -292,6 +292,18 @@ join_causes(const struct cm_near_miss *m, struct cm_buf *out)
 		cm_buf_add_str(out, "this card makes another");
 }
 
+/* The nearest that explains something: a filter may hold a right value, and ask for more. */
+static const struct cm_explained_value *
+nearest(const struct cm_explaining *x)
+{
+	for (size_t i = 0; i < x->out->count; i++)
+		for (size_t k = 0; k < x->query->count; k++)
+			if (x->out->values[i].miss->distance > 0 || (x->query->terms[k].attribute != NULL &&
+			    strcasecmp(x->query->terms[k].attribute, x->out->values[i].miss->attribute) == 0))
+				return &x->out->values[i];
+	return NULL;
+}
+
 static enum cm_err
 is_near_miss(struct cm_explaining *x)
 {
@@ -305,9 +317,8 @@ is_near_miss(struct cm_explaining *x)
 		err = find_variants(x);
 	if (err != CM_OK)
 		return err;
-	if (x->out->count == 0)
+	if ((v = nearest(x)) == NULL)
 		return CM_ERR_ABSENT;
-	v = &x->out->values[0];
 	join_causes(v->miss, &causes);
 	err = cm_explain_tell(x, v->miss->cause_count > 0 ? v->miss->causes[0]->name : "another_value",
 	    v->miss->asked ? cm_explain_text("%s: %s", v->miss->attribute, v->miss->wanted) : cm_explain_value(x),
