@@ -24,4 +24,11 @@ cm_blob_equal(struct cm_blob a, struct cm_blob b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* White space of ASCII. */
+static inline bool
+cm_is_space(uint8_t c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 #endif /* CM_BASE_BLOB_H */

@@ -143,6 +143,42 @@ cm_hex_parse(struct cm_blob text, uint8_t *out, size_t size)
 	return digits;
 }
 
+static int
+base64_value(uint8_t c)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *p = c != '\0' ? strchr(digits, c) : NULL;
+
+	return p != NULL ? (int)(p - digits) : -1;
+}
+
+size_t
+cm_base64_parse(struct cm_blob text, bool strict, uint8_t *out)
+{
+	size_t pad = 0, n = 0;
+	uint32_t bits = 0;
+
+	while (pad < 2 && pad < text.len && text.ptr[text.len - 1 - pad] == '=')
+		pad++;
+	if (text.len % 4 != 0)
+		return SIZE_MAX;
+	for (size_t i = 0; i < text.len; i++) {
+		const int value = i < text.len - pad ? base64_value(text.ptr[i]) : 0;
+
+		if (value < 0)
+			return SIZE_MAX;
+		bits = bits << 6 | (uint32_t)value;
+		if (i % 4 != 3)
+			continue;
+		if (strict && i + 1 == text.len && (bits & ((1u << (8 * pad)) - 1)) != 0)
+			return SIZE_MAX;
+		out[n++] = (uint8_t)(bits >> 16);
+		out[n++] = (uint8_t)(bits >> 8);
+		out[n++] = (uint8_t)bits;
+	}
+	return n - pad;
+}
+
 void
 cm_buf_addf(struct cm_buf *b, const char *fmt, ...)
 {

@@ -43,6 +43,13 @@ void cm_buf_addf(struct cm_buf *b, const char *fmt, ...) CM_PRINTF(2, 3);
  */
 size_t cm_hex_parse(struct cm_blob text, uint8_t *out, size_t size);
 
+/*
+ * RFC 4648 section 4, padded, with nothing between the digits; strict: unused
+ * bits are zero (3.5).  out has room for three bytes of each four, and may be the
+ * text itself.  Bytes written; SIZE_MAX when it is not that.
+ */
+size_t cm_base64_parse(struct cm_blob text, bool strict, uint8_t *out);
+
 /* As text for a person's terminal or log: control bytes and broken UTF-8 become \xNN. */
 void cm_buf_add_printable(struct cm_buf *b, struct cm_blob v);
 

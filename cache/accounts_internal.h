@@ -46,7 +46,6 @@ cm_value_blob(struct cm_blob b)
 /* store.c: the file, and single statements.  All fail with reason STORE, naming the file. */
 CM_MUST_USE enum cm_err cm_store_open(const char *path, const char *schema, struct cm_trace *t,
     sqlite3 **out);
-enum cm_err cm_store_fail(const struct cm_accounts *s, struct cm_trace *t, const char *doing);
 enum cm_err cm_store_damaged(const struct cm_accounts *s, struct cm_trace *t, const char *what);
 CM_MUST_USE enum cm_err cm_store_begin(struct cm_accounts *s, struct cm_trace *t);
 /* Commit if err is CM_OK, else roll back; the result is err or what became of the commit. */

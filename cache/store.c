@@ -17,8 +17,8 @@
 #define VALUES_MAX	24
 #define SCHEMA_VERSION	1
 
-enum cm_err
-cm_store_fail(const struct cm_accounts *s, struct cm_trace *t, const char *doing)
+static enum cm_err
+fail(const struct cm_accounts *s, struct cm_trace *t, const char *doing)
 {
 	const int code = sqlite3_extended_errcode(s->db);
 	/* Otherwise it is of some call long ago. */
@@ -124,7 +124,7 @@ fill_file(const char *temp, const char *path, const char *schema, struct cm_trac
 	if (sqlite3_open_v2(temp, &s.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK ||
 	    sqlite3_exec(s.db, schema, NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(s.db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL) != SQLITE_OK)
-		err = s.db != NULL ? cm_store_fail(&s, t, "creating its tables") : CM_ERR_NOMEM;
+		err = s.db != NULL ? fail(&s, t, "creating its tables") : CM_ERR_NOMEM;
 	sqlite3_close(s.db);
 	return err;
 }
@@ -247,7 +247,7 @@ set_up(struct cm_accounts *s, struct cm_trace *t)
 
 	if (!harden(s->db) || sqlite3_exec(s->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 	    "PRAGMA wal_autocheckpoint=200; PRAGMA cell_size_check=ON; PRAGMA secure_delete=ON", NULL, NULL, NULL) != SQLITE_OK)
-		return cm_store_fail(s, t, "opening");
+		return fail(s, t, "opening");
 	if ((err = read_version(s, t, &version)) != CM_OK)
 		return err;
 	if (version == 0)
@@ -268,7 +268,7 @@ cm_store_open(const char *path, const char *schema, struct cm_trace *t, sqlite3 
 		return err;
 	if (sqlite3_open_v2(path, &s.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) !=
 	    SQLITE_OK)
-		err = s.db != NULL ? cm_store_fail(&s, t, "opening") : CM_ERR_NOMEM;
+		err = s.db != NULL ? fail(&s, t, "opening") : CM_ERR_NOMEM;
 	else
 		err = set_up(&s, t);
 	if (err != CM_OK)
@@ -283,14 +283,14 @@ cm_store_begin(struct cm_accounts *s, struct cm_trace *t)
 {
 	/* IMMEDIATE: wait for the other writer now, not half way through. */
 	return sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK ? CM_OK :
-	    cm_store_fail(s, t, "writing");
+	    fail(s, t, "writing");
 }
 
 enum cm_err
 cm_store_end(struct cm_accounts *s, enum cm_err err, struct cm_trace *t)
 {
 	if (err == CM_OK && sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-		err = cm_store_fail(s, t, "writing");
+		err = fail(s, t, "writing");
 	if (err != CM_OK && sqlite3_get_autocommit(s->db) == 0)
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	return err;
@@ -326,10 +326,10 @@ cm_store_prepare(struct cm_accounts *s, const char *sql, const struct cm_column 
 {
 	*out = NULL;
 	if (sqlite3_prepare_v2(s->db, sql, -1, out, NULL) != SQLITE_OK)
-		return cm_store_fail(s, t, "reading");
+		return fail(s, t, "reading");
 	for (size_t i = 0; i < count; i++)
 		if (bind(*out, (int)i + 1, &v[i]) != SQLITE_OK)
-			return cm_store_fail(s, t, "a value");
+			return fail(s, t, "a value");
 	return CM_OK;
 }
 
@@ -342,7 +342,7 @@ cm_store_step(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t)
 	case SQLITE_DONE:
 		return CM_ERR_ABSENT;
 	default:
-		return cm_store_fail(s, t, sqlite3_stmt_readonly(q) != 0 ? "reading" : "writing");
+		return fail(s, t, sqlite3_stmt_readonly(q) != 0 ? "reading" : "writing");
 	}
 }
 
@@ -354,7 +354,7 @@ cm_store_run(struct cm_accounts *s, const char *sql, const struct cm_column *v, 
 	enum cm_err err;
 
 	if ((err = cm_store_prepare(s, sql, v, count, t, &q)) == CM_OK)
-		err = cm_store_step(s, q, t) == CM_ERR_ABSENT ? CM_OK : cm_store_fail(s, t, "writing");
+		err = cm_store_step(s, q, t) == CM_ERR_ABSENT ? CM_OK : fail(s, t, "writing");
 	sqlite3_finalize(q);
 	return err;
 }

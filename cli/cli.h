@@ -55,6 +55,8 @@ void cm_cli_trace(const struct cm_cli *c);
 /* One line a stage: its result, its time, its card commands. */
 void cm_cli_stages(const struct cm_cli *c);
 
+/* The first stage that ended other than well, or NULL. */
+const struct cm_trace_stage *cm_cli_failed_stage(const struct cm_trace *t);
 /* Why a stage that failed did: its text; without a stage the trace's. */
 const char *cm_cli_why(const struct cm_trace *t, const struct cm_trace_stage *s);
 
@@ -80,8 +82,6 @@ void cm_cli_certificate(const struct cm_cli *c, json_t *object, const struct cm_
 struct cm_import;
 CM_MUST_USE enum cm_err cm_cli_read_ntauth(struct cm_cli *c, struct cm_import **out);
 
-/* Items "warning" of the trace: to standard error, and into the answer. */
-void cm_cli_warnings(const struct cm_cli *c);
 /* Where CAs and lists are, for what needs no rules and no directory; borrows from the configuration. */
 struct cm_trust_options cm_cli_trust_options(const struct cm_cli *c);
 

@@ -124,20 +124,11 @@ set_explanation(struct cm_cli *c, const struct cm_explanation *x)
 	json_object_set_new(c->answer, "explanation", o);
 }
 
-static const struct cm_trace_stage *
-first_failure(const struct cm_trace *t)
-{
-	for (size_t i = 0; i < cm_trace_count(t); i++)
-		if (cm_trace_stage(t, i)->err != CM_OK)
-			return cm_trace_stage(t, i);
-	return NULL;
-}
-
 /* First line: the cause.  Then all that was seen.  Last line: what mends it. */
 static void
 print(struct cm_cli *c, const struct cm_login *l, const struct cm_explanation *x, enum cm_err err)
 {
-	const struct cm_trace_stage *failure = first_failure(c->trace);
+	const struct cm_trace_stage *failure = cm_cli_failed_stage(c->trace);
 	const char *remedy = failure != NULL ? cm_reason_remedy(failure->reason) : "";
 
 	if (x != NULL && failure != NULL && strcmp(failure->name, "account") == 0)

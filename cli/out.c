@@ -214,9 +214,8 @@ cm_cli_stages(const struct cm_cli *c)
 	each_stage(c, c->verbose);
 }
 
-/* The first stage that ended other than well: what explain is asked for. */
-static const struct cm_trace_stage *
-failed_stage(const struct cm_trace *t)
+const struct cm_trace_stage *
+cm_cli_failed_stage(const struct cm_trace *t)
 {
 	for (size_t i = 0; i < cm_trace_count(t); i++)
 		if (cm_trace_stage(t, i)->err != CM_OK)
@@ -236,7 +235,7 @@ cm_cli_why(const struct cm_trace *t, const struct cm_trace_stage *s)
 int
 cm_cli_finish(struct cm_cli *c, enum cm_err err)
 {
-	const struct cm_trace_stage *s = failed_stage(c->trace);
+	const struct cm_trace_stage *s = cm_cli_failed_stage(c->trace);
 	const enum cm_reason reason = s != NULL ? s->reason : cm_trace_reason(c->trace);
 
 	cm_cli_set(c->answer, "result", cm_err_name(err));

@@ -164,8 +164,9 @@ out:
 	return err;
 }
 
-void
-cm_cli_warnings(const struct cm_cli *c)
+/* Items "warning" of the trace: to standard error, and into the answer. */
+static void
+print_warnings(const struct cm_cli *c)
 {
 	json_t *told = json_array();
 
@@ -210,7 +211,7 @@ add(struct cm_cli *c, const struct cm_trust_options *o)
 	json_object_set_new(c->answer, "cas", t.list);
 	for (int i = 1; err == CM_OK && i < c->arg_count; i++)
 		err = add_file(c, o, c->args[i], &t);
-	cm_cli_warnings(c);
+	print_warnings(c);
 	return err;
 }
 

@@ -103,8 +103,8 @@ is_clean(const char *s)
  * POSIX.1-2017 section 3.437: the portable filename characters, "-" not first;
  * and "@", for names with their domain.  It must not be taken for a number.
  */
-bool
-cm_name_is_portable(const char *name)
+static bool
+is_portable(const char *name)
 {
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-@";
 	const size_t len = strlen(name);
@@ -150,7 +150,7 @@ static const struct check {
 	bool (*holds)(const char *text);
 	const char *what;
 } checks[] = {
-	{ offsetof(struct cm_account, name), cm_name_is_portable,
+	{ offsetof(struct cm_account, name), is_portable,
 	    "name is not a portable user name (letters, digits, . _ - @; not only digits)" },
 	{ offsetof(struct cm_account, home), is_path_or_empty,
 	    "home directory is not an absolute path without \"..\" and \":\"" },
@@ -178,7 +178,7 @@ cm_group_is_allowed(const struct cm_group *g, gid_t first_gid)
 	for (size_t i = 0; i < CM_COUNT(privileged); i++)
 		if (strcmp(privileged[i], g->name) == 0)
 			return false;
-	return g->gid != 0 && g->gid >= first_gid && cm_name_is_portable(g->name);
+	return g->gid != 0 && g->gid >= first_gid && is_portable(g->name);
 }
 
 /* 65534 is nobody's, 65535 was (uid_t)-1 (systemd's "Users, Groups, UIDs and GIDs"). */

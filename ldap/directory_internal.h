@@ -62,8 +62,6 @@ struct cm_ldif {
  */
 CM_MUST_USE enum cm_err cm_ldif_parse(struct cm_buf *text, const char *name,
     struct cm_trace *t, struct cm_ldif **out);
-/* RFC 4648 section 4, padded, unused bits zero (3.5); over the text itself. */
-bool cm_base64_decode(struct cm_blob *v);
 /* Sort, and refuse an entry that is there twice. */
 CM_MUST_USE enum cm_err cm_ldif_index(struct cm_ldif *l, const char *name, struct cm_trace *t);
 void cm_ldif_free(struct cm_ldif **l);
@@ -215,7 +213,6 @@ void cm_groups_search(struct cm_groups *g, struct cm_search *s);
 /* account.c */
 /* All texts "". */
 CM_MUST_USE enum cm_err cm_account_new(struct cm_account **out);
-bool cm_name_is_portable(const char *name);
 /* A group that a directory may put somebody into: not one that gives rights on this host. */
 bool cm_group_is_allowed(const struct cm_group *g, gid_t first_gid);
 

@@ -37,20 +37,11 @@ skip_spaces(struct parser *p)
 		p->at++;
 }
 
-static int
-hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* valueencoding: unescape from..to over itself. */
 static enum cm_err
 unescape(const struct parser *p, uint8_t *from, const uint8_t *to, struct cm_blob *out)
 {
-	uint8_t *w = from;
+	uint8_t *w = from, byte = 0;
 
 	*out = (struct cm_blob){ from, 0 };
 	for (const uint8_t *r = from; r < to;) {
@@ -60,9 +51,9 @@ unescape(const struct parser *p, uint8_t *from, const uint8_t *to, struct cm_blo
 			*w++ = *r++;
 			continue;
 		}
-		if (to - r < 3 || hex_digit(r[1]) < 0 || hex_digit(r[2]) < 0)
+		if (to - r < 3 || cm_hex_parse((struct cm_blob){ r + 1, 2 }, &byte, 1) != 2)
 			return wrong(p, r, "\"\\\" without two hex digits behind it: write \\5c");
-		*w++ = (uint8_t)(hex_digit(r[1]) << 4 | hex_digit(r[2]));
+		*w++ = byte;
 		r += 3;
 	}
 	out->len = (size_t)(w - from);

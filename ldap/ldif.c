@@ -111,45 +111,6 @@ take_line(struct parser *ps)
 	return (struct cm_blob){ start, (size_t)(ps->w - start) };
 }
 
-static int
-base64_digit(uint8_t c)
-{
-	static const char digits[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *p = c != '\0' ? strchr(digits, c) : NULL;
-
-	return p != NULL ? (int)(p - digits) : -1;
-}
-
-bool
-cm_base64_decode(struct cm_blob *v)
-{
-	uint8_t *out = (uint8_t *)(uintptr_t)v->ptr;
-	size_t pad = 0, n = 0;
-	uint32_t bits = 0;
-
-	while (pad < 2 && pad < v->len && v->ptr[v->len - 1 - pad] == '=')
-		pad++;
-	if (v->len % 4 != 0)
-		return false;
-	for (size_t i = 0; i < v->len; i++) {
-		const int digit = i < v->len - pad ? base64_digit(v->ptr[i]) : 0;
-
-		if (digit < 0)
-			return false;
-		bits = bits << 6 | (uint32_t)digit;
-		if (i % 4 != 3)
-			continue;
-		if (i + 1 == v->len && (bits & ((1u << (8 * pad)) - 1)) != 0)
-			return false;
-		out[n++] = (uint8_t)(bits >> 16);
-		out[n++] = (uint8_t)(bits >> 8);
-		out[n++] = (uint8_t)bits;
-	}
-	v->len = n - pad;
-	return true;
-}
-
 /* SAFE-STRING: ASCII without NUL, LF and CR, not beginning with ":" or "<" (a space was skipped). */
 static bool
 is_safe(struct cm_blob v)
@@ -193,8 +154,10 @@ split(struct parser *ps, struct cm_blob line, struct cm_blob *attribute, struct 
 	while (p < end && *p == ' ')
 		p++;
 	*value = (struct cm_blob){ p, (size_t)(end - p) };
-	if (kind == ':')
-		return cm_base64_decode(value) ? CM_OK : wrong(ps, "not base64 (RFC 4648 section 4)");
+	if (kind == ':') {
+		value->len = cm_base64_parse(*value, true, (uint8_t *)(uintptr_t)p);
+		return value->len != SIZE_MAX ? CM_OK : wrong(ps, "not base64 (RFC 4648 section 4)");
+	}
 	return is_safe(*value) ? CM_OK :
 	    wrong(ps, "this value needs base64 (\"attribute:: ...\"): it is not plain ASCII, "
 	    "or begins with \":\" or \"<\"");

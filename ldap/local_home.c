@@ -296,14 +296,14 @@ static void
 add_certificate(uint8_t *from, const uint8_t *to, struct cm_buf *values)
 {
 	uint8_t *w = from;
-	struct cm_blob der;
+	size_t len;
 
 	for (const uint8_t *r = from; r < to; r++)
 		if (!is_space(*r))
 			*w++ = *r;
-	der = (struct cm_blob){ from, (size_t)(w - from) };
-	if (cm_base64_decode(&der) && der.len > 0)
-		add_value(values, CM_HOME_CERTIFICATE, der.ptr, der.ptr + der.len);
+	len = cm_base64_parse((struct cm_blob){ from, (size_t)(w - from) }, true, from);
+	if (len > 0 && len != SIZE_MAX)
+		add_value(values, CM_HOME_CERTIFICATE, from, from + len);
 }
 
 void

@@ -52,19 +52,13 @@ add_type(struct cm_blob oid, struct cm_buf *out)
 	cm_oid_text(oid, out);
 }
 
-static bool
-is_space(uint8_t c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* "Empty strings are quoted", and values with a space at an end or one of these characters. */
 static bool
 needs_quotes(struct cm_blob v)
 {
 	static const char quoted[] = { ',', '+', '=', '"', '\n', '<', '>', '#', ';' };
 
-	if (v.len == 0 || is_space(v.ptr[0]) || is_space(v.ptr[v.len - 1]))
+	if (v.len == 0 || cm_is_space(v.ptr[0]) || cm_is_space(v.ptr[v.len - 1]))
 		return true;
 	for (size_t i = 0; i < v.len; i++)
 		if (memchr(quoted, v.ptr[i], sizeof(quoted)) != NULL)

@@ -60,10 +60,10 @@ static const struct cm_field_part sid_parts[] = { { "rid", CM_IN_LDAPU1 }, { NUL
 static const struct cm_field_part any_part[] = { { CM_PART_ANY, CM_IN_ALL }, { NULL, 0 } };
 
 /* Our own fields: what SmartcardLogin.plist names, and more. */
-#define TEXT(n, p, f) \
-	{ .name = n, .plist = p, .dialects = CM_IN_OWN, .source = f, .write = write_text }
-#define TEXT_PARTS(n, p, f) \
-	{ .name = n, .plist = p, .dialects = CM_IN_OWN, .source = f, .parts = principal_parts, \
+#define TEXT(n, f) \
+	{ .name = n, .dialects = CM_IN_OWN, .source = f, .write = write_text }
+#define TEXT_PARTS(n, f) \
+	{ .name = n, .dialects = CM_IN_OWN, .source = f, .parts = principal_parts, \
 	    .write = write_text }
 /* sss-certmap(5)'s alternative names. */
 #define SAN(n, p, w)	{ .name = "subject_" n, .dialects = CM_IN_ALL, .parts = p, .write = w }
@@ -72,14 +72,14 @@ static const struct cm_field_part any_part[] = { { CM_PART_ANY, CM_IN_ALL }, { N
 
 /* A new field is one new row here. */
 static const struct cm_rule_field fields[] = {
-	TEXT("common_name", "Common Name", CM_CERT_COMMON_NAME),
-	TEXT_PARTS("rfc822_name", "RFC 822 Name", CM_CERT_RFC822_NAME),
-	TEXT_PARTS("nt_principal_name", "NT Principal Name", CM_CERT_UPN),
-	TEXT("organization", "Organization", CM_CERT_ORGANIZATION),
-	{ .name = "organizational_unit", .plist = "OrganizationalUnit", .dialects = CM_IN_OWN,
+	TEXT("common_name", CM_CERT_COMMON_NAME),
+	TEXT_PARTS("rfc822_name", CM_CERT_RFC822_NAME),
+	TEXT_PARTS("nt_principal_name", CM_CERT_UPN),
+	TEXT("organization", CM_CERT_ORGANIZATION),
+	{ .name = "organizational_unit", .dialects = CM_IN_OWN,
 	    .source = CM_CERT_ORGANIZATIONAL_UNIT_1, .max_index = 3, .write = write_numbered },
-	TEXT("country", "Country", CM_CERT_COUNTRY),
-	TEXT("uuid", NULL, CM_CERT_UUID),
+	TEXT("country", CM_CERT_COUNTRY),
+	TEXT("uuid", CM_CERT_UUID),
 	{ .name = "fasc_n", .dialects = CM_IN_OWN, .source = CM_CERT_FASC_N,
 	    .conversions = cm_conversions_hex, .write = write_octets },
 	{ .name = "issuer_dn", .dialects = CM_IN_ALL, .binds = CM_BINDS_ISSUER,
@@ -125,15 +125,6 @@ cm_fields(size_t *count)
 {
 	*count = CM_COUNT(fields);
 	return fields;
-}
-
-const struct cm_rule_field *
-cm_field_of_plist(struct cm_blob name)
-{
-	for (size_t i = 0; i < CM_COUNT(fields); i++)
-		if (fields[i].plist != NULL && cm_blob_equal(cm_blob_str(fields[i].plist), name))
-			return &fields[i];
-	return NULL;
 }
 
 const struct cm_rule_field *

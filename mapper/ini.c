@@ -29,19 +29,13 @@ struct reading {
 	bool comment;			/* inside one of several lines */
 };
 
-static bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* [*p, *end) without white space at both ends. */
 static void
 trim(const char **p, const char **end)
 {
-	while (*p < *end && is_space(**p))
+	while (*p < *end && cm_is_space((uint8_t)**p))
 		++*p;
-	while (*end > *p && is_space((*end)[-1]))
+	while (*end > *p && cm_is_space((uint8_t)(*end)[-1]))
 		--*end;
 }
 

@@ -87,11 +87,4 @@ extern const struct cm_component_kind cm_component_kinds[];
 /* <SAN:1.2.3> */
 extern const struct cm_component_kind cm_component_oid_kind;
 
-/* match_parse.c: standard base64 with nothing else between; bytes is malloc'd. */
-CM_MUST_USE enum cm_err cm_base64_parse(struct cm_blob text, uint8_t **bytes, size_t *len);
-
-/* rules_test.c: cm_rules_test() with expressions that several rules share; CM_OK with a bad rule too. */
-CM_MUST_USE enum cm_err cm_rules_test_with(struct cm_regexes *re, const char *const rule[2],
-    const struct cm_cert *c, enum cm_rule_answer *answer, struct cm_buf *out);
-
 #endif /* CM_MAPPER_MATCH_INTERNAL_H */

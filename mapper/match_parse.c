@@ -174,52 +174,14 @@ parse_list(struct parser *s, struct cm_component *x, struct cm_blob v,
 	return words > 0 ? CM_OK : fail(s, start, "the list is empty; expected a name");
 }
 
-static int
-sextet(uint8_t c)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c != '\0' ? strchr(digits, c) : NULL;
-
-	return at != NULL ? (int)(at - digits) : -1;
-}
-
-enum cm_err
-cm_base64_parse(struct cm_blob v, uint8_t **bytes, size_t *len)
-{
-	uint8_t *out = malloc(v.len / 4 * 3 + 1);
-	uint32_t bits = 0;
-	size_t n = 0, pad = 0;
-
-	*bytes = NULL;
-	*len = 0;
-	if (out == NULL)
-		return CM_ERR_NOMEM;
-	while (pad < 2 && pad < v.len && v.ptr[v.len - 1 - pad] == '=')
-		pad++;
-	for (size_t i = 0; i < v.len - pad; i++) {
-		const int six = sextet(v.ptr[i]);
-
-		if (six < 0 || v.len % 4 != 0) {
-			free(out);
-			return CM_ERR_SYNTAX;
-		}
-		bits = bits << 6 | (uint32_t)six;
-		if (i % 4 != 0)
-			out[n++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
-	}
-	*bytes = out;
-	*len = n;
-	return CM_OK;
-}
-
 static enum cm_err
 parse_base64(struct parser *s, struct cm_component *x, struct cm_blob v)
 {
-	const enum cm_err err = cm_base64_parse(v, &x->bytes, &x->len);
-
-	if (err == CM_ERR_SYNTAX || (err == CM_OK && x->len == 0))
-		return fail(s, (const char *)v.ptr, "expected base64 without white space");
-	return err;
+	if ((x->bytes = malloc(v.len + 1)) == NULL)
+		return CM_ERR_NOMEM;
+	x->len = cm_base64_parse(v, false, x->bytes);
+	return x->len == 0 || x->len == SIZE_MAX ?
+	    fail(s, (const char *)v.ptr, "expected base64 without white space") : CM_OK;
 }
 
 static enum cm_err

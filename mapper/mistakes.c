@@ -83,12 +83,6 @@ each_piece(struct cm_blob v, const char *tag, const char *other, rewrite f, stru
 
 /* ---- the whole value */
 
-static bool
-is_space(uint8_t c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* At both ends of the value, and of each part of it; "X509: " has a row of its own. */
 static bool
 drop_outer_space(struct cm_blob v, struct cm_buf *out)
@@ -97,9 +91,9 @@ drop_outer_space(struct cm_blob v, struct cm_buf *out)
 	struct cm_tagged p;
 
 	while (cm_tagged_next(&v, &p)) {
-		while (p.text.len > 0 && is_space(p.text.ptr[0]))
+		while (p.text.len > 0 && cm_is_space(p.text.ptr[0]))
 			p.text = from(p.text, 1);
-		while ((p.tag.len > 0 || v.len == 0) && p.text.len > 0 && is_space(p.text.ptr[p.text.len - 1]))
+		while ((p.tag.len > 0 || v.len == 0) && p.text.len > 0 && cm_is_space(p.text.ptr[p.text.len - 1]))
 			p.text.len--;
 		add_tag(p.tag, out);
 		cm_buf_add_blob(out, p.text);
@@ -457,7 +451,7 @@ plain_hex(struct cm_blob text, struct cm_buf *out)
 	if (starts_with(text, "0x"))
 		text = from(text, 2);
 	for (size_t i = 0; i < text.len; i++)
-		if (text.ptr[i] != ':' && text.ptr[i] != '-' && !is_space(text.ptr[i]))
+		if (text.ptr[i] != ':' && text.ptr[i] != '-' && !cm_is_space(text.ptr[i]))
 			cm_buf_add_byte(out, text.ptr[i]);
 	return out->len - start < before && out->len > start &&
 	    is_hex((struct cm_blob){ out->ptr + start, out->len - start });

@@ -78,12 +78,8 @@ bool cm_filter_is_list(const struct cm_template *tp);
 CM_MUST_USE enum cm_err cm_query_make(const struct cm_query_term *a, size_t a_count,
     const struct cm_query_term *b, size_t b_count, struct cm_blob sid, struct cm_query **out);
 
-/*
- * adname.c: AD's text of a name: root first, "," without a space, AD's attribute
- * names ([MS-PKCA] 3.1.5.2.1.3).
- * CM_ERR_ABSENT  the name is empty
- * CM_ERR_SYNTAX  a value holds a NUL, or out is full
- */
-CM_MUST_USE enum cm_err cm_name_ad(const struct cm_cert_name *n, struct cm_buf *out);
+/* rules_test.c: cm_rules_test() with expressions that several rules share; CM_OK with a bad rule too. */
+CM_MUST_USE enum cm_err cm_rules_test_with(struct cm_regexes *re, const char *const rule[2],
+    const struct cm_cert *c, enum cm_rule_answer *answer, struct cm_buf *out);
 
 #endif /* CM_MAPPER_RULES_INTERNAL_H */

@@ -1,9 +1,6 @@
 /* mapper/rules_test.c - one certificate against one rule, as sss-certmap(5) reads it. */
-#include "mapper/match_internal.h"
-
-/* What sss-certmap(5) has where a rule leaves a part out. */
-#define DEFAULT_MATCH	"<KU>digitalSignature<EKU>clientAuth"
-#define DEFAULT_MAP	"LDAP:(userCertificate;binary={cert!bin})"
+#include "mapper/rules_internal.h"
+#include "mapper/sssd_internal.h"
 
 /* CM_ERR_SYNTAX: out says what is wrong */
 static enum cm_err
@@ -80,8 +77,8 @@ test(struct cm_regexes *re, const char *const rule[2], const struct cm_cert *c,
 	enum cm_err err;
 
 	*answer = CM_RULE_ERROR;
-	if ((err = parse_match(rule[0] != NULL ? rule[0] : DEFAULT_MATCH, re, &m, out)) == CM_OK &&
-	    (err = parse_map(rule[1] != NULL ? rule[1] : DEFAULT_MAP, &tp, out)) == CM_OK &&
+	if ((err = parse_match(rule[0] != NULL ? rule[0] : CM_SSS_MATCH, re, &m, out)) == CM_OK &&
+	    (err = parse_map(rule[1] != NULL ? rule[1] : CM_SSS_MAP, &tp, out)) == CM_OK &&
 	    (err = try_match(m, c, answer, out)) == CM_OK)
 		err = write_map(&tp, c, answer, out);
 	cm_template_clear(&tp);

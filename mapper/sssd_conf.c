@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <strings.h>
 
-/* The next of a list parted by commas, without white space around it; false: no more. */
 bool
 cm_sssd_next(const char **list, const char **item, size_t *len)
 {
@@ -33,8 +32,8 @@ cm_sssd_next(const char **list, const char **item, size_t *len)
 	return false;
 }
 
-bool
-cm_sssd_lists(const char *list, const char *name)
+static bool
+lists(const char *list, const char *name)
 {
 	const char *item;
 	size_t len;
@@ -45,8 +44,9 @@ cm_sssd_lists(const char *list, const char *name)
 	return false;
 }
 
-bool
-cm_sssd_is(const struct cm_ini_section *s, const char *key, const char *value)
+/* Has the section this key with this value, letter case ignored? */
+static bool
+says(const struct cm_ini_section *s, const char *key, const char *value)
 {
 	const struct cm_ini_key *k = cm_ini_key(s, key);
 
@@ -218,7 +218,7 @@ take_cert_auth(const struct cm_sssd *s, const struct option *o, const struct cm_
 	return cm_import_note(s->out, k->line, "%s = false: SSSD let nobody in by card; %s", k->name, o->sets);
 }
 
-#define SLOWER	"has no counterpart"
+#define NOTHING_LIKE_IT	"has no counterpart"
 static const struct option domain_options[] = {
 	{ "ldap_uri", take_servers, "directory.uri", 0, 0, 0 },
 	{ "ldap_backup_uri", take_servers, "directory.uri", 0, 0, 0 },
@@ -236,7 +236,7 @@ static const struct option domain_options[] = {
 	{ "ldap_tls_cacertdir", take_note, "put its certificates into one file and name it in directory.ca", 0, 0, 0 },
 	{ "ldap_tls_reqcert", take_note, "the server's certificate is always checked", 0, 0, 0 },
 	{ "ldap_id_use_start_tls", take_starttls, "directory.starttls", 0, 0, 0 },
-	{ "ldap_sasl_mech", take_note, SLOWER ": the bind is simple or anonymous", 0, 0, 0 },
+	{ "ldap_sasl_mech", take_note, NOTHING_LIKE_IT ": the bind is simple or anonymous", 0, 0, 0 },
 	{ "krb5_realm", take_text, "kerberos.realm", 0, 0, 0 },
 	{ "krb5_server", take_servers, "kerberos.kdc", 0, 0, 0 },
 	{ "krb5_backup_server", take_servers, "kerberos.kdc", 0, 0, 0 },
@@ -247,17 +247,17 @@ static const struct option domain_options[] = {
 	{ "ldap_idmap_range_min", take_note, "no id is made from a SID", 0, 0, 0 },
 	{ "ldap_idmap_range_max", take_note, "no id is made from a SID", 0, 0, 0 },
 	{ "ldap_idmap_range_size", take_note, "no id is made from a SID", 0, 0, 0 },
-	{ "access_provider", take_note, SLOWER ": who may log in is decided by account and card alone", 0, 0, 0 },
-	{ "ldap_access_filter", take_note, SLOWER ": who may log in is decided by account and card alone", 0, 0, 0 },
-	{ "override_homedir", take_note, SLOWER ": the directory's homeDirectory is taken", 0, 0, 0 },
-	{ "override_shell", take_note, SLOWER ": the directory's loginShell is taken", 0, 0, 0 },
+	{ "access_provider", take_note, NOTHING_LIKE_IT ": who may log in is decided by account and card alone", 0, 0, 0 },
+	{ "ldap_access_filter", take_note, NOTHING_LIKE_IT ": who may log in is decided by account and card alone", 0, 0, 0 },
+	{ "override_homedir", take_note, NOTHING_LIKE_IT ": the directory's homeDirectory is taken", 0, 0, 0 },
+	{ "override_shell", take_note, NOTHING_LIKE_IT ": the directory's loginShell is taken", 0, 0, 0 },
 };
 
 static const struct option pam_options[] = {
 	{ "pam_cert_auth", take_cert_auth, "cardmap does as soon as it stands in the PAM stack", 0, 0, 0 },
 	{ "p11_child_timeout", take_number, "card.timeout", 1000, 100, 60000 },
 	{ "p11_uri", take_note, "name the reader in card.source", 0, 0, 0 },
-	{ "p11_wait_for_card_timeout", take_note, SLOWER, 0, 0, 0 },
+	{ "p11_wait_for_card_timeout", take_note, NOTHING_LIKE_IT, 0, 0, 0 },
 	{ "pam_p11_allowed_services", take_note, "put pam_cardmap.so into the PAM stacks that are to ask for a card", 0, 0, 0 },
 	{ "offline_credentials_expiration", take_number, "accounts.offline_days", 1, 0, 3650 },
 };
@@ -281,7 +281,7 @@ take_options(const struct cm_sssd *s, const struct cm_ini_section *section, cons
 
 struct verification {
 	bool no_ocsp, soft_ocsp, soft_crl, off;
-	const char *crl;		/* any file named */
+	bool crl;			/* a file is named */
 };
 
 static enum cm_err
@@ -301,7 +301,7 @@ take_verification(const struct cm_sssd *s, const struct cm_ini_key *k, const cha
 	else if (strcmp(item, "partial_chain") == 0)
 		return CM_OK;		/* always so: any certificate of trust.anchors ends a chain */
 	else if (strncmp(item, "crl_file=", 9) == 0 && value[1] != '\0') {
-		v->crl = "";
+		v->crl = true;
 		return cm_import_set(s->out, k->line, "trust.crl", value + 1);
 	} else if (strncmp(item, "ocsp_default_responder=", 23) == 0 && value[1] != '\0')
 		return cm_import_set(s->out, k->line, "trust.ocsp_url", value + 1);
@@ -319,7 +319,7 @@ take_verification(const struct cm_sssd *s, const struct cm_ini_key *k, const cha
 static enum cm_err
 set_level(const struct cm_sssd *s, int line, const struct verification *v)
 {
-	const bool ocsp_hard = !v->no_ocsp && !v->soft_ocsp, crl_hard = v->crl != NULL && !v->soft_crl;
+	const bool ocsp_hard = !v->no_ocsp && !v->soft_ocsp, crl_hard = v->crl && !v->soft_crl;
 	enum cm_err err = CM_OK;
 
 	if (v->off)
@@ -327,7 +327,7 @@ set_level(const struct cm_sssd *s, int line, const struct verification *v)
 		    "nobody vouches for names whom it likes");
 	if (v->no_ocsp)
 		err = cm_import_set(s->out, line, "trust.use_ocsp", "no");
-	if (err == CM_OK && v->no_ocsp && v->crl == NULL)
+	if (err == CM_OK && v->no_ocsp && !v->crl)
 		return cm_import_set(s->out, line, "trust.level", "chain");
 	if (err == CM_OK)
 		err = cm_import_set(s->out, line, "trust.level", ocsp_hard || crl_hard ? "hard" : "soft");
@@ -370,7 +370,7 @@ read_pam(const struct cm_sssd *s)
 		return err;
 	if (anchors != NULL)
 		err = cm_import_set(s->out, anchors->line, "trust.anchors", anchors->value);
-	else if (cm_sssd_is(pam, "pam_cert_auth", "true"))
+	else if (says(pam, "pam_cert_auth", "true"))
 		err = cm_import_set(s->out, 0, "trust.anchors", "/etc/sssd/pki/sssd_auth_ca_db.pem");
 	else
 		return CM_OK;
@@ -385,8 +385,8 @@ cm_sssd_is_files(const struct cm_ini_section *domain, const char *name)
 {
 	if (domain == NULL)
 		return strcasecmp(name, "implicit_files") == 0;
-	return cm_sssd_is(domain, "id_provider", "files") ||
-	    (cm_sssd_is(domain, "id_provider", "proxy") && cm_sssd_is(domain, "proxy_lib_name", "files"));
+	return says(domain, "id_provider", "files") ||
+	    (says(domain, "id_provider", "proxy") && says(domain, "proxy_lib_name", "files"));
 }
 
 bool
@@ -401,10 +401,10 @@ cm_sssd_is_enabled(const struct cm_sssd *s, const char *name)
 	domain = cm_ini_section(&s->ini, cm_buf_str(&section));
 	cm_buf_free(&section);
 	if (cm_ini_key(domain, "enabled") != NULL)
-		return cm_sssd_is(domain, "enabled", "true");
-	if (strcasecmp(name, "implicit_files") == 0 && cm_sssd_is(sssd, "enable_files_domain", "true"))
+		return says(domain, "enabled", "true");
+	if (strcasecmp(name, "implicit_files") == 0 && says(sssd, "enable_files_domain", "true"))
 		return true;
-	return domains == NULL || cm_sssd_lists(domains->value, name);
+	return domains == NULL || lists(domains->value, name);
 }
 
 /* The first enabled domain that has a directory: the one cardmap asks. */
@@ -465,7 +465,7 @@ out:
 static enum cm_err
 set_provider_defaults(const struct cm_sssd *s, const struct cm_ini_section *d)
 {
-	const bool ad = cm_sssd_is(d, "id_provider", "ad"), ipa = cm_sssd_is(d, "id_provider", "ipa");
+	const bool ad = says(d, "id_provider", "ad"), ipa = says(d, "id_provider", "ipa");
 	const struct cm_ini_key *k = cm_ini_key(d, ad ? "ad_domain" : "ipa_domain");
 	const char *domain = k != NULL ? k->value : d->name + 7;
 	char *realm;

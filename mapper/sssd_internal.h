@@ -13,11 +13,8 @@ struct cm_sssd {
 	const struct cm_ini_section *domain;	/* the one whose directory is asked; NULL: none */
 };
 
-/* Lists parted by commas: the next item, not terminated; false at the end.  And: is name one of them? */
+/* Lists parted by commas: the next item, not terminated, without white space around it; false at the end. */
 bool cm_sssd_next(const char **list, const char **item, size_t *len);
-bool cm_sssd_lists(const char *list, const char *name);
-/* Has the section this key with this value, letter case ignored? */
-bool cm_sssd_is(const struct cm_ini_section *s, const char *key, const char *value);
 
 /* Are the domain's accounts those of /etc/passwd?  section may be NULL. */
 bool cm_sssd_is_files(const struct cm_ini_section *section, const char *name);

@@ -37,7 +37,6 @@ enum cm_dialect {
  */
 struct cm_rule_field {
 	const char *name;		/* in rules and in messages */
-	const char *plist;		/* SmartCardServices(7) calls it this, without ":N"; NULL: does not know it */
 	unsigned dialects;		/* bit 1 << enum cm_dialect */
 	unsigned binds;			/* CM_BINDS_*: what a value made with it is tied to */
 	enum cm_cert_field source;	/* for write functions that serve several fields */
@@ -54,10 +53,8 @@ struct cm_rule_field {
 #define CM_BINDS_ISSUER		(1u << 4)	/* strong together with the serial number */
 #define CM_BINDS_SERIAL		(1u << 5)
 
-/* The table, for messages and for the readers of other languages. */
+/* The table, for tests. */
 const struct cm_rule_field *cm_fields(size_t *count);
-/* The field that SmartCardServices(7) calls so, or NULL. */
-const struct cm_rule_field *cm_field_of_plist(struct cm_blob name);
 
 /* A piece of a value: fixed text, or a field of the certificate. */
 struct cm_segment {

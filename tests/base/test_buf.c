@@ -127,6 +127,31 @@ test_hex(void **state)
 
 /* Room that the caller fills; none where the limit is. */
 static void
+test_base64(void **state)
+{
+	static const struct {
+		const char *text;
+		bool strict;
+		size_t len;
+		const char *octets;
+	} rows[] = {
+		{ "", true, 0, "" }, { "QUJD", true, 3, "ABC" }, { "QUI=", true, 2, "AB" }, { "QQ==", true, 1, "A" },
+		{ "QR==", true, SIZE_MAX, "" }, { "QR==", false, 1, "A" }, { "QUJ=", false, 2, "AB" },
+		{ "Q===", false, SIZE_MAX, "" }, { "====", true, SIZE_MAX, "" }, { "QUJ", true, SIZE_MAX, "" },
+		{ "QU JD", true, SIZE_MAX, "" }, { "Q=JD", true, SIZE_MAX, "" }, { "+/+/", true, 3, "\xfb\xff\xbf" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		uint8_t out[3];
+
+		assert_int_equal(cm_base64_parse(cm_blob_str(rows[i].text), rows[i].strict, out), rows[i].len);
+		if (rows[i].len != SIZE_MAX)
+			assert_memory_equal(out, rows[i].octets, rows[i].len);
+	}
+}
+
+static void
 test_extend(void **state)
 {
 	struct cm_buf b;
@@ -156,6 +181,7 @@ main(void)
 		cmocka_unit_test(test_printable),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "make_cert.h"
-#include "mapper/rules_internal.h"
+#include "mapper/dn_internal.h"
 
 #define DC	"0.9.2342.19200300.100.1.25"
 

@@ -15,7 +15,7 @@
 
 #include "gen_cert.h"
 #include "gen_rule.h"
-#include "mapper/match_internal.h"
+#include "mapper/rules_internal.h"
 
 /* Certificates and rules come in blocks, each with each: a rule is compiled once for several. */
 #define BLOCKS		840
