@@ -262,6 +262,41 @@ static const struct option pam_options[] = {
 	{ "offline_credentials_expiration", take_number, "accounts.offline_days", 1, 0, 3650 },
 };
 
+/* Keys that are read with something else, or say nothing about who comes in by card. */
+static const char *const quiet[] = {
+	"id_provider", "auth_provider", "chpass_provider", "proxy_lib_name", "ad_domain", "ipa_domain", "enabled",
+	"ldap_user_certificate", "cache_credentials", "enumerate", "debug_level", "description",
+	"pam_cert_db_path", "pam_cert_verification", "pam_verbosity",
+};
+
+static bool
+is_quiet(const char *key)
+{
+	for (size_t i = 0; i < CM_COUNT(quiet); i++)
+		if (strcasecmp(quiet[i], key) == 0)
+			return true;
+	return false;
+}
+
+/* Whatever else is asked for: who may come in may hang on it (simple_allow_users, max_id). */
+static enum cm_err
+note_others(const struct cm_sssd *s, const struct cm_ini_section *section, const struct option *options,
+    size_t count)
+{
+	enum cm_err err = CM_OK;
+
+	for (size_t k = 0; err == CM_OK && section != NULL && k < section->count; k++) {
+		bool known = section->keys[k].value[0] == '\0' || is_quiet(section->keys[k].name);
+
+		for (size_t i = 0; !known && i < count; i++)
+			known = strcasecmp(options[i].key, section->keys[k].name) == 0;
+		if (!known)
+			err = cm_import_note(s->out, section->keys[k].line, "%s: is not read: what it sets does not "
+			    "hold here", section->keys[k].name);
+	}
+	return err;
+}
+
 static enum cm_err
 take_options(const struct cm_sssd *s, const struct cm_ini_section *section, const struct option *options,
     size_t count)
@@ -274,7 +309,7 @@ take_options(const struct cm_sssd *s, const struct cm_ini_section *section, cons
 		if (k != NULL)
 			err = options[i].take(s, &options[i], section, k);
 	}
-	return err;
+	return err == CM_OK ? note_others(s, section, options, count) : err;
 }
 
 /* ---- certificate_verification, or what [pam] says instead */
@@ -493,6 +528,23 @@ set_provider_defaults(const struct cm_sssd *s, const struct cm_ini_section *d)
 	return err;
 }
 
+/* Its users are found there by card, and not here. */
+static enum cm_err
+note_other_domains(const struct cm_sssd *s)
+{
+	enum cm_err err = CM_OK;
+
+	for (size_t i = 0; err == CM_OK && i < s->ini.count; i++) {
+		const struct cm_ini_section *d = &s->ini.sections[i];
+
+		if (d != s->domain && strncasecmp(d->name, "domain/", 7) == 0 && d->name[7] != '\0' &&
+		    cm_sssd_is_enabled(s, d->name + 7) && !cm_sssd_is_files(d, d->name + 7))
+			err = cm_import_note(s->out, d->line, "[%s]: its accounts are not looked for: there is one "
+			    "directory, that of [%s]", d->name, s->domain->name);
+	}
+	return err;
+}
+
 static enum cm_err
 read_domain(struct cm_sssd *s)
 {
@@ -503,7 +555,7 @@ read_domain(struct cm_sssd *s)
 	if ((err = cm_import_set(s->out, s->domain->line, "directory.domain", s->domain->name + 7)) != CM_OK ||
 	    (err = take_options(s, s->domain, domain_options, CM_COUNT(domain_options))) != CM_OK)
 		return err;
-	return set_provider_defaults(s, s->domain);
+	return (err = set_provider_defaults(s, s->domain)) == CM_OK ? note_other_domains(s) : err;
 }
 
 enum cm_err

@@ -129,7 +129,12 @@ settings(void **state)
 		  "kerberos.realm=X.ORG\nkerberos.kdc=k1\nkerberos.kdc=k2:88\nkerberos.keytab=/k\naccounts.first_uid=500\n"
 		  "rule d [s.conf:7] match=KRB5:<EKU>clientAuth " MAP "\n"
 		  "note 10 ldap_backup_uri\nnote 11 ldap_search_base\nnote 14 ldap_default_authtok\n"
-		  "note 16 ldap_id_use_start_tls = false\nnote 21 access_provider\n" },
+		  "note 16 ldap_id_use_start_tls = false\nnote 21 access_provider\nnote 3 [domain/e]\n" },
+		/* what is not read may have kept somebody out */
+		{ "[pam]\npam_verbosity = 3\npam_trusted_users = root\n[domain/d]\nid_provider = ldap\nsimple_allow_users = a\n"
+		  "Max_ID = 9\ncache_credentials = True\nldap_user_name =\n[domain/e]\n[domain/implicit_files]\nid_provider = files\n[certmap/d/a]\n",
+		  "directory.domain=d\nrule d/a [s.conf:13] " MATCH " " MAP " domain=d\n"
+		  "note 6 simple_allow_users\nnote 7 Max_ID\nnote 10 [domain/e]\nnote 3 pam_trusted_users\n" },
 		{ "[domain/d]\nldap_search_base = dc=x\nldap_user_search_base = ou=p,dc=x\nldap_id_use_start_tls = True\n[certmap/d/a]\n",
 		  "directory.domain=d\ndirectory.base=ou=p,dc=x\ndirectory.starttls=yes\n"
 		  "rule d/a [s.conf:5] " MATCH " " MAP " domain=d\n" },
