@@ -191,9 +191,12 @@ withdraw_from_others(struct cm_login *l, const struct cm_mapping *m)
 	int64_t age;
 	enum cm_err err;
 
-	if (l->look_only || cm_accounts_find(l->host->accounts, l->cert, cm_clock_now(), NULL, &kept, &age) != CM_OK)
+	if (l->look_only || cm_accounts_find(l->host->accounts, l->cert, cm_clock_now(), NULL, &kept,
+	    &age) == CM_ERR_OFFLINE)
 		return;
-	err = cm_directory_find(l->host->directory, m->query, kept->name, l->deadline, NULL, &holder);
+	/* what may not be used today, too old or by a clock set back, may be another day */
+	err = cm_directory_find(l->host->directory, m->query, kept != NULL ? kept->name : NULL, l->deadline,
+	    NULL, &holder);
 	if (is_answer(err))
 		withdraw(l, err, holder);
 	cm_account_free(&kept);

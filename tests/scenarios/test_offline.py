@@ -15,9 +15,9 @@ class OfflineCase(Scenario):
     def network_down(self):
         scenario.RIG.stop(*SERVERS)
 
-    def at(self, when, **options):
+    def at(self, when, *arguments, **options):
         """A login with the clock moved."""
-        return self.login(binary=scenario.plain(), wrapper=scenario.clock(when), **options)
+        return self.login(*arguments, binary=scenario.plain(), wrapper=scenario.clock(when), **options)
 
     def same_account(self, answer, before):
         def told(login):
@@ -234,6 +234,16 @@ class NotKeptTest(OfflineCase):
         self.change_directory(scenario.people.person_dn('alice'), ('altSecurityIdentities', []))
         self.change_directory(scenario.people.person_dn('bob'), ('altSecurityIdentities', values))
         self.login('alice', status=3, reason='not_this_user', more=NO_TICKET)
+        self.network_down()
+        self.login('alice', status=4, reason='not_kept', more=NO_TICKET)
+
+    def test_moved_while_too_old_to_be_used(self):
+        """Kept a day too long, it is withdrawn as well: the allowance may be raised."""
+        self.login()
+        values = [scenario.people.kerberos('alice'), scenario.people.of_card('alice-rsa2048')]
+        self.change_directory(scenario.people.person_dn('alice'), ('altSecurityIdentities', []))
+        self.change_directory(scenario.people.person_dn('bob'), ('altSecurityIdentities', values))
+        self.at('+2d', 'alice', status=3, reason='not_this_user', more={**NO_TICKET, 'accounts__offline_days': 1})
         self.network_down()
         self.login('alice', status=4, reason='not_kept', more=NO_TICKET)
 
