@@ -202,6 +202,9 @@ read_trust(const struct cm_pam_reading *r, const struct cm_scconf_item *module)
 
 	if (err == CM_OK)
 		err = set_path(r, module, "ca_dir", "trust.anchors", DEFAULT_CA_DIR);
+	/* Of the same folder what is no root only stands below one. */
+	if (err == CM_OK)
+		err = set_path(r, module, "ca_dir", "trust.intermediates", DEFAULT_CA_DIR);
 	if (err == CM_OK)
 		err = set_revocation(r, module, policy);
 	if (err == CM_OK && (policy & POLICY_CA) == 0)

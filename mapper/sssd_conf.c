@@ -315,7 +315,7 @@ take_options(const struct cm_sssd *s, const struct cm_ini_section *section, cons
 /* ---- certificate_verification, or what [pam] says instead */
 
 struct verification {
-	bool no_ocsp, soft_ocsp, soft_crl, off;
+	bool no_ocsp, soft_ocsp, soft_crl, off, partial;
 	bool crl;			/* a file is named */
 };
 
@@ -334,7 +334,7 @@ take_verification(const struct cm_sssd *s, const struct cm_ini_key *k, const cha
 	else if (strcmp(item, "no_verification") == 0)
 		v->off = true;
 	else if (strcmp(item, "partial_chain") == 0)
-		return CM_OK;		/* always so: any certificate of trust.anchors ends a chain */
+		v->partial = true;
 	else if (strncmp(item, "crl_file=", 9) == 0 && value[1] != '\0') {
 		v->crl = true;
 		return cm_import_set(s->out, k->line, "trust.crl", value + 1);
@@ -373,7 +373,7 @@ set_level(const struct cm_sssd *s, int line, const struct verification *v)
 }
 
 static enum cm_err
-read_verification(const struct cm_sssd *s, const struct cm_ini_section *pam)
+read_verification(const struct cm_sssd *s, const struct cm_ini_section *pam, int line, const char *cas)
 {
 	const struct cm_ini_key *k = cm_ini_key(pam, "pam_cert_verification");
 	struct verification v = { .no_ocsp = false };
@@ -390,6 +390,9 @@ read_verification(const struct cm_sssd *s, const struct cm_ini_section *pam)
 		err = copy != NULL ? take_verification(s, k, copy, &v) : CM_ERR_NOMEM;
 		free(copy);
 	}
+	/* Without it a chain ends at a root, whatever else the file of CAs holds. */
+	if (err == CM_OK && !v.partial)
+		err = cm_import_set(s->out, line, "trust.intermediates", cas);
 	return err == CM_OK ? set_level(s, k != NULL ? k->line : 0, &v) : err;
 }
 
@@ -399,17 +402,18 @@ read_pam(const struct cm_sssd *s)
 {
 	const struct cm_ini_section *pam = cm_ini_section(&s->ini, "pam");
 	const struct cm_ini_key *anchors = cm_ini_key(pam, "pam_cert_db_path");
+	const char *cas;
 	enum cm_err err;
+	int line;
 
 	if ((err = take_options(s, pam, pam_options, CM_COUNT(pam_options))) != CM_OK)
 		return err;
-	if (anchors != NULL)
-		err = cm_import_set(s->out, anchors->line, "trust.anchors", anchors->value);
-	else if (says(pam, "pam_cert_auth", "true"))
-		err = cm_import_set(s->out, 0, "trust.anchors", "/etc/sssd/pki/sssd_auth_ca_db.pem");
-	else
+	if (anchors == NULL && !says(pam, "pam_cert_auth", "true"))
 		return CM_OK;
-	return err == CM_OK ? read_verification(s, pam) : err;
+	line = anchors != NULL ? anchors->line : 0;
+	cas = anchors != NULL ? anchors->value : "/etc/sssd/pki/sssd_auth_ca_db.pem";
+	err = cm_import_set(s->out, line, "trust.anchors", cas);
+	return err == CM_OK ? read_verification(s, pam, line, cas) : err;
 }
 
 /* ---- domains */

@@ -1,6 +1,7 @@
 /* trust/trust.c - open with what is trusted: anchors and intermediates. */
 #include "trust/trust.h"
 
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <stdlib.h>
@@ -36,6 +37,28 @@ load_all(const char *const *paths, bool if_there, struct cm_trace *t, STACK_OF(X
 	for (size_t i = 0; err == CM_OK && paths != NULL && paths[i] != NULL; i++)
 		err = cm_pem_each(paths[i], if_there, t, add_once, out);
 	return err;
+}
+
+static bool
+has(STACK_OF(X509) *certs, const X509 *cert)
+{
+	for (int i = 0; i < sk_X509_num(certs); i++)
+		if (X509_cmp(sk_X509_value(certs, i), cert) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A file that both lists name holds roots and what stands below them, as other
+ * programs have it: the chain goes on to a root, and each CA below may be revoked.
+ */
+static void
+leave_to_intermediates(STACK_OF(X509) *anchors, STACK_OF(X509) *intermediates)
+{
+	for (int i = sk_X509_num(anchors); i-- > 0;)
+		if (X509_self_signed(sk_X509_value(anchors, i), 1) == 0 && has(intermediates, sk_X509_value(anchors, i)))
+			X509_free(sk_X509_delete(anchors, i));
+	ERR_clear_error();
 }
 
 /* For libcurl, which takes PEM. */
@@ -91,6 +114,7 @@ fill(struct cm_trust *tr, struct cm_trace *t)
 		return err;
 	if ((err = load_all(tr->o.intermediates, tr->o.intermediates_if_there, t, tr->intermediates)) != CM_OK)
 		return err;
+	leave_to_intermediates(tr->anchors, tr->intermediates);
 	if ((err = write_pem(tr->anchors, &tr->anchors_pem)) != CM_OK)
 		return err;
 	return make_store(tr);

@@ -231,24 +231,24 @@ policy(void **state)
 	static const struct {
 		const char *module, *settings, *note;
 	} rows[] = {
-		{ "ca_dir = /c; cert_policy = ca,signature;", "3 trust.anchors=/c\n3 trust.level=chain\n", NULL },
-		{ "cert_policy = ca, signature;", "3 trust.anchors=/etc/pam_pkcs11/cacerts\n3 trust.level=chain\n", NULL },
-		{ "ca_dir = /c; cert_policy = none;", "3 trust.anchors=/c\n3 trust.level=chain\n", "3 cert_policy without ca: pam_pkcs11 believes every" },
-		{ "ca_dir = /c; cert_policy = ca, crl_auto, none;", "3 trust.anchors=/c\n3 trust.level=chain\n", "without ca" },
-		{ "ca_dir = /c; cert_policy = ca;", "3 trust.anchors=/c\n3 trust.level=chain\n", "without signature: pam_pkcs11 lets a copied" },
+		{ "ca_dir = /c; cert_policy = ca,signature;", "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=chain\n", NULL },
+		{ "cert_policy = ca, signature;", "3 trust.anchors=/etc/pam_pkcs11/cacerts\n3 trust.intermediates=/etc/pam_pkcs11/cacerts\n3 trust.level=chain\n", NULL },
+		{ "ca_dir = /c; cert_policy = none;", "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=chain\n", "3 cert_policy without ca: pam_pkcs11 believes every" },
+		{ "ca_dir = /c; cert_policy = ca, crl_auto, none;", "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=chain\n", "without ca" },
+		{ "ca_dir = /c; cert_policy = ca;", "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=chain\n", "without signature: pam_pkcs11 lets a copied" },
 		{ "ca_dir = /c; crl_dir = /l; cert_policy = ca, crl_auto, signature;",
-		    "3 trust.anchors=/c\n3 trust.level=hard\n3 trust.use_ocsp=no\n3 trust.use_crl=yes\n3 trust.crl=/l\n", NULL },
+		    "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=hard\n3 trust.use_ocsp=no\n3 trust.use_crl=yes\n3 trust.crl=/l\n", NULL },
 		{ "ca_dir = /c; crl_dir = /l; cert_policy = ca, crl_offline, signature;",
-		    "3 trust.anchors=/c\n3 trust.level=hard\n3 trust.use_ocsp=no\n3 trust.use_crl=yes\n3 trust.crl=/l\n", "crl_offline: the lists" },
+		    "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=hard\n3 trust.use_ocsp=no\n3 trust.use_crl=yes\n3 trust.crl=/l\n", "crl_offline: the lists" },
 		{ "ca_dir = /c; crl_dir = /l; cert_policy = ca, crl_online, signature;",
-		    "3 trust.anchors=/c\n3 trust.level=hard\n3 trust.use_ocsp=no\n3 trust.use_crl=yes\n", NULL },
+		    "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=hard\n3 trust.use_ocsp=no\n3 trust.use_crl=yes\n", NULL },
 		{ "ca_dir = /c; cert_policy = ca, ocsp_on, signature;",
-		    "3 trust.anchors=/c\n3 trust.level=hard\n3 trust.use_ocsp=yes\n3 trust.use_crl=no\n", NULL },
-		{ "ca_dir = /c; cert_policy = ca, crl, signature;", "3 trust.anchors=/c\n3 trust.level=chain\n", "crl is no word of pam_pkcs11's" },
+		    "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=hard\n3 trust.use_ocsp=yes\n3 trust.use_crl=no\n", NULL },
+		{ "ca_dir = /c; cert_policy = ca, crl, signature;", "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=chain\n", "crl is no word of pam_pkcs11's" },
 		{ "ca_dir = /c; cert_policy = ca, signature; nss_dir = /n; slot_num = 0; module = /m.so; colour = red;",
-		    "3 trust.anchors=/c\n3 trust.level=chain\n", "3 nss_dir is an NSS database" },
+		    "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=chain\n", "3 nss_dir is an NSS database" },
 		{ "ca_dir = /c; cert_policy = ca, signature; slot_description = \"ACS\";",
-		    "3 trust.anchors=/c\n3 trust.level=chain\n", "3 slot_description has no counterpart: name a reader" },
+		    "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=chain\n", "3 slot_description has no counterpart: name a reader" },
 	};
 
 	(void)state;

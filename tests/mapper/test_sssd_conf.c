@@ -150,20 +150,20 @@ settings(void **state)
 		{ "[domain/]\nid_provider = ad\n", "" },
 		/* trust */
 		{ "[pam]\npam_cert_auth = True\np11_child_timeout = 30\n",
-		  "card.timeout=30000\ntrust.anchors=/etc/sssd/pki/sssd_auth_ca_db.pem\ntrust.level=hard\nnote 0 trust.level = hard\n" },
+		  "card.timeout=30000\ntrust.anchors=/etc/sssd/pki/sssd_auth_ca_db.pem\ntrust.intermediates=/etc/sssd/pki/sssd_auth_ca_db.pem\ntrust.level=hard\nnote 0 trust.level = hard\n" },
 		{ "[pam]\npam_cert_auth = false\np11_child_timeout = 600\n", "note 2 pam_cert_auth = false\nnote 3 p11_child_timeout = 600\n" },
 		{ "[sssd]\ncertificate_verification = no_ocsp\n[pam]\npam_cert_db_path = /ca\n",
-		  "trust.anchors=/ca\ntrust.use_ocsp=no\ntrust.level=chain\n" },
+		  "trust.anchors=/ca\ntrust.intermediates=/ca\ntrust.use_ocsp=no\ntrust.level=chain\n" },
 		{ "[sssd]\ncertificate_verification = no_ocsp\n[pam]\npam_cert_db_path = /ca\npam_cert_verification = soft_ocsp, "
 		  "partial_chain,ocsp_dgst=sha256, ocsp_default_responder=http://o:80/x\n",
 		  "trust.anchors=/ca\ntrust.ocsp_url=http://o:80/x\ntrust.level=soft\nnote 5 pam_cert_verification\n" },
 		{ "[sssd]\ncertificate_verification = no_ocsp,crl_file=/a.pem,crl_file=/b.pem\n[pam]\npam_cert_db_path = /ca\n",
-		  "trust.anchors=/ca\ntrust.crl=/a.pem\ntrust.crl=/b.pem\ntrust.use_ocsp=no\ntrust.level=hard\nnote 2 trust.level = hard\n" },
+		  "trust.anchors=/ca\ntrust.crl=/a.pem\ntrust.crl=/b.pem\ntrust.intermediates=/ca\ntrust.use_ocsp=no\ntrust.level=hard\nnote 2 trust.level = hard\n" },
 		{ "[sssd]\ncertificate_verification = soft_ocsp,soft_crl,crl_file=/a.pem\n[pam]\npam_cert_db_path = /ca\n",
-		  "trust.anchors=/ca\ntrust.crl=/a.pem\ntrust.level=soft\n" },
+		  "trust.anchors=/ca\ntrust.crl=/a.pem\ntrust.intermediates=/ca\ntrust.level=soft\n" },
 		/* nobody's word is taken for nothing */
 		{ "[sssd]\ncertificate_verification = no_verification\n[pam]\npam_cert_db_path = /ca\n",
-		  "trust.anchors=/ca\nnote 2 no_verification\n" },
+		  "trust.anchors=/ca\ntrust.intermediates=/ca\nnote 2 no_verification\n" },
 	};
 
 	(void)state;

@@ -9,6 +9,7 @@
 
 static const char *const root[] = { PKI("root.crt"), NULL };
 static const char *const inter[] = { PKI("inter.crt"), NULL };
+static const char *const root_and_inter[] = { PKI("root.crt"), PKI("inter.crt"), NULL };
 static const char *const all_inters[] = { PKI("intermediates.d"), NULL };
 static const char *const folder[] = { PKI("anchors.d"), NULL };
 static const char *const none[] = { NULL };
@@ -87,6 +88,9 @@ chain_of_the_pki(void **state)
 		    "which trust.anchors and trust.intermediates do not hold" },
 		{ "alice-p256", stranger, inter, CM_REASON_CERT_UNTRUSTED,
 		    "was issued by CN=Cardmap Test Root" },	/* which the system's store holds: main() */
+		/* what both lists hold and is no root stands below one */
+		{ "alice-p256", root_and_inter, root_and_inter, CM_REASON_NONE, "" },
+		{ "alice-p256", inter, inter, CM_REASON_CERT_UNTRUSTED, "that is a root, or that trust.intermediates does not name too" },
 		{ "alice-p256", none, inter, CM_REASON_CERT_UNTRUSTED, "trust.anchors names no CA at all" },
 		{ "alice-p256", NULL, NULL, CM_REASON_CERT_UNTRUSTED, "trust.anchors names no CA at all" },
 	};
@@ -313,6 +317,26 @@ level_off(void **state)
 	cm_trust_close(&tr);
 }
 
+/* With the root beside it a CA that both lists name ends no chain: it may be revoked itself. */
+static void
+what_both_lists_name_is_below_the_root(void **state)
+{
+	struct cm_trust *tr = open_trust(CM_TRUST_CHAIN, root_and_inter, inter, NULL, 0);
+	struct cm_cert *c = load_cert("alice-rsa2048");
+	const struct cm_known known = { .now = time(NULL) };
+	struct cm_verdict *v = NULL;
+	size_t count = 0;
+
+	(void)state;
+	assert_int_equal(cm_trust_anchor_count(tr), 1);
+	assert_int_equal(cm_trust_check_chain(tr, c, &known, NULL, &v), CM_OK);
+	(void)cm_verdict_chain(v, &count);
+	assert_int_equal(count, 3);
+	cm_verdict_free(&v);
+	cm_cert_free(&c);
+	cm_trust_close(&tr);
+}
+
 static void
 the_verdict_keeps_the_chain(void **state)
 {
@@ -528,6 +552,7 @@ main(void)
 		cmocka_unit_test(pins),
 		cmocka_unit_test(attack_clock_rollback_revives_an_expired_card),
 		cmocka_unit_test(level_off),
+		cmocka_unit_test(what_both_lists_name_is_below_the_root),
 		cmocka_unit_test(the_verdict_keeps_the_chain),
 		cmocka_unit_test(anchors_that_cannot_be_read),
 		cmocka_unit_test(a_certificate_with_bytes_behind_it),
