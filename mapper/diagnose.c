@@ -67,8 +67,8 @@ clear_wanted(struct wanted *w)
 		free((void *)(uintptr_t)w->values[i].ptr);
 }
 
-/* Takes the content of b, whatever happens. */
-static enum cm_err
+/* Takes the content of b; what is too much is left out. */
+static void
 want(struct wanted *w, struct cm_buf *b)
 {
 	const size_t len = b->len;
@@ -77,7 +77,6 @@ want(struct wanted *w, struct cm_buf *b)
 	cm_buf_free(b);
 	if (p != NULL)
 		w->values[w->count++] = (struct cm_blob){ (const uint8_t *)p, len };
-	return CM_OK;
 }
 
 /* The next "(attribute=value)" of a filter's text, unescaped; false: there is none. */
@@ -109,26 +108,22 @@ next_assertion(struct cm_blob *filter, const char *attribute, struct cm_buf *out
 	return false;
 }
 
-static enum cm_err
+static void
 want_of_query(const struct cm_query *q, const char *attribute, struct wanted *w)
 {
-	enum cm_err err = CM_OK;
-
-	for (size_t i = 0; q != NULL && err == CM_OK && i < q->count; i++) {
+	for (size_t i = 0; q != NULL && i < q->count; i++) {
 		const struct cm_query_term *t = &q->terms[i];
 		struct cm_blob filter = t->value;
 		struct cm_buf b = { 0 };
 
 		if (t->attribute == NULL) {
-			while (err == CM_OK && next_assertion(&filter, attribute, &b))
-				err = want(w, &b);
-			cm_buf_free(&b);
+			while (next_assertion(&filter, attribute, &b))
+				want(w, &b);
 		} else if (cm_blob_equal_caseless(cm_blob_str(t->attribute), cm_blob_str(attribute))) {
 			cm_buf_add_blob(&b, t->value);
-			err = want(w, &b);
+			want(w, &b);
 		}
 	}
-	return err;
 }
 
 /* Every form, also those that no rule in force asks: people write what they read about. */
@@ -146,10 +141,10 @@ want_of_forms(const struct cm_cert *c, const char *attribute, struct wanted *w)
 		    !cm_blob_equal_caseless(cm_blob_str(forms[i].attribute), cm_blob_str(attribute)))
 			continue;
 		if ((err = cm_form_value(&forms[i], c, &b)) == CM_OK)
-			err = want(w, &b);
-		else if (err == CM_ERR_ABSENT)
-			err = CM_OK;
+			want(w, &b);
 		cm_buf_free(&b);
+		if (err == CM_ERR_ABSENT)
+			err = CM_OK;
 	}
 	return err;
 }
@@ -179,7 +174,7 @@ mend_from(struct search *s, struct cm_blob value, size_t first)
 	for (size_t i = first; i < count && s->depth + 1 < s->best_count && s->depth < CM_CAUSES_MAX; i++) {
 		struct cm_buf b = { .max = CM_VALUE_MAX };
 
-		if (all[i].mend(value, &b) && cm_buf_status(&b) == CM_OK) {
+		if (cm_mistake_rewrite(&all[i], all[i].mend, value, &b) && cm_buf_status(&b) == CM_OK) {
 			s->used[s->depth++] = i;
 			mend_from(s, cm_buf_blob(&b), i + 1);
 			s->depth--;
@@ -431,10 +426,9 @@ cm_diagnose_value(const struct cm_cert *c, const struct cm_query *q, const char 
 	*out = NULL;
 	if (stored.len == 0 || stored.len > CM_VALUE_MAX)
 		return CM_ERR_ABSENT;
-	err = want_of_query(q, attribute, &w);
+	want_of_query(q, attribute, &w);
 	asked = w.count;
-	if (err == CM_OK)
-		err = want_of_forms(c, attribute, &w);
+	err = want_of_forms(c, attribute, &w);
 	for (size_t i = 0; err == CM_OK && i < w.count; i++) {
 		struct verdict v;
 
@@ -490,7 +484,7 @@ make_variants(const struct cm_query *q, const struct cm_query_term *right, struc
 	for (size_t i = first; err == CM_OK && i < count; i++) {
 		struct cm_buf b = { .max = CM_VALUE_MAX };
 
-		if (all[i].make != NULL && all[i].make(value, &b) && cm_buf_status(&b) == CM_OK) {
+		if (cm_mistake_rewrite(&all[i], all[i].make, value, &b) && cm_buf_status(&b) == CM_OK) {
 			err = depth == 1 ? add_variant(q, right, all[i].cause.name, cm_buf_blob(&b), out) :
 			    make_variants(q, right, cm_buf_blob(&b), i + 1, depth - 1, out);
 		}

@@ -1,7 +1,6 @@
 /* mapper/freeipa.c - FreeIPA's certificate mapping rules (ipa help certmap): entries below cn=certmap. */
 #include "mapper/sssd_internal.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -59,17 +58,10 @@ cm_freeipa_domain(const char *base, struct cm_buf *out)
 static enum cm_err
 set_priority(const struct cm_ipa_rule *r, struct cm_conf_rule *out, struct cm_trace *t)
 {
-	unsigned long long v;
-	char *end = NULL;
-
-	if (r->priority == NULL)
+	if (r->priority == NULL || cm_sss_priority(r->priority, &out->priority))
 		return CM_OK;
-	v = strtoull(r->priority, &end, 10);
-	if (!isdigit((unsigned char)r->priority[0]) || *end != '\0' || v > UINT32_MAX)
-		return cm_import_fail(r->dn, 0, t, "ipaCertMapPriority is \"%s\"; write a number from 0 to 4294967295",
-		    r->priority);
-	out->priority = (uint32_t)v;
-	return CM_OK;
+	return cm_import_fail(r->dn, 0, t, "ipaCertMapPriority is \"%s\"; write a number from 0 to 4294967295",
+	    r->priority);
 }
 
 /* A rule without associatedDomain is for FreeIPA's own (sss-certmap(5)). */

@@ -56,31 +56,6 @@ add_tag(struct cm_blob tag, struct cm_buf *out)
 	return out->len;
 }
 
-/* Rewrites one piece's text; false when it leaves it as it is. */
-typedef bool (*rewrite)(struct cm_blob text, struct cm_buf *out);
-
-/* Rewrite the pieces with one of two tags, and copy the others. */
-static bool
-each_piece(struct cm_blob v, const char *tag, const char *other, rewrite f, struct cm_buf *out)
-{
-	struct cm_tagged p;
-	bool changed = false;
-
-	while (cm_tagged_next(&v, &p)) {
-		const bool meant = p.tag.len > 0 && (cm_blob_equal_caseless(p.tag, cm_blob_str(tag)) ||
-		    cm_blob_equal_caseless(p.tag, cm_blob_str(other)));
-		const size_t start = add_tag(p.tag, out);
-
-		if (meant && f(p.text, out)) {
-			changed = true;
-			continue;
-		}
-		cm_buf_truncate(out, start);
-		cm_buf_add_blob(out, p.text);
-	}
-	return changed && cm_buf_status(out) == CM_OK;
-}
-
 /* ---- the whole value */
 
 /* At both ends of the value, and of each part of it; "X509: " has a row of its own. */
@@ -176,10 +151,8 @@ next_rdn(struct cm_blob *rest, struct cm_blob *rdn)
 	return true;
 }
 
-typedef bool (*rewrite_rdn)(struct cm_blob rdn, bool first, struct cm_buf *out);
-
 static bool
-each_rdn(struct cm_blob name, rewrite_rdn f, struct cm_buf *out)
+each_rdn(struct cm_blob name, cm_rewrite f, struct cm_buf *out)
 {
 	struct cm_blob rdn;
 	bool changed = false;
@@ -190,7 +163,7 @@ each_rdn(struct cm_blob name, rewrite_rdn f, struct cm_buf *out)
 		if (!first)
 			cm_buf_add_byte(out, ',');
 		start = out->len;
-		if (f(rdn, first, out)) {
+		if (f(rdn, out)) {
 			changed = true;
 			continue;
 		}
@@ -201,37 +174,14 @@ each_rdn(struct cm_blob name, rewrite_rdn f, struct cm_buf *out)
 }
 
 static bool
-drop_rdn_space(struct cm_blob rdn, bool first, struct cm_buf *out)
+drop_rdn_space(struct cm_blob rdn, struct cm_buf *out)
 {
-	(void)first;
 	if (rdn.len == 0 || rdn.ptr[0] != ' ')
 		return false;
 	while (rdn.len > 0 && rdn.ptr[0] == ' ')
 		rdn = from(rdn, 1);
 	cm_buf_add_blob(out, rdn);
 	return true;
-}
-
-static bool
-add_rdn_space(struct cm_blob rdn, bool first, struct cm_buf *out)
-{
-	if (first)
-		return false;
-	cm_buf_add_byte(out, ' ');
-	cm_buf_add_blob(out, rdn);
-	return true;
-}
-
-static bool
-drop_comma_space(struct cm_blob name, struct cm_buf *out)
-{
-	return each_rdn(name, drop_rdn_space, out);
-}
-
-static bool
-add_comma_space(struct cm_blob name, struct cm_buf *out)
-{
-	return each_rdn(name, add_rdn_space, out);
 }
 
 static bool
@@ -245,29 +195,34 @@ rename_type(struct cm_blob rdn, const char *wrong, const char *right, struct cm_
 }
 
 static bool
-write_s(struct cm_blob rdn, bool first, struct cm_buf *out)
+write_s(struct cm_blob rdn, struct cm_buf *out)
 {
-	(void)first;
 	return rename_type(rdn, "ST", "S", out);
 }
 
 static bool
-write_st(struct cm_blob rdn, bool first, struct cm_buf *out)
+write_st(struct cm_blob rdn, struct cm_buf *out)
 {
-	(void)first;
 	return rename_type(rdn, "S", "ST", out);
 }
 
 static bool
-st_to_s(struct cm_blob name, struct cm_buf *out)
+drop_comma_space(struct cm_blob name, struct cm_buf *out)
 {
-	return each_rdn(name, write_s, out);
+	return each_rdn(name, drop_rdn_space, out);
 }
 
 static bool
-s_to_st(struct cm_blob name, struct cm_buf *out)
+add_comma_space(struct cm_blob name, struct cm_buf *out)
 {
-	return each_rdn(name, write_st, out);
+	struct cm_blob rdn;
+	size_t n;
+
+	for (n = 0; next_rdn(&name, &rdn); n++) {
+		cm_buf_add_str(out, n > 0 ? ", " : "");
+		cm_buf_add_blob(out, rdn);
+	}
+	return n > 1;
 }
 
 /* What OpenSSL, NSS and RFC 4514 call the attributes that AD has other names for. */
@@ -289,9 +244,8 @@ static const struct type_name {
 };
 
 static bool
-write_ad_type(struct cm_blob rdn, bool first, struct cm_buf *out)
+write_ad_type(struct cm_blob rdn, struct cm_buf *out)
 {
-	(void)first;
 	for (size_t i = 0; i < CM_COUNT(type_names); i++)
 		if (rename_type(rdn, type_names[i].theirs, type_names[i].ads, out))
 			return true;
@@ -299,25 +253,12 @@ write_ad_type(struct cm_blob rdn, bool first, struct cm_buf *out)
 }
 
 static bool
-write_other_type(struct cm_blob rdn, bool first, struct cm_buf *out)
+write_other_type(struct cm_blob rdn, struct cm_buf *out)
 {
-	(void)first;
 	for (size_t i = 0; i < CM_COUNT(type_names); i++)
 		if (rename_type(rdn, type_names[i].ads, type_names[i].theirs, out))
 			return true;
 	return false;
-}
-
-static bool
-types_to_ad(struct cm_blob name, struct cm_buf *out)
-{
-	return each_rdn(name, write_ad_type, out);
-}
-
-static bool
-types_from_ad(struct cm_blob name, struct cm_buf *out)
-{
-	return each_rdn(name, write_other_type, out);
 }
 
 #define RDNS_MAX	64
@@ -365,12 +306,11 @@ commas_to_slashes(struct cm_blob name, struct cm_buf *out)
 
 /* RFC 4514's backslashes, where AD has quotes: "O=Foo\, Inc" and O="Foo, Inc". */
 static bool
-write_quotes(struct cm_blob rdn, bool first, struct cm_buf *out)
+write_quotes(struct cm_blob rdn, struct cm_buf *out)
 {
 	const uint8_t *equals = memchr(rdn.ptr, '=', rdn.len);
 	size_t i = equals != NULL ? (size_t)(equals - rdn.ptr) + 1 : 0;
 
-	(void)first;
 	if (equals == NULL || memchr(rdn.ptr, '\\', rdn.len) == NULL)
 		return false;
 	cm_buf_add(out, rdn.ptr, i);
@@ -387,12 +327,11 @@ write_quotes(struct cm_blob rdn, bool first, struct cm_buf *out)
 }
 
 static bool
-write_backslashes(struct cm_blob rdn, bool first, struct cm_buf *out)
+write_backslashes(struct cm_blob rdn, struct cm_buf *out)
 {
 	const uint8_t *equals = memchr(rdn.ptr, '=', rdn.len);
 	size_t i = equals != NULL ? (size_t)(equals - rdn.ptr) + 1 : 0;
 
-	(void)first;
 	if (equals == NULL || i + 1 >= rdn.len || rdn.ptr[i] != '"' || rdn.ptr[rdn.len - 1] != '"')
 		return false;
 	cm_buf_add(out, rdn.ptr, i);
@@ -405,32 +344,6 @@ write_backslashes(struct cm_blob rdn, bool first, struct cm_buf *out)
 	}
 	return true;
 }
-
-static bool
-escapes_to_quotes(struct cm_blob name, struct cm_buf *out)
-{
-	return each_rdn(name, write_quotes, out);
-}
-
-static bool
-quotes_to_escapes(struct cm_blob name, struct cm_buf *out)
-{
-	return each_rdn(name, write_backslashes, out);
-}
-
-#define NAME_ROW(function, change) \
-	static bool function(struct cm_blob v, struct cm_buf *out) { return each_piece(v, "I", "S", change, out); }
-NAME_ROW(mend_slashes, slashes_to_commas)
-NAME_ROW(make_slashes, commas_to_slashes)
-NAME_ROW(mend_comma_space, drop_comma_space)
-NAME_ROW(make_comma_space, add_comma_space)
-NAME_ROW(mend_escapes, escapes_to_quotes)
-NAME_ROW(make_escapes, quotes_to_escapes)
-NAME_ROW(mend_state, st_to_s)
-NAME_ROW(make_state, s_to_st)
-NAME_ROW(mend_types, types_to_ad)
-NAME_ROW(make_types, types_from_ad)
-NAME_ROW(reverse_name, reverse_rdns)
 
 /* ---- serial numbers, hashes, key identifiers */
 
@@ -542,46 +455,25 @@ add_sign_octet(struct cm_blob text, struct cm_buf *out)
 	return true;
 }
 
-#define SERIAL_ROW(function, change) \
-	static bool function(struct cm_blob v, struct cm_buf *out) { return each_piece(v, "SR", "", change, out); }
-SERIAL_ROW(mend_serial_form, plain_hex)
-SERIAL_ROW(make_serial_form, colon_hex)
-SERIAL_ROW(reverse_serial, reverse_bytes)
-SERIAL_ROW(mend_decimal, decimal_to_serial)
-SERIAL_ROW(make_decimal, serial_to_decimal)
-SERIAL_ROW(mend_sign, drop_sign_octet)
-SERIAL_ROW(make_sign, add_sign_octet)
-
-static bool
-mend_hash_form(struct cm_blob v, struct cm_buf *out)
-{
-	return each_piece(v, "SKI", "SHA1-PUKEY", plain_hex, out);
-}
-
-static bool
-make_hash_form(struct cm_blob v, struct cm_buf *out)
-{
-	return each_piece(v, "SKI", "SHA1-PUKEY", colon_hex, out);
-}
-
 /* A new mistake is one row here. */
 static const struct cm_mistake mistakes[] = {
-	{ { "outer_space", "a space at the start or end of it, or of a part of it" }, drop_outer_space, NULL },
-	{ { "tag_space", "a space after X509:" }, drop_space_before_tag, NULL },
-	{ { "x509_missing", "X509: is missing before it" }, add_x509, drop_x509 },
-	{ { "kerberos_missing", "Kerberos: is missing before it" }, add_kerberos, drop_kerberos },
-	{ { "slash_form", "the name is in OpenSSL's old form with slashes" }, mend_slashes, make_slashes },
-	{ { "space_after_comma", "a space stands after a comma of the name" }, mend_comma_space, make_comma_space },
+	{ { "outer_space", "a space at the start or end of it, or of a part of it" }, CM_MISTAKE_IN_VALUE, drop_outer_space, NULL },
+	{ { "tag_space", "a space after X509:" }, CM_MISTAKE_IN_VALUE, drop_space_before_tag, NULL },
+	{ { "x509_missing", "X509: is missing before it" }, CM_MISTAKE_IN_VALUE, add_x509, drop_x509 },
+	{ { "kerberos_missing", "Kerberos: is missing before it" }, CM_MISTAKE_IN_VALUE, add_kerberos, drop_kerberos },
+	{ { "slash_form", "the name is in OpenSSL's old form with slashes" }, CM_MISTAKE_IN_NAME, slashes_to_commas, commas_to_slashes },
+	{ { "space_after_comma", "a space stands after a comma of the name" }, CM_MISTAKE_IN_NAME, drop_comma_space, add_comma_space },
 	{ { "rfc4514_order", "the name stands in RFC 4514's order, the most specific part first: AD wants the root first" },
-	    reverse_name, reverse_name },
-	{ { "st_for_s", "ST stands in the name where AD writes S" }, mend_state, make_state },
-	{ { "attribute_names", "an attribute of the name is not called as AD calls it" }, mend_types, make_types },
-	{ { "escaping", "the name has RFC 4514's backslashes where AD has quotes" }, mend_escapes, make_escapes },
-	{ { "serial_form", "the serial number has colons, spaces or 0x" }, mend_serial_form, make_serial_form },
-	{ { "serial_decimal", "the serial number is decimal: AD wants its bytes in hex, reversed" }, mend_decimal, make_decimal },
-	{ { "serial_not_reversed", "the serial number's bytes are not reversed" }, reverse_serial, reverse_serial },
-	{ { "serial_sign", "the serial number has DER's sign octet 00" }, mend_sign, make_sign },
-	{ { "hash_form", "the hash has colons or spaces" }, mend_hash_form, make_hash_form },
+	    CM_MISTAKE_IN_NAME, reverse_rdns, reverse_rdns },
+	{ { "st_for_s", "ST stands in the name where AD writes S" }, CM_MISTAKE_IN_RDN, write_s, write_st },
+	{ { "attribute_names", "an attribute of the name is not called as AD calls it" }, CM_MISTAKE_IN_RDN, write_ad_type, write_other_type },
+	{ { "escaping", "the name has RFC 4514's backslashes where AD has quotes" }, CM_MISTAKE_IN_RDN, write_quotes, write_backslashes },
+	{ { "serial_form", "the serial number has colons, spaces or 0x" }, CM_MISTAKE_IN_SERIAL, plain_hex, colon_hex },
+	{ { "serial_decimal", "the serial number is decimal: AD wants its bytes in hex, reversed" },
+	    CM_MISTAKE_IN_SERIAL, decimal_to_serial, serial_to_decimal },
+	{ { "serial_not_reversed", "the serial number's bytes are not reversed" }, CM_MISTAKE_IN_SERIAL, reverse_bytes, reverse_bytes },
+	{ { "serial_sign", "the serial number has DER's sign octet 00" }, CM_MISTAKE_IN_SERIAL, drop_sign_octet, add_sign_octet },
+	{ { "hash_form", "the hash has colons or spaces" }, CM_MISTAKE_IN_HASH, plain_hex, colon_hex },
 };
 
 const struct cm_mistake *
@@ -589,4 +481,32 @@ cm_mistakes(size_t *count)
 {
 	*count = CM_COUNT(mistakes);
 	return mistakes;
+}
+
+/* Rewrite the pieces that it may stand in, and copy the others. */
+bool
+cm_mistake_rewrite(const struct cm_mistake *m, cm_rewrite f, struct cm_blob v, struct cm_buf *out)
+{
+	static const char *const tags[][2] = {
+		[CM_MISTAKE_IN_NAME] = { "I", "S" }, [CM_MISTAKE_IN_RDN] = { "I", "S" }, [CM_MISTAKE_IN_SERIAL] = { "SR", "SR" },
+		[CM_MISTAKE_IN_HASH] = { "SKI", "SHA1-PUKEY" },
+	};
+	struct cm_tagged p;
+	bool changed = false;
+
+	if (f == NULL || m->where == CM_MISTAKE_IN_VALUE)
+		return f != NULL && f(v, out);
+	while (cm_tagged_next(&v, &p)) {
+		const bool meant = p.tag.len > 0 && (cm_blob_equal_caseless(p.tag, cm_blob_str(tags[m->where][0])) ||
+		    cm_blob_equal_caseless(p.tag, cm_blob_str(tags[m->where][1])));
+		const size_t start = add_tag(p.tag, out);
+
+		if (meant && (m->where == CM_MISTAKE_IN_RDN ? each_rdn(p.text, f, out) : f(p.text, out))) {
+			changed = true;
+			continue;
+		}
+		cm_buf_truncate(out, start);
+		cm_buf_add_blob(out, p.text);
+	}
+	return changed && cm_buf_status(out) == CM_OK;
 }

@@ -32,5 +32,7 @@ CM_MUST_USE enum cm_err cm_sssd_rules(const struct cm_sssd *s);
  * CM_ERR_SYNTAX: the prefix is of no known kind.  CM_ERR_NOMEM.
  */
 CM_MUST_USE enum cm_err cm_sss_filter(const char *map, char **out);
+/* A rule's priority; false: it is no number of 32 bits. */
+CM_MUST_USE bool cm_sss_priority(const char *text, uint32_t *out);
 
 #endif /* CM_MAPPER_SSSD_INTERNAL_H */

@@ -20,6 +20,18 @@ cm_sss_filter(const char *map, char **out)
 	return (*out = strdup(map)) != NULL ? CM_OK : CM_ERR_NOMEM;
 }
 
+bool
+cm_sss_priority(const char *text, uint32_t *out)
+{
+	char *end = NULL;
+	const unsigned long long v = strtoull(text, &end, 10);
+
+	if (!isdigit((unsigned char)text[0]) || *end != '\0' || v > UINT32_MAX)
+		return false;
+	*out = (uint32_t)v;
+	return true;
+}
+
 static enum cm_err
 fail(const struct cm_sssd *s, const struct cm_ini_section *section, int line, const char *what)
 {
@@ -30,15 +42,11 @@ static enum cm_err
 set_priority(const struct cm_sssd *s, const struct cm_ini_section *section, struct cm_conf_rule *r)
 {
 	const struct cm_ini_key *k = cm_ini_key(section, "priority");
-	unsigned long long v;
-	char *end = NULL;
 
 	if (k == NULL)
 		return CM_OK;
-	v = strtoull(k->value, &end, 10);
-	if (!isdigit((unsigned char)k->value[0]) || *end != '\0' || v > UINT32_MAX)
+	if (!cm_sss_priority(k->value, &r->priority))
 		return fail(s, section, k->line, "priority is no number from 0 to 4294967295; write one");
-	r->priority = (uint32_t)v;
 	r->lines[CM_RULE_KEY_PRIORITY] = (unsigned)k->line;
 	return CM_OK;
 }

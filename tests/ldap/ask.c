@@ -10,6 +10,16 @@
 
 #include "ask.h"
 
+const char *
+rig(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value == NULL)
+		fail_msg("%s is not set: run this among the servers of tests/rig/rig.py", name);
+	return value;
+}
+
 static void
 set_term(struct cm_query_term *t, const char *rule, const char *attribute, const char *value)
 {

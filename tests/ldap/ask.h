@@ -4,6 +4,9 @@
 
 #include "ldap/directory.h"
 
+/* A variable that the rig sets; fails the test outside it. */
+const char *rig(const char *name);
+
 /* One term or two; the texts are borrowed.  attribute2 may be NULL. */
 struct ask {
 	struct cm_query query;

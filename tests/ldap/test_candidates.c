@@ -54,16 +54,6 @@ static const char entries[] =
 
 static char file_uri[64], file_path[] = "/tmp/cm_test_candidates.XXXXXX", ca[4096];
 
-static const char *
-rig(const char *name)
-{
-	const char *value = getenv(name);
-
-	if (value == NULL)
-		fail_msg("%s is not set: run this among the servers of tests/rig/rig.py", name);
-	return value;
-}
-
 #define VALUES_MAX	32
 
 static bool

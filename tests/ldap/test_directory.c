@@ -28,16 +28,6 @@
 #define DEADLINE_MS	400
 
 static const char *
-rig(const char *name)
-{
-	const char *value = getenv(name);
-
-	if (value == NULL)
-		fail_msg("%s is not set: run this among the servers of tests/rig/rig.py", name);
-	return value;
-}
-
-static const char *
 pki(const char *file)
 {
 	static char path[4096];

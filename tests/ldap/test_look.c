@@ -15,16 +15,6 @@
 #define BASE	"dc=cardmap,dc=test"
 #define PEOPLE	"ou=people," BASE
 
-static const char *
-rig(const char *name)
-{
-	const char *value = getenv(name);
-
-	if (value == NULL)
-		fail_msg("%s is not set: run this among the servers of tests/rig/rig.py", name);
-	return value;
-}
-
 static char root[] = "/tmp/cm_test_look.XXXXXX", file[64], passwd[64], etc[64];
 static char file_uri[80], local_uri[80];
 

@@ -2,13 +2,13 @@
 """test_pairing.py: cards paired with accounts by their key, and programs that name a card's user."""
 import hashlib
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
 import unittest
 from pathlib import Path
 
+import mapping
 import scenario
 from scenario import PIN, Counts, Scenario, people, said
 
@@ -21,9 +21,8 @@ BY_UPN, BY_SERIAL = {'mapper__forms': 'kerberos'}, {'mapper__forms': 'issuer-ser
 
 
 def key_hash(card):
-    """As sc_auth(8) prints it, by OpenSSL: SHA-1 of the bits of subjectPublicKey, behind the BIT STRING's header."""
-    shown = said(['openssl', 'x509', '-in', scenario.RIG.pki / f'{card}.crt', '-noout', '-ext', 'subjectKeyIdentifier'])
-    return re.search(r'((?:[0-9A-F]{2}:){19}[0-9A-F]{2})', shown)[1].replace(':', '')
+    """As sc_auth(8) prints it."""
+    return mapping.key_hash(card).upper()
 
 
 class PairingCase(Scenario):
