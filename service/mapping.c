@@ -2,6 +2,7 @@
 #include "service/mapping.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #define SELECTOR_RULE	"selector"
 
@@ -182,6 +183,31 @@ static const struct {
 	{ "pubkeyhash", ";pubkeyhash;", true },
 };
 
+/* A rule of one's own that is for every card, and asks for what this form does. */
+static bool
+is_form(const struct cm_conf_rule *r, const struct cm_form *f)
+{
+	return r->attribute != NULL && strcasecmp(r->attribute, f->attribute) == 0 && r->value != NULL &&
+	    strcmp(r->value, f->value) == 0 && r->match == NULL && r->issuer == NULL && r->upn_suffix == NULL &&
+	    r->domains == NULL && r->map_file == NULL && !r->local;
+}
+
+/* A login asks for it: what no rule in force asks for opens nothing, and so it names nobody here. */
+static bool
+is_in_force(const struct cm_conf *c, const char *name)
+{
+	size_t count;
+	const struct cm_form *forms = cm_forms(&count);
+	bool found = false;
+
+	for (char **f = c->mapper.forms; c->rule_count == 0 && *f != NULL; f++)
+		found = found || strcmp(*f, CM_FORMS_ALT) == 0 || strcmp(*f, name) == 0;
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; strcmp(forms[i].name, name) == 0 && k < c->rule_count; k++)
+			found = found || is_form(&c->rules[k], &forms[i]);
+	return found;
+}
+
 enum cm_err
 cm_mapping_make_of_key(struct cm_mapping *m, const struct cm_selector_key *key)
 {
@@ -194,6 +220,8 @@ cm_mapping_make_of_key(struct cm_mapping *m, const struct cm_selector_key *key)
 	for (size_t i = 0; err == CM_OK && i < CM_COUNT(key_values); i++) {
 		struct cm_buf value = { 0 };
 
+		if (!is_in_force(m->host->conf, key_values[i].rule))
+			continue;
 		cm_buf_addf(&value, "%s%s", key_values[i].before, text);
 		if ((err = cm_buf_status(&value)) == CM_OK) {
 			const struct cm_query_term term = {
@@ -206,9 +234,10 @@ cm_mapping_make_of_key(struct cm_mapping *m, const struct cm_selector_key *key)
 		}
 		cm_buf_free(&value);
 	}
-	if (err != CM_OK || m->host->accounts == NULL)
-		return err;
-	err = cm_pairings_find_hash(m->host->accounts, key->sha1, m->trace, &p);
-	err = take_pairing(m, err, &p);
-	return err == CM_ERR_ABSENT ? CM_OK : err;
+	if (err == CM_OK && m->host->accounts != NULL) {
+		err = cm_pairings_find_hash(m->host->accounts, key->sha1, m->trace, &p);
+		if ((err = take_pairing(m, err, &p)) == CM_ERR_ABSENT)
+			err = CM_OK;
+	}
+	return err == CM_OK && m->query == NULL ? CM_ERR_ABSENT : err;
 }

@@ -44,7 +44,8 @@ CM_MUST_USE enum cm_err cm_mapping_find_local(const struct cm_mapping *m, struct
 
 /*
  * The same question where only the key's hash is known: m->cert is NULL.
- * Pairings of this computer, and values of the directory that hold the hash.
+ * Pairings of this computer, and values of the directory that hold the hash
+ * and that the rules in force ask for.  CM_ERR_ABSENT: there is nothing to ask.
  */
 CM_MUST_USE enum cm_err cm_mapping_make_of_key(struct cm_mapping *m, const struct cm_selector_key *key);
 

@@ -595,6 +595,21 @@ class AsSelectorTest(PairingCase):
         self.change_directory(people.person_dn('bob'), ('altSecurityIdentities', [f'X509:<SHA1-PUKEY>{self.hash}']))
         self.map(self.hash, card='bob', status=2, reason='several_accounts')
 
+    def test_what_no_rule_asks_for_names_nobody(self):
+        """As at a login: who limits the rules limits this answer."""
+        self.change_directory(people.person_dn('erin'), ('altSecurityIdentities', [f';tokenidentity;{self.hash}']))
+        rule = 'rule "own" {{ attribute = altSecurityIdentities value = \'{}\' }}\n'
+        for forms, rules, found in (('kerberos', '', False), ('tokenidentity', '', True), ('altSecurityIdentities', '', True),
+                                    (None, rule.format('Kerberos:{nt_principal_name}'), False),
+                                    (None, rule.format(';tokenidentity;{public_key!sha1_u}'), True)):
+            self.rules = rules
+            self.assertEqual(self.map(self.hash, card='bob', more={'mapper__forms': forms}),
+                             f'{self.hash}\terin\n' if found else '', (forms, rules))
+            self.assertEqual(self.enter(more={'mapper__forms': forms}, status=None).status == 0, found)
+        self.rules = rule.format('Kerberos:{nt_principal_name}')
+        self.pair('bob')
+        self.assertEqual(self.map(self.hash, card='bob'), f'{self.hash}\tbob\n')
+
     def test_silence_is_no_answer(self):
         self.network_down()
         self.assertEqual(self.map(self.hash, card='bob', status=4, reason='directory_offline'), '')
