@@ -1,8 +1,10 @@
 /* cli/accounts.c - mobile accounts: list, show, forget. */
 #include "cli/cli.h"
+#include "service/mapping.h"
 
 struct telling {
 	struct cm_cli *cli;
+	const struct cm_host *host;	/* rules: NULL where they cannot be read */
 	json_t *list;
 	const char *name;	/* show: this one, with everything; NULL: all, a line each */
 	unsigned found;
@@ -28,15 +30,15 @@ offline_until(const struct cm_kept *k, const struct cm_cert *cert)
 }
 
 static void
-tell_line(const struct cm_cli *c, const struct cm_kept *k, time_t until)
+tell_line(const struct cm_cli *c, const struct cm_kept *k, time_t until, bool weak)
 {
 	char last[CM_TIME_SIZE], text[CM_TIME_SIZE];
 
 	if (!c->json)
-		printf("%-20s %-8u last online %s, %s%s\n", k->account->name, k->account->uid,
+		printf("%-20s %-8u last online %s, %s%s%s\n", k->account->name, k->account->uid,
 		    cm_clock_text(k->last_online, last),
 		    is_revoked(k) ? "revoked: opens nothing" : "opens offline until ",
-		    is_revoked(k) ? "" : cm_clock_text(until, text));
+		    is_revoked(k) ? "" : cm_clock_text(until, text), weak ? ", weak" : "");
 }
 
 static void
@@ -71,31 +73,48 @@ tell_evidence(const struct cm_cli *c, const struct cm_kept *k, json_t *object)
 	json_object_set_new(object, "evidence", list);
 }
 
+/* How strong a value is is said by the rule that makes it, as it stands now; what is kept has the value alone. */
+static bool
+is_weak(const struct telling *t, const struct cm_account *a, const struct cm_cert *cert)
+{
+	const struct cm_query_term *term = NULL;
+	struct cm_query *q = NULL;
+	bool weak;
+
+	if (t->host->rules != NULL && cm_rules_map(t->host->rules, cert, NULL, &q) == CM_OK)
+		term = cm_mapping_kept_term(a, q);
+	weak = term != NULL && term->strength == CM_WEAK;
+	cm_query_free(&q);
+	return weak;
+}
+
 static enum cm_err
 tell(void *arg, const struct cm_kept *k)
 {
 	struct telling *t = arg;
 	const struct cm_cli *c = t->cli;
+	struct cm_account account = *k->account;	/* its texts are the store's */
 	struct cm_cert *cert = NULL;
 	enum cm_err err;
 	json_t *object;
 	time_t until;
 
-	if (t->name != NULL && strcmp(t->name, k->account->name) != 0)
+	if (t->name != NULL && strcmp(t->name, account.name) != 0)
 		return CM_OK;
 	if ((err = cm_cert_decode(k->cert_der, c->trace, &cert)) != CM_OK)
 		return err;
 	t->found++;
+	account.weak = is_weak(t, &account, cert);
 	object = json_object();
-	cm_cli_set_account(object, k->account);
+	cm_cli_set_account(object, &account);
 	cm_cli_set_time(object, "last_online", k->last_online);
 	json_object_set_new(object, "revoked", json_boolean(is_revoked(k)));
 	until = offline_until(k, cert);
 	cm_cli_set_time(object, "offline_until", is_revoked(k) ? 0 : until);
 	if (t->name == NULL) {
-		tell_line(c, k, until);
+		tell_line(c, k, until, account.weak);
 	} else {
-		cm_cli_account(c, k->account);
+		cm_cli_account(c, &account);
 		tell_dates(c, k, until);
 		cm_cli_line(c, "certificate", "as kept");
 		cm_cli_certificate(c, object, cert);
@@ -104,6 +123,18 @@ tell(void *arg, const struct cm_kept *k)
 	json_array_append_new(t->list, object);
 	cm_cert_free(&cert);
 	return CM_OK;
+}
+
+/* Rules with a mistake hide no account, and hinder none from being forgotten. */
+static enum cm_err
+open_host(struct cm_cli *c, bool forget, struct cm_host **host)
+{
+	enum cm_err err = CM_ERR_CONFIG;
+
+	if (!forget && (err = cm_host_open(c->conf, CM_NEED_ACCOUNTS | CM_NEED_RULES, c->trace, host)) != CM_ERR_CONFIG)
+		return err;
+	cm_trace_clear_reason(c->trace);
+	return cm_host_open(c->conf, CM_NEED_ACCOUNTS, c->trace, host);
 }
 
 int
@@ -119,8 +150,9 @@ cm_cli_accounts(struct cm_cli *c)
 	if (!((list && c->arg_count == 1) || ((show || forget) && c->arg_count == 2)))
 		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE,
 		    "usage: cardmap accounts list | show NAME | forget NAME"));
-	if ((err = cm_host_open(c->conf, CM_NEED_ACCOUNTS, c->trace, &host)) != CM_OK)
+	if ((err = open_host(c, forget, &host)) != CM_OK)
 		return cm_cli_finish(c, err);
+	t.host = host;
 	if (forget)
 		err = cm_accounts_forget(host->accounts, t.name, c->trace);
 	else

@@ -124,26 +124,36 @@ set_explanation(struct cm_cli *c, const struct cm_explanation *x)
 	json_object_set_new(c->answer, "explanation", o);
 }
 
+/* The remedy for who has not done it yet. */
+static const char *
+mend_of(const struct cm_cli *c, const struct cm_trace_stage *failure)
+{
+	if (failure->reason == CM_REASON_SEVERAL_ACCOUNTS && c->arg_count == 0 &&
+	    c->conf->mapper.several_accounts == CM_SEVERAL_HINT)
+		return "cardmap explain NAME, with the name of one of these accounts, as at a login";
+	return cm_reason_remedy(failure->reason);
+}
+
 /* First line: the cause.  Then all that was seen.  Last line: what mends it. */
 static void
 print(struct cm_cli *c, const struct cm_login *l, const struct cm_explanation *x, enum cm_err err)
 {
 	const struct cm_trace_stage *failure = cm_cli_failed_stage(c->trace);
-	const char *remedy = failure != NULL ? cm_reason_remedy(failure->reason) : "";
 
 	if (x != NULL && failure != NULL && strcmp(failure->name, "account") == 0)
 		cm_cli_line(c, x->cause, "%s", x->text);
 	else if (failure != NULL)
 		cm_cli_line(c, cm_reason_name(failure->reason), "%s", cm_cli_why(c->trace, failure));
 	else if (l->account != NULL)
-		cm_cli_line(c, "yes", "this is the card of %s", l->account->name);
+		cm_cli_line(c, "yes", "this is the card of %s%s", l->account->name,
+		    l->account->weak ? ", by a weak value, which another's certificate could have" : "");
 	cm_cli_trace(c);
 	for (size_t i = 0; x != NULL && i < x->count; i++)
 		print_value(c, &x->values[i]);
 	if (x != NULL && failure != NULL && strcmp(failure->name, "account") == 0)
 		cm_cli_line(c, "mend", "%s", x->mend);
 	else if (failure != NULL)
-		cm_cli_line(c, "mend", "%s", remedy);
+		cm_cli_line(c, "mend", "%s", mend_of(c, failure));
 	else if (l->account != NULL && err == CM_OK)
 		cm_cli_line(c, "A login would", "%s as %s once the PIN and the card's key are proved",
 		    l->account_kept ? "open the kept account, offline," : "go on", l->account->name);

@@ -6,6 +6,7 @@
 
 /* Most bytes of the value that found an account, in text. */
 #define MATCHED_MAX	256
+#define VALUE_MAX	1024	/* two long names are below it */
 
 int
 cm_cli_exit_code(enum cm_err err)
@@ -102,19 +103,24 @@ cm_cli_line(const struct cm_cli *c, const char *key, const char *fmt, ...)
 	cm_buf_free(&text);
 }
 
+/* At most max bytes of it, and no part of a character (RFC 3629 section 3). */
+static size_t
+cut(const char *text, size_t len, size_t max)
+{
+	if (len <= max)
+		return len;
+	while (max > 0 && (text[max] & 0xC0) == 0x80)
+		max--;
+	return max;
+}
+
 /* A whole certificate may be what matched; the JSON has all of it. */
 static void
 show_rule(const struct cm_cli *c, const struct cm_account *a)
 {
-	size_t shown = strlen(a->matched);
+	const size_t len = strlen(a->matched), shown = cut(a->matched, len, MATCHED_MAX);
 
-	if (shown <= MATCHED_MAX) {
-		cm_cli_line(c, "found by", "%s: %s", a->rule, a->matched);
-		return;
-	}
-	for (shown = MATCHED_MAX; shown > 0 && (a->matched[shown] & 0xC0) == 0x80;)
-		shown--;	/* not within a character (RFC 3629 section 3) */
-	cm_cli_line(c, "found by", "%s: %.*s...", a->rule, (int)shown, a->matched);
+	cm_cli_line(c, "found by", "%s: %.*s%s", a->rule, (int)shown, a->matched, shown < len ? "..." : "");
 }
 
 void
@@ -170,6 +176,28 @@ stage_json(const struct cm_trace_stage *s)
 	return o;
 }
 
+/*
+ * A whole certificate may stand in it, as a value or in a filter, where a
+ * value's own parentheses are escaped: nobody reads that, and the JSON has it.
+ */
+static void
+print_item(const char *key, const char *text)
+{
+	const bool filter = text[0] == '(', long_ones = filter || strcmp(key, "value") == 0;
+
+	printf("    %-14s ", key);
+	for (size_t len; *text != '\0'; text += len) {
+		size_t shown;
+
+		len = !filter ? strlen(text) : strchr("()", text[0]) != NULL ? 1 : strcspn(text, "()");
+		shown = len <= VALUE_MAX || !long_ones ? len : cut(text, len, MATCHED_MAX);
+		printf("%.*s", (int)shown, text);
+		if (shown < len)
+			printf("... (%zu characters, with --json all of them)", len);
+	}
+	putchar('\n');
+}
+
 static void
 print_stage(const struct cm_cli *c, const struct cm_trace_stage *s, bool items)
 {
@@ -182,7 +210,7 @@ print_stage(const struct cm_cli *c, const struct cm_trace_stage *s, bool items)
 		printf("  %s", cm_reason_name(s->reason));
 	putchar('\n');
 	for (size_t i = 0; items && i < s->count; i++)
-		printf("    %-14s %s\n", s->items[i].key, s->items[i].text);
+		print_item(s->items[i].key, s->items[i].text);
 }
 
 static void

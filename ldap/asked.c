@@ -54,7 +54,8 @@ cm_asked_new(const struct cm_query *q, bool (*belongs)(const struct cm_query_ter
 	enum cm_err err = CM_ERR_NOMEM;
 
 	if (a == NULL || (a->query.terms = calloc(q->count + 1, sizeof(*a->query.terms))) == NULL ||
-	    (a->filters = calloc(q->count + 1, sizeof(struct cm_filter *))) == NULL)
+	    (a->filters = calloc(q->count + 1, sizeof(struct cm_filter *))) == NULL ||
+	    (a->hits = calloc(q->count + 1, sizeof(*a->hits))) == NULL)
 		goto out;
 	a->query.sid = q->sid;
 	err = CM_OK;
@@ -79,6 +80,7 @@ cm_asked_free(struct cm_asked **a)
 	for (size_t i = 0; (*a)->filters != NULL && i < (*a)->query.count; i++)
 		cm_filter_free(&(*a)->filters[i]);
 	free((*a)->filters);
+	free((*a)->hits);
 	free((*a)->query.terms);
 	free(*a);
 	*a = NULL;
@@ -202,9 +204,28 @@ cm_asked_judge(const struct cm_asked *a, const struct cm_entry *e, struct cm_jud
 		if ((err = cm_term_judge(&a->query.terms[i], a->filters[i], e, &j)) != CM_OK)
 			return err;
 		mapping = mapping || (j.judgement >= CM_JUDGED_UNKNOWN && !j.term->pairing);
+		/* what only the server can tell is its word */
+		a->hits[i] += j.judgement == CM_JUDGED_TRUE || (j.judgement == CM_JUDGED_UNKNOWN && !all_shown);
 		if (is_better(&j, best))
 			*best = j;
 	}
 	best->mapping = mapping;
 	return CM_OK;
+}
+
+void
+cm_asked_note_hits(const struct cm_asked *a, struct cm_trace *t)
+{
+	struct cm_buf b = { 0 };
+	size_t with = 0;
+
+	for (size_t i = 0; i < a->query.count; i++)
+		if (a->hits[i] > 0)
+			cm_buf_addf(&b, "%srule %s %u", with++ > 0 ? ", " : "", a->query.terms[i].rule, a->hits[i]);
+	if (with == 0)
+		cm_buf_add_str(&b, "no rule has any");
+	else if (with < a->query.count)
+		cm_buf_add_str(&b, ", no other rule any");
+	cm_trace_add(t, "hits", "%s", cm_buf_str(&b));
+	cm_buf_free(&b);
 }

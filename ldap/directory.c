@@ -187,6 +187,8 @@ find_accounts(struct cm_directory *d, struct cm_finding *f, cm_deadline deadline
 	cm_standing_attributes(&s, f->sid);
 	cm_asked_attributes(place->asked, &s);
 	err = run(place->source, &s, "account search", deadline, f->trace);
+	if (err == CM_OK)
+		cm_asked_note_hits(place->asked, f->trace);
 	*elsewhere = s.elsewhere;
 	f->more = f->more || s.more;
 	return err;

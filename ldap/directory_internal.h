@@ -79,6 +79,7 @@ struct cm_source {
 struct cm_asked {
 	struct cm_query query;		/* the terms that belong there; may be none */
 	struct cm_filter **filters;	/* of each term; NULL where it has an attribute and a value */
+	unsigned *hits;			/* of each term: entries that answer it, as far as can be told */
 };
 /*
  * The terms of q that belong there.
@@ -101,9 +102,12 @@ struct cm_judged {
 /* filter is the term's, NULL where it has an attribute.  Sets all but mapping.  CM_ERR_NOMEM. */
 CM_MUST_USE enum cm_err cm_term_judge(const struct cm_query_term *term,
     const struct cm_filter *filter, const struct cm_entry *e, struct cm_judged *j);
-/* The term that e is named by: the strongest that holds.  CM_ERR_NOMEM. */
+/* The term that e is named by: the strongest that holds.  Counts the hits.  CM_ERR_NOMEM. */
 CM_MUST_USE enum cm_err cm_asked_judge(const struct cm_asked *a, const struct cm_entry *e,
     struct cm_judged *best);
+
+/* How many entries answered each rule, in one line of the trace. */
+void cm_asked_note_hits(const struct cm_asked *a, struct cm_trace *t);
 
 /* The filter of a search, as it is sent. */
 CM_MUST_USE enum cm_err cm_search_filter(const struct cm_search *s, struct cm_buf *out);

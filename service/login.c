@@ -57,28 +57,6 @@ check_chain(struct cm_login *l)
 	return cm_trust_check_chain(l->host->trust, l->cert, &l->known, l->trace, &l->verdict);
 }
 
-/* The term of the query that the kept account was found by, or NULL: the same rule, attribute and value. */
-static const struct cm_query_term *
-find_kept_term(const struct cm_account *kept, const struct cm_query *q)
-{
-	const struct cm_query_term *found = NULL;
-	struct cm_buf made = { 0 };
-
-	for (size_t i = 0; i < q->count && found == NULL; i++) {
-		const struct cm_query_term *t = &q->terms[i];
-
-		cm_buf_truncate(&made, 0);
-		cm_buf_add_printable(&made, t->value);
-		/* What is kept is never an account of this computer: its name is another's. */
-		if (!t->local && strcmp(t->rule, kept->rule) == 0 &&
-		    strcasecmp(t->attribute != NULL ? t->attribute : "", kept->attribute) == 0 &&
-		    cm_buf_status(&made) == CM_OK && strcmp(cm_buf_str(&made), kept->matched) == 0)
-			found = t;
-	}
-	cm_buf_free(&made);
-	return found;
-}
-
 /*
  * A kept account stands on a rule and its value; rules that no longer make that
  * value no longer lead to it, and a weak one leads nowhere once the binding must
@@ -88,7 +66,7 @@ find_kept_term(const struct cm_account *kept, const struct cm_query *q)
 static enum cm_err
 check_still_mapped(struct cm_login *l, const struct cm_query *q)
 {
-	const struct cm_query_term *term = find_kept_term(l->account, q);
+	const struct cm_query_term *term = cm_mapping_kept_term(l->account, q);
 
 	if (term == NULL)
 		return cm_trace_fail(l->trace, CM_REASON_NOT_KEPT, "the rules no longer map this card to %s",
@@ -504,8 +482,8 @@ report(const struct cm_login *l, enum cm_err err)
 
 	if (err == CM_OK)
 		cm_log_event(l->host->conf->service.log, "login", err, CM_REASON_NONE,
-		    "%s (uid %u) by %s, %s", l->account->name, l->account->uid, subject,
-		    l->account_kept ? "offline" : "online");
+		    "%s (uid %u) by %s, rule %s%s, %s", l->account->name, l->account->uid, subject,
+		    l->account->rule, l->account->weak ? " (weak)" : "", l->account_kept ? "offline" : "online");
 	else
 		cm_log_event(l->host->conf->service.log, "login", err, cm_trace_reason(l->trace),
 		    "%s: %s", subject, cm_trace_message(l->trace));

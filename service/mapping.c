@@ -133,6 +133,27 @@ cm_mapping_find(const struct cm_mapping *m, struct cm_account **out)
 	return cm_directory_find(m->host->directory, m->query, m->user, m->deadline, m->trace, out);
 }
 
+const struct cm_query_term *
+cm_mapping_kept_term(const struct cm_account *kept, const struct cm_query *q)
+{
+	const struct cm_query_term *found = NULL;
+	struct cm_buf made = { 0 };
+
+	for (size_t i = 0; i < q->count && found == NULL; i++) {
+		const struct cm_query_term *t = &q->terms[i];
+
+		cm_buf_truncate(&made, 0);
+		cm_buf_add_printable(&made, t->value);
+		/* What is kept is never an account of this computer: its name is another's. */
+		if (!t->local && strcmp(t->rule, kept->rule) == 0 &&
+		    strcasecmp(t->attribute != NULL ? t->attribute : "", kept->attribute) == 0 &&
+		    cm_buf_status(&made) == CM_OK && strcmp(cm_buf_str(&made), kept->matched) == 0)
+			found = t;
+	}
+	cm_buf_free(&made);
+	return found;
+}
+
 static enum cm_err
 ask_this_computer(const struct cm_mapping *m, struct cm_account **out)
 {

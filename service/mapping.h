@@ -42,6 +42,9 @@ CM_MUST_USE enum cm_err cm_mapping_find(const struct cm_mapping *m, struct cm_ac
  */
 CM_MUST_USE enum cm_err cm_mapping_find_local(const struct cm_mapping *m, struct cm_account **out);
 
+/* The term of q that a kept account was found by: the same rule, attribute and value.  NULL: none, any more. */
+const struct cm_query_term *cm_mapping_kept_term(const struct cm_account *kept, const struct cm_query *q);
+
 /*
  * The same question where only the key's hash is known: m->cert is NULL.
  * Pairings of this computer, and values of the directory that hold the hash

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """test_explain.py: each mistake people make with mappings, made for real in the directory: explain's first line names
 the cause, its last line mends it, and the mended directory or configuration finds the account."""
+import base64
 import re
 
 import scenario
@@ -343,6 +344,35 @@ class ShownTest(ExplainCase):
                      'issuer-sid', ' ms', 'weak'):
             self.assertIn(word, answer.out)
         self.assertRegex(answer.out, r'(?i)issuer-sid.*(no SID|SID)')
+
+    def test_hits_of_each_rule(self):
+        def hits():
+            return self.ask('explain', card='bob', status=None).seen('account', 'hits')
+        self.give('bob', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
+        self.assertEqual(hits(), ['rule kerberos 1, no other rule any'])
+        self.assertRegex(self.words('explain', 'bob').out.splitlines()[0], r'^yes .*\bbob, by a weak value')
+        self.give('bob', altSecurityIdentities=[SERIAL, 'Kerberos:bob@CARDMAP.TEST'])
+        self.only('erin', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
+        self.assertEqual(hits(), ['rule issuer-serial 1, rule kerberos 2, no other rule any'])
+        for name in ('bob', 'erin'):
+            self.give(name, altSecurityIdentities=[])
+        self.assertEqual(hits(), ['no rule has any'])
+
+    def test_a_whole_certificate_is_not_for_reading(self):
+        self.rules = section('whole', filter='LDAP:(cardNote={cert!base64})')
+        whole = base64.b64encode((scenario.RIG.pki / 'bob.der').read_bytes()).decode()
+        self.give('bob', cardNote=whole)
+        for text in (self.words('explain', 'bob').out, self.words('whois', '-v').out):
+            self.assertIn(whole[:64], text)
+            self.assertNotIn(whole, text)
+        self.assertIn(f'(cardNote={whole})', self.ask('explain', card='bob').seen('account', 'value'))
+
+    def test_a_choice_among_several_is_what_mends(self):
+        for name in ('bob', 'erin'):
+            self.only(name, altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
+        self.assertIn('several_accounts = hint', self.explain('bob', status=2)[1])
+        self.settings['mapper.several_accounts'] = 'hint'
+        self.assertIn('cardmap explain NAME', self.explain('bob', status=2)[1])
 
     def test_rules_that_do_not_match_say_why(self):
         self.rules = (section('others', match='<SUBJECT>CN=Alice', attribute='mail', value='{rfc822_name}')

@@ -197,7 +197,9 @@ class FileTest(LoginCase):
             return [text for text in self.login(**options).err.splitlines() if text.startswith('cardmap: login')]
         line = logged()
         self.assertEqual(len(line), 1)
-        self.assertRegex(line[0], r'^cardmap: login ok: alice \(uid 10001\) by CN=Alice Example.*, online$')
+        self.assertRegex(line[0], r'^cardmap: login ok: alice \(uid 10001\) by CN=Alice Example.*, rule issuer-serial, online$')
+        line = logged(card='bob')
+        self.assertRegex(line[0], r'^cardmap: login ok: bob .*, rule kerberos \(weak\), online$')
         line = logged(card='revoked', status=3)
         self.assertEqual(len(line), 1)
         self.assertIn('login refused reason=revoked: ', line[0])

@@ -531,6 +531,7 @@ class LoginTest(MappingCase):
     def test_a_weak_mapping_that_was_kept_is_refused_offline_too(self):
         self.only('bob', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
         self.assertTrue(self.login(card='bob').json['account']['weak'])
+        self.assertRegex(self.cardmap('accounts', '--config', self.conf(), 'list').out, r'(?m)^bob .*, weak$')
         scenario.RIG.stop(*self.servers)
         self.assertTrue(self.login(card='bob').json['account']['weak'])
         self.login(card='bob', status=3, reason='weak_binding', more={'mapper__binding': 'strong'})
