@@ -129,13 +129,16 @@ enum cm_err
 cm_trust_remove(const struct cm_trust_options *o, const char *sha256, struct cm_trace *t,
     cm_trust_visit visit, void *arg)
 {
+	struct cm_trust_options all = *o;
 	struct removal r = { .o = o, .t = t };
 	enum cm_err err;
 
+	/* What is missing elsewhere, or empty since its last one went, keeps nobody from removing this one. */
+	all.anchors_if_there = all.intermediates_if_there = true;
 	if (!read_digits(sha256, r.digits))
 		return cm_trace_fail(t, CM_REASON_USAGE, "%s: expected at least %d hex digits of a SHA-256 fingerprint",
 		    sha256, DIGITS_MIN);
-	err = cm_trust_each(o, t, find, &r);
+	err = cm_trust_each(&all, t, find, &r);
 	if (err == CM_OK && r.count == 0)
 		err = cm_trace_fail(t, CM_REASON_NO_SUCH_CA, "no CA has a SHA-256 that begins with %s", r.digits);
 	for (size_t i = 0; err == CM_OK && i < r.count; i++)

@@ -309,6 +309,23 @@ what_cannot_be_removed(void **state)
 	cm_trace_free(&s.t);
 }
 
+/* The folders are named, so each must hold something at a login: but what is to go can go. */
+static void
+beside_an_empty_folder(void **state)
+{
+	struct store s;
+
+	(void)state;
+	open_store(&s, "empty");
+	assert_int_equal(mkdir(s.intermediates, 0755), 0);
+	assert_int_equal(add_file(&s, PKI("root.crt"), false), CM_OK);
+	s.o.anchors_if_there = s.o.intermediates_if_there = false;
+	assert_int_equal(take(&s, s.sha256), CM_OK);
+	assert_int_not_equal(access(s.file, F_OK), 0);
+	assert_int_equal(take(&s, s.sha256), CM_ERR_ABSENT);
+	cm_trace_free(&s.t);
+}
+
 /* openssl rehash's links go with the file, else nothing could be read any more. */
 static void
 links_go_too(void **state)
@@ -394,6 +411,7 @@ main(void)
 		cmocka_unit_test(a_self_signed_one_as_intermediate),
 		cmocka_unit_test(bundles),
 		cmocka_unit_test(what_cannot_be_removed),
+		cmocka_unit_test(beside_an_empty_folder),
 		cmocka_unit_test(links_go_too),
 		cmocka_unit_test(folders_that_will_not_do),
 		cmocka_unit_test(revocation_lists),
