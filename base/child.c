@@ -289,11 +289,16 @@ follow(struct run *r, struct cm_buf *out)
 	}
 }
 
-/* Its number is its own until it is waited for, and so is its group's. */
+#define UNSEEN	(-1)	/* no status of wait(2) */
+
+/*
+ * Its number is its own until it is waited for, and so is its group's.  UNSEEN:
+ * where SIGCHLD is ignored nobody waits for it, and how it ended is lost.
+ */
 static int
 end_and_reap(const struct run *r)
 {
-	int status = 0;
+	int status = UNSEEN;
 
 	kill(-r->pid, SIGKILL);
 	kill(r->pid, SIGKILL);	/* it may not lead a group yet */
@@ -307,6 +312,9 @@ judge(const struct run *r, int ended, int *status)
 {
 	int why = 0;
 
+	if (ended == UNSEEN)
+		return cm_trace_fail(r->trace, CM_REASON_SYSTEM, "%s: how it ended cannot be seen: SIGCHLD is ignored",
+		    r->c->path);
 	if (read(r->trouble[0], &why, sizeof(why)) == sizeof(why))
 		return cm_trace_fail(r->trace, CM_REASON_SYSTEM, "%s: it cannot be run as uid %u: %s", r->c->path,
 		    r->c->uid != (uid_t)-1 ? r->c->uid : geteuid(), strerror(why));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -501,6 +502,7 @@ main(int argc, char **argv)
 {
 	open_standard_descriptors();
 	stop_leaks();
+	signal(SIGCHLD, SIG_DFL);	/* whoever started us may ignore it: then no child's end is seen */
 	setlocale(LC_CTYPE, "");
 	return exit_code(run(argc, argv));
 }

@@ -173,7 +173,7 @@ await(pid_t child, int fd, const char *name, cm_deadline deadline, struct cm_tra
 {
 	char text[TEXT_MAX_LEN];
 	const bool ended = listen_to(fd, deadline, text);
-	int status = 0;
+	int status = -1;	/* no exit: where SIGCHLD is ignored nobody is told */
 
 	if (!ended)
 		kill(child, SIGKILL);

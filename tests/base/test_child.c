@@ -415,6 +415,22 @@ test_user_that_we_may_not_become(void **state)
 	assert_int_equal(r->out.len, 0);
 }
 
+/* Attack: started where SIGCHLD is ignored, no failure of a program would be seen. */
+static void
+an_end_that_is_not_seen_is_no_success(void **state)
+{
+	const struct sigaction ignored = { .sa_handler = SIG_IGN };
+	struct sigaction before;
+	struct rig *r = *state;
+	enum cm_err err;
+
+	sigaction(SIGCHLD, &ignored, &before);
+	r->arguments[1] = "echo said; exit 1";
+	err = run_for(r, WAIT_MS);
+	sigaction(SIGCHLD, &before, NULL);
+	assert_int_equal(err, CM_ERR_SYSTEM);
+}
+
 int
 main(void)
 {
@@ -424,7 +440,7 @@ main(void)
 		TEST(test_signals_are_the_usual_ones), TEST(test_how_it_may_not_end), TEST(test_background), TEST(test_it_dies_with_us),
 		TEST(test_no_child_is_left), TEST(test_no_descriptor_is_left), TEST(test_paths),
 		TEST(test_others_may_write), TEST(test_links), TEST(test_script), TEST(test_user),
-		TEST(test_user_that_we_may_not_become),
+		TEST(test_user_that_we_may_not_become), TEST(an_end_that_is_not_seen_is_no_success),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

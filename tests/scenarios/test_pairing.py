@@ -494,6 +494,14 @@ class SelectorTest(PairingCase):
                 self.assertIn(str(self.folder / 'selector'), answer.json['message'])
                 self.assertEqual(self.kept(), ['bob'])
 
+    def test_a_failure_is_seen_whoever_started_us(self):
+        """Some leave SIGCHLD ignored to what they start, and then nobody is told how a child ends."""
+        ignoring = ('env', '--ignore-signal=CHLD')
+        self.answering('bob')
+        self.assertEqual(self.enter(wrapper=ignoring).account, 'bob')
+        self.selector(f"printf '{self.hash}\\terin\\n'; exit 1\n")
+        self.enter(status=4, reason='selector', wrapper=ignoring)
+
     def test_a_hanging_program_is_ended(self):
         self.selector(f'echo $$ >>{self.calls}\nsleep 1000\n')
         answer = self.enter(status=4, reason='selector')
