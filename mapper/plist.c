@@ -83,6 +83,7 @@ struct key {
 };
 
 static const struct key *find_key(const char *name);
+static const struct key *find_meant(const char *name);
 
 /* The value of a key that the dict's schema has made sure stands there once. */
 static const struct cm_plist_node *
@@ -115,6 +116,8 @@ check_key(const struct reading *r, const struct cm_plist_node *dict,
 
 	if (get(dict, n->key) != n)
 		return cm_plist_fail(f, n->line, "key \"%s\" stands here twice; remove one", n->key);
+	if (k == NULL && (k = find_meant(n->key)) != NULL)
+		return cm_plist_fail(f, n->line, "key \"%s\" is not known; write \"%s\"", n->key, k->name);
 	if (k == NULL)
 		return cm_import_note(r->out, n->line, "key \"%s\" is not known and has no effect", n->key);
 	if (strcmp(k->name, n->key) != 0)
@@ -499,6 +502,16 @@ find_key(const char *name)
 {
 	for (size_t i = 0; i < CM_COUNT(keys); i++)
 		if (strcasecmp(keys[i].name, name) == 0)
+			return &keys[i];
+	return NULL;
+}
+
+/* Misspelt, a key that restricts would be without effect, and nobody would see it. */
+static const struct key *
+find_meant(const char *name)
+{
+	for (size_t i = 0; i < CM_COUNT(keys); i++)
+		if (cm_plist_is_nearly(keys[i].name, name))
 			return &keys[i];
 	return NULL;
 }
