@@ -6,7 +6,8 @@
  *
  *	account  = cert_sha256 cert          ; of this very certificate, DER
  *	           name principal dn home shell gecos uid gid groups
- *	           rule matched source       ; struct cm_account; matched = attribute "=" value
+ *	           rule matched source       ; struct cm_account; matched = [ "!" ] attribute "=" value,
+ *	                                     ; "!": one of several that the card opens
  *	           chain                     ; verified then, leaf first
  *	           last_online               ; this host's clock
  *	           boottime boot_id          ; CLOCK_BOOTTIME then, and of which boot
@@ -181,6 +182,8 @@ read_matched(struct row *r)
 {
 	const char *matched = text(r, MATCHED), *equals = strchr(matched, '=');
 
+	r->account.several = equals != NULL && matched[0] == '!';
+	matched += r->account.several;
 	r->attribute = strndup(matched, equals != NULL ? (size_t)(equals - matched) : 0);
 	r->account.attribute = r->attribute;
 	r->account.matched = (char *)(uintptr_t)(equals != NULL ? equals + 1 : matched);
@@ -291,7 +294,7 @@ put_account(struct cm_accounts *s, const struct cm_store_login *l, struct cm_tra
 		add_be32(&chain, l->chain[i].len);
 		cm_buf_add_blob(&chain, l->chain[i]);
 	}
-	cm_buf_addf(&matched, "%s=%s", a->attribute, a->matched);
+	cm_buf_addf(&matched, "%s%s=%s", a->several ? "!" : "", a->attribute, a->matched);
 	if ((err = cm_buf_status(&groups)) == CM_OK && (err = cm_buf_status(&chain)) == CM_OK &&
 	    (err = cm_buf_status(&matched)) == CM_OK) {
 		const struct cm_column row[ACCOUNT_COLUMNS] = {

@@ -69,6 +69,7 @@ cm_account_copy(const struct cm_account *a, struct cm_account **out)
 	copy->uid = a->uid;
 	copy->gid = a->gid;
 	copy->weak = a->weak;
+	copy->several = a->several;
 	copy->local = a->local;
 	for (size_t i = 0; i < CM_COUNT(texts); i++) {
 		const char *text = *text_of(a, i);

@@ -376,7 +376,9 @@ cm_finding_decide(struct cm_finding *f, struct cm_candidate **out)
 		return no_account(f);
 	if (several && (err = choose(f, &c)) != CM_OK)
 		return err;
-	if ((err = judge_account(f, c)) == CM_OK)
-		*out = c;
-	return err;
+	if ((err = judge_account(f, c)) != CM_OK)
+		return err;
+	c->account->several = several;
+	*out = c;
+	return CM_OK;
 }

@@ -34,6 +34,7 @@ struct cm_account {
 	size_t group_count;
 	char *rule;		/* the rule whose value found it; the strongest, where there were several */
 	bool weak;		/* ... and its value is one that another certificate could come to have */
+	bool several;		/* the card opens others too, and the login named this one */
 	bool local;		/* an account of this computer, not of a directory */
 	char *attribute;	/* that has the value; "" where the rule has a filter of its own */
 	char *matched;		/* that value, or that filter, printable */

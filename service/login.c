@@ -77,6 +77,9 @@ check_still_mapped(struct cm_login *l, const struct cm_query *q)
 		    "only, which another's certificate could have: %s (rule %s); cardmap rules generate "
 		    "makes the strong values to write", l->account->name, l->account->matched,
 		    l->account->rule);
+	if (l->account->several && (l->user == NULL || l->host->conf->mapper.several_accounts != CM_SEVERAL_HINT))
+		return cm_trace_fail(l->trace, CM_REASON_SEVERAL_ACCOUNTS, "the card opened several accounts with the "
+		    "network, and %s is the one kept: say who is to log in", l->account->name);
 	if (l->user != NULL && strcmp(l->user, l->account->name) != 0)
 		return cm_trace_fail(l->trace, CM_REASON_NOT_THIS_USER, "this card opens the kept account %s, "
 		    "not %s", l->account->name, l->user);

@@ -154,6 +154,7 @@ rig_assert_same(const struct cm_account *a, const struct cm_account *b)
 	}
 	assert_string_equal(a->rule, b->rule);
 	assert_string_equal(a->attribute, b->attribute);
+	assert_int_equal(a->several, b->several);
 	assert_string_equal(a->matched, b->matched);
 	assert_string_equal(a->source, b->source);
 }

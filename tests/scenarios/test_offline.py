@@ -259,6 +259,19 @@ class NotKeptTest(OfflineCase):
         self.rules = rule % 'ALTSECURITYIDENTITIES'
         self.assertEqual(self.login().account, 'alice')
 
+    def test_one_of_several_is_named_offline_too(self):
+        """No name means a choice, never the one that happens to be kept; and none of several where they are refused."""
+        hint = {**NO_TICKET, 'mapper__several_accounts': 'hint'}
+        self.change_directory(scenario.people.person_dn('bob'),
+                              ('altSecurityIdentities', [scenario.people.of_card('alice-rsa2048')]))
+        self.login('alice', more=hint)
+        self.network_down()
+        self.login(status=2, reason='several_accounts', more=hint)
+        self.login('bob', status=3, reason='not_this_user', more=hint)
+        self.login('alice', status=2, reason='several_accounts', more=NO_TICKET)
+        self.assertEqual(self.login('alice', more=hint).account, 'alice')
+        self.assertEqual(self.login('alice', more=hint).account, 'alice', 'and again')
+
     def test_one_of_several_stays_kept_while_it_is_one_of_them(self):
         """several_accounts = hint: who forgets to say which, or mistypes it, loses nothing; who is none of them any more does."""
         hint = {**NO_TICKET, 'mapper__several_accounts': 'hint'}
