@@ -510,8 +510,12 @@ set_provider_defaults(const struct cm_sssd *s, const struct cm_ini_section *d)
 	char *realm;
 	enum cm_err err = CM_OK;
 
-	if (!ad && !ipa)
-		return CM_OK;
+	/* sssd-ldap(5), ldap_tls_cacert: "Default: use OpenLDAP defaults" */
+	if (!ipa && cm_import_find(s->out, "directory.uri") != NULL && cm_import_find(s->out, "directory.ca") == NULL)
+		err = cm_import_note(s->out, d->line, "without ldap_tls_cacert SSSD takes ldap.conf's TLS_CACERT: name "
+		    "the directory's CA in directory.ca");
+	if (err != CM_OK || (!ad && !ipa))
+		return err;
 	if (cm_ini_key(d, "ldap_sasl_mech") == NULL)
 		err = cm_import_note(s->out, d->line, "SSSD binds with this host's Kerberos key; cardmap binds "
 		    "anonymously unless directory.bind_dn is set");

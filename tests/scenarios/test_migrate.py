@@ -7,7 +7,7 @@ import re
 
 import scenario
 from mapping import BOB, ISSUER, NO_TICKET, MappingCase, certificate
-from scenario import PIN, Counts
+from scenario import PIN, Counts, said
 
 
 class ImportCase(MappingCase):
@@ -24,6 +24,24 @@ class ImportCase(MappingCase):
             sets += ['--set', f'{name}={value}']
         return self.cardmap(command, '--config', path, '--json', '--card', f'file:{scenario.RIG.pki}/{card}.pem', *sets,
                             *arguments, **options)
+
+    def bring_over(self, system, before='', **more):
+        """README's two lines for who comes from there, as a shell runs them, /etc being this test's; the cardmap.conf then."""
+        readme = (scenario.HERE.parents[1] / 'README.md').read_text()
+        lines = re.search(rf'(?m)^\| {system} \| `(.+?)`<br>`(.+?)` \|$', readme).groups()
+        conf = self.folder / 'etc/cardmap/cardmap.conf'
+        for name in ('cardmap', 'sssd', 'pam_pkcs11'):
+            (self.folder / 'etc' / name).mkdir(parents=True, exist_ok=True)
+        self.write(conf, before)
+        if not lines[0].startswith(('install', 'cardmap')):
+            self.write(conf, before + '\n'.join(lines) + '\n')
+            return conf
+        sets = ' '.join(f"--set {name.replace('__', '.')}='{value}'" for name, value in
+                        {'accounts__path': self.store, **more}.items())
+        script = f'set -e\ncardmap() {{ {scenario.program()} "$@" --config {conf} {sets}; }}\n' + '\n'.join(lines)
+        said(['bash', '-c', re.sub(r'(?<![\w/])/etc/', f'{self.folder}/etc/', script)], cwd=self.folder,
+             env=self.environment(True))
+        return conf
 
     def rig_values(self):
         rig = scenario.RIG
@@ -118,6 +136,7 @@ domains = cardmap.test
 id_provider = ldap
 ldap_uri = ldap://127.0.0.1:3890
 ldap_search_base = dc=cardmap,dc=test
+ldap_tls_cacert = {pki}/root.crt
 
 [pam]
 pam_cert_auth = True
@@ -249,6 +268,47 @@ class SssdTest(ImportCase):
         self.assertEqual(counts.searches('userCertificate;binary='), 2)
 
 
+class ReadmeTest(ImportCase):
+    """Who comes from elsewhere is brought over by two lines: README's, and the files that lie there."""
+
+    def find(self, conf, *more):
+        answer = self.cardmap('whois', '--config', conf, '--json', '--card', f'file:{scenario.RIG.pki}/bob.pem', *more)
+        self.assertEqual(answer.account, 'bob')
+        return answer.json['account']['rule']
+
+    def ours(self):
+        """What a plist and Active Directory's attributes do not say: where the directory is and who is trusted."""
+        return self.conf(mapper__plist=None).read_text()
+
+    def test_macos(self):
+        self.only('bob', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
+        self.write('SmartcardLogin.plist', plistlib.dumps(OFFLINE))
+        # where it lies is fixed: /etc/cardmap
+        conf = self.bring_over('macOS', self.ours(), mapper__plist=self.folder / 'etc/cardmap/SmartcardLogin.plist')
+        self.assertEqual(self.find(conf, '--set', f'mapper.plist={self.folder}/etc/cardmap/SmartcardLogin.plist'),
+                         'AttributeMapping')
+
+    def test_sssd(self):
+        self.only('bob', altSecurityIdentities=f'X509:<I>{ISSUER}<SR>0220')
+        (self.folder / 'etc/sssd').mkdir(parents=True)
+        self.write('etc/sssd/sssd.conf', SSSD.format(pki=scenario.RIG.pki), 0o600)
+        self.assertRegex(self.find(self.bring_over('SSSD')), 'serial')
+
+    def test_active_directory(self):
+        self.only('bob', userPrincipalName='bob@CARDMAP.TEST')
+        self.assertEqual(self.find(self.bring_over('Active Directory', self.ours())), 'upn')
+
+    def test_pam_pkcs11(self):
+        self.only('bob')
+        (self.folder / 'etc/pam_pkcs11').mkdir(parents=True)
+        self.write('cn_map', 'Bob Example -> bob\n')
+        self.write('etc/pam_pkcs11/pam_pkcs11.conf', PAM_PKCS11.format(mappers='cn', pki=scenario.RIG.pki, folder=self.folder))
+        conf = self.bring_over('pam_pkcs11')
+        # accounts of this computer: here they come from the directory, as the import says
+        values = [f'--set={name}={value}' for name, value in self.rig_values().items() if name.startswith('directory.')]
+        self.assertEqual(self.find(conf, *values), 'cn')
+
+
 class SssdLoginTest(ImportCase):
     servers = scenario.SERVERS
 
@@ -302,6 +362,16 @@ class FreeIpaTest(ImportCase):
     def nss(name):
         """IPA stores names as NSS writes them, most specific last in its x500 form: the encoded order."""
         return name
+
+    def test_the_two_lines_of_the_readme(self):
+        self.only('bob', mail='bob@cardmap.test')
+        (self.folder / 'etc/sssd').mkdir(parents=True)
+        domain = SSSD[:SSSD.index('# found by issuer')].format(pki=scenario.RIG.pki)
+        self.write('etc/sssd/sssd.conf', domain, 0o600)
+        conf = self.bring_over('FreeIPA')
+        for command in (['config', 'check'], ['whois', '--card', f'file:{scenario.RIG.pki}/moved.pem']):
+            answer = self.cardmap(*command, '--config', conf, '--set', f'accounts.path={self.store}')
+        self.assertRegex(answer.out, r'(?m)^account +bob$')
 
     def test_rules_that_are_off_stay_off(self):
         _, text = self.imported()
