@@ -65,6 +65,17 @@ check_owner(int fd, uid_t uid, bool folder)
 	return !folder && (size_t)st.st_size > HOME_FILE_MAX ? "larger than 256 KiB" : NULL;
 }
 
+/*
+ * A socket in a file's place; a file system of the user's own that keeps root
+ * out, or whose server is gone (fuse(8)).  Whose home it is could take the file
+ * away as well, and keeps nobody else waiting.
+ */
+static bool
+is_own_making(int error)
+{
+	return error == ENXIO || error == ENODEV || error == ENOTCONN || (error == EACCES && geteuid() == 0);
+}
+
 /* What is not there is no failure, and neither is a link: it is nothing of the user's own. */
 static int
 open_in(int folder, const char *name, int flags, struct cm_home_job *j, size_t i)
@@ -74,8 +85,8 @@ open_in(int folder, const char *name, int flags, struct cm_home_job *j, size_t i
 
 	if (fd < 0 && errno == ELOOP)
 		j->files[i].refused = "is a symbolic link";
-	else if (fd < 0 && (errno == ENXIO || errno == ENODEV))
-		j->files[i].refused = "is a socket or a device";	/* of the user's own making: nobody else waits for that */
+	else if (fd < 0 && is_own_making(errno))
+		j->files[i].refused = "cannot be opened: no file, or root is kept out";
 	else if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
 		j->files[i].error = errno;
 	if (fd < 0 || (j->files[i].refused = check_owner(fd, j->uid, wants_folder)) == NULL)

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -430,6 +431,7 @@ one_key_in_two_homes(void **state)
 
 static sem_t proceed;
 static const char *slow = "";
+static int broken;	/* errno of what is slow; 0: it is slow */
 
 int __real_openat(int folder, const char *path, int flags, ...);
 int __wrap_openat(int folder, const char *path, int flags, ...);
@@ -438,6 +440,10 @@ int __wrap_openat(int folder, const char *path, int flags, ...);
 int
 __wrap_openat(int folder, const char *path, int flags, ...)
 {
+	if (slow[0] != '\0' && strstr(path, slow) != NULL && broken != 0) {
+		errno = broken;
+		return -1;
+	}
 	if (slow[0] != '\0' && strstr(path, slow) != NULL)
 		sem_wait(&proceed);
 	return __real_openat(folder, path, flags);
@@ -459,8 +465,14 @@ a_home_that_cannot_be_read_is_no_answer(void **state)
 	expect_home("uid", "alice", CM_REASON_NONE, "homes are read only where they are asked about");
 	put_passwd("carol:x:20003:20000::/home/slow:/bin/sh\n");
 	expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_NO_ACCOUNT, "no such home");
-	sem_init(&proceed, 0, 0);
+	/* a server of bob's own that is gone; one of everybody's that fails */
 	slow = "home/slow";
+	broken = ENOTCONN;
+	expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_NO_ACCOUNT, "fuse");
+	broken = EIO;
+	expect_home("sshPublicKey", "ssh-rsa QUJD", CM_REASON_DIRECTORY_OFFLINE, "a disk");
+	broken = 0;
+	sem_init(&proceed, 0, 0);
 	d = open_uris(local_uri, NULL);
 	a = find_query(d, ask_for(&q, "sshPublicKey", "ssh-rsa QUJD", NULL, NULL), 100);
 	for (int i = 0; i < 2; i++)
