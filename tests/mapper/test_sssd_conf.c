@@ -143,7 +143,7 @@ settings(void **state)
 		  "directory.domain=x\ndirectory.uri=ldap://dc1.x.org\ndirectory.uri=ldap://dc2\nkerberos.kdc=dc1.x.org\n"
 		  "kerberos.kdc=dc2\ndirectory.base=dc=ad,dc=x,dc=org\nkerberos.realm=AD.X.ORG\n"
 		  "rule x/a [s.conf:5] " MATCH " " MAP " domain=x\n"
-		  "note 1 without ldap_tls_cacert\nnote 1 SSSD binds with this host's Kerberos key\n" },
+		  "note 1 without ldap_tls_cacert SSSD takes ldap.conf's TLS_CACERT\nnote 1 SSSD binds with this host's Kerberos key\n" },
 		{ "[domain/ipa.org]\nid_provider = ipa\nipa_server = _srv_\n[certmap/ipa.org/a]\n",
 		  "directory.domain=ipa.org\ndirectory.ca=/etc/ipa/ca.crt\ndirectory.base=cn=accounts,dc=ipa,dc=org\nkerberos.realm=IPA.ORG\n"
 		  "rule ipa.org/a [s.conf:4] " MATCH " " MAP " domain=ipa.org\n"
