@@ -2,12 +2,60 @@
 #include "mapper/import.h"
 
 /*
+ * The next character: how many bytes it has, and whether they are written by
+ * number: what a terminal would obey, line ends and tabs apart, and what is no UTF-8.
+ */
+static size_t
+next_character(const char *p, bool *by_number)
+{
+	const uint8_t *c = (const uint8_t *)p;
+	const size_t n = cm_utf8_length(c, strnlen(p, 4));
+
+	*by_number = n == 0 || (c[0] < ' ' && c[0] != '\n' && c[0] != '\t') || c[0] == 0x7F ||
+	    (n == 2 && c[0] == 0xC2 && c[1] < 0xA0);	/* C1: U+0080 to U+009F */
+	return n > 0 ? n : 1;
+}
+
+static bool
+needs_numbers(const char *text)
+{
+	bool needed = false;
+
+	while (*text != '\0' && !needed)
+		text += next_character(text, &needed);
+	return needed;
+}
+
+/* A byte by its number is known in double quotes alone, where a backslash keeps ${ and the quote as they are. */
+static void
+add_double_quoted(const char *text, struct cm_buf *out)
+{
+	bool by_number;
+
+	cm_buf_add_byte(out, '"');
+	for (size_t n; *text != '\0'; text += n) {
+		n = next_character(text, &by_number);
+		if (strchr("\\\"$", *text) != NULL)
+			cm_buf_add_byte(out, '\\');
+		if (!by_number)
+			cm_buf_add(out, text, n);
+		for (size_t i = 0; by_number && i < n; i++)
+			cm_buf_addf(out, "\\x%02x", (uint8_t)text[i]);
+	}
+	cm_buf_add_byte(out, '"');
+}
+
+/*
  * libconfuse's single quotes: only \\ and \' mean something else in them, line
  * ends stay, and no variable is replaced.
  */
 static void
 add_quoted(const char *text, struct cm_buf *out)
 {
+	if (needs_numbers(text)) {
+		add_double_quoted(text, out);
+		return;
+	}
 	cm_buf_add_byte(out, '\'');
 	for (const char *p = text; *p != '\0'; p++) {
 		if (*p == '\\' || *p == '\'')

@@ -53,7 +53,18 @@ static const char *const hostile[] = {
 	"{cert!bin}", "{{literal}}", "}", "{", "a\nb", "\n", "a\\\nb", "cr\rlf\r\n", "tab\t", "# no comment", "a # b",
 	"// no", "/* no", "*/", "${HOME}", "$1", "a=b", "a,b", "(a)", "end-of-file = \"\"", "rule 'x' {",
 	"\xc3\xbc", "\xff\xfe", "\x01\x1b[31m", "\x7f", "}\nrule \"y\" { filter = z }\n", "+=", "&&<ISSUER>^CN=\\\\.$",
+	"\x1b${HOME} \"q\" \\n 'x' $y \\", "\xc2\x9b" "31m", "\x1b" "a0", "\xc3\x84\x07\n\t#\xc3\x84", "\x80$", "\r",
 };
+
+/* What is printed does nothing to a terminal, whatever was read. */
+static void
+expect_harmless(const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+		assert_true(*p >= ' ' || *p == '\n' || *p == '\t');
+		assert_true(*p != 0x7F && (*p != 0xC2 || p[1] >= 0xA0));
+	}
+}
 
 static void
 expect_text(const char *got, const char *want)
@@ -123,6 +134,7 @@ hostile_texts(void **state)
 	assert_int_equal(cm_import_set(i, 1, "directory.base", hostile[4]), CM_OK);
 	cm_buf_init(&b, 0);
 	assert_int_equal(cm_import_write(i, &b), CM_OK);
+	expect_harmless(cm_buf_str(&b));
 	c = load(cm_buf_str(&b), t);
 	assert_int_equal(c->rule_count, CM_COUNT(hostile));
 	for (size_t k = 0; k < CM_COUNT(hostile); k++) {
