@@ -265,7 +265,8 @@ static const struct option pam_options[] = {
 /* Keys that are read with something else, or say nothing about who comes in by card. */
 static const char *const quiet[] = {
 	"id_provider", "auth_provider", "chpass_provider", "proxy_lib_name", "ad_domain", "ipa_domain", "enabled",
-	"ldap_user_certificate", "cache_credentials", "enumerate", "debug_level", "description",
+	"ldap_user_certificate", "cache_credentials", "enumerate", "ipa_hostname",
+	"krb5_store_password_if_offline", "debug_level", "description",
 	"pam_cert_db_path", "pam_cert_verification", "pam_verbosity",
 };
 
@@ -519,6 +520,9 @@ set_provider_defaults(const struct cm_sssd *s, const struct cm_ini_section *d)
 	if (cm_ini_key(d, "ldap_sasl_mech") == NULL)
 		err = cm_import_note(s->out, d->line, "SSSD binds with this host's Kerberos key; cardmap binds "
 		    "anonymously unless directory.bind_dn is set");
+	if (err == CM_OK && ipa)
+		err = cm_import_note(s->out, d->line, "SSSD takes the rules that the FreeIPA server holds before those "
+		    "of this file: cardmap import freeipa reads them");
 	if (err == CM_OK && ipa && cm_import_find(s->out, "directory.ca") == NULL)
 		err = cm_import_set(s->out, d->line, "directory.ca", "/etc/ipa/ca.crt");
 	if (err == CM_OK && cm_import_find(s->out, "directory.uri") == NULL)

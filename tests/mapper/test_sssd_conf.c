@@ -147,7 +147,8 @@ settings(void **state)
 		{ "[domain/ipa.org]\nid_provider = ipa\nipa_server = _srv_\n[certmap/ipa.org/a]\n",
 		  "directory.domain=ipa.org\ndirectory.ca=/etc/ipa/ca.crt\ndirectory.base=cn=accounts,dc=ipa,dc=org\nkerberos.realm=IPA.ORG\n"
 		  "rule ipa.org/a [s.conf:4] " MATCH " " MAP " domain=ipa.org\n"
-		  "note 3 ipa_server\nnote 3 ipa_server\nnote 1 SSSD binds with this host's Kerberos key\nnote 1 SSSD asks DNS for the domain's servers\n" },
+		  "note 3 ipa_server\nnote 3 ipa_server\nnote 1 SSSD binds with this host's Kerberos key\n"
+		  "note 1 SSSD takes the rules that the FreeIPA server holds before those of this file\nnote 1 SSSD asks DNS for the domain's servers\n" },
 		{ "[domain/]\nid_provider = ad\n", "" },
 		/* trust */
 		{ "[pam]\npam_cert_auth = True\np11_child_timeout = 30\n",
