@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 struct cm_blob {
 	const uint8_t *ptr;	/* may hold NUL bytes; not terminated */
@@ -22,6 +23,14 @@ static inline bool
 cm_blob_equal(struct cm_blob a, struct cm_blob b)
 {
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Letter case of ASCII ignored. */
+static inline bool
+cm_blob_equal_caseless(struct cm_blob a, struct cm_blob b)
+{
+	return a.len == b.len && (a.len == 0 ||
+	    strncasecmp((const char *)a.ptr, (const char *)b.ptr, a.len) == 0);
 }
 
 /* White space of ASCII. */

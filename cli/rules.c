@@ -1,9 +1,8 @@
 /* cli/rules.c - rules tried on certificates, and the values that map a certificate. */
 #include <stdlib.h>
-#include <strings.h>
 
 #include "cli/cli.h"
-#include "mapper/mapper.h"
+#include "service/mapping.h"
 
 #define ATTRIBUTE	"altSecurityIdentities"
 
@@ -136,25 +135,13 @@ make_values(struct generated *g, const struct cm_cert *cert)
 	return CM_OK;
 }
 
-static char *
-text_of(struct cm_blob v)
-{
-	return strndup((const char *)v.ptr, v.len);
-}
-
-static bool
-is_same(struct cm_blob a, struct cm_blob b)
-{
-	return a.len == b.len && strncasecmp((const char *)a.ptr, (const char *)b.ptr, a.len) == 0;
-}
-
 /* Values are compared as the directory does: their case is ignored. */
 static void
 note_written(struct generated *g, const struct cm_value *v)
 {
 	for (size_t i = 0; i < g->count; i++)
-		if (is_same(v->attribute, cm_blob_str(g->values[i].form->attribute)) &&
-		    is_same(v->value, cm_buf_blob(&g->values[i].text)))
+		if (cm_blob_equal_caseless(v->attribute, cm_blob_str(g->values[i].form->attribute)) &&
+		    cm_blob_equal_caseless(v->value, cm_buf_blob(&g->values[i].text)))
 			g->values[i].written = true;
 }
 
@@ -166,7 +153,7 @@ visit_user(void *arg, const struct cm_entry *e)
 
 	if (g->dn != NULL && !cm_blob_equal(cm_blob_str(g->dn), e->dn))
 		return CM_ERR_AMBIGUOUS;
-	if (g->dn == NULL && (g->dn = text_of(e->dn)) == NULL)
+	if (g->dn == NULL && (g->dn = strndup((const char *)e->dn.ptr, e->dn.len)) == NULL)
 		return CM_ERR_NOMEM;
 	for (size_t i = 0; i < e->count; i++)
 		note_written(g, &e->values[i]);
@@ -180,7 +167,7 @@ visit_other(void *arg, const struct cm_entry *e)
 
 	if (g->other != NULL || cm_blob_equal(cm_blob_str(g->dn), e->dn))
 		return CM_OK;
-	return (g->other = text_of(e->dn)) != NULL ? CM_OK : CM_ERR_NOMEM;
+	return (g->other = strndup((const char *)e->dn.ptr, e->dn.len)) != NULL ? CM_OK : CM_ERR_NOMEM;
 }
 
 static enum cm_err
@@ -199,14 +186,11 @@ static enum cm_err
 find_user(struct generated *g, struct cm_directory *d)
 {
 	const struct cm_cli *c = g->cli;
-	const struct cm_query_term names[] = {
-		{ .rule = (char *)"name", .attribute = (char *)"uid", .value = cm_blob_str(c->user) },
-		{ .rule = (char *)"name", .attribute = (char *)"sAMAccountName", .value = cm_blob_str(c->user) },
-	};
+	const struct cm_named named = { .rule = "name", .name = c->user, .place = CM_PLACE_DIRECTORY };
 	struct cm_query *q = NULL;
 	enum cm_err err;
 
-	if ((err = cm_query_append(&q, names, CM_COUNT(names))) == CM_OK)
+	if ((err = cm_mapping_add_name(&q, &named)) == CM_OK)
 		err = look(g, d, q, visit_user);
 	cm_query_free(&q);
 	if (err == CM_ERR_AMBIGUOUS)

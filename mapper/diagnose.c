@@ -32,13 +32,6 @@ static const struct digest {
 	{ { "key_id", "it is the subject key identifier, where a hash of the key is wanted" }, OF_SKI, NULL },
 };
 
-bool
-cm_blob_equal_caseless(struct cm_blob a, struct cm_blob b)
-{
-	return a.len == b.len && (a.len == 0 ||
-	    strncasecmp((const char *)a.ptr, (const char *)b.ptr, a.len) == 0);
-}
-
 void
 cm_near_miss_free(struct cm_near_miss **m)
 {

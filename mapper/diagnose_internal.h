@@ -31,6 +31,5 @@ struct cm_tagged {
 };
 /* The next piece, *rest moving behind it; false at the end. */
 bool cm_tagged_next(struct cm_blob *rest, struct cm_tagged *piece);
-bool cm_blob_equal_caseless(struct cm_blob a, struct cm_blob b);	/* ASCII */
 
 #endif /* CM_MAPPER_DIAGNOSE_INTERNAL_H */

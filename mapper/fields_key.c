@@ -3,6 +3,16 @@
 
 #include "mapper/sssname_internal.h"
 
+void
+cm_key_hash(const struct cm_cert *c, uint8_t sha1[20])
+{
+	const struct cm_blob key = cm_cert_public_key(c);
+
+	memset(sha1, 0, 20);
+	if (key.len > 0 && EVP_Digest(key.ptr, key.len, sha1, NULL, EVP_sha1(), NULL) != 1)
+		memset(sha1, 0, 20);
+}
+
 enum cm_err
 cm_write_public_key(const struct cm_cert *c, const struct cm_field_ref *ref, struct cm_buf *out)
 {

@@ -4,7 +4,6 @@
  */
 #include "mapper/rules_internal.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 #define ALT(n, v, ...)	{ .name = n, .attribute = "altSecurityIdentities", .value = v, __VA_ARGS__ }
@@ -177,14 +176,4 @@ cm_rules_add_forms(struct cm_rules *r, struct cm_trace *t)
 		    "public key may bind, and no form that mapper.forms names does; add sha1-pukey, or "
 		    "set trust.level to chain, soft or hard");
 	return err == CM_OK ? cm_rules_index(r) : err;
-}
-
-void
-cm_key_hash(const struct cm_cert *c, uint8_t sha1[20])
-{
-	const struct cm_blob key = cm_cert_public_key(c);
-
-	memset(sha1, 0, 20);
-	if (key.len > 0 && EVP_Digest(key.ptr, key.len, sha1, NULL, EVP_sha1(), NULL) != 1)
-		memset(sha1, 0, 20);
 }

@@ -124,7 +124,7 @@ cm_import_freeipa_rule(struct cm_import *i, const struct cm_ipa_rule *r, const c
 	if (r->enabled == NULL || strcasecmp(r->enabled, "TRUE") != 0)
 		return cm_import_note(i, 0, "%s: is not enabled (ipaEnabledFlag): left out", r->dn);
 	if ((err = make_rule(r, domain, t, &out)) == CM_OK)
-		return cm_import_add_rule(i, &out);
+		return cm_import_add_rule(i, 0, &out);
 	cm_conf_rule_clear(&out);
 	return err;
 }

@@ -103,11 +103,13 @@ name_apart(const struct cm_import *i, struct cm_conf_rule *r)
 }
 
 enum cm_err
-cm_import_add_rule(struct cm_import *i, struct cm_conf_rule *r)
+cm_import_add_rule(struct cm_import *i, int line, struct cm_conf_rule *r)
 {
 	struct cm_conf_rule *more = NULL;
 	enum cm_err err = CM_ERR_NOMEM;
 
+	if (r->origin == NULL && asprintf(&r->origin, line > 0 ? "%s:%d" : "%s", i->path, line) < 0)
+		r->origin = NULL;
 	if (r->name == NULL || r->origin == NULL || (err = name_apart(i, r)) != CM_OK)
 		goto out;
 	err = CM_ERR_NOMEM;

@@ -19,7 +19,7 @@ struct cm_import_setting {
 };
 struct cm_import_note {
 	int line;
-	char *text;		/* "UserPairing: has no counterpart yet" */
+	char *text;		/* "Logging has no counterpart" */
 };
 struct cm_import {
 	char *path;
@@ -86,13 +86,18 @@ CM_MUST_USE enum cm_err cm_import_configured(struct cm_conf *c, struct cm_trace 
 /* Append the equivalent cardmap.conf: a comment with the line each thing came from, notes at the end. */
 CM_MUST_USE enum cm_err cm_import_write(const struct cm_import *i, struct cm_buf *out);
 
-/* For readers: each appends a copy.  CM_ERR_NOMEM.  from: the kind of file, static text. */
+/* ---- for readers */
+
 /* A mistake: "PATH:LINE: what; remedy", without the line when it is 0.  Returns CM_ERR_CONFIG. */
 enum cm_err cm_import_fail(const char *path, int line, struct cm_trace *t, const char *fmt, ...) CM_PRINTF(4, 5);
+/* path is copied; from: the kind of file, static text.  CM_ERR_NOMEM. */
 CM_MUST_USE enum cm_err cm_import_new(const char *path, const char *from, struct cm_import **out);
-/* The rule's content becomes the import's; *r is emptied whatever happens.  A name that is taken gets a number. */
-CM_MUST_USE enum cm_err cm_import_add_rule(struct cm_import *i, struct cm_conf_rule *r);
-/* A second call with the same key adds a value to the list. */
+/*
+ * The rule's content becomes the import's; *r is emptied whatever happens.  A
+ * name that is taken gets a number; one without an origin comes from that line.
+ */
+CM_MUST_USE enum cm_err cm_import_add_rule(struct cm_import *i, int line, struct cm_conf_rule *r);
+/* A copy; a second call with the same key adds a value to the list. */
 CM_MUST_USE enum cm_err cm_import_set(struct cm_import *i, int line, const char *key, const char *value);
 CM_MUST_USE enum cm_err cm_import_note(struct cm_import *i, int line, const char *fmt, ...) CM_PRINTF(3, 4);
 /* All values of a key, or NULL. */

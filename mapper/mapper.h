@@ -75,7 +75,6 @@ CM_MUST_USE enum cm_err cm_rules_add(struct cm_rules *r, const struct cm_conf_ru
  * CM_ERR_CONFIG  CONFIG: no such form, or key_only leaves none
  */
 CM_MUST_USE enum cm_err cm_rules_add_forms(struct cm_rules *r, struct cm_trace *t);
-size_t cm_rules_count(const struct cm_rules *r);
 void cm_rules_free(struct cm_rules **r);
 
 /*

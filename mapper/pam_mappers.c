@@ -43,13 +43,9 @@ enum cm_err
 cm_pam_add_rule(struct cm_pam_reading *r, int line, const struct cm_pam_rule *rule)
 {
 	struct cm_conf_rule made = { .priority = CM_RULE_PRIORITY_LAST };
-	struct cm_buf origin;
 	bool failed = false;
 
-	cm_buf_init(&origin, 0);
-	cm_buf_addf(&origin, "%s:%d", r->import->path, line);
 	made.name = copy(rule->name, &failed);
-	made.origin = cm_buf_take(&origin);
 	made.match = copy(rule->match, &failed);
 	made.upn_suffix = copy(rule->upn_suffix, &failed);
 	made.attribute = copy(rule->attribute, &failed);
@@ -58,12 +54,11 @@ cm_pam_add_rule(struct cm_pam_reading *r, int line, const struct cm_pam_rule *ru
 	made.map_file = copy(rule->map_file, &failed);
 	made.ignore_case = rule->ignore_case;
 	made.local = rule->local;
-	cm_buf_free(&origin);
-	if (failed || made.origin == NULL) {
+	if (failed) {
 		cm_conf_rule_clear(&made);
 		return CM_ERR_NOMEM;
 	}
-	return cm_import_add_rule(r->import, &made);
+	return cm_import_add_rule(r->import, line, &made);
 }
 
 /* One mapper being read. */

@@ -316,13 +316,11 @@ add_rule(const struct reading *r, const struct cm_plist_node *mapping, const cha
 	rule.value = strdup(value);
 	if (asprintf(&rule.name, one_of_two ? "AttributeMapping %s" : "AttributeMapping", attribute) < 0)
 		rule.name = NULL;
-	if (asprintf(&rule.origin, mapping->line > 0 ? "%s:%d" : "%s", r->file->name, mapping->line) < 0)
-		rule.origin = NULL;
-	if (rule.attribute == NULL || rule.value == NULL || rule.name == NULL || rule.origin == NULL) {
+	if (rule.attribute == NULL || rule.value == NULL || rule.name == NULL) {
 		cm_conf_rule_clear(&rule);
 		return CM_ERR_NOMEM;
 	}
-	return cm_import_add_rule(r->out, &rule);
+	return cm_import_add_rule(r->out, mapping->line, &rule);
 }
 
 static enum cm_err

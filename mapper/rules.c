@@ -77,12 +77,6 @@ cm_rules_free(struct cm_rules **r)
 	*r = NULL;
 }
 
-size_t
-cm_rules_count(const struct cm_rules *r)
-{
-	return r->count;
-}
-
 /* One rule being compiled, and where to say what is wrong with it. */
 struct job {
 	const struct cm_rules *rules;

@@ -132,28 +132,19 @@ set_match(const struct cm_ini_section *section, struct cm_conf_rule *r)
 }
 
 static enum cm_err
-set_name(const struct cm_sssd *s, int line, const char *name, struct cm_conf_rule *r)
-{
-	r->name = strdup(name);
-	if (asprintf(&r->origin, "%s:%d", s->path, line) < 0)
-		r->origin = NULL;
-	return r->name != NULL && r->origin != NULL ? CM_OK : CM_ERR_NOMEM;
-}
-
-static enum cm_err
 add_rule(const struct cm_sssd *s, const struct cm_ini_section *section, const char *domain,
     const char *name, bool files)
 {
-	struct cm_conf_rule r = { .priority = CM_RULE_PRIORITY_LAST };
+	struct cm_conf_rule r = { .priority = CM_RULE_PRIORITY_LAST,
+	    .name = strdup(section->name + strlen("certmap/")) };
 	enum cm_err err;
 
-	if ((err = set_name(s, section->line, section->name + strlen("certmap/"), &r)) == CM_OK &&
-	    (err = set_match(section, &r)) == CM_OK && (err = set_priority(s, section, &r)) == CM_OK &&
+	if ((err = set_match(section, &r)) == CM_OK && (err = set_priority(s, section, &r)) == CM_OK &&
 	    (err = files ? set_local(s, section, name, &r) : set_filter(s, section, &r)) == CM_OK &&
 	    !files)
 		err = set_domains(section, domain, &r);
 	if (err == CM_OK)
-		return cm_import_add_rule(s->out, &r);
+		return cm_import_add_rule(s->out, section->line, &r);
 	cm_conf_rule_clear(&r);
 	return err;
 }
@@ -203,15 +194,14 @@ static enum cm_err
 add_default(const struct cm_sssd *s)
 {
 	const struct cm_ini_key *k = cm_ini_key(s->domain, "ldap_user_certificate");
-	struct cm_conf_rule r = { .priority = CM_RULE_PRIORITY_LAST };
-	enum cm_err err = set_name(s, s->domain->line, s->domain->name + 7, &r);
+	struct cm_conf_rule r = { .priority = CM_RULE_PRIORITY_LAST, .name = strdup(s->domain->name + 7) };
 
 	r.match = strdup("KRB5:<EKU>clientAuth");	/* CERT_AUTH_DEFAULT_MATCHING_RULE */
 	if (asprintf(&r.filter, "LDAP:(%s={cert!bin})", k != NULL ? k->value : "userCertificate;binary") < 0)
 		r.filter = NULL;
 	r.lines[CM_RULE_KEY_FILTER] = k != NULL ? (unsigned)k->line : 0;
-	if (err == CM_OK && r.match != NULL && r.filter != NULL)
-		return cm_import_add_rule(s->out, &r);
+	if (r.match != NULL && r.filter != NULL)
+		return cm_import_add_rule(s->out, s->domain->line, &r);
 	cm_conf_rule_clear(&r);
 	return CM_ERR_NOMEM;
 }

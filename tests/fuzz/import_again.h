@@ -45,4 +45,25 @@ import_again(const struct cm_import *i)
 	close(fd);
 }
 
+/* The whole of a harness for a reader: a refusal says why, success gives an import that stays the same. */
+static inline void
+fuzz_import(cm_import_reader read, const uint8_t *data, size_t size)
+{
+	struct cm_import *r = NULL;
+	struct cm_trace *t = NULL;
+	enum cm_err err;
+
+	if (cm_trace_new(&t) != CM_OK)
+		return;
+	cm_trace_begin(t, "import");
+	err = read((struct cm_blob){ data, size }, "f", t, &r);
+	if ((err == CM_OK) != (r != NULL) ||
+	    (err == CM_ERR_CONFIG) != (cm_trace_reason(t) == CM_REASON_CONFIG))
+		abort();
+	if (r != NULL)
+		import_again(r);
+	cm_import_free(&r);
+	cm_trace_free(&t);
+}
+
 #endif /* CM_TESTS_IMPORT_AGAIN_H */

@@ -126,7 +126,7 @@ hostile_texts(void **state)
 			r.domains[0] = copy(hostile[k]);
 			r.domains[1] = copy("x");
 		}
-		assert_int_equal(cm_import_add_rule(i, &r), CM_OK);
+		assert_int_equal(cm_import_add_rule(i, 0, &r), CM_OK);
 		assert_null(r.name);
 		assert_int_equal(cm_import_set(i, (int)k, "trust.crl", hostile[k]), CM_OK);
 		assert_int_equal(cm_import_note(i, (int)k, "%s", hostile[k]), CM_OK);
@@ -171,8 +171,8 @@ written(void **state)
 	second.name = copy("r");
 	second.origin = copy("a.conf:8");
 	second.filter = copy("x");
-	assert_int_equal(cm_import_add_rule(i, &r), CM_OK);
-	assert_int_equal(cm_import_add_rule(i, &second), CM_OK);
+	assert_int_equal(cm_import_add_rule(i, 0, &r), CM_OK);
+	assert_int_equal(cm_import_add_rule(i, 0, &second), CM_OK);
 	assert_int_equal(cm_import_set(i, 3, "trust.pins", "aa"), CM_OK);
 	assert_int_equal(cm_import_set(i, 4, "accounts.user_pairing", "no"), CM_OK);
 	assert_int_equal(cm_import_set(i, 5, "trust.pins", "bb"), CM_OK);
