@@ -172,6 +172,8 @@ is_outside_base(struct cm_explaining *x)
 			goto out;	/* it is not outside */
 		err = cm_explain_tell(x, "base_too_deep", cm_explain_text("directory.base = '%s'", wider != NULL ? wider : found.entries[0].dn),
 		    "%s stands outside directory.base, which is %s", found.entries[0].dn, base);
+	} else if (x->base_err != CM_OK) {
+		err = x->base_err;	/* who was not asked has not said that there is nobody */
 	} else if (x->in->user != NULL) {
 		err = cm_explain_tell(x, "no_such_user", cm_explain_text("cardmap explain NAME, with the name that %s has for them", base),
 		    "there is no user %s below %s", x->in->user, base);
@@ -505,10 +507,8 @@ find_users(struct cm_explaining *x)
 		err = find_user(x, NULL, &x->users);
 	else if (x->query != NULL)
 		err = cm_explain_look(x, &(struct cm_look){ .query = x->query }, &x->users);
-	if (err == CM_OK || err != cm_reason_err(CM_REASON_DIRECTORY_REFUSED))
-		return err;
-	cm_trace_clear_reason(x->trace);
-	return CM_OK;
+	x->base_err = err;
+	return err == cm_reason_err(CM_REASON_DIRECTORY_REFUSED) ? CM_OK : err;
 }
 
 enum cm_err

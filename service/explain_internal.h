@@ -31,6 +31,7 @@ struct cm_explaining {
 	struct cm_query *query;		/* what the rules ask; NULL: no rule applies */
 	struct cm_account *other;	/* whom the card leads to, asked without naming anybody; owned */
 	struct cm_seen_list users;	/* entries of the expected user */
+	enum cm_err base_err;		/* what the search for them ended with */
 	struct cm_explanation *out;
 };
 

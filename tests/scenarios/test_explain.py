@@ -269,6 +269,13 @@ class AccessTest(ExplainCase):
         self.assertRegex(first, '^base_too_deep ')
         self.assertEqual(re.search(r'directory\.base = (.*)$', last)[1], f"'{scenario.people.BASE}'")
 
+    def test_a_directory_that_refuses_says_nothing_about_a_user(self):
+        self.settings['directory.bind_dn'] = f'cn=nobody,{scenario.people.BASE}'
+        for user in (['bob'], []):
+            first, last, _ = self.explain('bob', *user)
+            self.assertRegex(first, '^directory_refused ')
+            self.assertIn('directory.bind_dn', last)
+
     def test_attribute_name_wrong(self):
         self.give('bob', altSecurityIdentities='Kerberos:bob@CARDMAP.TEST')
         self.rules = section('wrong', attribute='altSecurityIdentity', value='Kerberos:{nt_principal_name}')
