@@ -132,6 +132,34 @@ common_base(const char *a, const char *b)
 	return NULL;
 }
 
+/* A DN without the blanks that people write around its commas; the caller's, NULL for out of memory. */
+static char *
+plain_dn(const char *dn)
+{
+	struct cm_buf b = { 0 };
+	char *copy;
+
+	for (; *dn != '\0'; dn++) {
+		if (*dn == '\\' && dn[1] != '\0')
+			cm_buf_add_byte(&b, (uint8_t)*dn++);
+		else if (*dn == ' ' && (b.len == 0 || b.ptr[b.len - 1] == ',' || dn[strspn(dn, " ")] == ','))
+			continue;
+		cm_buf_add_byte(&b, (uint8_t)*dn);
+	}
+	copy = cm_buf_take(&b);
+	cm_buf_free(&b);
+	return copy;
+}
+
+/* The base that holds an entry, too: what both have in common, or else what is above the entry. */
+static const char *
+wider_base(const char *base, const char *dn)
+{
+	const char *common = common_base(base, dn), *comma = strchr(dn, ',');
+
+	return common != NULL ? common : comma != NULL ? comma + 1 : dn;
+}
+
 /* The expected user, or whoever has a value of the card, in all that the server holds. */
 static enum cm_err
 look_in(struct cm_explaining *x, const char *base, struct cm_seen_list *found)
@@ -159,7 +187,8 @@ look_elsewhere(struct cm_explaining *x, struct cm_seen_list *found)
 static enum cm_err
 is_outside_base(struct cm_explaining *x)
 {
-	const char *base = x->in->host->conf->directory.base, *wider;
+	const char *base = x->in->host->conf->directory.base;
+	char *plain = NULL, *dn = NULL;
 	struct cm_seen_list found = { .count = 0 };
 	enum cm_err err = CM_ERR_ABSENT;
 
@@ -167,18 +196,21 @@ is_outside_base(struct cm_explaining *x)
 		return CM_ERR_ABSENT;
 	/* A server that does not show its contexts leaves this question open, and the next may do. */
 	if (look_elsewhere(x, &found) == CM_OK && found.count > 0) {
-		wider = common_base(base, found.entries[0].dn);
-		if (wider == base)
-			goto out;	/* it is not outside */
-		err = cm_explain_tell(x, "base_too_deep", cm_explain_text("directory.base = '%s'", wider != NULL ? wider : found.entries[0].dn),
-		    "%s stands outside directory.base, which is %s", found.entries[0].dn, base);
+		plain = plain_dn(base);
+		dn = plain_dn(found.entries[0].dn);
+		if (plain == NULL || dn == NULL)
+			err = CM_ERR_NOMEM;
+		else if (common_base(plain, dn) != plain)
+			err = cm_explain_tell(x, "base_too_deep", cm_explain_text("directory.base = '%s'", wider_base(plain, dn)),
+			    "%s stands outside directory.base, which is %s", found.entries[0].dn, base);
 	} else if (x->base_err != CM_OK) {
 		err = x->base_err;	/* who was not asked has not said that there is nobody */
 	} else if (x->in->user != NULL) {
 		err = cm_explain_tell(x, "no_such_user", cm_explain_text("cardmap explain NAME, with the name that %s has for them", base),
 		    "there is no user %s below %s", x->in->user, base);
 	}
-out:
+	free(plain);
+	free(dn);
 	cm_seen_clear(&found);
 	return err;
 }

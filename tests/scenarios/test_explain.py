@@ -264,6 +264,8 @@ class AccessTest(ExplainCase):
             self.assertTrue(found, last)
         self.settings['directory.base'] = found[1].strip('\'"')
         self.mended('bob')
+        self.settings['directory.base'] = scenario.people.GROUPS_DN.replace(',', ' , ')  # as many write it
+        self.assertEqual(re.search(r'directory\.base = (.*)$', self.explain('bob', 'bob')[1])[1], f"'{scenario.people.BASE}'")
         self.settings['directory.base'] = f'ou=nowhere,{scenario.people.BASE}'
         first, last, _ = self.explain('bob', 'bob')
         self.assertRegex(first, '^base_too_deep ')
