@@ -75,8 +75,8 @@ take_name(struct parser *p, bool options)
 
 	if (!is_name_byte(peek(p)) || *start == '-' || *start == '.')
 		return NULL;
-	while (is_name_byte(peek(p)) || (options && peek(p) == ';'))
-		p->at++;
+	while (is_name_byte(peek(p)) || (options && peek(p) == ';' && is_name_byte(p->at[1])))
+		p->at++;	/* no option is empty; a NUL ends the store */
 	return (char *)start;
 }
 

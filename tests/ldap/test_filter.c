@@ -37,6 +37,8 @@ static const struct {
 	{ "(=alice)", 2, "no attribute name" },
 	{ "(u id=alice)", 3, "no \"=\"" },
 	{ "(-uid=alice)", 2, "no attribute name" },
+	{ "(cn;=alice)", 4, "behind the attribute name" },
+	{ "(cn;;lang-de=alice)", 4, "behind the attribute name" },
 	{ "(u\xC3\xAD" "d=alice)", 3, "no \"=\"" },
 	{ "((uid=alice))", 2, "no attribute name" },
 	{ "(uid=a(b)", 7, "write \\28" },
