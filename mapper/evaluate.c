@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #include "mapper/fields_internal.h"
-#include "mapper/sssname_internal.h"
 
 #define MISSING_MAX	12	/* rules that the message of NO_RULE names */
 /* A filter holds its values escaped, "\xx" for a byte. */

@@ -99,4 +99,20 @@ CM_MUST_USE enum cm_err cm_write_sid_uri(const struct cm_cert *c, const struct c
  */
 struct cm_blob cm_cert_sid(const struct cm_cert *c, struct cm_buf *scratch);
 
+/* ---- principal.c */
+
+/* DER (X.690): the next element of *in if its identifier octet is tag: its content; *in moves behind it. */
+CM_MUST_USE bool cm_element(struct cm_blob *in, uint8_t tag, struct cm_blob *out);
+
+/* otherName types whose value is a principal (RFC 4556 3.2.2; [MS-WCCE]), content octets. */
+bool cm_san_is_pkinit(const struct cm_cert_san *s);
+bool cm_san_is_upn(const struct cm_cert_san *s);
+/*
+ * The principal of an otherName: "alice@REALM", the components of a
+ * KRB5PrincipalName parted by "/", nothing escaped.
+ * CM_ERR_ABSENT  the otherName is of another type
+ * CM_ERR_SYNTAX  it does not hold what its type promises
+ */
+CM_MUST_USE enum cm_err cm_san_principal(const struct cm_cert_san *s, struct cm_buf *out);
+
 #endif /* CM_MAPPER_FIELDS_INTERNAL_H */

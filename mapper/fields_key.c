@@ -1,8 +1,6 @@
 /* mapper/fields_key.c - the public key: its hashes, and as OpenSSH writes it. */
 #include "mapper/fields_internal.h"
 
-#include "mapper/sssname_internal.h"
-
 void
 cm_key_hash(const struct cm_cert *c, uint8_t sha1[20])
 {

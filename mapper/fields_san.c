@@ -2,7 +2,6 @@
 #include "mapper/fields_internal.h"
 
 #include "mapper/dn_internal.h"
-#include "mapper/sssname_internal.h"
 
 enum tag { RFC822 = 1, DNS = 2, X400 = 3, DIRECTORY = 4, EDI = 5, URI = 6, IP = 7, RID = 8 };
 

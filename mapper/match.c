@@ -3,6 +3,7 @@
 
 #include "mapper/match_internal.h"
 #include "mapper/dn_internal.h"
+#include "mapper/fields_internal.h"
 #include "mapper/sssname_internal.h"
 
 void

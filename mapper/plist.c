@@ -11,56 +11,12 @@
 #include "mapper/plist_internal.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #define FIELDS_MAX	16
 #define PINS_MAX	1024
-
-enum cm_err
-cm_plist_fail(const struct cm_plist_file *f, int line, const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	return cm_import_fail(f->name, line, f->trace, "%s", text);
-}
-
-enum cm_err
-cm_plist_node_new(struct cm_plist_file *f, enum cm_plist_type type, int line,
-    struct cm_plist_node **out)
-{
-	if (f->nodes++ == CM_PLIST_NODES_MAX)
-		return cm_plist_fail(f, line, "more than %d values; remove some", CM_PLIST_NODES_MAX);
-	if ((*out = calloc(1, sizeof(**out))) == NULL)
-		return CM_ERR_NOMEM;
-	(*out)->type = type;
-	(*out)->line = line;
-	return CM_OK;
-}
-
-/* Depth is bounded by CM_PLIST_DEPTH_MAX, length is not: siblings are a loop. */
-void
-cm_plist_node_free(struct cm_plist_node **n)
-{
-	struct cm_plist_node *p = *n;
-
-	while (p != NULL) {
-		struct cm_plist_node *next = p->next;
-
-		cm_plist_node_free(&p->child);
-		free(p->key);
-		free(p->text);
-		free(p);
-		p = next;
-	}
-	*n = NULL;
-}
 
 /* One file being read. */
 struct reading {
@@ -504,12 +460,28 @@ find_key(const char *name)
 	return NULL;
 }
 
+/* At most one letter is another, missing, too many, or has changed its place with the next. */
+static bool
+is_nearly(const char *a, const char *b)
+{
+	size_t la, lb;
+
+	for (; *a != '\0' && *a == *b; a++)
+		b++;
+	la = strlen(a);
+	lb = strlen(b);
+	if (la > 1 && lb > 1 && a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0)
+		return true;
+	return la == lb ? la > 0 && strcmp(a + 1, b + 1) == 0 :
+	    (la == lb + 1 && strcmp(a + 1, b) == 0) || (lb == la + 1 && strcmp(a, b + 1) == 0);
+}
+
 /* Misspelt, a key that restricts would be without effect, and nobody would see it. */
 static const struct key *
 find_meant(const char *name)
 {
 	for (size_t i = 0; i < CM_COUNT(keys); i++)
-		if (cm_plist_is_nearly(keys[i].name, name))
+		if (is_nearly(keys[i].name, name))
 			return &keys[i];
 	return NULL;
 }

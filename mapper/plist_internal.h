@@ -45,7 +45,4 @@ CM_MUST_USE enum cm_err cm_plist_read_xml(struct cm_plist_file *f, struct cm_blo
 CM_MUST_USE enum cm_err cm_plist_read_binary(struct cm_plist_file *f, struct cm_blob bytes,
     struct cm_plist_node **out);
 
-/* At most one letter is another, missing, too many, or has changed its place with the next. */
-bool cm_plist_is_nearly(const char *a, const char *b);
-
 #endif /* CM_MAPPER_PLIST_INTERNAL_H */

@@ -1,4 +1,4 @@
-/* mapper/sssname_internal.h - names and principals as libsss_certmap writes them */
+/* mapper/sssname_internal.h - names as libsss_certmap writes them */
 #ifndef CM_MAPPER_SSSNAME_INTERNAL_H
 #define CM_MAPPER_SSSNAME_INTERNAL_H
 
@@ -22,19 +22,5 @@ CM_MUST_USE enum cm_err cm_name_sss(const struct cm_cert_name *n, unsigned flags
 /* One attribute's name in these texts, which a type has in OpenSSL; and its value, escaped. */
 void cm_sss_type(struct cm_blob oid, unsigned flags, struct cm_buf *out);
 void cm_sss_value(const struct cm_cert_attr *a, struct cm_buf *out);
-
-/* DER (X.690): the next element of *in if its identifier octet is tag: its content; *in moves behind it. */
-CM_MUST_USE bool cm_element(struct cm_blob *in, uint8_t tag, struct cm_blob *out);
-
-/* otherName types whose value is a principal (RFC 4556 3.2.2; [MS-WCCE]), content octets. */
-bool cm_san_is_pkinit(const struct cm_cert_san *s);
-bool cm_san_is_upn(const struct cm_cert_san *s);
-/*
- * The principal of an otherName: "alice@REALM", the components of a
- * KRB5PrincipalName parted by "/", nothing escaped.
- * CM_ERR_ABSENT  the otherName is of another type
- * CM_ERR_SYNTAX  it does not hold what its type promises
- */
-CM_MUST_USE enum cm_err cm_san_principal(const struct cm_cert_san *s, struct cm_buf *out);
 
 #endif /* CM_MAPPER_SSSNAME_INTERNAL_H */

@@ -7,6 +7,7 @@
 #include <openssl/bio.h>
 
 #include "make_cert.h"
+#include "mapper/fields_internal.h"
 #include "mapper/sssname_internal.h"
 
 #define DC	"0.9.2342.19200300.100.1.25"
