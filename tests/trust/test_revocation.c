@@ -458,6 +458,7 @@ live_bad_responders(void **state)
 
 	(void)state;
 	o.anchors = inter_anchor;
+	o.intermediates = NULL;
 	o.use_crl = false;
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
 		struct outcome r;
