@@ -57,6 +57,32 @@ check_chain(struct cm_login *l)
 	return cm_trust_check_chain(l->host->trust, l->cert, &l->known, l->trace, &l->verdict);
 }
 
+/* The directory says the same with a network (ldap/candidates.c). */
+static enum cm_err
+weak_binding(const struct cm_login *l, const struct cm_query *q)
+{
+	const struct cm_account *a = l->account;
+	struct cm_buf b = { 0 };
+	enum cm_err err;
+
+	for (size_t i = 0; i < q->count && b.len == 0; i++) {
+		const struct cm_query_term *t = &q->terms[i];
+
+		/* bytes are nothing to copy */
+		if (t->strength != CM_STRONG || t->attribute == NULL || t->pairing || t->local ||
+		    strcasecmp(t->attribute, "objectSid") == 0 || strchr(t->attribute, ';') != NULL)
+			continue;
+		cm_buf_addf(&b, "write %s: ", t->attribute);
+		cm_buf_add_printable(&b, t->value);
+	}
+	if (b.len == 0)
+		cm_buf_add_str(&b, "no rule here asks for a strong one: see mapper.forms");
+	err = cm_trace_fail(l->trace, CM_REASON_WEAK_BINDING, "account %s was kept by a weak value only, which "
+	    "another's certificate could have: %s (rule %s); %s", a->name, a->matched, a->rule, cm_buf_str(&b));
+	cm_buf_free(&b);
+	return err;
+}
+
 /*
  * A kept account stands on a rule and its value; rules that no longer make that
  * value no longer lead to it, and a weak one leads nowhere once the binding must
@@ -73,10 +99,7 @@ check_still_mapped(struct cm_login *l, const struct cm_query *q)
 		    l->account->name);
 	l->account->weak = term->strength == CM_WEAK;
 	if (l->account->weak && l->host->conf->mapper.binding == CM_BINDING_STRONG)
-		return cm_trace_fail(l->trace, CM_REASON_WEAK_BINDING, "account %s was kept by a weak value "
-		    "only, which another's certificate could have: %s (rule %s); cardmap rules generate "
-		    "makes the strong values to write", l->account->name, l->account->matched,
-		    l->account->rule);
+		return weak_binding(l, q);
 	if (l->account->several && (l->user == NULL || l->host->conf->mapper.several_accounts != CM_SEVERAL_HINT))
 		return cm_trace_fail(l->trace, CM_REASON_SEVERAL_ACCOUNTS, "the card opened several accounts with the "
 		    "network, and %s is the one kept: say who is to log in", l->account->name);

@@ -534,7 +534,8 @@ class LoginTest(MappingCase):
         self.assertRegex(self.cardmap('accounts', '--config', self.conf(), 'list').out, r'(?m)^bob .*, weak$')
         scenario.RIG.stop(*self.servers)
         self.assertTrue(self.login(card='bob').json['account']['weak'])
-        self.login(card='bob', status=3, reason='weak_binding', more={'mapper__binding': 'strong'})
+        answer = self.login(card='bob', status=3, reason='weak_binding', more={'mapper__binding': 'strong'})
+        self.assertIn(BindingTest.STRONG_VALUE, answer.json['message'])
 
     def test_a_slip_of_the_pen_takes_nothing_from_the_holder(self):
         self.login('bob', card='bob')
