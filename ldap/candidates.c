@@ -322,7 +322,7 @@ weak_binding(const struct cm_finding *f, const struct cm_candidate *c)
 		cm_buf_addf(&b, "write %s: ", strong->attribute);
 		cm_buf_add_printable(&b, strong->value);
 	} else {
-		cm_buf_add_str(&b, "no rule here asks for a strong one: see mapper.forms");
+		cm_buf_add_str(&b, "no rule here asks for a strong one: add one, which cardmap explain names");
 	}
 	err = cm_trace_fail(f->trace, CM_REASON_WEAK_BINDING,
 	    "account %s (%s) was found by a weak value only, which another's certificate could have: %s",

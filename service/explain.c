@@ -30,13 +30,23 @@ cm_explanation_free(struct cm_explanation **x)
 
 /* ---- questions: CM_OK it is this and it is told; CM_ERR_ABSENT it is not */
 
+static bool
+asks_for_strong(const struct cm_query *q)
+{
+	for (size_t i = 0; q != NULL && i < q->count; i++)
+		if (q->terms[i].strength == CM_STRONG && !q->terms[i].pairing && !q->terms[i].local)
+			return true;
+	return false;
+}
+
 /* Found, and refused for that alone. */
 static enum cm_err
 is_weak(struct cm_explaining *x)
 {
 	if (x->in->reason != CM_REASON_WEAK_BINDING)
 		return CM_ERR_ABSENT;
-	return cm_explain_tell(x, "weak_binding", cm_explain_value(x), "%s", x->in->why);
+	return cm_explain_tell(x, "weak_binding", asks_for_strong(x->query) ? cm_explain_value(x) : cm_explain_rule(x),
+	    "%s", x->in->why);
 }
 
 static enum cm_err

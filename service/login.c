@@ -76,7 +76,7 @@ weak_binding(const struct cm_login *l, const struct cm_query *q)
 		cm_buf_add_printable(&b, t->value);
 	}
 	if (b.len == 0)
-		cm_buf_add_str(&b, "no rule here asks for a strong one: see mapper.forms");
+		cm_buf_add_str(&b, "no rule here asks for a strong one: add one, which cardmap explain names");
 	err = cm_trace_fail(l->trace, CM_REASON_WEAK_BINDING, "account %s was kept by a weak value only, which "
 	    "another's certificate could have: %s (rule %s); %s", a->name, a->matched, a->rule, cm_buf_str(&b));
 	cm_buf_free(&b);

@@ -243,7 +243,7 @@ static const struct who whos[] = {
 	    .text = "wanda (uid=wanda,ou=people,dc=cardmap,dc=test) was found by a weak value only, which another's "
 	    "certificate could have: altSecurityIdentities=X509:<RFC822>wanda@cardmap.test (rule weak-form); "
 	    "write altSecurityIdentities: X509:<I>DC=test,CN=CA<SR>99" },
-	{ { W(MAIL("wanda")) }, ONLY_STRONG, .reason = CM_REASON_WEAK_BINDING, .text = "see mapper.forms" },
+	{ { W(MAIL("wanda")) }, ONLY_STRONG, .reason = CM_REASON_WEAK_BINDING, .text = "no rule here asks for a strong one" },
 	/* strong and weak name different accounts: refused under both bindings, and no hint helps */
 	{ { S(STRONG("01")), W(MAIL("ivan")) }, SEVERAL,
 	    .text = "wanda (uid=wanda,ou=people,dc=cardmap,dc=test; rule issuer-serial, strong); "

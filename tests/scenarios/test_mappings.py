@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """test_mappings.py: what finds an account in a real directory, how strong it is, and who is refused."""
 import hashlib
+import re
 
 import scenario
 from mapping import (AD, ALICE, BOB, DOMAIN, ISSUER, NO_TICKET, OTHER_SID, SID, STRONG, WEAK, MappingCase, binary_sid, key_hash,
@@ -139,6 +140,19 @@ class BindingTest(MappingCase):
                 self.assertIn(self.STRONG_VALUE, told)
                 self.give('bob', altSecurityIdentities=[weak, self.STRONG_VALUE])
                 self.assertFalse(self.found('bob', 'bob').json['account']['weak'])
+
+    def test_where_no_rule_asks_for_a_strong_value_a_rule_is_named_too(self):
+        """What explain's last line says, done, finds the account."""
+        self.only('bob')
+        self.settings['mapper.binding'] = 'strong'
+        self.rules = section('mail', attribute='mail', value='{rfc822_name}')
+        self.assertIn('no rule here asks for a strong one', self.whois('bob', status=3, reason='weak_binding').json['message'])
+        mend = self.words('explain', status=3).out.splitlines()[-1]
+        rule, value = re.search(r'(rule "[\w-]+" \{ .* \}), and write altSecurityIdentities: (.*)$', mend).groups()
+        self.assertEqual(value, self.STRONG_VALUE)
+        self.rules += rule + '\n'
+        self.give('bob', altSecurityIdentities=value)
+        self.assertFalse(self.found('bob', 'bob').json['account']['weak'])
 
     def test_login_and_explain_refuse_it_too(self):
         self.settings['mapper.binding'] = 'strong'
