@@ -82,6 +82,7 @@ struct cm_conf {
 	struct {
 		unsigned level;		/* enum cm_trust_level */
 		char **anchors, **intermediates, **pins, **ocsp_url, **crl;
+		char *crl_dir;		/* NULL: the folder crl beside accounts.path */
 		bool use_ocsp, use_crl, require_nonce;
 		unsigned timeout, ocsp_max, crl_max;
 	} trust;

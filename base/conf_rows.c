@@ -40,6 +40,7 @@ static const struct cm_conf_row rows[] = {
 	TEXT(trust, pins, list, NULL, "SHA-256 fingerprints: only cards issued by one of these CAs"),
 	TEXT(trust, ocsp_url, list, NULL, "responders asked instead of the certificate's own"),
 	TEXT(trust, crl, list, NULL, "revocation lists beside the certificate's own: http:// URLs, files or folders"),
+	TEXT(trust, crl_dir, path, NULL, "where indexes of revocation lists are kept; without it the folder crl beside accounts.path"),
 	TEXT(trust, use_ocsp, flag, "yes", "ask OCSP responders"),
 	TEXT(trust, use_crl, flag, "yes", "fetch revocation lists"),
 	TEXT(trust, require_nonce, flag, "no", "refuse OCSP answers without this host's nonce"),

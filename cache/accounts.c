@@ -14,7 +14,8 @@
  *	groups   = *( gid(4 bytes, big-endian) name NUL )
  *	chain    = *( length(4 bytes, big-endian) DER )
  *	evidence = issuer_key serial         ; struct cm_evidence, one for each certificate
- *	           status this_update next_update revoked_at learned source
+ *	           status                    ; 1 good, 2 revoked; + 16 on hold, + 32 said by a complete list
+ *	           this_update next_update revoked_at learned source
  *	clock    = 1 floor                   ; newest signed time accepted online
  *	           wall boottime boot_id     ; this host's clocks when it was last online
  *	pairing  = hash spki_sha256 user     ; struct cm_pairing (pairings.c)

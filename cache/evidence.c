@@ -6,6 +6,9 @@
 /* The columns of table evidence, in order. */
 enum { ISSUER_KEY, SERIAL, STATUS, THIS_UPDATE, NEXT_UPDATE, REVOKED_AT, LEARNED, SOURCE, EVIDENCE_COLUMNS };
 
+/* Added to the status. */
+enum { STATUS_MASK = 15, ON_HOLD = 16, BY_LIST = 32 };
+
 #define EVIDENCE_MAX		(1 << 18)	/* rows: more is no store of a login host */
 #define EXPIRED_KEPT		(30 * 24 * 3600)
 
@@ -27,13 +30,16 @@ read_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct cm_e
 	if (!cm_store_get(q, v, EVIDENCE_COLUMNS) ||
 	    v[ISSUER_KEY].bytes.len != sizeof(e->issuer_key) ||
 	    v[SERIAL].bytes.len < 1 || v[SERIAL].bytes.len > sizeof(e->serial) ||
-	    (v[STATUS].n != CM_STATUS_GOOD && v[STATUS].n != CM_STATUS_REVOKED) ||
+	    ((v[STATUS].n & STATUS_MASK) != CM_STATUS_GOOD && (v[STATUS].n & STATUS_MASK) != CM_STATUS_REVOKED) ||
+	    (v[STATUS].n & ~(int64_t)(STATUS_MASK | ON_HOLD | BY_LIST)) != 0 ||
 	    v[SOURCE].bytes.len >= sizeof(e->source))
 		return cm_store_damaged(s, t, "an answer about revocation");
 	memcpy(e->issuer_key, v[ISSUER_KEY].bytes.ptr, sizeof(e->issuer_key));
 	memcpy(e->serial, v[SERIAL].bytes.ptr, v[SERIAL].bytes.len);
 	e->serial_len = v[SERIAL].bytes.len;
-	e->status = (enum cm_status)v[STATUS].n;
+	e->status = (enum cm_status)(v[STATUS].n & STATUS_MASK);
+	e->on_hold = v[STATUS].n & ON_HOLD;
+	e->by_list = v[STATUS].n & BY_LIST;
 	e->this_update = v[THIS_UPDATE].n;
 	e->next_update = v[NEXT_UPDATE].n;
 	e->revoked_at = v[REVOKED_AT].n;
@@ -63,7 +69,7 @@ put(struct cm_accounts *s, const struct cm_evidence *e, struct cm_trace *t)
 	const struct cm_column row[EVIDENCE_COLUMNS] = {
 		[ISSUER_KEY] = cm_value_blob((struct cm_blob){ e->issuer_key, sizeof(e->issuer_key) }),
 		[SERIAL] = cm_value_blob((struct cm_blob){ e->serial, e->serial_len }),
-		[STATUS] = cm_value_int(e->status),
+		[STATUS] = cm_value_int((int64_t)e->status | (e->on_hold ? ON_HOLD : 0) | (e->by_list ? BY_LIST : 0)),
 		[THIS_UPDATE] = cm_value_int(e->this_update),
 		[NEXT_UPDATE] = cm_value_int(e->next_update),
 		[REVOKED_AT] = cm_value_int(e->revoked_at),
@@ -74,9 +80,19 @@ put(struct cm_accounts *s, const struct cm_evidence *e, struct cm_trace *t)
 	return cm_store_put(s, "evidence", row, CM_COUNT(row), t);
 }
 
+/* Revoked is for good, but for a hold, which ends or becomes for good. */
+static bool
+stays(const struct cm_evidence *old, const struct cm_evidence *e)
+{
+	if (old->status == CM_STATUS_REVOKED)
+		return !cm_evidence_ends_hold(old, e) && !(old->on_hold && e->status == CM_STATUS_REVOKED &&
+		    (!e->on_hold || e->this_update > old->this_update));
+	return e->status == CM_STATUS_GOOD && old->this_update > e->this_update;
+}
+
 /*
- * Revoked is for good: nothing overwrites it, and it is kept whatever its
- * date.  Good gives way to newer good, and to revoked.
+ * Revoked is kept whatever its date.  Good gives way to newer good, and to
+ * revoked.
  */
 enum cm_err
 cm_evidence_keep(struct cm_accounts *s, const struct cm_evidence *e, time_t now,
@@ -92,8 +108,7 @@ cm_evidence_keep(struct cm_accounts *s, const struct cm_evidence *e, time_t now,
 	    (struct cm_blob){ e->serial, e->serial_len }, t, &old);
 	if (err != CM_OK && err != CM_ERR_ABSENT)
 		return err;
-	if (err == CM_OK && (old.status == CM_STATUS_REVOKED ||
-	    (e->status == CM_STATUS_GOOD && old.this_update > e->this_update)))
+	if (err == CM_OK && stays(&old, e))
 		return CM_OK;
 	return put(s, e, t);
 }
@@ -103,7 +118,7 @@ cm_evidence_expire(struct cm_accounts *s, time_t now, struct cm_trace *t)
 {
 	const struct cm_column v[] = { cm_value_int(CM_STATUS_GOOD), cm_value_int(now - EXPIRED_KEPT) };
 
-	return cm_store_run(s, "DELETE FROM evidence WHERE status = ?1 AND learned < ?2 AND "
+	return cm_store_run(s, "DELETE FROM evidence WHERE (status & 15) = ?1 AND learned < ?2 AND "
 	    "next_update < ?2", v, CM_COUNT(v), t);
 }
 

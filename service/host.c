@@ -2,6 +2,7 @@
 #include "service/host.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Configuration keeps its lists as char **; what borrows them promises not to write. */
 static const char *const *
@@ -80,6 +81,25 @@ collect_pins(struct cm_host *h, struct cm_trace *t)
 	return CM_OK;
 }
 
+/* /var/lib/cardmap/accounts.db: /var/lib/cardmap/crl */
+static enum cm_err
+name_crl_dir(struct cm_host *h)
+{
+	const char *given = h->conf->trust.crl_dir, *path = h->conf->accounts.path, *slash = strrchr(path, '/');
+	struct cm_buf b;
+
+	cm_buf_init(&b, 0);
+	if (given != NULL) {
+		cm_buf_add_str(&b, given);
+	} else {
+		cm_buf_add(&b, path, slash != NULL ? (size_t)(slash - path) + 1 : 0);
+		cm_buf_add_str(&b, "crl");
+	}
+	h->crl_dir = cm_buf_take(&b);
+	cm_buf_free(&b);
+	return h->crl_dir != NULL ? CM_OK : CM_ERR_NOMEM;
+}
+
 static enum cm_err
 open_trust(struct cm_host *h, struct cm_trace *t)
 {
@@ -100,8 +120,10 @@ open_trust(struct cm_host *h, struct cm_trace *t)
 	};
 	enum cm_err err;
 
-	if ((err = collect_pins(h, t)) != CM_OK)
+	if ((err = collect_pins(h, t)) != CM_OK || (err = name_crl_dir(h)) != CM_OK)
 		return err;
+	o.crl_dir = h->crl_dir;
+	o.crl_keep = h->keeps;
 	o.pins = (const uint8_t (*)[32])h->pins;
 	o.pin_count = h->pin_count;
 	return cm_trust_open(&o, t, &h->trust);
@@ -165,8 +187,10 @@ cm_host_open(const struct cm_conf *conf, unsigned needs, struct cm_trace *t,
 	enum cm_err err = h != NULL ? CM_OK : CM_ERR_NOMEM;
 
 	*out = NULL;
-	if (h != NULL)
+	if (h != NULL) {
 		h->conf = conf;
+		h->keeps = (needs & CM_NEED_ACCOUNTS) != 0;
+	}
 	for (size_t i = 0; err == CM_OK && i < CM_COUNT(parts); i++)
 		if ((needs & parts[i].need) != 0)
 			err = parts[i].open(h, t);
@@ -188,6 +212,7 @@ cm_host_close(struct cm_host **h)
 	cm_directory_close(&(*h)->directory);
 	cm_rules_free(&(*h)->rules);
 	free((*h)->pins);
+	free((*h)->crl_dir);
 	free(*h);
 	*h = NULL;
 }

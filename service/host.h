@@ -29,6 +29,8 @@ struct cm_host {
 	struct cm_pkinit *pkinit;
 	struct cm_accounts *accounts;
 	uint8_t (*pins)[32];		/* trust.pins */
+	char *crl_dir;			/* trust.crl_dir, or what stands for it */
+	bool keeps;			/* what is learned: who only looks makes no file */
 	size_t pin_count;
 };
 

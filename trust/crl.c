@@ -1,55 +1,14 @@
-/* trust/crl.c - certificate revocation lists (RFC 5280 section 5), from a URL or a file. */
+/* trust/crl.c - revocation lists (RFC 5280 section 5), from a URL or a file: indexed once, asked by serial number. */
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "base/file.h"
-#include "trust/trust_internal.h"
+#include "trust/crl_internal.h"
 
 const char *const cm_crl_endings[] = { ".crl", ".pem", ".der", NULL };
-
-X509_CRL *
-cm_crl_decode(struct cm_blob bytes)
-{
-	static const char begin[] = "-----BEGIN";
-	const uint8_t *p = bytes.ptr;
-	X509_CRL *crl;
-	BIO *bio;
-
-	if (bytes.len < sizeof(begin) || bytes.len > INT_MAX)
-		return NULL;
-	if (memcmp(bytes.ptr, begin, sizeof(begin) - 1) == 0) {
-		bio = BIO_new_mem_buf(bytes.ptr, (int)bytes.len);
-		crl = bio != NULL ? PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL) : NULL;
-		BIO_free(bio);
-		return crl;
-	}
-	crl = d2i_X509_CRL(NULL, &p, (long)bytes.len);
-	if (crl != NULL && p == bytes.ptr + bytes.len)
-		return crl;
-	X509_CRL_free(crl);
-	return NULL;
-}
-
-/* RFC 5280 6.3.3 (f) and (g): NULL when the issuer may sign it and did. */
-static const char *
-objection_to_signature(X509_CRL *crl, X509 *issuer)
-{
-	const X509_ALGOR *alg = NULL;
-
-	if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)) != 0)
-		return "it is the list of another CA";
-	/* Without keyUsage OpenSSL answers with every bit. */
-	if ((X509_get_key_usage(issuer) & KU_CRL_SIGN) == 0)
-		return "the CA may not sign revocation lists (no cRLSign in its keyUsage)";
-	X509_CRL_get0_signature(crl, NULL, &alg);
-	if (!cm_signature_is_strong(alg))
-		return "its signature uses a hash that is broken";
-	if (X509_CRL_verify(crl, X509_get0_pubkey(issuer)) != 1)
-		return "its signature is not that of the CA";
-	return NULL;
-}
 
 /* RFC 5280 6.3.3 (b) (2) (i): one of the list's own names is one of the certificate's. */
 static bool
@@ -87,184 +46,275 @@ objection_to_scope(const ISSUING_DIST_POINT *idp, X509 *cert)
 	return NULL;
 }
 
-static const char *
-objection_to_extensions(X509_CRL *crl, X509 *cert)
+/* RFC 5280 6.3.3 (f): asked before anybody is; without keyUsage OpenSSL answers with every bit. */
+static bool
+issuer_may_sign(struct cm_question *q)
 {
+	if ((X509_get_key_usage(q->issuer) & KU_CRL_SIGN) != 0)
+		return true;
+	cm_buf_add_str(&q->why, "the CA may not sign revocation lists (no cRLSign in its keyUsage)");
+	return false;
+}
+
+/* The key that signed it is the issuer's; is the list the issuer's, and about this certificate?  NULL: yes. */
+static const char *
+objection_to(const struct cm_question *q, const struct cm_crl_about *a)
+{
+	const uint8_t *p = a->issuer.ptr;
+	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)a->issuer.len);
 	const char *why = NULL;
 	ISSUING_DIST_POINT *idp;
-	int critical = 0;
 
-	/* RFC 5280 5.2: a list with a critical extension that is not understood is not used. */
-	for (int i = 0; i < X509_CRL_get_ext_count(crl); i++) {
-		X509_EXTENSION *e = X509_CRL_get_ext(crl, i);
-		const int nid = OBJ_obj2nid(X509_EXTENSION_get_object(e));
-
-		if (nid == NID_delta_crl)
-			return "it holds changes only (a delta CRL)";
-		if (X509_EXTENSION_get_critical(e) && nid != NID_issuing_distribution_point &&
-		    nid != NID_authority_key_identifier && nid != NID_crl_number)
-			return "it has a critical extension that is not understood";
-	}
-	idp = X509_CRL_get_ext_d2i(crl, NID_issuing_distribution_point, &critical, NULL);
-	if (idp != NULL)
-		why = objection_to_scope(idp, cert);
-	else if (critical != -1)	/* -1: there is none; else twice, or malformed */
-		why = "its issuingDistributionPoint is malformed";
+	if (name == NULL || X509_NAME_cmp(name, X509_get_subject_name(q->issuer)) != 0)
+		why = "it is the list of another CA";
+	else if (a->delta)
+		why = "it holds changes only (a delta CRL)";
+	else if (q->answer.serial_len == 0 || (q->answer.serial[0] & 0x80) != 0)
+		why = "no list can name this certificate: its serial number is negative";
+	X509_NAME_free(name);
+	if (why != NULL || a->scope.len == 0)
+		return why;
+	p = a->scope.ptr;
+	idp = d2i_ISSUING_DIST_POINT(NULL, &p, (long)a->scope.len);
+	why = idp != NULL ? objection_to_scope(idp, q->cert) : "its issuingDistributionPoint is malformed";
 	ISSUING_DIST_POINT_free(idp);
 	return why;
 }
 
-/* RFC 5280 5.3: one entry with a critical extension that is not understood spoils the list. */
-static bool
-entries_are_understood(X509_CRL *crl)
+/* Whose list it is, for people and for evidence. */
+static void
+name_answer(struct cm_question *q, const struct cm_crl_index *x)
 {
-	STACK_OF(X509_REVOKED) *entries = X509_CRL_get_REVOKED(crl);
+	struct cm_buf number;
 
-	for (int i = 0; i < sk_X509_REVOKED_num(entries); i++) {
-		const X509_REVOKED *r = sk_X509_REVOKED_value(entries, i);
-
-		for (int k = X509_REVOKED_get_ext_by_critical(r, 1, -1); k >= 0;
-		    k = X509_REVOKED_get_ext_by_critical(r, 1, k)) {
-			const int nid = OBJ_obj2nid(X509_EXTENSION_get_object(X509_REVOKED_get_ext(r, k)));
-
-			if (nid != NID_crl_reason && nid != NID_invalidity_date)
-				return false;
-		}
-	}
-	return true;
+	cm_buf_init(&number, 0);
+	cm_crl_number_text(&x->about.number, &number);
+	snprintf(q->answer.source, sizeof(q->answer.source), "CRL %.*s%s%s", (int)x->source.len,
+	    (const char *)x->source.ptr, number.len > 0 ? " number " : "", cm_buf_str(&number));
+	q->answer.this_update = x->about.this_update;
+	q->answer.next_update = x->about.next_update;
+	q->answer.learned = x->learned;
+	q->answer.by_list = true;
+	cm_buf_free(&number);
 }
 
+/* May absence from this list say "good" now? */
 static bool
-is_on_hold(const X509_REVOKED *r)
+may_say_good(struct cm_question *q, const struct cm_crl_store *s, const struct cm_crl_index *x)
 {
-	ASN1_ENUMERATED *reason = X509_REVOKED_get_ext_d2i(r, NID_crl_reason, NULL, NULL);
-	const bool hold = reason != NULL && ASN1_ENUMERATED_get(reason) == CRL_REASON_CERTIFICATE_HOLD;
-
-	ASN1_ENUMERATED_free(reason);
-	return hold;
+	return !cm_crl_store_is_rollback(s, x, &q->why) &&
+	    cm_evidence_current(&q->answer, q->now, q->kept ? 0 : CM_CLOCK_SKEW, &q->why) &&
+	    (!q->kept || cm_evidence_clock_is_sound(q, &q->answer, &q->why));
 }
 
-/* The list is the CA's, about this certificate, and dated. */
 static enum cm_status
-look_up(struct cm_question *q, X509_CRL *crl)
+judge(struct cm_question *q, const struct cm_crl_store *s, const struct cm_crl_index *x)
 {
-	const bool current = cm_evidence_current(&q->answer, q->now, CM_CLOCK_SKEW, &q->why);
-	X509_REVOKED *r = NULL;
+	const struct cm_blob serial = { q->answer.serial, q->answer.serial_len };
+	const char *objection = objection_to(q, &x->about);
+	struct cm_crl_entry e;
+	enum cm_err err;
+	bool good;
 
-	/* 2: removeFromCRL, which has no meaning in a list that is no delta (RFC 5280 5.3.1). */
-	if (X509_CRL_get0_by_serial(crl, &r, X509_get_serialNumber(q->cert)) != 1)
-		return current ? CM_STATUS_GOOD : CM_STATUS_UNKNOWN;
+	if (objection != NULL) {
+		cm_buf_add_str(&q->why, objection);
+		return CM_STATUS_UNKNOWN;
+	}
+	name_answer(q, x);
+	if ((err = cm_crl_index_find(x, X509_get_issuer_name(q->cert), serial, &e)) != CM_OK && err != CM_ERR_ABSENT) {
+		cm_buf_add_str(&q->why, "its index is damaged");
+		return CM_STATUS_UNKNOWN;
+	}
+	good = may_say_good(q, s, x);
+	/* removeFromCRL has no meaning in a list that is no delta (RFC 5280 5.3.1). */
+	if (err == CM_ERR_ABSENT || e.reason == CM_CRL_REMOVED)
+		return good ? CM_STATUS_GOOD : CM_STATUS_UNKNOWN;
 	/* Nothing ends a revocation but the release of a hold: other expired lists still say the truth. */
-	if (!current && is_on_hold(r))
+	if (!good && e.reason == CM_CRL_ON_HOLD)
 		return CM_STATUS_UNKNOWN;
 	cm_buf_truncate(&q->why, 0);
-	if (!cm_asn1_time(X509_REVOKED_get0_revocationDate(r), &q->answer.revoked_at))
-		q->answer.revoked_at = q->answer.this_update;
+	q->answer.revoked_at = e.revoked_at;
+	q->answer.on_hold = e.reason == CM_CRL_ON_HOLD;
 	return CM_STATUS_REVOKED;
 }
 
-static const char *
-objection_to(X509_CRL *crl, struct cm_question *q)
-{
-	const ASN1_TIME *to = X509_CRL_get0_nextUpdate(crl);
-	const char *why;
-
-	/* The signature first: until then these are somebody's bytes. */
-	if ((why = objection_to_signature(crl, q->issuer)) != NULL)
-		return why;
-	if ((why = objection_to_extensions(crl, q->cert)) != NULL)
-		return why;
-	if (!entries_are_understood(crl))
-		return "an entry has a critical extension that is not understood";
-	if (!cm_asn1_time(X509_CRL_get0_lastUpdate(crl), &q->answer.this_update) ||
-	    (to != NULL && !cm_asn1_time(to, &q->answer.next_update)))
-		return "its dates are malformed";
-	return NULL;
-}
+/* Several lists about one certificate: "revoked" of one stands against "good" of another. */
+struct asking {
+	struct cm_question *q;
+	const struct cm_crl_store *store;
+	struct cm_evidence blank, found;	/* the answer as it came in, and the best one so far */
+	enum cm_status status;
+	const char *path, *etag;		/* of the file whose index is looked for */
+	bool seen;				/* there was one */
+	bool hashed;				/* the folder has names by hash */
+	char prefix[10];			/* of the issuer's lists: "89abcdef." */
+};
 
 static void
-add_number(struct cm_question *q, X509_CRL *crl)
+hear(struct asking *a, const struct cm_question *one, enum cm_status status)
 {
-	ASN1_INTEGER *number = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL);
-	const size_t len = strlen(q->answer.source);
-	uint64_t n = 0;
-
-	if (number != NULL && ASN1_INTEGER_get_uint64(&n, number) == 1)
-		snprintf(q->answer.source + len, sizeof(q->answer.source) - len, " number %llu",
-		    (unsigned long long)n);
-	ASN1_INTEGER_free(number);
+	if (status == CM_STATUS_REVOKED || (status == CM_STATUS_GOOD && a->status == CM_STATUS_UNKNOWN)) {
+		a->status = status;
+		a->found = one->answer;
+	}
 }
 
-enum cm_status
-cm_crl_judge(struct cm_question *q, struct cm_blob bytes)
+/* An index in force answers without anybody being asked, while its list is current. */
+static bool
+ask_kept(void *arg, const struct cm_crl_index *x, bool beside)
 {
-	X509_CRL *crl = cm_crl_decode(bytes);
-	enum cm_status status = CM_STATUS_UNKNOWN;
-	const char *why = "it is no revocation list";
+	struct asking *a = arg;
+	struct cm_question one = *a->q;
 
-	if (crl != NULL && (why = objection_to(crl, q)) == NULL) {
-		add_number(q, crl);
-		status = look_up(q, crl);
-	} else {
-		cm_buf_add_str(&q->why, why);
-	}
+	if (beside)
+		return true;
+	one.kept = true;
+	cm_buf_init(&one.why, 0);
+	hear(a, &one, judge(&one, a->store, x));
+	cm_buf_free(&one.why);
+	return a->status != CM_STATUS_REVOKED;
+}
+
+static struct cm_crl_import
+importing(const struct cm_question *q, int list, const struct cm_crl_origin *origin)
+{
+	return (struct cm_crl_import){ .list = list, .max = q->trust->o.crl_max, .issuer = q->issuer,
+	    .origin = *origin, .now = q->known->now, .warning = q->warning };
+}
+
+/* Index it, keep the index where that can be done, and ask it. */
+static enum cm_status
+ask_list(struct cm_question *q, struct cm_crl_store *s, const struct cm_crl_import *i)
+{
+	struct cm_crl_index *x = NULL;
+	enum cm_status status = CM_STATUS_UNKNOWN;
+	const enum cm_err err = cm_crl_store_import(s, i, &x, &q->why);
+
+	if (err == CM_OK)
+		status = judge(q, s, x);
+	else if (err == CM_ERR_NOMEM)
+		cm_buf_add_str(&q->why, "out of memory");
+	cm_crl_index_close(&x);
 	ERR_clear_error();
-	X509_CRL_free(crl);
+	return status;
+}
+
+static enum cm_status
+fetch(struct cm_question *q, struct cm_crl_store *s, const char *url)
+{
+	struct cm_fetched got = { .fd = cm_crl_temporary(s->keeps ? s->folder : -1) };
+	const struct cm_fetch f = {
+		.url = url, .max = q->trust->o.crl_max, .deadline = q->deadline,
+		.anchors = cm_buf_blob(&q->trust->anchors_pem), .into = &got,
+	};
+	const struct cm_crl_origin o = { url, got.etag, got.modified, q->known->now };
+	const struct cm_crl_import i = importing(q, got.fd, &o);
+	enum cm_status status = CM_STATUS_UNKNOWN;
+
+	if (got.fd < 0)
+		cm_buf_addf(&q->why, "nothing can be fetched: %s", strerror(errno));
+	else if (cm_fetch(&f, NULL, &q->why) == CM_OK)
+		status = ask_list(q, s, &i);
+	if (got.fd >= 0)
+		close(got.fd);
 	return status;
 }
 
 enum cm_status
 cm_crl_ask_url(struct cm_question *q, const char *url)
 {
-	const struct cm_fetch f = {
-		.url = url, .max = q->trust->o.crl_max, .deadline = q->deadline,
-		.anchors = cm_buf_blob(&q->trust->anchors_pem),
-	};
-	enum cm_status status = CM_STATUS_UNKNOWN;
-	struct cm_buf bytes;
+	struct cm_crl_store s;
+	struct asking a = { .q = q, .store = &s, .blank = q->answer };
 
-	cm_buf_init(&bytes, f.max);
-	if (cm_fetch(&f, &bytes, &q->why) == CM_OK)
-		status = cm_crl_judge(q, cm_buf_blob(&bytes));
-	cm_buf_free(&bytes);
-	return status;
+	if (!issuer_may_sign(q))
+		return CM_STATUS_UNKNOWN;
+	cm_crl_store_open(&s, q->trust->o.crl_dir, q->answer.issuer_key, false, NULL);
+	cm_crl_store_each(&s, ask_kept, &a);
+	cm_crl_store_close(&s);
+	if (a.status == CM_STATUS_UNKNOWN) {
+		cm_crl_store_open(&s, q->trust->o.crl_dir, q->answer.issuer_key, q->trust->o.crl_keep, q->warning);
+		a.status = fetch(q, &s, url);
+		cm_crl_store_close(&s);
+		return a.status;
+	}
+	q->answer = a.found;
+	q->kept = true;
+	q->note = ", kept here";
+	return a.status;
+}
+
+/* The index of this very file, as it is now. */
+static bool
+ask_same(void *arg, const struct cm_crl_index *x, bool beside)
+{
+	struct asking *a = arg;
+
+	(void)beside;
+	if (!cm_blob_equal(x->source, cm_blob_str(a->path)) || !cm_blob_equal(x->etag, cm_blob_str(a->etag)))
+		return true;
+	cm_buf_truncate(&a->q->why, 0);
+	a->status = judge(a->q, a->store, x);
+	a->seen = true;
+	return false;
+}
+
+/* What tells that a file is another one, or was written to. */
+static void
+mark_of(const struct stat *st, char *etag, size_t size)
+{
+	snprintf(etag, size, "%llx:%llx:%llx:%lld.%09ld:%lld.%09ld", (unsigned long long)st->st_dev,
+	    (unsigned long long)st->st_ino, (unsigned long long)st->st_size, (long long)st->st_mtim.tv_sec,
+	    st->st_mtim.tv_nsec, (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
+}
+
+/* What the list is worth stands in its signature, not in who owns the file. */
+static int
+open_list(const char *path, size_t max, struct stat *st, struct cm_buf *why)
+{
+	/* O_NONBLOCK: a pipe put in the file's place must not hold us up. */
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		cm_buf_add_str(why, "there is no such file");
+	else if (fd < 0 || fstat(fd, st) != 0)
+		cm_buf_addf(why, "it cannot be read: %s", strerror(errno));
+	else if (!S_ISREG(st->st_mode))
+		cm_buf_add_str(why, "not a regular file");
+	else if ((uint64_t)st->st_size > max)
+		cm_buf_addf(why, "larger than %zu bytes", max);
+	else
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 static enum cm_status
 ask_file(struct cm_question *q, const char *path)
 {
-	enum cm_status status = CM_STATUS_UNKNOWN;
-	struct cm_trace *why = NULL;
-	struct cm_buf bytes;
-	enum cm_err err;
+	struct cm_crl_store s;
+	struct stat st = { 0 };
+	char etag[128];
+	struct asking a = { .q = q, .store = &s, .path = path, .etag = etag };
+	const struct cm_crl_origin o = { path, etag, "", q->known->now };
+	const int fd = open_list(path, q->trust->o.crl_max, &st, &q->why);
+	struct cm_crl_import i = importing(q, fd, &o);
 
-	cm_buf_init(&bytes, q->trust->o.crl_max);
-	if (cm_trace_new(&why) != CM_OK) {
-		cm_buf_add_str(&q->why, "out of memory");
-		goto out;
+	if (fd < 0)
+		return CM_STATUS_UNKNOWN;
+	i.beside = true;
+	mark_of(&st, etag, sizeof(etag));
+	cm_crl_store_open(&s, q->trust->o.crl_dir, q->answer.issuer_key, false, NULL);
+	cm_crl_store_each(&s, ask_same, &a);
+	cm_crl_store_close(&s);
+	if (!a.seen) {
+		cm_crl_store_open(&s, q->trust->o.crl_dir, q->answer.issuer_key, q->trust->o.crl_keep, q->warning);
+		a.status = ask_list(q, &s, &i);
+		cm_crl_store_close(&s);
 	}
-	/* What the list is worth stands in its signature, not in who owns the file. */
-	err = cm_file_read(path, q->trust->o.crl_max, CM_FILE_ANY, why, &bytes);
-	if (err == CM_OK)
-		status = cm_crl_judge(q, cm_buf_blob(&bytes));
-	else if (err == CM_ERR_ABSENT)
-		cm_buf_add_str(&q->why, "there is no such file");
-	else
-		cm_buf_add_str(&q->why, cm_trace_message(why));
-out:
-	cm_trace_free(&why);
-	cm_buf_free(&bytes);
-	return status;
+	close(fd);
+	return a.status;
 }
-
-/* A folder's lists, asked one after the other. */
-struct asking {
-	struct cm_question *q;
-	struct cm_evidence blank, found;	/* the answer as it came in, and the best one so far */
-	enum cm_status status;
-	bool hashed;				/* the folder has names by hash */
-	char prefix[10];			/* of the issuer's lists: "89abcdef." */
-};
 
 static bool
 is_list(const char *name, const void *arg)
@@ -291,7 +341,6 @@ nothing(void *unused, const char *path)
 	return CM_OK;
 }
 
-/* "Revoked" of one list stands against "good" of another. */
 static enum cm_err
 ask_next(void *arg, const char *path)
 {
@@ -303,12 +352,9 @@ ask_next(void *arg, const char *path)
 	cm_buf_init(&one.why, 0);
 	snprintf(one.answer.source, sizeof(one.answer.source), "CRL %s", path);
 	status = ask_file(&one, path);
-	if (status == CM_STATUS_UNKNOWN) {
+	if (status == CM_STATUS_UNKNOWN)
 		cm_buf_addf(&a->q->why, "%s%s: %s", a->q->why.len > 0 ? "; " : "", path, cm_buf_str(&one.why));
-	} else if (status == CM_STATUS_REVOKED || a->status == CM_STATUS_UNKNOWN) {
-		a->status = status;
-		a->found = one.answer;
-	}
+	hear(a, &one, status);
 	cm_buf_free(&one.why);
 	return CM_OK;
 }
@@ -343,5 +389,7 @@ cm_crl_ask_file(struct cm_question *q, const char *path)
 {
 	struct stat st;
 
+	if (!issuer_may_sign(q))
+		return CM_STATUS_UNKNOWN;
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? ask_folder(q, path) : ask_file(q, path);
 }

@@ -50,10 +50,24 @@ is_about(const struct cm_evidence *e, const struct cm_evidence *who)
 const struct cm_evidence *
 cm_known_revoked(const struct cm_known *known, const struct cm_evidence *who)
 {
-	for (size_t i = 0; i < known->count; i++)
-		if (known->evidence[i].status == CM_STATUS_REVOKED && is_about(&known->evidence[i], who))
-			return &known->evidence[i];
-	return NULL;
+	const struct cm_evidence *held = NULL;
+
+	for (size_t i = 0; i < known->count; i++) {
+		const struct cm_evidence *e = &known->evidence[i];
+
+		if (e->status != CM_STATUS_REVOKED || !is_about(e, who))
+			continue;
+		if (!e->on_hold)
+			return e;
+		held = held == NULL || held->this_update < e->this_update ? e : held;
+	}
+	return held;
+}
+
+bool
+cm_evidence_ends_hold(const struct cm_evidence *held, const struct cm_evidence *e)
+{
+	return held->on_hold && e->status == CM_STATUS_GOOD && e->by_list && e->this_update > held->this_update;
 }
 
 static time_t
@@ -88,8 +102,8 @@ cm_evidence_current(const struct cm_evidence *e, time_t now, time_t skew, struct
 }
 
 /* A clock that runs behind makes old evidence look young: then none counts. */
-static bool
-clock_is_sound(const struct cm_question *q, const struct cm_evidence *e, struct cm_buf *why)
+bool
+cm_evidence_clock_is_sound(const struct cm_question *q, const struct cm_evidence *e, struct cm_buf *why)
 {
 	const struct cm_known *k = q->known;
 	char now[CM_TIME_SIZE], then[CM_TIME_SIZE];
@@ -122,7 +136,7 @@ cm_evidence_ask(struct cm_question *q, const char *unused)
 		cm_buf_add_str(&q->why, "none is kept");
 		return CM_STATUS_UNKNOWN;
 	}
-	if (!clock_is_sound(q, best, &q->why) || !cm_evidence_current(best, q->now, 0, &q->why))
+	if (!cm_evidence_clock_is_sound(q, best, &q->why) || !cm_evidence_current(best, q->now, 0, &q->why))
 		return CM_STATUS_UNKNOWN;
 	q->answer = *best;
 	return CM_STATUS_GOOD;

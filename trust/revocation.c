@@ -223,13 +223,18 @@ ask(struct round *r, const struct step *s, struct cm_evidence *e, struct cm_buf 
 		.cert = cert_at(r, s->cert), .issuer = cert_at(r, s->cert + 1),
 		.answer = *e, .note = "",
 	};
+	struct cm_buf warning;
 	enum cm_status status;
 
 	cm_buf_init(&q.why, 0);
+	cm_buf_init(&warning, 0);
+	q.warning = &warning;
 	q.answer.learned = r->known->now;
 	snprintf(q.answer.source, sizeof(q.answer.source), "%s %s", s->source->name, s->where);
 	status = run_step(r, s, &q);
 	trace_step(r, s->source->key, &q, status);
+	if (warning.len > 0)
+		cm_trace_add(r->t, "warning", "%s", cm_buf_str(&warning));
 	if (status == CM_STATUS_UNKNOWN) {
 		cm_buf_addf(failures, "%s%s: %s", failures->len > 0 ? "; " : "", q.answer.source,
 		    cm_buf_str(&q.why));
@@ -237,11 +242,12 @@ ask(struct round *r, const struct step *s, struct cm_evidence *e, struct cm_buf 
 		*e = q.answer;
 		e->status = status;
 		/* The clock's floor is made of what came now, and is not ahead. */
-		if (goes_out(s) && e->this_update <= q.now + CM_CLOCK_SKEW &&
+		if (goes_out(s) && !q.kept && e->this_update <= q.now + CM_CLOCK_SKEW &&
 		    e->this_update > r->v->signed_time)
 			r->v->signed_time = e->this_update;
 	}
 	cm_buf_free(&q.why);
+	cm_buf_free(&warning);
 	return status;
 }
 
@@ -346,7 +352,7 @@ check_known(struct round *r)
 		if ((err = cm_evidence_name(cert_at(r, cert), cert_at(r, cert + 1), &name)) != CM_OK)
 			return err != CM_ERR_SYNTAX ? err : cm_trace_fail(r->t, CM_REASON_CERT_MALFORMED,
 			    "a serial number in the chain is longer than 20 octets (RFC 5280 4.1.2.2)");
-		if ((e = cm_known_revoked(r->known, &name)) == NULL)
+		if ((e = cm_known_revoked(r->known, &name)) == NULL || e->on_hold)
 			continue;
 		cm_trace_add(r->t, "evidence", "%s: revoked; nobody was asked again", e->source);
 		return decide_known(r, cert, e);
@@ -354,11 +360,23 @@ check_known(struct round *r)
 	return CM_OK;
 }
 
+/* Of who is known to be on hold "good" is heard only where it ends the hold. */
+static bool
+is_heard(struct round *r, const struct cm_evidence *held, const struct cm_evidence *e, struct cm_buf *failures)
+{
+	if (held == NULL || e->status != CM_STATUS_GOOD || cm_evidence_ends_hold(held, e))
+		return true;
+	cm_trace_add(r->t, "evidence", "%s: on hold: only a later list of the CA ends that, not %s", held->source, e->source);
+	cm_buf_addf(failures, "%s%s: does not end the hold", failures->len > 0 ? "; " : "", e->source);
+	return false;
+}
+
 /* name says who is asked about. */
 static enum cm_status
 search(struct round *r, int cert, const struct cm_evidence *name, struct cm_evidence *e,
     struct cm_buf *failures)
 {
+	const struct cm_evidence *held = cm_known_revoked(r->known, name);
 	enum cm_status found = CM_STATUS_UNKNOWN;
 
 	for (size_t i = 0; found != CM_STATUS_REVOKED && i < r->count; i++) {
@@ -369,10 +387,16 @@ search(struct round *r, int cert, const struct cm_evidence *name, struct cm_evid
 		    (found == CM_STATUS_GOOD && !r->steps[i].source->always))
 			continue;
 		status = ask(r, &r->steps[i], &answer, failures);
+		if (!is_heard(r, held, &answer, failures))
+			continue;
 		if (status == CM_STATUS_REVOKED || (status == CM_STATUS_GOOD && found == CM_STATUS_UNKNOWN)) {
 			*e = answer;
 			found = status;
 		}
+	}
+	if (found == CM_STATUS_UNKNOWN && held != NULL) {
+		*e = *held;
+		found = CM_STATUS_REVOKED;
 	}
 	return found;
 }

@@ -1,11 +1,12 @@
 /* trust/store_remove.c - a CA taken out of the folders again, and the lists that are there. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "trust/trust_internal.h"
+#include "trust/crl_internal.h"
 
 #define DIGITS_MIN	8
 #define DIGITS_MAX	64
@@ -158,33 +159,33 @@ struct listing {
 	void *arg;
 };
 
+/* Whose it is and how long it holds, as it says itself: nothing is verified. */
 static enum cm_err
 show_list(void *arg, const char *file)
 {
 	const struct listing *l = arg;
 	struct cm_trust_list shown = { .file = file };
-	struct cm_buf bytes, issuer;
-	X509_CRL *crl = NULL;
+	const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	const struct cm_crl_parsing parsing = { .fd = fd, .max = l->o->crl_max };
+	struct cm_crl_list list = { 0 };
+	struct cm_buf issuer, why;
 	enum cm_err err;
 
-	cm_buf_init(&bytes, l->o->crl_max);
 	cm_buf_init(&issuer, 0);
-	if (cm_file_read(file, l->o->crl_max, CM_FILE_ANY, NULL, &bytes) == CM_OK)
-		crl = cm_crl_decode(cm_buf_blob(&bytes));
-	if (crl != NULL) {
-		cm_name_text(X509_CRL_get_issuer(crl), &issuer);
+	cm_buf_init(&why, 0);
+	if (fd >= 0 && cm_crl_parse(&parsing, &list, &why) == CM_OK) {
+		cm_name_der_text(list.about.issuer, &issuer);
 		shown.issuer = cm_buf_str(&issuer);
-		shown.entries = (size_t)(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)) > 0 ?
-		    sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)) : 0);
-		if (!cm_asn1_time(X509_CRL_get0_lastUpdate(crl), &shown.this_update))
-			shown.this_update = 0;
-		if (!cm_asn1_time(X509_CRL_get0_nextUpdate(crl), &shown.next_update))
-			shown.next_update = 0;
+		shown.entries = (size_t)list.about.entries;
+		shown.this_update = list.about.this_update;
+		shown.next_update = list.about.next_update;
 	}
 	err = l->visit(l->arg, &shown);
-	X509_CRL_free(crl);
+	cm_crl_list_free(&list);
 	cm_buf_free(&issuer);
-	cm_buf_free(&bytes);
+	cm_buf_free(&why);
+	if (fd >= 0)
+		close(fd);
 	return err;
 }
 

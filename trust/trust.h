@@ -27,6 +27,8 @@ struct cm_trust_options {
 	const char *const *ocsp_urls;		/* asked instead of the certificate's AIA, when there are any */
 	const char *const *crls;		/* http(s) URLs, files and folders of files (.crl .pem .der, or hashed),
 						 * asked beside the certificate's CDPs */
+	const char *crl_dir;			/* where indexes of lists are kept; NULL: nowhere */
+	bool crl_keep;				/* new ones too, and the folder is made for them; else nothing is written */
 	bool use_ocsp, use_crl;
 	bool require_nonce;
 	size_t ocsp_max, crl_max;		/* bytes read at most */
@@ -57,9 +59,14 @@ struct cm_evidence {
 	time_t this_update;
 	time_t next_update;		/* 0: the answer named none */
 	time_t revoked_at;		/* 0: not revoked */
+	bool on_hold;			/* revoked by a list's certificateHold: a later list may end it, and nothing else */
+	bool by_list;			/* a complete list of the issuer's key says so */
 	time_t learned;			/* this host's clock when it was verified */
 	char source[256];		/* "OCSP http://...", "CRL http://... number 17" */
 };
+
+/* Does e, about the same certificate, end this hold?  RFC 5280 5.3.1: a later list that says no more of it does. */
+bool cm_evidence_ends_hold(const struct cm_evidence *held, const struct cm_evidence *e);
 
 /* What the host already knows, borrowed for a call. */
 struct cm_known {
@@ -89,8 +96,8 @@ CM_MUST_USE enum cm_err cm_trust_check_chain(struct cm_trust *tr, const struct c
 
 /*
  * Revocation at the configured level, for the leaf and every intermediate.
- * What is known revoked stays revoked and is refused without asking.  Else OCSP
- * and CRL sources are asked within the deadline; kept good evidence that is still
+ * What is known revoked stays revoked and is refused without asking; of what is
+ * on hold only a later list may say otherwise.  Else OCSP and CRL sources are asked within the deadline; kept good evidence that is still
  * valid counts where they do not answer.
  * Signature and signer's authority are checked before a status is read.
  *

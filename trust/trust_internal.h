@@ -51,6 +51,8 @@ struct cm_question {
 	struct cm_evidence answer;	/* issuer_key, serial, learned and source are set; the source fills in the rest */
 	struct cm_buf why;
 	const char *note;		/* said beside a good answer: static text, or "" */
+	bool kept;			/* the answer was kept here: it says nothing of what the time is now */
+	struct cm_buf *warning;		/* borrowed: for people, whatever the answer; NULL: not wanted */
 };
 
 /* trust/pem.c: the certificates of a file (PEM, or one in DER), of a folder's files; cert is borrowed. */
@@ -90,6 +92,12 @@ struct cm_fetch {
 	size_t max;			/* bytes of the answer */
 	cm_deadline deadline;
 	struct cm_blob anchors;		/* PEM, for https */
+	struct cm_fetched *into;	/* NULL: the answer goes to out */
+};
+/* An answer that goes to a file. */
+struct cm_fetched {
+	int fd;				/* borrowed: written from where it stands */
+	char etag[128], modified[64];	/* ETag, Last-Modified; "" where there is none, or one too long */
 };
 CM_MUST_USE enum cm_err cm_fetch(const struct cm_fetch *f, struct cm_buf *out, struct cm_buf *why);
 bool cm_fetch_can(const char *url);	/* http or https */
@@ -103,25 +111,26 @@ enum cm_status cm_ocsp_judge(struct cm_question *q, struct cm_blob der, OCSP_REQ
 /* trust/crl.c */
 enum cm_status cm_crl_ask_url(struct cm_question *q, const char *url);
 enum cm_status cm_crl_ask_file(struct cm_question *q, const char *path);	/* or a folder */
-X509_CRL *cm_crl_decode(struct cm_blob bytes);	/* PEM or DER; NULL: it is none */
 extern const char *const cm_crl_endings[];	/* of their files' names */
-enum cm_status cm_crl_judge(struct cm_question *q, struct cm_blob bytes);
 
 /* trust/evidence.c */
 /* This host's clock, or the floor when the clock is behind what was once signed. */
 time_t cm_known_time(const struct cm_known *known);
 /* Who is asked about: fills in issuer_key and serial.  CM_ERR_SYNTAX: the serial is longer than evidence holds. */
 CM_MUST_USE enum cm_err cm_evidence_name(X509 *cert, X509 *issuer, struct cm_evidence *e);
-/* Kept evidence that it is revoked, or NULL. */
+/* Kept evidence that it is revoked, a hold last, or NULL. */
 const struct cm_evidence *cm_known_revoked(const struct cm_known *known, const struct cm_evidence *who);
 /* A source: kept good evidence that still counts. */
 enum cm_status cm_evidence_ask(struct cm_question *q, const char *unused);
+/* May what was kept be believed by this host's clock?  If not, why says so. */
+bool cm_evidence_clock_is_sound(const struct cm_question *q, const struct cm_evidence *e, struct cm_buf *why);
 /* Do these dates hold at now?  If not, why says so. */
 bool cm_evidence_current(const struct cm_evidence *e, time_t now, time_t skew, struct cm_buf *why);
 
 /* trust/x509.c */
 bool cm_asn1_time(const ASN1_TIME *t, time_t *out);
 void cm_name_text(const X509_NAME *name, struct cm_buf *out);	/* RFC 4514 */
+void cm_name_der_text(struct cm_blob der, struct cm_buf *out);
 /* SHA-224 or stronger: SHA-1 and MD5 can be made to collide. */
 bool cm_signature_is_strong(const X509_ALGOR *alg);
 

@@ -34,6 +34,17 @@ cm_name_text(const X509_NAME *name, struct cm_buf *out)
 	BIO_free(bio);
 }
 
+void
+cm_name_der_text(struct cm_blob der, struct cm_buf *out)
+{
+	const uint8_t *p = der.ptr;
+	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)der.len);
+
+	if (name != NULL)
+		cm_name_text(name, out);
+	X509_NAME_free(name);
+}
+
 /* The hash of RSASSA-PSS stands in its parameters; absent, it is SHA-1 (RFC 4055 section 3.1). */
 static int
 pss_digest(const X509_ALGOR *alg)

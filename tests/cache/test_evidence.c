@@ -80,6 +80,44 @@ attack_revoked_serial_forgiven(void **state)
 	assert_int_equal(only(r).status, CM_STATUS_REVOKED);
 }
 
+/* RFC 5280 5.3.1: a hold ends, by what a later list says and by nothing else; or it becomes for good. */
+static void
+a_hold_ends(void **state)
+{
+	static const struct {
+		enum cm_status status;
+		bool on_hold, by_list;
+		time_t this_update;
+		bool replaces;
+	} rows[] = {
+		{ CM_STATUS_GOOD, false, false, NOW, false }, { CM_STATUS_GOOD, false, true, NOW - 1000, false },
+		{ CM_STATUS_GOOD, false, true, NOW - 2000, false }, { CM_STATUS_REVOKED, true, true, NOW - 2000, false },
+		{ CM_STATUS_REVOKED, true, true, NOW - 900, true }, { CM_STATUS_GOOD, false, true, NOW - 900, false },
+		{ CM_STATUS_GOOD, false, true, NOW - 800, true }, { CM_STATUS_REVOKED, true, true, NOW - 700, true },
+		{ CM_STATUS_REVOKED, false, true, NOW - 3000, true }, { CM_STATUS_GOOD, false, true, NOW, false },
+	};
+	struct rig *r = *state;
+	struct cm_evidence held = rig_evidence(1, CM_STATUS_REVOKED, NOW - 1000);
+
+	held.on_hold = held.by_list = true;
+	rig_keep_evidence(r, &held, 0, NOW);
+	assert_true(only(r).on_hold);
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const struct cm_evidence before = only(r);
+		struct cm_evidence e = rig_evidence(1, rows[i].status, rows[i].this_update), after;
+
+		e.on_hold = rows[i].on_hold;
+		e.by_list = rows[i].by_list;
+		rig_keep_evidence(r, &e, 0, NOW);
+		after = only(r);
+		assert_int_equal(after.status, rows[i].replaces ? e.status : before.status);
+		assert_int_equal(after.on_hold, rows[i].replaces ? e.on_hold : before.on_hold);
+		assert_int_equal(after.this_update, rows[i].replaces ? e.this_update : before.this_update);
+	}
+	assert_int_equal(only(r).status, CM_STATUS_REVOKED);
+	assert_false(only(r).on_hold);
+}
+
 static void
 newer_good_replaces_older(void **state)
 {
@@ -295,6 +333,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(comes_back_as_it_was),
 		TEST(attack_revoked_serial_forgiven),
+		TEST(a_hold_ends),
 		TEST(newer_good_replaces_older),
 		TEST(each_certificate_has_its_own),
 		TEST(what_is_not_kept),

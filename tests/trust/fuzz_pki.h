@@ -45,7 +45,7 @@ fuzz_x509(const char *pem)
 }
 
 /* A question about the leaf; the caller frees cert, issuer and why. */
-static struct cm_question
+static inline struct cm_question
 fuzz_question(const struct cm_trust *tr, const struct cm_known *known)
 {
 	return (struct cm_question){ .trust = tr, .known = known, .now = FUZZ_NOW, .note = "",

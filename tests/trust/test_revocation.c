@@ -216,6 +216,62 @@ attack_revoked_is_forgiven(void **state)
 	web_stop(&w);
 }
 
+/* RFC 5280 5.3.1: a hold ends when a later list of the CA says no more of it: nothing else that says "good" does that. */
+static void
+a_hold_ends_by_a_later_list_alone(void **state)
+{
+	static const struct row {
+		int reason;		/* of the list that is then asked */
+		long from, to;		/* the one with the hold is of an hour ago */
+		bool ocsp;		/* a responder that says good is asked first */
+		char expected;
+	} rows[] = {
+		{ NO_ENTRY, -1800, DAY, false, 'G' }, { NO_ENTRY, -1800, DAY, true, 'G' }, { NO_ENTRY, -7200, DAY, false, 'R' },
+		{ NO_ENTRY, -3600, DAY, false, 'R' }, { NO_ENTRY, -1800, -600, true, 'R' }, { ON_HOLD, -1800, DAY, false, 'R' },
+		{ KEY_COMPROMISE, -1800, DAY, false, 'R' },
+	};
+	struct web w = { .mode = WEB_OCSP, .answer = { .to = 60 * MIN } };
+	const char *const crls[] = { scratch("hold.crl"), NULL }, *const urls[] = { w.url, NULL };
+	struct cm_trust_options o = { .level = CM_TRUST_HARD, .anchors = inter_anchor, .crls = crls,
+	    .ocsp_urls = urls, .use_crl = true };
+	const time_t now = time(NULL);
+
+	(void)state;
+	web_start(&w);
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct crl_recipe recipe = { .issuer = "inter", .names = "no-aia-cdp", .reason = ON_HOLD, .from = -3600, .to = DAY };
+		struct cm_known known = { .now = now };
+		struct outcome held, r;
+
+		for (int k = 0; k < 2; k++) {
+			int len;
+			uint8_t *der = make_crl(&recipe, &len);
+
+			write_bytes(crls[0], der, (size_t)len);
+			OPENSSL_free(der);
+			o.use_ocsp = k == 1 && rows[i].ocsp;
+			r = check("no-aia-cdp", o, &known, 3000);
+			if (k == 0)
+				held = r;
+			recipe.reason = rows[i].reason;
+			recipe.from = rows[i].from;
+			recipe.to = rows[i].to;
+			known.evidence = held.evidence;
+			known.count = held.count;
+			/* "At the same second" is that of the evidence. */
+			if (rows[i].from == -3600)
+				held.evidence[0].this_update++;
+		}
+		assert_int_equal(letter(&held), 'R');
+		assert_true(held.evidence[0].on_hold);
+		if (letter(&r) != rows[i].expected)
+			print_error("row %zu: %s\n", i, r.message);
+		assert_int_equal(letter(&r), rows[i].expected);
+		assert_int_equal(r.count, 1);
+	}
+	web_stop(&w);
+}
+
 /* Serial numbers are each CA's own: what is known of another CA's, or of another serial, is not about this card. */
 static void
 evidence_of_others(void **state)
@@ -524,6 +580,7 @@ main(void)
 		cmocka_unit_test(attack_clock_rollback),
 		cmocka_unit_test(attack_clock_rollback_revives_a_list),
 		cmocka_unit_test(attack_revoked_is_forgiven),
+		cmocka_unit_test(a_hold_ends_by_a_later_list_alone),
 		cmocka_unit_test(evidence_of_others),
 		cmocka_unit_test(attack_hard_level_with_nobody_to_ask),
 		cmocka_unit_test(intermediates),

@@ -1,0 +1,221 @@
+/* trust/crl_internal.h - revocation lists: read once in a stream, kept as a sorted file, asked by serial number. */
+#ifndef CM_TRUST_CRL_INTERNAL_H
+#define CM_TRUST_CRL_INTERNAL_H
+
+#include <openssl/evp.h>
+
+#include "trust/trust_internal.h"
+
+/* RFC 5280 4.1.2.2: octets of a serial number; 5.2.3: of a list's number. */
+#define CM_CRL_SERIAL_MAX	20
+#define CM_CRL_NUMBER_MAX	20
+/* Octets that one entry, and all else in a list but the entries, may have. */
+#define CM_CRL_ELEMENT_MAX	65536
+
+/* RFC 5280 5.3.1; an entry without a reason has 0 (unspecified). */
+enum { CM_CRL_ON_HOLD = 6, CM_CRL_REMOVED = 8, CM_CRL_REASON_LAST = 10 };
+/* Of several entries about one certificate the lowest counts. */
+static inline uint8_t
+cm_crl_class(uint8_t reason)
+{
+	return reason == CM_CRL_REMOVED ? 2 : reason == CM_CRL_ON_HOLD ? 1 : 0;
+}
+
+/* ---- crl_der.c: DER (X.690), nothing of BER: definite lengths, as short as they can be. */
+
+struct cm_der {
+	uint8_t tag;		/* the whole identifier octet: 0x30 is a SEQUENCE */
+	size_t head;		/* octets before the content: 2 to 6 */
+	size_t len;		/* octets of the content */
+};
+/* Read what the octets at p begin with; the content need not be there.  false: no DER, or longer than 4 GiB. */
+bool cm_der_head(const uint8_t *p, size_t left, struct cm_der *out);
+/* Take one element off in; its content is borrowed.  false: there is none with this tag, whole. */
+bool cm_der_take(struct cm_blob *in, uint8_t tag, struct cm_blob *content);
+/* RFC 5280 4.1.2.5: UTCTime (0x17) and GeneralizedTime (0x18) to the second, in Zulu. */
+bool cm_der_time(uint8_t tag, struct cm_blob v, time_t *out);
+/* INTEGER content that is not negative and as short as can be, its leading zero taken off; at most max octets. */
+bool cm_der_unsigned(struct cm_blob v, size_t max, struct cm_blob *out);
+
+/* ---- crl_bytes.c: a file's DER, which may stand there as PEM, through a window. */
+
+struct cm_crl_bytes {
+	int fd;				/* borrowed */
+	uint8_t *window, *raw;		/* owned; raw: of PEM, before it is decoded */
+	size_t at, end;			/* in the window: the next octet, and behind the last */
+	size_t hashed;			/* in the window: digested up to here */
+	uint64_t offset;		/* of the window's first octet in the DER */
+	uint64_t size, max;		/* of the file; bytes read at most */
+	uint64_t taken;			/* bytes of the file that were read */
+	EVP_ENCODE_CTX *base64;		/* NULL: the file is DER */
+	char tail[32];			/* of PEM: what follows the base64, white space left out */
+	size_t tail_len;
+	EVP_MD_CTX *whole;		/* SHA-256 of all octets */
+	EVP_MD_CTX *part;		/* borrowed: verifies what is taken now; NULL: none */
+	const char *fault;		/* why no more can be had, or NULL */
+};
+/* From the file's beginning.  CM_ERR_SYNTAX: fault says why; CM_ERR_NOMEM.  To be closed either way. */
+CM_MUST_USE enum cm_err cm_crl_bytes_open(struct cm_crl_bytes *b, int fd, uint64_t max);
+void cm_crl_bytes_close(struct cm_crl_bytes *b);
+/* Octets to come, n of them if there are so many (n at most CM_CRL_ELEMENT_MAX); *have tells.  Borrowed until the next call. */
+const uint8_t *cm_crl_bytes_peek(struct cm_crl_bytes *b, size_t n, size_t *have);
+void cm_crl_bytes_skip(struct cm_crl_bytes *b, size_t n);	/* no more than was peeked at */
+/* From the octet at index begin of the window on, part verifies what is taken; NULL: from here on no more. */
+bool cm_crl_bytes_verify(struct cm_crl_bytes *b, EVP_MD_CTX *part, size_t begin);
+uint64_t cm_crl_bytes_offset(const struct cm_crl_bytes *b);
+bool cm_crl_bytes_digest(struct cm_crl_bytes *b, uint8_t sha256[32]);
+
+/* ---- crl_parse.c, crl_entry.c: CertificateList (RFC 5280 section 5.1). */
+
+struct cm_crl_number {
+	uint8_t octets[CM_CRL_NUMBER_MAX];	/* right-aligned */
+	bool there;
+};
+
+/* What a list says of itself. */
+struct cm_crl_about {
+	struct cm_blob issuer;		/* DER of its Name */
+	struct cm_blob scope;		/* DER of issuingDistributionPoint; empty: it has none */
+	struct cm_blob issuers;		/* of an indirect list: the other Names of its entries, DER one behind the other */
+	time_t this_update, next_update;	/* next_update 0: it names none */
+	struct cm_crl_number number, base;	/* base: of a delta CRL */
+	bool delta, indirect, only_users, only_cas;
+	uint64_t entries;
+	size_t width;			/* octets of the longest serial number, at least 1 */
+	uint64_t size;			/* octets of its DER */
+	uint8_t sha256[32];		/* of its DER */
+};
+
+/* What it says of one certificate. */
+struct cm_crl_entry {
+	uint8_t serial[CM_CRL_SERIAL_MAX];	/* right-aligned */
+	uint8_t reason;
+	uint16_t issuer;		/* 0: the list's own; n: the n-th of issuers */
+	time_t revoked_at;		/* at least 1 */
+};
+
+struct cm_crl_list {
+	struct cm_crl_about about;	/* borrows from these */
+	struct cm_buf issuer, scope, issuers;
+};
+void cm_crl_list_free(struct cm_crl_list *l);
+
+/* Anything but CM_OK ends the reading with this result. */
+typedef enum cm_err (*cm_crl_visit)(void *arg, const struct cm_crl_entry *e);
+struct cm_crl_parsing {
+	int fd;			/* borrowed; read from its beginning */
+	uint64_t max;		/* bytes */
+	X509 *issuer;		/* whose list it must be, signed with its key; NULL: for showing only, nothing is verified */
+	cm_crl_visit visit;	/* NULL: entries are checked and counted only */
+	void *arg;
+};
+/*
+ * One pass.  What the visitor was given may not be believed before this says
+ * CM_OK: the signature comes last.
+ * CM_ERR_SYNTAX   it is no list, or not one to go by: why says what
+ * CM_ERR_NOMEM, CM_ERR_SYSTEM (it cannot be read), the visitor's
+ */
+CM_MUST_USE enum cm_err cm_crl_parse(const struct cm_crl_parsing *p, struct cm_crl_list *out,
+    struct cm_buf *why);
+/* One entry's DER, without its head.  names: the Names so far, *issuer: the one that holds on.  NULL: it is one. */
+const char *cm_crl_entry_parse(struct cm_blob der, struct cm_blob own, struct cm_buf *names,
+    struct cm_crl_entry *e, size_t *width);
+/* Extensions ::= SEQUENCE OF: the next one's OID, whether critical, its value's content. */
+bool cm_crl_extension_next(struct cm_blob *in, struct cm_blob *oid, bool *critical, struct cm_blob *value);
+
+/* crl_signature.c: a context that verifies with key what is signed by alg (both borrowed); NULL: key and alg do not go together. */
+EVP_MD_CTX *cm_crl_signature_begin(EVP_PKEY *key, const X509_ALGOR *alg);
+
+/* ---- crl_index.c, crl_build.c: the sorted file; its grammar stands in crl_index.c. */
+
+struct cm_crl_origin {
+	const char *source;	/* URL or path */
+	const char *etag;	/* of HTTP; of a file what tells that it changed */
+	const char *modified;	/* Last-Modified */
+	time_t learned;		/* this host's clock when it was verified */
+};
+
+struct cm_crl_index {
+	struct cm_crl_about about;	/* borrows from map */
+	uint8_t issuer_key[32];		/* SHA-256 of the issuer's SubjectPublicKeyInfo */
+	time_t learned;
+	struct cm_blob source, etag, modified;
+	const uint8_t *map;		/* owned */
+	size_t size, header_size;
+	size_t issuer_width;		/* 0, or 2 in an indirect list */
+	uint32_t seed;			/* CRC-32 of the header's digest */
+};
+/* Map fd, which may be closed then.  CM_ERR_SYNTAX: it is no index, or a damaged one: why; CM_ERR_SYSTEM, CM_ERR_NOMEM. */
+CM_MUST_USE enum cm_err cm_crl_index_open(int fd, struct cm_crl_index **out, struct cm_buf *why);
+void cm_crl_index_close(struct cm_crl_index **x);
+/*
+ * What the list says of the serial number (content octets of the INTEGER) of
+ * the certificate issued by issuer, its own entry first, removeFromCRL last.
+ * CM_ERR_ABSENT   nothing; the neighbours were seen whole
+ * CM_ERR_SYNTAX   the file is damaged where it would stand, or the serial is no number that a list can hold
+ */
+CM_MUST_USE enum cm_err cm_crl_index_find(const struct cm_crl_index *x, const X509_NAME *issuer,
+    struct cm_blob serial, struct cm_crl_entry *out);
+/* Header as it stands in the file, digest included. */
+void cm_crl_index_write_header(const struct cm_crl_about *a, const struct cm_crl_origin *o,
+    const uint8_t issuer_key[32], struct cm_buf *out);
+/* Of the entry at position i, at octets before its checksum. */
+uint32_t cm_crl_index_crc(uint32_t seed, uint64_t i, const uint8_t *entry, size_t len);
+uint32_t cm_crl_index_seed(const uint8_t digest[32]);
+
+struct cm_crl_building {
+	int list;			/* borrowed: the list */
+	int folder;			/* borrowed: where what is put aside may be, or -1: in memory */
+	int (*create)(void *arg);	/* an empty file, for writing; asked when the list has passed; -1: errno */
+	void *arg;
+	uint64_t max;			/* bytes of the list */
+	X509 *issuer;			/* whose list it must be */
+	const uint8_t *issuer_key;	/* its SHA-256 */
+	struct cm_crl_origin origin;
+};
+/* As cm_crl_parse(); CM_ERR_SYSTEM also when the index cannot be written. */
+CM_MUST_USE enum cm_err cm_crl_build(const struct cm_crl_building *b, struct cm_buf *why);
+
+/* A file that has no name, of folder, or in memory where folder is -1 or takes none.  -1: errno says why. */
+int cm_crl_temporary(int folder);
+
+/* ---- crl_store.c: indexes kept in a folder for each issuer's key. */
+
+struct cm_crl_store {
+	int folder;			/* of this issuer's key; -1: nothing is kept */
+	bool keeps;			/* what is imported too */
+	const uint8_t *issuer_key;	/* borrowed: SHA-256 */
+};
+/* Makes the folders when it keeps what is imported.  Where that cannot be, nothing is, and warning says why if it is amiss. */
+void cm_crl_store_open(struct cm_crl_store *s, const char *path, const uint8_t issuer_key[32],
+    bool keeps, struct cm_buf *warning);
+void cm_crl_store_close(struct cm_crl_store *s);
+
+/* Each whole index, borrowed for the visit; beside: not the one in force of its issuer and scope.  False ends it. */
+typedef bool (*cm_crl_store_visit)(void *arg, const struct cm_crl_index *x, bool beside);
+void cm_crl_store_each(const struct cm_crl_store *s, cm_crl_store_visit visit, void *arg);
+
+/* Is x older than the one in force of its issuer and scope?  Then why says so. */
+bool cm_crl_store_is_rollback(const struct cm_crl_store *s, const struct cm_crl_index *x, struct cm_buf *why);
+
+struct cm_crl_import {
+	int list;			/* borrowed */
+	uint64_t max;			/* bytes of it */
+	X509 *issuer;			/* whose it must be */
+	struct cm_crl_origin origin;
+	time_t now;
+	bool beside;			/* an administrator's file: kept beside one in force that is not older */
+	struct cm_buf *warning;		/* NULL: not wanted */
+};
+/*
+ * Index a list, and put it in force unless a newer one of its issuer and scope
+ * is, or it is dated ahead.
+ * CM_OK  *out is to be asked; where it could not be kept, warning says so, and nothing on disk has changed.
+ * Errors as cm_crl_build().
+ */
+CM_MUST_USE enum cm_err cm_crl_store_import(struct cm_crl_store *s, const struct cm_crl_import *i,
+    struct cm_crl_index **out, struct cm_buf *why);
+/* The number for people: decimal, or hexadecimal with 0x where it is long; "" when there is none. */
+void cm_crl_number_text(const struct cm_crl_number *n, struct cm_buf *out);
+
+#endif /* CM_TRUST_CRL_INTERNAL_H */

@@ -1,0 +1,409 @@
+/*
+ * trust/crl_store.c - indexes of revocation lists on disk: found by the issuer's key, replaced whole or not at all.
+ *
+ *	trust.crl_dir/KEY/SCOPE.crl	the list in force of this key and scope
+ *	                 /SCOPE.delta	a delta CRL of the same
+ *	                 /PATH.file	a list in an administrator's file, where another is in force
+ *	                 /new.RANDOM	being written, and locked by who writes it
+ *	                 /lock		held while names change
+ *
+ * KEY, SCOPE and PATH are the first 16 hex digits of a SHA-256: of the issuer's SubjectPublicKeyInfo, of the list's
+ * issuer and issuingDistributionPoint (DER), of the file's path.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "trust/crl_internal.h"
+
+#define NAME_SIZE	40
+#define LOCK_MS		1000	/* names change in far less */
+#define NEW		"new."
+
+static void
+hex_name(const uint8_t digest[32], const char *end, char name[NAME_SIZE])
+{
+	for (int i = 0; i < 8; i++)
+		snprintf(name + 2 * i, NAME_SIZE - (size_t)(2 * i), "%02x", digest[i]);
+	snprintf(name + 16, NAME_SIZE - 16, "%s", end);
+}
+
+/* Only who may do anything here may have written it. */
+static int
+open_folder(int at, const char *name, bool make)
+{
+	struct stat st;
+	int fd;
+
+	if (make && mkdirat(at, name, 0700) != 0 && errno != EEXIST)
+		return -1;
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & 022) == 0)
+		return fd;
+	close(fd);
+	errno = EPERM;
+	return -1;
+}
+
+/* An ordinary user may not have one, and without the folder it would lie in nothing is kept here at all: not amiss. */
+static void
+warn(struct cm_buf *warning, const char *path, int why)
+{
+	if (warning == NULL || why == ENOENT || (geteuid() != 0 && why == EACCES))
+		return;
+	cm_buf_addf(warning, "%s%s: no revocation list can be kept there: %s", warning->len > 0 ? "; " : "", path,
+	    why == EPERM ? "it must be root's (or this user's), and nobody else may write it" : strerror(why));
+}
+
+void
+cm_crl_store_open(struct cm_crl_store *s, const char *path, const uint8_t issuer_key[32], bool keeps,
+    struct cm_buf *warning)
+{
+	char name[NAME_SIZE];
+	int top;
+
+	*s = (struct cm_crl_store){ .folder = -1, .keeps = keeps, .issuer_key = issuer_key };
+	if (path == NULL)
+		return;
+	hex_name(issuer_key, "", name);
+	if ((top = open_folder(AT_FDCWD, path, keeps)) >= 0)
+		s->folder = open_folder(top, name, keeps);
+	if (s->folder < 0 && keeps)
+		warn(warning, path, errno);
+	if (top >= 0)
+		close(top);
+}
+
+void
+cm_crl_store_close(struct cm_crl_store *s)
+{
+	if (s->folder >= 0)
+		close(s->folder);
+	s->folder = -1;
+}
+
+/* Of this key, and whole; or NULL. */
+static struct cm_crl_index *
+open_index(const struct cm_crl_store *s, const char *name)
+{
+	const int fd = openat(s->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct cm_crl_index *x = NULL;
+	struct cm_buf why;
+
+	if (fd < 0)
+		return NULL;
+	cm_buf_init(&why, 0);
+	if (cm_crl_index_open(fd, &x, &why) == CM_OK &&
+	    memcmp(x->issuer_key, s->issuer_key, sizeof(x->issuer_key)) != 0)
+		cm_crl_index_close(&x);
+	cm_buf_free(&why);
+	close(fd);
+	return x;
+}
+
+void
+cm_crl_store_each(const struct cm_crl_store *s, cm_crl_store_visit visit, void *arg)
+{
+	static const char *const in_force[] = { ".crl", NULL }, *const beside[] = { ".file", NULL };
+	const int fd = s->folder >= 0 ? openat(s->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *e;
+	bool more = true;
+
+	if (d == NULL && fd >= 0)
+		close(fd);
+	while (more && d != NULL && (e = readdir(d)) != NULL) {
+		const bool is_beside = cm_folder_name_ends(e->d_name, beside);
+		struct cm_crl_index *x;
+
+		if ((!is_beside && !cm_folder_name_ends(e->d_name, in_force)) ||
+		    (x = open_index(s, e->d_name)) == NULL)
+			continue;
+		more = visit(arg, x, is_beside);
+		cm_crl_index_close(&x);
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+/* RFC 5280 5.2.3: numbers ascend.  Older in one of both is older: an honest CA's newer list is so in neither. */
+static bool
+is_older(const struct cm_crl_about *a, const struct cm_crl_about *b)
+{
+	return a->this_update < b->this_update || (a->number.there && b->number.there &&
+	    memcmp(a->number.octets, b->number.octets, sizeof(a->number.octets)) < 0);
+}
+
+static void
+name_in_force(const struct cm_crl_about *a, char name[NAME_SIZE])
+{
+	uint8_t digest[32] = { 0 };
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	/* Without memory all get one name: then the next import replaces it. */
+	if (ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
+	    EVP_DigestUpdate(ctx, a->issuer.ptr, a->issuer.len) == 1 &&
+	    EVP_DigestUpdate(ctx, a->scope.ptr, a->scope.len) == 1)
+		EVP_DigestFinal_ex(ctx, digest, NULL);
+	EVP_MD_CTX_free(ctx);
+	hex_name(digest, a->delta ? ".delta" : ".crl", name);
+}
+
+static void
+name_beside(const char *source, char name[NAME_SIZE])
+{
+	uint8_t digest[32] = { 0 };
+
+	EVP_Digest(source, strlen(source), digest, NULL, EVP_sha256(), NULL);
+	hex_name(digest, ".file", name);
+}
+
+void
+cm_crl_number_text(const struct cm_crl_number *n, struct cm_buf *out)
+{
+	size_t first = 0;
+	uint64_t value = 0;
+
+	if (!n->there)
+		return;
+	while (first < sizeof(n->octets) - 1 && n->octets[first] == 0)
+		first++;
+	if (sizeof(n->octets) - first > sizeof(value)) {
+		cm_buf_add_str(out, "0x");
+		cm_buf_add_hex(out, (struct cm_blob){ n->octets + first, sizeof(n->octets) - first });
+		return;
+	}
+	for (; first < sizeof(n->octets); first++)
+		value = value << 8 | n->octets[first];
+	cm_buf_addf(out, "%llu", (unsigned long long)value);
+}
+
+static void
+describe(const struct cm_crl_about *a, struct cm_buf *out)
+{
+	char when[CM_TIME_SIZE];
+
+	if (a->number.there) {
+		cm_buf_add_str(out, "number ");
+		cm_crl_number_text(&a->number, out);
+		cm_buf_add_str(out, ", ");
+	}
+	cm_buf_addf(out, "of %s", cm_clock_text(a->this_update, when));
+}
+
+bool
+cm_crl_store_is_rollback(const struct cm_crl_store *s, const struct cm_crl_index *x, struct cm_buf *why)
+{
+	struct cm_crl_index *now = NULL;
+	char name[NAME_SIZE];
+	bool older;
+
+	if (s->folder < 0)
+		return false;
+	name_in_force(&x->about, name);
+	now = open_index(s, name);
+	older = now != NULL && is_older(&x->about, &now->about);
+	if (older) {
+		cm_buf_add_str(why, "a rollback: it is older (");
+		describe(&x->about, why);
+		cm_buf_add_str(why, ") than the list that is in force here (");
+		describe(&now->about, why);
+		cm_buf_add_str(why, ")");
+	}
+	cm_crl_index_close(&now);
+	return older;
+}
+
+/* Held until the descriptor is closed; -1: errno. */
+static int
+lock(const struct cm_crl_store *s)
+{
+	const int fd = openat(s->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const cm_deadline d = cm_deadline_in(LOCK_MS);
+
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK || cm_deadline_passed(d)) {
+			const int why = errno == EWOULDBLOCK ? EBUSY : errno;
+
+			close(fd);
+			errno = why;
+			return -1;
+		}
+		nanosleep(&(const struct timespec){ .tv_nsec = 2000000 }, NULL);
+	}
+	return fd;
+}
+
+/* What nobody holds was left by who was killed. */
+static void
+sweep(const struct cm_crl_store *s)
+{
+	const int fd = openat(s->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *e;
+
+	if (d == NULL && fd >= 0)
+		close(fd);
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		int left;
+
+		if (strncmp(e->d_name, NEW, strlen(NEW)) != 0 ||
+		    (left = openat(s->folder, e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0)
+			continue;
+		if (flock(left, LOCK_EX | LOCK_NB) == 0)
+			unlinkat(s->folder, e->d_name, 0);
+		close(left);
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+/* One import. */
+struct importing {
+	const struct cm_crl_store *s;
+	const struct cm_crl_import *i;
+	int fd;				/* of the new index; owned */
+	char name[NAME_SIZE];		/* "": it has none */
+};
+
+static int
+create_in_folder(void *arg)
+{
+	struct importing *m = arg;
+	uint64_t random = 0;
+	int held;
+
+	if ((held = lock(m->s)) < 0)
+		return -1;
+	sweep(m->s);
+	if (getrandom(&random, sizeof(random), 0) == sizeof(random)) {
+		snprintf(m->name, sizeof(m->name), NEW "%016llx", (unsigned long long)random);
+		m->fd = openat(m->s->folder, m->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	}
+	/* While names are locked nobody else can have taken it. */
+	if (m->fd < 0 || flock(m->fd, LOCK_EX | LOCK_NB) != 0)
+		m->name[0] = '\0';
+	close(held);
+	return m->name[0] != '\0' ? m->fd : -1;
+}
+
+static int
+create_in_memory(void *arg)
+{
+	struct importing *m = arg;
+
+	return m->fd = cm_crl_temporary(-1);
+}
+
+static void
+discard(struct importing *m)
+{
+	if (m->name[0] != '\0')
+		unlinkat(m->s->folder, m->name, 0);
+	m->name[0] = '\0';
+	if (m->fd >= 0)
+		close(m->fd);
+	m->fd = -1;
+}
+
+static enum cm_err
+build(struct importing *m, int folder, struct cm_buf *why)
+{
+	const struct cm_crl_building b = { .list = m->i->list, .folder = folder, .arg = m, .max = m->i->max,
+	    .create = folder >= 0 ? create_in_folder : create_in_memory, .issuer = m->i->issuer,
+	    .issuer_key = m->s->issuer_key, .origin = m->i->origin };
+
+	return cm_crl_build(&b, why);
+}
+
+/* Where there is no folder, or no room in it, the index lives as long as it is asked. */
+static enum cm_err
+build_somewhere(struct importing *m, struct cm_buf *why)
+{
+	const size_t said = why->len;
+	const bool keeps = m->s->keeps && m->s->folder >= 0;
+	enum cm_err err = CM_ERR_SYSTEM;
+
+	if (keeps && (err = build(m, m->s->folder, why)) == CM_OK && fsync(m->fd) != 0) {
+		cm_buf_addf(why, "its index cannot be written: %s", strerror(errno));
+		err = CM_ERR_SYSTEM;
+	}
+	if (err != CM_ERR_SYSTEM)
+		return err;
+	discard(m);
+	if (m->i->warning != NULL && keeps)
+		cm_buf_addf(m->i->warning, "the list of %s is not kept: %s", m->i->origin.source, cm_buf_str(why) + said);
+	cm_buf_truncate(why, said);
+	return build(m, -1, why);
+}
+
+static bool
+is_from(const struct cm_crl_index *x, const char *source)
+{
+	return cm_blob_equal(x->source, cm_blob_str(source));
+}
+
+/* Under which name it stays; "": under none. */
+static void
+choose_name(const struct importing *m, const struct cm_crl_index *x, char name[NAME_SIZE])
+{
+	struct cm_crl_index *now;
+
+	name_in_force(&x->about, name);
+	now = open_index(m->s, name);
+	/* What is dated ahead would shut out all that is to come. */
+	if (x->about.this_update > m->i->now + CM_CLOCK_SKEW || (!m->i->beside && now != NULL &&
+	    is_older(&x->about, &now->about)))
+		name[0] = '\0';
+	else if (m->i->beside && now != NULL && !is_older(&now->about, &x->about) &&
+	    (!is_from(now, m->i->origin.source) || is_older(&x->about, &now->about)))
+		name_beside(m->i->origin.source, name);
+	cm_crl_index_close(&now);
+}
+
+/* rename(2) is the one moment of change: before it the old one is whole, after it the new one. */
+static enum cm_err
+keep(struct importing *m, const struct cm_crl_index *x)
+{
+	char name[NAME_SIZE], other[NAME_SIZE];
+	int held;
+
+	if ((held = lock(m->s)) < 0)
+		return CM_ERR_SYSTEM;
+	choose_name(m, x, name);
+	if (name[0] != '\0' && renameat(m->s->folder, m->name, m->s->folder, name) != 0) {
+		close(held);
+		return CM_ERR_SYSTEM;
+	}
+	if (name[0] != '\0')
+		m->name[0] = '\0';
+	/* The file's own former list says nothing any more. */
+	name_beside(m->i->origin.source, other);
+	if (m->i->beside && name[0] != '\0' && strcmp(name, other) != 0)
+		unlinkat(m->s->folder, other, 0);
+	fsync(m->s->folder);
+	close(held);
+	return CM_OK;
+}
+
+enum cm_err
+cm_crl_store_import(struct cm_crl_store *s, const struct cm_crl_import *i, struct cm_crl_index **out,
+    struct cm_buf *why)
+{
+	struct importing m = { .s = s, .i = i, .fd = -1 };
+	enum cm_err err;
+
+	*out = NULL;
+	if ((err = build_somewhere(&m, why)) == CM_OK && (err = cm_crl_index_open(m.fd, out, why)) == CM_OK &&
+	    m.name[0] != '\0' && keep(&m, *out) != CM_OK && i->warning != NULL)
+		cm_buf_addf(i->warning, "the list of %s is not kept: %s", i->origin.source, strerror(errno));
+	discard(&m);
+	return err;
+}
