@@ -45,7 +45,7 @@ def wrong_includes(root, path, folder):
 
 
 def wrong_test_includes(root, path):
-    """A test may look inside the folder it mirrors, the fuzz harnesses inside any; the rig uses no code of ours."""
+    """A test may look inside the folder it mirrors, fuzz harnesses and the bench inside any; the rig uses no code of ours."""
     text, folder = path.read_text(), path.parent.name
     for match in INCLUDE.finditer(text):
         other = match[1].split('/')[0]
@@ -54,7 +54,7 @@ def wrong_test_includes(root, path):
         at = where(root, path, text, match.start())
         if folder == 'rig':
             yield f'{at}: the rig stands in for others: it uses no header of ours'
-        elif other != 'base' and match[1] not in PUBLIC and folder not in (other, 'fuzz'):
+        elif other != 'base' and match[1] not in PUBLIC and folder not in (other, 'fuzz', 'bench'):
             yield f'{at}: {match[1]} is for {other} and tests/{other}'
 
 
