@@ -46,20 +46,22 @@ begin_pss(EVP_MD_CTX *ctx, EVP_PKEY *key, const X509_ALGOR *alg)
 	RSA_PSS_PARAMS *pss;
 	EVP_PKEY_CTX *how = NULL;
 	bool ok = false;
+	long salt;
 	int type;
 
 	X509_ALGOR_get0(&oid, &type, &value, alg);
 	if (type != V_ASN1_SEQUENCE || (pss = ASN1_item_unpack(value, ASN1_ITEM_rptr(RSA_PSS_PARAMS))) == NULL)
 		return false;
+	salt = pss->saltLength != NULL ? ASN1_INTEGER_get(pss->saltLength) : 20;
 	md = digest_of(pss->hashAlgorithm);
 	mask = mask_digest(pss);
-	if (md != NULL && mask != NULL &&
+	/* Below 0 OpenSSL means something else by it. */
+	if (md != NULL && mask != NULL && salt >= 0 && salt <= 1024 &&
 	    (pss->trailerField == NULL || ASN1_INTEGER_get(pss->trailerField) == 1) &&
 	    EVP_DigestVerifyInit(ctx, &how, md, NULL, key) == 1)
 		ok = EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) == 1 &&
 		    EVP_PKEY_CTX_set_rsa_mgf1_md(how, mask) == 1 &&
-		    EVP_PKEY_CTX_set_rsa_pss_saltlen(how,
-		    pss->saltLength != NULL ? (int)ASN1_INTEGER_get(pss->saltLength) : 20) == 1;
+		    EVP_PKEY_CTX_set_rsa_pss_saltlen(how, (int)salt) == 1;
 	RSA_PSS_PARAMS_free(pss);
 	return ok;
 }

@@ -171,6 +171,22 @@ class HardTest(RevokedCase):
         answer = self.login(status=3, reason='revocation_unknown', more=HARD)
         self.assertIn('CN=Cardmap Test Issuing CA', answer.json['message'])
 
+    def test_known_lists_answer_with_no_server(self):
+        """Both lists were fetched once, each is current for a week: nobody is asked, and nobody has to be there."""
+        more = {**HARD, 'trust__use_ocsp': 'no'}
+        self.login(more=more)
+        self.assertEqual(len(list((self.folder / 'store/crl').glob('*/*.crl'))), 2)
+        with Counts() as counts:
+            answer = self.login(more=more)
+        self.assertEqual(counts.http, [])
+        scenario.RIG.stop('ocsp', 'http')
+        answer = self.login(more=more)
+        seen = answer.seen('revocation', 'crl')
+        self.assertEqual(len(seen), 2)
+        for text in seen:
+            self.assertRegex(text, r'^CRL http://127\.0\.0\.1:8080/(inter|root)\.crl number \d+: good, of .*, kept here$')
+        self.refused(card='revoked', more=more)
+
     def test_revocation_check_says_the_same(self):
         answer = self.cardmap('revocation', '--config', self.conf(trust__level='hard'), '--json', 'check',
                               scenario.RIG.pki / 'no-aia-cdp.pem', status=3)
