@@ -58,6 +58,11 @@ void cm_conf_rule_clear(struct cm_conf_rule *r);
 /* Append "FILE:LINE" of a key, or of the rule where the key's line is not known (or k is CM_RULE_KEYS). */
 void cm_conf_rule_place(const struct cm_conf_rule *r, enum cm_rule_key k, struct cm_buf *out);
 const char *cm_conf_rule_key_name(enum cm_rule_key k);	/* "match" */
+/*
+ * What is wrong with keys that are there together, or missing beside others;
+ * NULL: nothing.  *about is the key it is about, or CM_RULE_KEYS for the whole.
+ */
+const char *cm_conf_rule_check(const struct cm_conf_rule *r, enum cm_rule_key *about);
 
 /*
  * Values in force, valid and in range.  Times in milliseconds, sizes in bytes,

@@ -54,8 +54,6 @@ void cm_conf_describe(const struct cm_conf_row *r, const char *section, const ch
 CM_MUST_USE enum cm_err cm_conf_parse(const char *path, const char *text, struct cm_conf *c,
     struct cm_trace *t);
 
-/* What is wrong with a rule whose keys are all read; the key it is about, or CM_RULE_KEYS for the whole. */
-const char *cm_conf_rule_check(const struct cm_conf_rule *r, enum cm_rule_key *about);
 /* Append *r to c's rules and empty it; NULL, or why not. */
 const char *cm_conf_rule_add(struct cm_conf *c, struct cm_conf_rule *r);
 

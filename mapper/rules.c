@@ -85,29 +85,21 @@ struct job {
 	struct cm_rule_report *report;
 };
 
-static enum cm_rule_key
-key_named(const char *name)
-{
-	enum cm_rule_key k = 0;
-
-	while (k < CM_RULE_KEYS && strcmp(cm_conf_rule_key_name(k), name) != 0)
-		k++;
-	return k;
-}
-
-/* "FILE:LINE: rule "NAME": key: what", the line being the key's. */
+/* "FILE:LINE: rule "NAME": key: what", the line being the key's; CM_RULE_KEYS: the whole rule. */
 static void
-tell(const struct job *j, bool skip, const char *key, const char *what)
+tell(const struct job *j, bool skip, enum cm_rule_key key, const char *what)
 {
 	struct cm_buf b;
 
 	cm_buf_init(&b, 0);
 	if (j->from->origin != NULL) {
-		cm_conf_rule_place(j->from, key_named(key), &b);
+		cm_conf_rule_place(j->from, key, &b);
 		cm_buf_add_str(&b, ": ");
 	}
-	cm_buf_addf(&b, "rule \"%s\": %s%s%s", j->from->name != NULL ? j->from->name : "", key,
-	    key[0] != '\0' ? ": " : "", what);
+	cm_buf_addf(&b, "rule \"%s\": ", j->from->name != NULL ? j->from->name : "");
+	if (key != CM_RULE_KEYS)
+		cm_buf_addf(&b, "%s: ", cm_conf_rule_key_name(key));
+	cm_buf_add_str(&b, what);
 	cm_trace_add(j->report->trace, skip ? "left out" : "mistake", "%s", cm_buf_str(&b));
 	if (!skip && j->report->first.len == 0)
 		cm_buf_add_blob(&j->report->first, cm_buf_blob(&b));
@@ -116,7 +108,7 @@ tell(const struct job *j, bool skip, const char *key, const char *what)
 
 /* A mistake of the text, which skip_bad passes over.  Returns CM_ERR_CONFIG. */
 static enum cm_err CM_PRINTF(3, 4)
-wrong(const struct job *j, const char *key, const char *fmt, ...)
+wrong(const struct job *j, enum cm_rule_key key, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -130,7 +122,7 @@ wrong(const struct job *j, const char *key, const char *fmt, ...)
 
 /* skipped: bytes of the text that stand before what was parsed. */
 static enum cm_err
-wrong_syntax(const struct job *j, const char *key, const struct cm_syntax *why, size_t skipped)
+wrong_syntax(const struct job *j, enum cm_rule_key key, const struct cm_syntax *why, size_t skipped)
 {
 	if (why->column == 0)
 		return wrong(j, key, "%s", why->what);
@@ -157,26 +149,18 @@ static enum cm_err
 check_keys(const struct job *j)
 {
 	const struct cm_conf_rule *c = j->from;
+	enum cm_rule_key about;
+	const char *what;
 
 	if (c->name == NULL || c->name[0] == '\0')
-		return wrong(j, "", "it has no name; write rule \"NAME\" { ... }");
-	if (c->filter != NULL && (c->attribute != NULL || c->value != NULL))
-		return wrong(j, "filter", "stands beside attribute or value; write either");
-	if (c->filter == NULL && c->attribute == NULL && c->value == NULL)
-		return wrong(j, "", "it makes nothing; write attribute and value, or filter");
-	if (c->filter == NULL && c->attribute == NULL)
-		return wrong(j, "attribute", "is missing; write the LDAP attribute that holds the value");
-	if (c->filter == NULL && c->value == NULL)
-		return wrong(j, "value", "is missing; write a template as \"{nt_principal_name}\"");
-	if (c->filter != NULL && c->map_file != NULL)
-		return wrong(j, "map_file", "goes with attribute and value, not with filter");
-	if (c->filter != NULL && c->ignore_case)
-		return wrong(j, "ignore_case", "goes with attribute and value, not with filter");
+		return wrong(j, CM_RULE_KEYS, "it has no name; write rule \"NAME\" { ... }");
+	if ((what = cm_conf_rule_check(c, &about)) != NULL)
+		return wrong(j, about, "%s", what);
 	if (c->attribute != NULL && !is_attribute(c->attribute))
-		return wrong(j, "attribute", "\"%s\" is no LDAP attribute; write letters, digits and "
+		return wrong(j, CM_RULE_KEY_ATTRIBUTE, "\"%s\" is no LDAP attribute; write letters, digits and "
 		    "\"-\"", c->attribute);
 	if (c->issuer != NULL && c->issuer[0] == '\0')
-		return wrong(j, "issuer", "is empty; write the issuer's name as cardmap cert shows it");
+		return wrong(j, CM_RULE_KEY_ISSUER, "is empty; write the issuer's name as cardmap cert shows it");
 	return CM_OK;
 }
 
@@ -211,7 +195,8 @@ static enum cm_err
 compile_value(const struct job *j)
 {
 	const bool filter = j->from->filter != NULL;
-	const char *text = filter ? j->from->filter : j->from->value, *key = filter ? "filter" : "value";
+	const enum cm_rule_key key = filter ? CM_RULE_KEY_FILTER : CM_RULE_KEY_VALUE;
+	const char *text = filter ? j->from->filter : j->from->value;
 	const char *rest = text;	/* behind the prefix */
 	enum cm_dialect dialect = CM_DIALECT_OWN;
 	struct cm_syntax why = { .column = 0 };
@@ -239,11 +224,8 @@ compile_match(const struct job *j)
 
 	if (j->from->match != NULL) {
 		err = cm_match_parse(j->from->match, j->rules->regexes, &j->rule->match, &why);
-		if (err == CM_ERR_CONFIG && why.what[0] == '\0')
-			return wrong(j, "match", "its expressions could not be compiled within their limits; "
-			    "write them more simply");
 		if (err == CM_ERR_SYNTAX || err == CM_ERR_CONFIG)
-			return wrong_syntax(j, "match", &why, 0);
+			return wrong_syntax(j, CM_RULE_KEY_MATCH, &why, 0);
 		if (err != CM_OK)
 			return err;
 	}
@@ -262,7 +244,7 @@ compile_upn_suffix(const struct job *j)
 		return CM_OK;
 	s += s[0] == '@';
 	if (s[0] == '\0')
-		return wrong(j, "upn_suffix", "is empty; write what stands behind the \"@\"");
+		return wrong(j, CM_RULE_KEY_UPN_SUFFIX, "is empty; write what stands behind the \"@\"");
 	return copy_text(s, &j->rule->upn_suffix);
 }
 
@@ -279,7 +261,7 @@ load_map_file(const struct job *j)
 	err = cm_map_file_load(j->from->map_file, j->rules->regexes, j->from->ignore_case, t,
 	    &j->rule->map_file);
 	if (err != CM_OK && err != CM_ERR_NOMEM)
-		err = wrong(j, "map_file", "%s", cm_trace_message(t)[0] != '\0' ? cm_trace_message(t) :
+		err = wrong(j, CM_RULE_KEY_MAP_FILE, "%s", cm_trace_message(t)[0] != '\0' ? cm_trace_message(t) :
 		    "there is no such file");
 	cm_trace_free(&t);
 	return err;
@@ -403,7 +385,7 @@ check_fit(const struct job *j)
 	/* SmartCardServices(7), checkCertificateTrust 0: anybody can sign a certificate with somebody's name. */
 	if (j->rules->key_only && !j->rule->key) {
 		j->report->only_unfit = true;
-		tell(j, false, j->from->filter != NULL ? "filter" : "value", "trust.level = off, and it binds "
+		tell(j, false, j->from->filter != NULL ? CM_RULE_KEY_FILTER : CM_RULE_KEY_VALUE, "trust.level = off, and it binds "
 		    "by something else than the hash of the whole public key; write {public_key!sha1}, or set "
 		    "trust.level to chain, soft or hard");
 		return CM_ERR_CONFIG;
@@ -411,7 +393,7 @@ check_fit(const struct job *j)
 	if (j->rules->count < CM_RULES_MAX)
 		return CM_OK;
 	snprintf(text, sizeof(text), "there are more than %d rules; remove some", CM_RULES_MAX);
-	tell(j, false, "", text);
+	tell(j, false, CM_RULE_KEYS, text);
 	return CM_ERR_CONFIG;
 }
 
