@@ -77,7 +77,7 @@ explain_issuer(struct cm_buf *b, const struct failure *f)
 	cm_buf_add_byte(b, ' ');
 	add_key_id(b, X509_get0_authority_key_id(f->cert));
 	if (sk_X509_num(f->trust->anchors) == 0) {
-		cm_buf_add_str(b, ", and trust.anchors names no CA at all that is a root, or that trust.intermediates does not name too");
+		cm_buf_add_str(b, ", and trust.anchors names no CA at all");
 	} else if (namesake == NULL) {
 		cm_buf_add_str(b, ", which trust.anchors and trust.intermediates do not hold");
 	} else {

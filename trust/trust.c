@@ -48,17 +48,38 @@ has(STACK_OF(X509) *certs, const X509 *cert)
 	return false;
 }
 
+static bool
+has_issuer_of(STACK_OF(X509) *certs, X509 *cert)
+{
+	for (int i = 0; i < sk_X509_num(certs); i++)
+		if (X509_cmp(sk_X509_value(certs, i), cert) != 0 &&
+		    X509_check_issued(sk_X509_value(certs, i), cert) == X509_V_OK)
+			return true;
+	return false;
+}
+
 /*
  * A file that both lists name holds roots and what stands below them, as other
- * programs have it: the chain goes on to a root, and each CA below may be revoked.
+ * programs have it: the chain goes on to a root, and each CA below may be
+ * revoked.  One whose issuer is not here stays an anchor: nothing is above it.
  */
-static void
+static enum cm_err
 leave_to_intermediates(STACK_OF(X509) *anchors, STACK_OF(X509) *intermediates)
 {
-	for (int i = sk_X509_num(anchors); i-- > 0;)
-		if (X509_self_signed(sk_X509_value(anchors, i), 1) == 0 && has(intermediates, sk_X509_value(anchors, i)))
+	STACK_OF(X509) *all = X509_chain_up_ref(anchors);
+
+	if (all == NULL)
+		return CM_ERR_NOMEM;
+	for (int i = sk_X509_num(all); i-- > 0;) {
+		X509 *cert = sk_X509_value(all, i);
+
+		if (X509_self_signed(cert, 1) == 0 && has(intermediates, cert) &&
+		    (has_issuer_of(all, cert) || has_issuer_of(intermediates, cert)))
 			X509_free(sk_X509_delete(anchors, i));
+	}
+	sk_X509_pop_free(all, X509_free);
 	ERR_clear_error();
+	return CM_OK;
 }
 
 /* For libcurl, which takes PEM. */
@@ -114,8 +135,8 @@ fill(struct cm_trust *tr, struct cm_trace *t)
 		return err;
 	if ((err = load_all(tr->o.intermediates, tr->o.intermediates_if_there, t, tr->intermediates)) != CM_OK)
 		return err;
-	leave_to_intermediates(tr->anchors, tr->intermediates);
-	if ((err = write_pem(tr->anchors, &tr->anchors_pem)) != CM_OK)
+	if ((err = leave_to_intermediates(tr->anchors, tr->intermediates)) != CM_OK ||
+	    (err = write_pem(tr->anchors, &tr->anchors_pem)) != CM_OK)
 		return err;
 	return make_store(tr);
 }

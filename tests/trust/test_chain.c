@@ -10,6 +10,7 @@
 static const char *const root[] = { PKI("root.crt"), NULL };
 static const char *const inter[] = { PKI("inter.crt"), NULL };
 static const char *const root_and_inter[] = { PKI("root.crt"), PKI("inter.crt"), NULL };
+static const char *const everything[] = { PKI("intermediates.d"), PKI("root.crt"), PKI("stranger-root.crt"), NULL };
 static const char *const all_inters[] = { PKI("intermediates.d"), NULL };
 static const char *const folder[] = { PKI("anchors.d"), NULL };
 static const char *const none[] = { NULL };
@@ -90,7 +91,8 @@ chain_of_the_pki(void **state)
 		    "was issued by CN=Cardmap Test Root" },	/* which the system's store holds: main() */
 		/* what both lists hold and is no root stands below one */
 		{ "alice-p256", root_and_inter, root_and_inter, CM_REASON_NONE, "" },
-		{ "alice-p256", inter, inter, CM_REASON_CERT_UNTRUSTED, "that is a root, or that trust.intermediates does not name too" },
+		{ "alice-rsa4096", everything, everything, CM_REASON_NONE, "" },
+		{ "alice-p256", inter, inter, CM_REASON_NONE, "" },	/* nothing here is above it */
 		{ "alice-p256", none, inter, CM_REASON_CERT_UNTRUSTED, "trust.anchors names no CA at all" },
 		{ "alice-p256", NULL, NULL, CM_REASON_CERT_UNTRUSTED, "trust.anchors names no CA at all" },
 	};
