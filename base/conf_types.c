@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/list.h"
+
 static const char *
 set_text(void *field, const struct cm_conf_row *r, const char *text)
 {
@@ -37,41 +39,19 @@ show_text(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
 		cm_buf_add_str(out, *p);
 }
 
-static size_t
-list_length(char *const *list)
-{
-	size_t n = 0;
-
-	while (list != NULL && list[n] != NULL)
-		n++;
-	return n;
-}
-
 static void
 clear_list(void *field)
 {
-	char ***list = field;
-
-	for (size_t i = 0; i < list_length(*list); i++)
-		free((*list)[i]);
-	free(*list);
-	*list = NULL;
+	cm_list_free(field);
 }
 
 static const char *
 append_text(void *field, const struct cm_conf_row *r, const char *text)
 {
-	char ***p = field, **more;
-	const size_t n = list_length(*p);
-
 	(void)r;
 	if (text[0] == '\0')
 		return "expected a value: or leave it out";
-	if ((more = realloc(*p, (n + 2) * sizeof(*more))) == NULL)
-		return "out of memory";
-	*p = more;
-	more[n + 1] = NULL;
-	return (more[n] = strdup(text)) == NULL ? "out of memory" : NULL;
+	return cm_list_add(field, cm_blob_str(text)) == CM_OK ? NULL : "out of memory";
 }
 
 static void
@@ -80,7 +60,7 @@ show_list(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
 	char *const *const *p = field;
 
 	(void)r;
-	for (size_t i = 0; i < list_length(*p); i++) {
+	for (size_t i = 0; i < cm_list_length(*p); i++) {
 		cm_buf_add_str(out, i > 0 ? ", " : "");
 		cm_buf_add_str(out, (*p)[i]);
 	}

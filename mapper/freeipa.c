@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/list.h"
+
 /* A value of dc=, of len bytes, if that is what stands at p; NULL otherwise. */
 static const char *
 dc_at(const char *p, size_t *len)
@@ -68,18 +70,12 @@ set_priority(const struct cm_ipa_rule *r, struct cm_conf_rule *out, struct cm_tr
 static enum cm_err
 set_domains(const struct cm_ipa_rule *r, const char *domain, struct cm_conf_rule *out)
 {
-	size_t n = 0;
+	enum cm_err err = CM_OK;
 
-	while (r->domains != NULL && r->domains[n] != NULL)
-		n++;
-	if ((out->domains = calloc(n + 2, sizeof(*out->domains))) == NULL)
-		return CM_ERR_NOMEM;
-	for (size_t i = 0; i < n; i++)
-		if ((out->domains[i] = strdup(r->domains[i])) == NULL)
-			return CM_ERR_NOMEM;
-	if (n == 0 && domain != NULL && (out->domains[0] = strdup(domain)) == NULL)
-		return CM_ERR_NOMEM;
-	return CM_OK;
+	for (const char *const *d = r->domains; err == CM_OK && d != NULL && *d != NULL; d++)
+		err = cm_list_add(&out->domains, cm_blob_str(*d));
+	return err == CM_OK && out->domains == NULL && domain != NULL ?
+	    cm_list_add(&out->domains, cm_blob_str(domain)) : err;
 }
 
 static enum cm_err

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/list.h"
 
 #define FILE_MAX	((size_t)1 << 20)
 
@@ -48,9 +49,7 @@ cm_import_new(const char *path, const char *from, struct cm_import **out)
 static void
 setting_clear(struct cm_import_setting *s)
 {
-	for (char **v = s->values; v != NULL && *v != NULL; v++)
-		free(*v);
-	free(s->values);
+	cm_list_free(&s->values);
 	free(s->key);
 }
 
@@ -139,28 +138,13 @@ cm_import_find(const struct cm_import *i, const char *key)
 	return find_setting(i, key);
 }
 
-static enum cm_err
-add_value(struct cm_import_setting *s, const char *value)
-{
-	size_t n = 0;
-	char **more;
-
-	while (s->values != NULL && s->values[n] != NULL)
-		n++;
-	if ((more = realloc(s->values, (n + 2) * sizeof(*more))) == NULL)
-		return CM_ERR_NOMEM;
-	s->values = more;
-	more[n + 1] = NULL;
-	return (more[n] = strdup(value)) != NULL ? CM_OK : CM_ERR_NOMEM;
-}
-
 enum cm_err
 cm_import_set(struct cm_import *i, int line, const char *key, const char *value)
 {
 	struct cm_import_setting *s = find_setting(i, key), *more;
 
 	if (s != NULL)
-		return add_value(s, value);
+		return cm_list_add(&s->values, cm_blob_str(value));
 	if ((more = realloc(i->settings, (i->setting_count + 1) * sizeof(*more))) == NULL)
 		return CM_ERR_NOMEM;
 	i->settings = more;
@@ -169,7 +153,7 @@ cm_import_set(struct cm_import *i, int line, const char *key, const char *value)
 	if ((s->key = strdup(key)) == NULL)
 		return CM_ERR_NOMEM;
 	i->setting_count++;
-	return add_value(s, value);
+	return cm_list_add(&s->values, cm_blob_str(value));
 }
 
 enum cm_err

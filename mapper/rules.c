@@ -6,19 +6,17 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/list.h"
+
+/* One that is empty is not NULL. */
 static enum cm_err
 copy_list(const char *const *from, char ***to)
 {
-	size_t n = 0;
+	enum cm_err err = (*to = calloc(1, sizeof(**to))) != NULL ? CM_OK : CM_ERR_NOMEM;
 
-	while (from[n] != NULL)
-		n++;
-	if ((*to = calloc(n + 1, sizeof(**to))) == NULL)
-		return CM_ERR_NOMEM;
-	for (size_t i = 0; i < n; i++)
-		if (((*to)[i] = strdup(from[i])) == NULL)
-			return CM_ERR_NOMEM;
-	return CM_OK;
+	for (; err == CM_OK && *from != NULL; from++)
+		err = cm_list_add(to, cm_blob_str(*from));
+	return err;
 }
 
 enum cm_err
@@ -70,9 +68,7 @@ cm_rules_free(struct cm_rules **r)
 	free((*r)->slots);
 	cm_regexes_free(&(*r)->regexes);
 	free((*r)->domain);
-	for (size_t i = 0; (*r)->forms != NULL && (*r)->forms[i] != NULL; i++)
-		free((*r)->forms[i]);
-	free((*r)->forms);
+	cm_list_free(&(*r)->forms);
 	free(*r);
 	*r = NULL;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/list.h"
+
 enum cm_err
 cm_sss_filter(const char *map, char **out)
 {
@@ -51,19 +53,6 @@ set_priority(const struct cm_sssd *s, const struct cm_ini_section *section, stru
 	return CM_OK;
 }
 
-static enum cm_err
-add_domain(struct cm_conf_rule *r, const char *name, size_t len, size_t *count)
-{
-	char **more = realloc(r->domains, (*count + 2) * sizeof(*more));
-
-	if (more == NULL)
-		return CM_ERR_NOMEM;
-	r->domains = more;
-	more[*count + 1] = NULL;
-	more[*count] = strndup(name, len);
-	return more[(*count)++] != NULL ? CM_OK : CM_ERR_NOMEM;
-}
-
 /* sssd.conf(5): without "domains" a rule is for the domain in its section's name. */
 static enum cm_err
 set_domains(const struct cm_ini_section *section, const char *domain, struct cm_conf_rule *r)
@@ -71,12 +60,12 @@ set_domains(const struct cm_ini_section *section, const char *domain, struct cm_
 	const struct cm_ini_key *k = cm_ini_key(section, "domains");
 	const char *list = k != NULL ? k->value : "", *item;
 	enum cm_err err = CM_OK;
-	size_t count = 0, len;
+	size_t len;
 
 	while (err == CM_OK && cm_sssd_next(&list, &item, &len))
-		err = add_domain(r, item, len, &count);
-	if (err == CM_OK && count == 0)
-		err = add_domain(r, domain, strlen(domain), &count);
+		err = cm_list_add(&r->domains, (struct cm_blob){ (const uint8_t *)item, len });
+	if (err == CM_OK && r->domains == NULL)
+		err = cm_list_add(&r->domains, cm_blob_str(domain));
 	if (k != NULL)
 		r->lines[CM_RULE_KEY_DOMAINS] = (unsigned)k->line;
 	return err;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
+
 /* Configuration keeps its lists as char **; what borrows them promises not to write. */
 static const char *const *
 list(char **l)
@@ -66,10 +68,8 @@ static enum cm_err
 collect_pins(struct cm_host *h, struct cm_trace *t)
 {
 	char **texts = h->conf->trust.pins;
-	size_t n = 0;
+	const size_t n = cm_list_length(texts);
 
-	while (texts[n] != NULL)
-		n++;
 	if (n == 0)
 		return CM_OK;
 	if ((h->pins = calloc(n, sizeof(*h->pins))) == NULL)
