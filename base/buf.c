@@ -143,13 +143,31 @@ cm_hex_parse(struct cm_blob text, uint8_t *out, size_t size)
 	return digits;
 }
 
+static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void
+cm_buf_add_base64(struct cm_buf *b, struct cm_blob v)
+{
+	uint8_t *to = cm_buf_extend(b, (v.len + 2) / 3 * 4);
+
+	for (size_t i = 0; to != NULL && i < v.len; i += 3, to += 4) {
+		const size_t n = v.len - i < 3 ? v.len - i : 3;
+		const uint32_t group = (uint32_t)v.ptr[i] << 16 |
+		    (n > 1 ? (uint32_t)v.ptr[i + 1] << 8 : 0) | (n > 2 ? v.ptr[i + 2] : 0);
+
+		to[0] = (uint8_t)base64[group >> 18];
+		to[1] = (uint8_t)base64[group >> 12 & 63];
+		to[2] = n > 1 ? (uint8_t)base64[group >> 6 & 63] : '=';
+		to[3] = n > 2 ? (uint8_t)base64[group & 63] : '=';
+	}
+}
+
 static int
 base64_value(uint8_t c)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *p = c != '\0' ? strchr(digits, c) : NULL;
+	const char *p = c != '\0' ? strchr(base64, c) : NULL;
 
-	return p != NULL ? (int)(p - digits) : -1;
+	return p != NULL ? (int)(p - base64) : -1;
 }
 
 size_t

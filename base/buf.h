@@ -34,6 +34,7 @@ uint8_t *cm_buf_extend(struct cm_buf *b, size_t len);
 void cm_buf_add_str(struct cm_buf *b, const char *s);
 void cm_buf_add_blob(struct cm_buf *b, struct cm_blob v);
 void cm_buf_add_hex(struct cm_buf *b, struct cm_blob v);	/* lower case */
+void cm_buf_add_base64(struct cm_buf *b, struct cm_blob v);	/* RFC 4648 section 4, padded, in one line */
 void cm_buf_addf(struct cm_buf *b, const char *fmt, ...) CM_PRINTF(2, 3);
 
 /*

@@ -1,7 +1,4 @@
 /* cli/ldif.c - changes of a directory as LDIF (RFC 2849), ready for ldapmodify; cardmap itself writes none. */
-#include <openssl/evp.h>
-#include <stdlib.h>
-
 #include "cli/cli.h"
 
 /*
@@ -21,19 +18,6 @@ is_safe(struct cm_blob v)
 	return true;
 }
 
-static void
-add_base64(struct cm_blob v, struct cm_buf *out)
-{
-	unsigned char four[5];
-
-	for (size_t i = 0; i < v.len; i += 3) {
-		const size_t n = v.len - i < 3 ? v.len - i : 3;
-
-		(void)EVP_EncodeBlock(four, v.ptr + i, (int)n);
-		cm_buf_add(out, four, 4);
-	}
-}
-
 /* One line: RFC 2849 lets who reads it fold what is long, and ldapmodify takes any length. */
 static void
 add_line(const char *attribute, struct cm_blob v, struct cm_buf *out)
@@ -44,7 +28,7 @@ add_line(const char *attribute, struct cm_blob v, struct cm_buf *out)
 		cm_buf_add_blob(out, v);
 	} else {
 		cm_buf_add_str(out, ":: ");
-		add_base64(v, out);
+		cm_buf_add_base64(out, v);
 	}
 	cm_buf_add_byte(out, '\n');
 }

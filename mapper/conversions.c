@@ -33,24 +33,11 @@ write_octets(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *ou
 	return CM_OK;
 }
 
-/* RFC 4648 section 4, in one line */
 static enum cm_err
 write_base64(struct cm_blob v, const struct cm_field_ref *ref, struct cm_buf *out)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	uint8_t *to = cm_buf_extend(out, (v.len + 2) / 3 * 4);
-
 	(void)ref;
-	for (size_t i = 0; to != NULL && i < v.len; i += 3, to += 4) {
-		const size_t n = v.len - i < 3 ? v.len - i : 3;
-		const uint32_t group = (uint32_t)v.ptr[i] << 16 |
-		    (n > 1 ? (uint32_t)v.ptr[i + 1] << 8 : 0) | (n > 2 ? v.ptr[i + 2] : 0);
-
-		to[0] = (uint8_t)digits[group >> 18];
-		to[1] = (uint8_t)digits[group >> 12 & 63];
-		to[2] = n > 1 ? (uint8_t)digits[group >> 6 & 63] : '=';
-		to[3] = n > 2 ? (uint8_t)digits[group & 63] : '=';
-	}
+	cm_buf_add_base64(out, v);
 	return cm_buf_status(out);
 }
 

@@ -143,11 +143,17 @@ test_base64(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct cm_buf b = { 0 };
 		uint8_t out[3];
 
 		assert_int_equal(cm_base64_parse(cm_blob_str(rows[i].text), rows[i].strict, out), rows[i].len);
-		if (rows[i].len != SIZE_MAX)
-			assert_memory_equal(out, rows[i].octets, rows[i].len);
+		if (rows[i].len == SIZE_MAX)
+			continue;
+		assert_memory_equal(out, rows[i].octets, rows[i].len);
+		cm_buf_add_base64(&b, (struct cm_blob){ out, rows[i].len });
+		if (rows[i].strict)
+			assert_string_equal(cm_buf_str(&b), rows[i].text);
+		cm_buf_free(&b);
 	}
 }
 
