@@ -102,6 +102,7 @@ WRONG_WORDS = [
     ('prose', 'CONTRIBUTING.md', '`cli/main.c`', '`cli/commands.c`', 'cli/commands.c is not there'),
     ('folders', 'ARCHITECTURE.md', '| base mapper |', '| base card mapper |', 'ldap may use base mapper'),
     ('folders', 'ARCHITECTURE.md', '| `cache/`', '| `store/`', 'folder cache is missing'),
+    ('folders', 'ARCHITECTURE.md', '`strength.c`', '`strong.c`', 'mapper/strength.c is in no row'),
     ('messages', 'ldap/directory.c', 'set directory.uri,', 'set directory.url,', 'no key directory.url'),
     ('readme', 'README.md', 'cardmap whois --card file:alice.pem', 'cardmap whois --card file:bob.pem', 'bob.pem: no such file'),
 ]
