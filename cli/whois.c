@@ -73,6 +73,19 @@ cm_cli_open_host(struct cm_cli *c, unsigned needs, struct cm_host **host)
 	return err;
 }
 
+/* Each account that the card belongs to, where there are several. */
+static void
+set_candidates(struct cm_cli *c)
+{
+	const struct cm_trace_stage *s = cm_trace_stage(c->trace, cm_trace_count(c->trace) - 1);
+	json_t *found = json_array();
+
+	for (size_t i = 0; s != NULL && i < s->count; i++)
+		if (strcmp(s->items[i].key, "candidate") == 0)
+			json_array_append_new(found, json_string(s->items[i].text));
+	json_object_set_new(c->answer, "candidates", found);
+}
+
 int
 cm_cli_whois(struct cm_cli *c)
 {
@@ -87,7 +100,10 @@ cm_cli_whois(struct cm_cli *c)
 	if ((err = cm_cli_read_certificate(c, &card, &cert)) != CM_OK)
 		goto out;
 	cm_cli_set(c->answer, "certificate", cm_cert_subject_text(cert));
-	if ((err = find_account(c, host, cert, &account)) != CM_OK)
+	err = find_account(c, host, cert, &account);
+	if (err == CM_ERR_AMBIGUOUS)
+		set_candidates(c);
+	if (err != CM_OK)
 		goto out;
 	cm_cli_set_account(c->answer, account);
 	cm_cli_account(c, account);

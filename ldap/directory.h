@@ -104,7 +104,7 @@ void cm_directory_close(struct cm_directory **d);
  * CM_ERR_AMBIGUOUS  SEVERAL_ACCOUNTS: the text names them all (up to 16), and each
  *                   is an item "candidate" of the trace
  * CM_ERR_REFUSED    ACCOUNT_FORBIDDEN, ACCOUNT_MALFORMED; NOT_THIS_USER; ACCOUNT_DISABLED
- *                   (userAccountControl 0x2, nsAccountLock); WEAK_BINDING (binding = strong
+ *                   (userAccountControl 0x2 or 0x10, nsAccountLock); WEAK_BINDING (binding = strong
  *                   and no strong value found it: the text has the first strong one that
  *                   the query asked for, to be written); OTHER_SID (objectSid is not the query's)
  * CM_ERR_OFFLINE    DIRECTORY_OFFLINE: no server answered within the deadline

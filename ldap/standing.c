@@ -53,7 +53,7 @@ cm_entry_other_sid(const struct cm_entry *e, const char *sid, char **out)
 	return err;
 }
 
-/* MS-ADTS section 2.2.16: ADS_UF_ACCOUNTDISABLE; a value that is no number disables too. */
+/* MS-ADTS section 2.2.16: ADS_UF_ACCOUNTDISABLE, ADS_UF_LOCKOUT; a value that is no number disables too. */
 static bool
 has_disabled_bit(struct cm_blob v)
 {
@@ -65,7 +65,7 @@ has_disabled_bit(struct cm_blob v)
 	cm_buf_add_blob(&text, v);
 	bits = strtoll(cm_buf_str(&text), &end, 10);
 	disabled = v.len == 0 || isspace((unsigned char)cm_buf_str(&text)[0]) ||
-	    end != cm_buf_str(&text) + v.len || (bits & 0x2) != 0;
+	    end != cm_buf_str(&text) + v.len || (bits & 0x12) != 0;
 	cm_buf_free(&text);
 	return disabled;
 }
@@ -82,7 +82,7 @@ static const struct {
 	bool (*disables)(struct cm_blob v);
 	const char *what;
 } standings[] = {
-	{ "userAccountControl", has_disabled_bit, "userAccountControl has the bit 0x2 (ACCOUNTDISABLE)" },
+	{ "userAccountControl", has_disabled_bit, "userAccountControl has the bit 0x2 (ACCOUNTDISABLE) or 0x10 (LOCKOUT)" },
 	{ "nsAccountLock", is_lock, "nsAccountLock is TRUE" },
 };
 

@@ -257,7 +257,7 @@ note_value(struct pass *p, const struct cm_rule *rule, size_t start)
 	    (struct cm_blob){ p->bytes.ptr + start, p->bytes.len - start });
 	/* KB5014754 */
 	if (rule->strength == CM_WEAK)
-		cm_trace_add(p->trace, "weak", "another certificate could come to have it");
+		cm_trace_add_blob(p->trace, "weak", cm_blob_str("another certificate could come to have it"));
 	note_ambiguity(rule, p->cert, p->trace);
 }
 
@@ -268,7 +268,7 @@ apply(struct pass *p, const struct cm_rule *rule)
 	const size_t start = p->bytes.len;
 	enum cm_err err;
 
-	cm_trace_add(p->trace, "rule", "%s: %s", rule->name, rule->text);
+	cm_trace_add_blob(p->trace, "rule", cm_blob_str(rule->text));
 	if ((err = check_upn(p, rule)) == CM_OK && (err = check_match(p, rule)) == CM_OK)
 		err = make_value(p, rule, start);
 	if (err == CM_OK) {
@@ -286,7 +286,7 @@ pass_over(struct pass *p, const struct cm_rule *rule, size_t *counter)
 	(*counter)++;
 	if (!p->all)
 		return;
-	cm_trace_add(p->trace, "rule", "%s: %s", rule->name, rule->text);
+	cm_trace_add_blob(p->trace, "rule", cm_blob_str(rule->text));
 	if (counter == &p->elsewhere)
 		cm_trace_add(p->trace, "does not apply", "%s", rule->elsewhere);
 	else if (counter == &p->other_issuer)

@@ -311,7 +311,7 @@ compile_host(const struct job *j, const char *elsewhere)
 	return CM_OK;
 }
 
-/* The rule as people read it: "mail = {common_name}-{rfc822_name}". */
+/* The rule as people read it: "staff: mail = {common_name}-{rfc822_name}". */
 static enum cm_err
 copy_texts(const struct job *j)
 {
@@ -320,6 +320,7 @@ copy_texts(const struct job *j)
 	struct cm_buf b;
 
 	cm_buf_init(&b, 0);
+	cm_buf_addf(&b, "%s: ", c->name);
 	if (c->filter != NULL)
 		cm_buf_add_str(&b, c->filter);
 	else

@@ -9,7 +9,7 @@
 struct cm_rule {
 	char *name;
 	char *origin;		/* "FILE:LINE", "built in" */
-	char *text;		/* "altSecurityIdentities = Kerberos:{nt_principal_name}" */
+	char *text;		/* for people: "kerberos: altSecurityIdentities = Kerberos:{nt_principal_name}" */
 	char *attribute;	/* NULL: the template is a filter's */
 	char *issuer;		/* text that the issuer must be; NULL: any */
 	bool issuer_matched;	/* ... as <ISSUER> is matched (match_internal.h); else as cm_cert_issuer_text() */

@@ -232,10 +232,10 @@ is_disabled(struct cm_explaining *x)
 		const struct cm_seen *s = &x->users.entries[i];
 		const struct cm_seen_value *uac = cm_seen_first(s, "userAccountControl"), *lock = cm_seen_first(s, "nsAccountLock");
 
-		if (uac != NULL && (strtoul((const char *)uac->value.ptr, NULL, 10) & 0x2) != 0)
+		if (uac != NULL && (strtoul((const char *)uac->value.ptr, NULL, 10) & 0x12) != 0)
 			return cm_explain_tell(x, "account_disabled", cm_explain_text("userAccountControl: %lu",
-			    strtoul((const char *)uac->value.ptr, NULL, 10) & ~0x2ul),
-			    "%s is disabled: userAccountControl has the bit 0x2", s->dn);
+			    strtoul((const char *)uac->value.ptr, NULL, 10) & ~0x12ul),
+			    "%s is disabled or locked out: userAccountControl has the bit 0x2 or 0x10", s->dn);
 		if (lock != NULL && strcasecmp((const char *)lock->value.ptr, "TRUE") == 0)
 			return cm_explain_tell(x, "account_disabled", cm_explain_text("nsAccountLock: FALSE"),
 			    "%s is disabled: nsAccountLock is TRUE", s->dn);

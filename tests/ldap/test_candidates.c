@@ -43,8 +43,9 @@ static const char entries[] =
 	PERSON("sydney", "20007") A(ALT, STRONG("07")) A("objectSid", SID) "\n"
 	PERSON("cut-sid", "20008") A(ALT, STRONG("08")) "objectSid:: AQUAAAAAAAUVAAAA3PTcO4M9K0aCi6YoAAIA\n\n"
 	PERSON("dora", "20009") A(ALT, STRONG("09")) A("userAccountControl", "66050") "\n"
+	PERSON("lora", "20039") A(ALT, STRONG("39")) A("userAccountControl", "66064") "\n"
 	PERSON("denis", "20010") A(ALT, STRONG("10")) A("nsAccountLock", "true") "\n"
-	PERSON("awake", "20011") A(ALT, STRONG("11")) A("userAccountControl", "66064") A("nsAccountLock", "FALSE") "\n"
+	PERSON("awake", "20011") A(ALT, STRONG("11")) A("userAccountControl", "66048") A("nsAccountLock", "FALSE") "\n"
 	PERSON("nested", "20012") A(ALT, STRONG("12")) A("employeeNumber", "4711")
 	    A("mail", "a*(b)\\c@cardmap.test") "\n"
 	PERSON("ghost", "20014") A(ALT, MAIL("ghost")) "\n"
@@ -284,6 +285,7 @@ static const struct who whos[] = {
 	{ { TERM("sid", "objectSid", "\1\1\0\0\0\0\0\5\22\0\0\0", STRONG, false) }, NOBODY, .text = "objectSid=S-1-5-18" },
 	/* disabled; locked out and expired passwords are no matter for a card */
 	{ { S(STRONG("09")) }, .reason = CM_REASON_ACCOUNT_DISABLED, .text = "dora" },
+	{ { S(STRONG("39")) }, .reason = CM_REASON_ACCOUNT_DISABLED, .text = "LOCKOUT" },
 	{ { S(STRONG("10")) }, .reason = CM_REASON_ACCOUNT_DISABLED, .text = "nsAccountLock" },
 	{ { S(STRONG("11")) }, .text = "awake", .rule = "issuer-serial" },
 	{ { S(STRONG("13")) }, .reason = CM_REASON_ACCOUNT_FORBIDDEN, .text = "uid 999" },

@@ -200,6 +200,8 @@ class SeveralTest(MappingCase):
         for name in ('dave', 'dave-admin'):
             self.assertRegex(answer.json['message'], rf'\b{name}(?![\w-])')
         self.assertNotIn('account', answer.json)
+        if command == 'whois':
+            self.assertEqual(len(answer.json['candidates']), 2)
         return answer
 
     def test_refused_with_both_names_everywhere(self):
