@@ -3,9 +3,13 @@
 
 #include <openssl/ocsp.h>
 #include <openssl/pem.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static FILE *
@@ -187,6 +191,28 @@ remove_scratch(void **state)
 	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
 	folder[0] = '\0';
 	return system(command);
+}
+
+void
+on_a_disk(const char *options, void (*run)(const char *folder, const char *mounted))
+{
+	char at[512], in[600];
+	int status = -1;
+	pid_t pid;
+
+	snprintf(at, sizeof(at), "%s", scratch("disk"));
+	snprintf(in, sizeof(in), "%s/folder", at);
+	assert_int_equal(mkdir(at, 0755), 0);
+	if ((pid = fork()) == 0) {
+		CHILD_MUST(unshare(CLONE_NEWNS | (geteuid() != 0 ? CLONE_NEWUSER : 0)) == 0);
+		CHILD_MUST(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+		CHILD_MUST(mount("none", at, "tmpfs", 0, options) == 0);
+		run(in, at);
+		_exit(0);
+	}
+	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(rmdir(at), 0);
 }
 
 static void

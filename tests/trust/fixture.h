@@ -91,6 +91,14 @@ struct outcome {
 struct outcome judge(struct cm_cert *c, const struct cm_trust_options *o, const struct cm_known *known,
     unsigned ms);
 
+/*
+ * In a child of its own, with a tmpfs of its own that these options limit: run
+ * gets a folder to make there.  Cmocka's assertions are the parent's: in run,
+ * CHILD_MUST ends the child, and so the test fails.
+ */
+void on_a_disk(const char *options, void (*run)(const char *folder, const char *mounted));
+#define CHILD_MUST(what)	do { if (!(what)) { fprintf(stderr, "%s\n", #what); _exit(1); } } while (0)
+
 /* Does text hold part?  Fails the test with both when not. */
 void assert_has(const char *text, const char *part);
 

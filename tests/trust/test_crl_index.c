@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -576,30 +575,6 @@ every_octet_changed(void **state)
 }
 
 /* ---- The disk */
-
-/* A mount of our own in a child of our own; what it does there must leave status 0. */
-static void
-on_a_disk(const char *options, void (*run)(const char *folder, const char *mounted))
-{
-	const char *const at = strdup(scratch("disk"));
-	const pid_t pid = (mkdir(at, 0755), fork());
-	int status = -1;
-
-	if (pid == 0) {
-		if (unshare(CLONE_NEWNS | (geteuid() != 0 ? CLONE_NEWUSER : 0)) != 0 ||
-		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-		    mount("none", at, "tmpfs", 0, options) != 0)
-			_exit(90);
-		run(strdup(scratch("disk/crl")), at);
-		_exit(0);
-	}
-	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
-	assert_int_equal(status, 0);
-	rmdir(at);
-	free((void *)(uintptr_t)at);
-}
-
-#define CHILD_MUST(what)	do { if (!(what)) { fprintf(stderr, "%s\n", #what); _exit(1); } } while (0)
 
 /* The list that does not fit is asked all the same, and the one before stays in force. */
 static void

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/rig/crl_list.h"
 #include "tests/trust/web.h"
 
 static const char *const anchor[] = { PKI("inter.crt"), NULL };
@@ -210,6 +211,37 @@ nothing_is_written(void **state)
 	serve(&w, NULL);
 }
 
+/* The disk is full in the middle of the download, and the list is judged all the same, in memory. */
+static void
+fetch_what_does_not_fit(const char *folder, const char *mounted)
+{
+	static uint8_t der[400000];
+	struct crl_list l = { .ca = load_x509("inter"), .key = load_key("inter"), .entries = 9000, .serial_len = 16, .seed = 1,
+	    .number = 17, .this_update = time(NULL) - 60, .next_update = time(NULL) + DAY };
+	struct web w = { .mode = WEB_BYTES, .bytes = der };
+	struct host h = { .crls = { w.url, NULL }, .known = { .now = time(NULL) } };
+	uint8_t *made = crl_list_make(&l, &w.len);
+	struct outcome r;
+
+	(void)mounted;
+	CHILD_MUST(made != NULL && w.len > 256 << 10 && w.len <= sizeof(der));
+	memcpy(der, made, w.len);
+	snprintf(h.folder, sizeof(h.folder), "%s", folder);
+	web_start(&w);
+	r = ask(&h, "no-aia-cdp");
+	if (r.reason != CM_REASON_NONE)
+		fprintf(stderr, "%s\n", r.crl);
+	CHILD_MUST(r.reason == CM_REASON_NONE);
+	web_stop(&w);
+}
+
+static void
+fetched_onto_a_full_disk(void **state)
+{
+	(void)state;
+	on_a_disk("size=128k", fetch_what_does_not_fit);
+}
+
 /* An index that was damaged answers nothing; the list is fetched again, and is whole then. */
 static void
 damaged_index(void **state)
@@ -330,6 +362,7 @@ main(void)
 		cmocka_unit_test(fetched_again),
 		cmocka_unit_test(attack_rollback_by_the_server),
 		cmocka_unit_test(nothing_is_written),
+		cmocka_unit_test(fetched_onto_a_full_disk),
 		cmocka_unit_test(damaged_index),
 		cmocka_unit_test(files),
 		cmocka_unit_test(old_list_beside_the_new),
