@@ -57,6 +57,7 @@
 	X(SELECTOR, SYSTEM, "see the program that mapper.selector names") \
 	X(NOT_SELECTED, ABSENT, "have the program that mapper.selector names learn this key: cardmap pair tells it") \
 	X(CHILD, REFUSED, "see the program named here: it must be root's, quick and brief") \
+	X(OTHER_CARD, REFUSED, "put the card with the key named here into the reader") \
 	X(PAIRED_OTHERWISE, AMBIGUOUS, "cardmap unpair it first") \
 	X(ONE_CARD, REFUSED, "unpair the user's other card first, or set accounts.one_card_per_user = no") \
 	X(NOT_PAIRED, ABSENT, "cardmap pairings lists those there are") \

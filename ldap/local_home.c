@@ -338,6 +338,7 @@ key_type(const uint8_t *p, const uint8_t *end)
 {
 	static const char *const types[] = {
 		"ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+		"ssh-ed25519",
 	};
 
 	for (size_t i = 0; i < CM_COUNT(types); i++) {

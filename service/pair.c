@@ -40,7 +40,7 @@ check_key(const struct cm_pair *p)
 	cm_key_hash(p->cert, key.sha1);
 	if (p->key == NULL || memcmp(p->key->sha1, key.sha1, sizeof(key.sha1)) == 0)
 		return CM_OK;
-	return cm_trace_fail(p->trace, CM_REASON_CARD_KEY, "the card in %s has the key %s, not %s",
+	return cm_trace_fail(p->trace, CM_REASON_OTHER_CARD, "the card in %s has the key %s, not %s",
 	    cm_card_where(p->card), cm_selector_key_text(&key, there), cm_selector_key_text(p->key, wanted));
 }
 

@@ -661,7 +661,7 @@ class AsSelectorTest(PairingCase):
 
     def test_bind_and_unbind(self):
         self.as_root('selector', '-o', 'bind', '-u', 'bob', '-i', self.hash, card='alice-p256', pin=PIN, status=3,
-                     reason='card_key')
+                     reason='other_card')
         self.as_root('selector', '-o', 'bind', '-u', 'bob', '-i', self.hash, card='carol', pin=PIN)
         self.assertEqual(self.pairings(), [(self.hash, 'bob', False)])
         self.as_root('selector', '-o', 'unbind', '-u', 'alice', '-i', self.hash, status=1, reason='not_paired')
