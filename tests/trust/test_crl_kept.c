@@ -231,7 +231,7 @@ fetch_what_does_not_fit(const char *folder, const char *mounted)
 	r = ask(&h, "no-aia-cdp");
 	if (r.reason != CM_REASON_NONE)
 		fprintf(stderr, "%s\n", r.crl);
-	CHILD_MUST(r.reason == CM_REASON_NONE);
+	CHILD_MUST(r.reason == CM_REASON_NONE && access(folder, F_OK) == 0);
 	web_stop(&w);
 }
 
