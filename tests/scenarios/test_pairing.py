@@ -14,6 +14,7 @@ from scenario import PIN, Counts, Scenario, people, said
 
 SID_OF_SID = people.pki.SID_OF_SID
 
+ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ('slapd', 'ocsp', 'http')
 ALONE = scenario.demo.as_alice_if_alone()
 LOCAL = ('loc', 20001)
@@ -683,6 +684,67 @@ class AsSelectorTest(PairingCase):
         path.chmod(0o755)
         self.pair('bob')
         self.assertEqual(self.map(self.hash, card='carol', more={'mapper__selector': path}), f'{self.hash}\tbob\n')
+
+
+@unittest.skipIf(ALONE, 'one user id only: pkexec becomes nobody else')
+class PolkitTest(PairingCase):
+    """pkexec(1) and polkitd(8) with the policy that is installed: who may pair is the administrator's word."""
+    ALLOWED = ('games', 5)
+    OTHER = ('nobody', 65534)
+
+    def setUp(self):
+        super().setUp()
+        self.program = Path(scenario.plain()).resolve()
+        policy = (ROOT / 'packaging/io.cardmap.policy.in').read_text().replace('@CM_PROGRAM@', str(self.program))
+        rule = ('polkit.addRule(function(action, subject) { if (action.id == "io.cardmap.pair") return subject.user == '
+                f'"{self.ALLOWED[0]}" ? polkit.Result.YES : polkit.Result.NO; }});')
+        for place, name, text in (('/usr/share/polkit-1/actions', 'io.cardmap.policy', policy),
+                                  ('/etc/polkit-1/rules.d', '10-test.rules', rule)):
+            folder = self.folder / name.replace('.', '-')
+            folder.mkdir(mode=0o755)
+            (folder / name).write_text(text)
+            said(['mount', '--bind', folder, place])
+            self.addCleanup(said, ['umount', place])
+        Path('/run/dbus').mkdir(exist_ok=True)
+        self.run_server(['dbus-daemon', '--system', '--nofork', '--nopidfile'], Path('/run/dbus/system_bus_socket').exists)
+        self.run_server(['/usr/lib/polkit-1/polkitd', '--no-debug'], lambda: subprocess.run(
+            ['pkaction', '--action-id', 'io.cardmap.pair'], capture_output=True, check=False).returncode == 0)
+
+    def run_server(self, command, is_up):
+        log = (self.folder / f'{Path(command[0]).name}.log').open('w')
+        self.addCleanup(log.close)
+        child = subprocess.Popen(command, stdout=log, stderr=log)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        scenario.wait_until(is_up, f'{command[0]} to be up')
+
+    def pkexec(self, who, command, *arguments):
+        """It keeps no descriptor but the first three: the PIN comes through standard input."""
+        pin = ['--pin-fd', '0'] if command == 'pair' else []
+        card = ['--card', f'file:{scenario.RIG.pki}/carol.pem'] if command == 'pair' else []
+        # It serves no child of process 1, which this program is here.
+        return subprocess.run(['setpriv', f'--reuid={who[1]}', f'--regid={who[1]}', '--clear-groups',
+                               'sh', '-c', 'pkexec "$@"; exit $?', 'sh', self.program, command, '--config', self.conf(), *pin, *card, *arguments],
+                              input=PIN + '\n', capture_output=True, text=True, timeout=scenario.SECONDS, check=False)
+
+    def refused(self, done):
+        """pkexec(1): 127 is "not authorized", or nobody to ask for a password; other failures end with it too."""
+        self.assertEqual(done.returncode, 127, done)
+        self.assertRegex(done.stderr, '(?i)not authorized|authentication agent', done)
+
+    def test_who_is_allowed_pairs(self):
+        self.refused(self.pkexec(self.OTHER, 'pair', 'bob'))
+        self.assertEqual(self.pairings(), [])
+        done = self.pkexec(self.ALLOWED, 'pair', 'bob')
+        self.assertEqual(done.returncode, 0, done)
+        self.assertEqual(self.pairings(), [(self.hash, 'bob', False)])
+        self.assertNotIn(PIN, done.stdout + done.stderr)
+
+    def test_what_was_not_allowed_wants_a_password(self):
+        """unpair is an action of its own; nobody is there who could type an administrator's password."""
+        self.pair('bob')
+        self.refused(self.pkexec(self.ALLOWED, 'unpair', 'bob'))
+        self.assertEqual(self.pairings(), [(self.hash, 'bob', False)])
 
 
 if __name__ == '__main__':
