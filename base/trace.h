@@ -45,6 +45,8 @@
 	/* revocation */ \
 	X(REVOKED, REFUSED, "the card was revoked: its holder needs a new one") \
 	X(REVOCATION_UNKNOWN, REFUSED, "see that the OCSP responder or CRL server named here can be reached, then try again") \
+	X(REVOCATION_TOO_OLD, REFUSED, "bring the computer to the network, or have new evidence imported: cardmap revocation refresh, or import FILE") \
+	X(REVOCATION_DATA, SYNTAX, "have the file made again by the CA, or name the CA's certificate in trust.intermediates") \
 	/* account */ \
 	X(NO_RULE, ABSENT, "the certificate lacks the fields the rules ask for: see cardmap cert") \
 	X(NO_ACCOUNT, ABSENT, "add one of the values named here to the account's entry") \

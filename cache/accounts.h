@@ -35,9 +35,13 @@ void cm_accounts_close(struct cm_accounts **s);
  * certificate of these issuers, and the clock's floor.  now is this host's
  * clock.  known borrows from the struct made here.
  */
+struct cm_keeping;
 struct cm_memory {
-	struct cm_known known;
+	struct cm_known known;		/* with a keeper, that of this store */
 	struct cm_evidence *evidence;
+	struct cm_source *sources;
+	struct cm_keeper keeper;	/* has a connection of its own, made when it is first used */
+	struct cm_keeping *keeping;	/* that */
 };
 CM_MUST_USE enum cm_err cm_accounts_recall(struct cm_accounts *s, time_t now,
     struct cm_trace *t, struct cm_memory **out);
@@ -96,5 +100,16 @@ CM_MUST_USE enum cm_err cm_accounts_list(struct cm_accounts *s, struct cm_trace 
 /* By account name; revoked evidence stays.  CM_ERR_ABSENT (NOT_KEPT's text): none so named. */
 CM_MUST_USE enum cm_err cm_accounts_forget(struct cm_accounts *s, const char *name,
     struct cm_trace *t);
+
+/* Every issuer that a certificate named sources of, and every source; issuer is DER.  For refresh and status. */
+typedef enum cm_err (*cm_seen_visit)(void *arg, struct cm_blob issuer, const struct cm_source *s);
+CM_MUST_USE enum cm_err cm_accounts_each_source(struct cm_accounts *s, struct cm_trace *t,
+    cm_seen_visit visit, void *arg);
+/*
+ * An administrator forgives: what is kept of this certificate goes, revoked or
+ * not.  The caller logs it.  CM_ERR_ABSENT: nothing was kept (no reason is set).
+ */
+CM_MUST_USE enum cm_err cm_accounts_forget_evidence(struct cm_accounts *s, const uint8_t issuer_key[32],
+    struct cm_blob serial, struct cm_trace *t);
 
 #endif /* CM_CACHE_ACCOUNTS_H */

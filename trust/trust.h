@@ -14,9 +14,22 @@ enum cm_trust_level {
 	CM_TRUST_HARD = 3,	/* and a verified good answer is needed */
 };
 
+/* "soft 72h".  How each kind of evidence is judged at each: the table in decide.c, and cardmap-revocation(7). */
+struct cm_trust_policy {
+	enum cm_trust_level level;
+	int64_t max_age;		/* seconds since a source last said so; 0: any age */
+};
+
+enum cm_trust_hash { CM_TRUST_SHA1, CM_TRUST_SHA256 };
+
 /* Texts are borrowed for the life of the trust; NULL: not set. */
 struct cm_trust_options {
 	enum cm_trust_level level;
+	int64_t max_age;			/* seconds; 0: none.  With level: the policy where no other is given */
+	bool leaf_only;				/* only the leaf is asked about, not the CAs above it */
+	bool crl_first;				/* lists are asked before responders; else responders first */
+	bool ask_always;			/* though what is kept is still good */
+	int64_t undated_max;			/* seconds that an answer without nextUpdate counts; 0: CM_UNDATED_MAX */
 	const char *const *anchors;		/* NULL-terminated paths: a file (PEM, or DER) or a folder of them,
 						 * by their names (.pem .crt .cer .der) or hashed (openssl rehash) */
 	const char *const *intermediates;
@@ -29,8 +42,13 @@ struct cm_trust_options {
 						 * asked beside the certificate's CDPs */
 	const char *crl_dir;			/* where indexes of lists are kept; NULL: nowhere */
 	bool crl_keep;				/* new ones too, and the folder is made for them; else nothing is written */
+	const char *const *crl_mirrors;		/* "FROM TO": addresses that begin with FROM are asked at TO first */
 	bool use_ocsp, use_crl;
 	bool require_nonce;
+	bool ocsp_get;				/* RFC 5019: short requests go by GET, without a nonce */
+	enum cm_trust_hash ocsp_hash;		/* of the CertID that is asked with; either is understood in an answer */
+	bool private_redirects;			/* a server may send us on to a loopback, link-local or private address */
+	const struct cm_ldap_fetching *ldap;	/* how ldap: addresses are asked, and where serverless ones go (ldap/fetch.h); NULL: not */
 	size_t ocsp_max, crl_max;		/* bytes read at most */
 };
 
@@ -59,14 +77,55 @@ struct cm_evidence {
 	time_t this_update;
 	time_t next_update;		/* 0: the answer named none */
 	time_t revoked_at;		/* 0: not revoked */
-	bool on_hold;			/* revoked by a list's certificateHold: a later list may end it, and nothing else */
-	bool by_list;			/* a complete list of the issuer's key says so */
+	bool on_hold;			/* revoked by certificateHold: a later list may end it, and nothing else */
+	bool by_list;			/* a complete list of the issuer's key says so, or that with its delta */
 	time_t learned;			/* this host's clock when it was verified */
+	time_t confirmed;		/* when a source last said so: of a server learned, or a later "not modified"; of a file thisUpdate */
+	time_t ask_after;		/* Cache-Control: until then nobody needs to be asked again; 0: until next_update */
 	char source[256];		/* "OCSP http://...", "CRL http://... number 17" */
+	char signer[256];		/* subject of who signed it, RFC 4514, cut at a character; "" unknown */
 };
+/* "good until 2026-11-24 14:00 UTC, CRL http://... number 17 of CN=..."; what people read wherever evidence is named. */
+void cm_evidence_text(const struct cm_evidence *e, struct cm_buf *out);
 
 /* Does e, about the same certificate, end this hold?  RFC 5280 5.3.1: a later list that says no more of it does. */
 bool cm_evidence_ends_hold(const struct cm_evidence *held, const struct cm_evidence *e);
+
+/*
+ * Whom this host asked, on behalf of which issuer, and how that went.  A
+ * source that was silent is not waited for again before a probe saw it alive:
+ * logins send a probe beside their other questions once probe_at has come, and
+ * wait for nobody's answer to it; cardmap revocation refresh probes them all.
+ * A mark counts for CM_SOURCE_SILENT_MAX seconds after asked, if nobody probed.
+ */
+enum cm_source_kind { CM_SOURCE_OCSP, CM_SOURCE_CRL, CM_SOURCE_DELTA };
+#define CM_SOURCE_URL_MAX	1024
+#define CM_SOURCE_SILENT_MAX	3600
+struct cm_source {
+	enum cm_source_kind kind;
+	uint8_t issuer_key[32];		/* SHA-256 of the SubjectPublicKeyInfo that signs the certificates asked about */
+	char url[CM_SOURCE_URL_MAX];
+	time_t seen;			/* when a certificate last named it */
+	time_t asked, answered;		/* last; 0: never.  answered: with what could be verified */
+	time_t probe_at;		/* 0: it is alive, or was never asked */
+	unsigned failures;		/* in a row */
+	char why[256];			/* of the last failure */
+};
+
+/*
+ * Where what is learned is kept at once, whatever becomes of the login, so that
+ * others who wait for the same answer find it (cache/accounts.h makes one).
+ * Called by one thread at a time, never the one that made it.  A failure is
+ * said as a warning, and refuses nobody.
+ */
+struct cm_keeper {
+	void *arg;
+	/* The evidence of this certificate (issuer_key and serial of *e) as it is kept now.  CM_ERR_ABSENT: none. */
+	enum cm_err (*find)(void *arg, struct cm_evidence *e);
+	enum cm_err (*keep)(void *arg, const struct cm_evidence *e);
+	/* issuer: DER of the CA's certificate; replaces what was kept of this kind, key and URL. */
+	enum cm_err (*keep_source)(void *arg, const struct cm_source *s, struct cm_blob issuer);
+};
 
 /* What the host already knows, borrowed for a call. */
 struct cm_known {
@@ -75,6 +134,10 @@ struct cm_known {
 	time_t now;		/* this host's clock */
 	time_t floor;		/* newest signed time ever accepted online; 0: none */
 	bool stale_clock;	/* time may not be relied on (below the floor, or boot time contradicts): kept evidence counts as expired */
+	const struct cm_source *sources;	/* of any issuer */
+	size_t source_count;
+	const struct cm_keeper *keeper;	/* NULL: nothing is kept */
+	bool offline;		/* nobody is asked: what is kept decides */
 };
 
 /* The verdict.  Only this module makes one, and only cm_verdict_passes() reads it as yes. */
@@ -95,16 +158,42 @@ CM_MUST_USE enum cm_err cm_trust_check_chain(struct cm_trust *tr, const struct c
     const struct cm_known *known, struct cm_trace *t, struct cm_verdict **out);
 
 /*
- * Revocation at the configured level, for the leaf and every intermediate.
- * What is known revoked stays revoked and is refused without asking; of what is
- * on hold only a later list may say otherwise.  Else OCSP and CRL sources are asked within the deadline; kept good evidence that is still
- * valid counts where they do not answer.
- * Signature and signer's authority are checked before a status is read.
+ * Revocation, of the leaf and every CA below the anchor, in two halves, so that
+ * the questions are out while others are asked something else.
  *
- * CM_OK           passes at this level; the trace says on what evidence, or that there was none
- * CM_ERR_REFUSED  REVOKED (at any level above 1), REVOCATION_UNKNOWN (hard: says what was missing)
- * CM_ERR_STATE    v is not a passed check of the chain by this very trust
+ * What is known revoked stays revoked, and nobody is asked; of what is on hold
+ * only a later list may say otherwise.  What is kept and still good at this
+ * policy is not asked for.  All else is asked at once, within the deadline: the
+ * preferred kind of source of every certificate goes out together, the other
+ * kind follows where the first failed or is slow, addresses of one list in
+ * turn.  The first verified answer decides, and "revoked" from anybody outweighs
+ * "good".  Silent sources are skipped, the same question of several logins is
+ * sent once (asking.c).  Signature and signer's authority are checked before a
+ * status is read.
+ *
+ * v, known and what it points to are the inquiry's until it has ended.
+ * policy: the strictest that may be judged by.
+ * CM_OK          *out is the caller's, for cm_inquiry_end
+ * CM_ERR_STATE   v is not a passed check of the chain by this very trust
+ * CM_ERR_NOMEM
  */
+struct cm_inquiry;
+CM_MUST_USE enum cm_err cm_trust_ask_revocation(struct cm_trust *tr, struct cm_verdict *v,
+    const struct cm_known *known, const struct cm_trust_policy *policy, cm_deadline deadline,
+    struct cm_inquiry **out);
+/*
+ * Wait until it is decided, at the latest until its deadline, and judge.
+ * CM_OK           passes at this policy; the trace says on what evidence, or that there was none
+ * CM_ERR_REFUSED  REVOKED (at any level above 1); REVOCATION_UNKNOWN (hard, or no evidence of any age:
+ *                 says what was missing), REVOCATION_TOO_OLD (older than max_age: names it)
+ * CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_trust_judge_revocation(struct cm_inquiry *i,
+    const struct cm_trust_policy *policy, struct cm_trace *t);
+/* Whoever is still asked (a probe) is let go.  Accepts NULL. */
+void cm_inquiry_end(struct cm_inquiry **i);
+
+/* Both halves and the end, at the policy of the options. */
 CM_MUST_USE enum cm_err cm_trust_check_revocation(struct cm_trust *tr, struct cm_verdict *v,
     const struct cm_known *known, cm_deadline deadline, struct cm_trace *t);
 
@@ -119,6 +208,72 @@ time_t cm_verdict_signed_time(const struct cm_verdict *v);
 /* The verified chain, leaf first, DER each; borrowed. */
 const struct cm_blob *cm_verdict_chain(const struct cm_verdict *v, size_t *count);
 void cm_verdict_free(struct cm_verdict **v);
+
+/*
+ * Beside logins (refresh.c): learn again, for one issuer, what logins will want
+ * to know.  Lists are fetched only when they changed (ETag, Last-Modified), and
+ * go on where a download broke off; of known->evidence what this issuer's lists
+ * do not speak of is asked of responders.  Every source is asked, silent or not.
+ */
+struct cm_refresh {
+	struct cm_blob issuer;			/* DER of the CA's certificate; its chain must verify here */
+	const struct cm_source *sources;	/* of this issuer */
+	size_t source_count;
+	bool due_only;				/* leave out what is not due yet: cm_trust_refresh_due() */
+	/* For a progress bar: bytes so far and in all (0: not known), of one address.  NULL: not wanted. */
+	void (*progress)(void *arg, const char *url, uint64_t done, uint64_t total);
+	/* Each source when it is done: what it is now, and what became of it ("list number 17, 5,000 entries", "not modified"). */
+	void (*told)(void *arg, const struct cm_source *s, bool ok, const char *text);
+	void *arg;
+};
+/*
+ * CM_OK           every source answered, or was not due
+ * CM_ERR_OFFLINE  some did not; each was told
+ * CM_ERR_REFUSED, CM_ERR_SYNTAX  the issuer's certificate does not verify
+ */
+CM_MUST_USE enum cm_err cm_trust_refresh(struct cm_trust *tr, const struct cm_refresh *r,
+    const struct cm_known *known, cm_deadline deadline, struct cm_trace *t);
+/*
+ * When to ask again for what ends at until (learned: when it was had): between
+ * half and nine tenths of its life, at a point that seed (the host's own) and
+ * the source choose, so that 10,000 hosts do not ask at once.
+ */
+time_t cm_trust_refresh_due(time_t learned, time_t until, uint64_t seed);
+
+/* A list that is kept (crl_dir), for people; texts are borrowed for the visit. */
+struct cm_kept_list {
+	uint8_t issuer_key[32];
+	const char *issuer;		/* RFC 4514 */
+	const char *source;		/* URL, or file */
+	char number[48];		/* "": it has none */
+	bool delta, indirect;
+	time_t this_update, next_update, learned, confirmed;
+	uint64_t entries;
+	uint64_t list_size, index_size;	/* octets */
+	const char *damage;		/* NULL: it is whole, as far as its header tells */
+};
+typedef enum cm_err (*cm_kept_list_visit)(void *arg, const struct cm_kept_list *l);
+/* Every index in trust.crl_dir; asks nobody, reads headers only. */
+CM_MUST_USE enum cm_err cm_trust_each_kept_list(const struct cm_trust *tr, cm_kept_list_visit visit, void *arg);
+
+/*
+ * A list or an OCSP response (DER or PEM) from a file, for a host that reaches
+ * no server: verified as one that was fetched, its age counted from thisUpdate.
+ * issuers: DER of CA certificates beside those of the options.
+ * CM_OK           *out says what came of it ("CRL number 17 of CN=..., 5,000 entries")
+ * CM_ERR_SYNTAX   REVOCATION_DATA: what the file holds is neither, or is wrong, and how
+ * CM_ERR_REFUSED  REVOCATION_DATA: of no issuer that is known here; a rollback; dated ahead
+ * CM_ERR_SYSTEM   SYSTEM: it cannot be read, or nothing can be kept
+ */
+struct cm_trust_import {
+	const char *path;
+	const struct cm_blob *issuers;
+	size_t issuer_count;
+	void (*progress)(void *arg, const char *path, uint64_t done, uint64_t total);
+	void *arg;
+};
+CM_MUST_USE enum cm_err cm_trust_import(struct cm_trust *tr, const struct cm_trust_import *i,
+    const struct cm_known *known, struct cm_trace *t, struct cm_buf *out);
 
 /*
  * CAs on disk, for people (store.c).  Here only anchors and intermediates of

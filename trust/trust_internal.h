@@ -6,6 +6,7 @@
 #include <openssl/x509.h>
 
 #include "base/buf.h"
+#include "trust/objection.h"
 #include "trust/trust.h"
 
 /* How long an answer that names no nextUpdate counts, seconds. */
@@ -49,7 +50,8 @@ struct cm_question {
 	time_t now;			/* cm_known_time() */
 	cm_deadline deadline;		/* of this source */
 	struct cm_evidence answer;	/* issuer_key, serial, learned and source are set; the source fills in the rest */
-	struct cm_buf why;
+	enum cm_objection objection;	/* UNKNOWN: why, by name; set beside why (cm_object) */
+	struct cm_buf why;		/* and in words */
 	const char *note;		/* said beside a good answer: static text, or "" */
 	bool kept;			/* the answer was kept here: it says nothing of what the time is now */
 	struct cm_buf *warning;		/* borrowed: for people, whatever the answer; NULL: not wanted */
