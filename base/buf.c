@@ -1,7 +1,6 @@
 /* base/buf.c - text and bytes under construction: bounded, and an error sticks. */
 #include "base/buf.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -198,24 +197,32 @@ cm_base64_parse(struct cm_blob text, bool strict, uint8_t *out)
 }
 
 void
-cm_buf_addf(struct cm_buf *b, const char *fmt, ...)
+cm_buf_addv(struct cm_buf *b, const char *fmt, va_list ap)
 {
-	va_list ap;
+	va_list again;
 	int n;
 
-	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
 	if (n < 0) {
 		b->err = b->err != CM_OK ? b->err : CM_ERR_SYNTAX;
 		return;
 	}
 	if (!grow(b, (size_t)n))
 		return;
-	va_start(ap, fmt);
 	vsnprintf((char *)b->ptr + b->len, (size_t)n + 1, fmt, ap);
-	va_end(ap);
 	b->len += (size_t)n;
+}
+
+void
+cm_buf_addf(struct cm_buf *b, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	cm_buf_addv(b, fmt, ap);
+	va_end(ap);
 }
 
 /* RFC 3629 section 3 */

@@ -2,6 +2,8 @@
 #ifndef CM_BASE_BUF_H
 #define CM_BASE_BUF_H
 
+#include <stdarg.h>
+
 #include "base/blob.h"
 #include "base/err.h"
 
@@ -36,6 +38,7 @@ void cm_buf_add_blob(struct cm_buf *b, struct cm_blob v);
 void cm_buf_add_hex(struct cm_buf *b, struct cm_blob v);	/* lower case */
 void cm_buf_add_base64(struct cm_buf *b, struct cm_blob v);	/* RFC 4648 section 4, padded, in one line */
 void cm_buf_addf(struct cm_buf *b, const char *fmt, ...) CM_PRINTF(2, 3);
+void cm_buf_addv(struct cm_buf *b, const char *fmt, va_list ap) CM_PRINTF(2, 0);
 
 /*
  * The other way: hex digits in any case, with colons and white space between

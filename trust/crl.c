@@ -103,8 +103,8 @@ static bool
 may_say_good(struct cm_question *q, const struct cm_crl_store *s, const struct cm_crl_index *x)
 {
 	return !cm_crl_store_is_rollback(s, x, &q->why) &&
-	    cm_evidence_current(&q->answer, q->now, q->kept ? 0 : CM_CLOCK_SKEW, &q->why) &&
-	    (!q->kept || cm_evidence_clock_is_sound(q, &q->answer, &q->why));
+	    cm_evidence_current(q, &q->answer, q->kept ? 0 : CM_CLOCK_SKEW) &&
+	    (!q->kept || cm_evidence_clock_is_sound(q, &q->answer));
 }
 
 static enum cm_status

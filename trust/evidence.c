@@ -1,5 +1,6 @@
 /* trust/evidence.c - what was learned before, and how long it counts. */
 #include <openssl/evp.h>
+#include <stdarg.h>
 
 #include "trust/trust_internal.h"
 
@@ -7,6 +8,47 @@ time_t
 cm_known_time(const struct cm_known *known)
 {
 	return known->now > known->floor ? known->now : known->floor;
+}
+
+void
+cm_object(struct cm_question *q, enum cm_objection o, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	cm_buf_addv(&q->why, fmt, ap);
+	va_end(ap);
+	q->objection = o;
+}
+
+/* "Tue 2026-11-24 14:00 UTC": whoever reads it plans with days. */
+static void
+add_moment(struct cm_buf *out, time_t t)
+{
+	static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL)
+		cm_buf_addf(out, "%lld", (long long)t);
+	else
+		cm_buf_addf(out, "%s %04d-%02d-%02d %02d:%02d UTC", days[tm.tm_wday], tm.tm_year + 1900, tm.tm_mon + 1,
+		    tm.tm_mday, tm.tm_hour, tm.tm_min);
+}
+
+void
+cm_evidence_text(const struct cm_evidence *e, struct cm_buf *out)
+{
+	if (e->status == CM_STATUS_REVOKED) {
+		cm_buf_addf(out, "%s ", e->on_hold ? "on hold since" : "revoked on");
+		add_moment(out, e->revoked_at != 0 ? e->revoked_at : e->this_update);
+	} else if (e->next_update != 0) {
+		cm_buf_add_str(out, "good until ");
+		add_moment(out, e->next_update);
+	} else {
+		cm_buf_add_str(out, "good on ");
+		add_moment(out, e->this_update);
+	}
+	cm_buf_addf(out, ", %s%s%s", e->source, e->signer[0] != '\0' ? " of " : "", e->signer);
 }
 
 static bool
@@ -70,52 +112,54 @@ cm_evidence_ends_hold(const struct cm_evidence *held, const struct cm_evidence *
 	return held->on_hold && e->status == CM_STATUS_GOOD && e->by_list && e->this_update > held->this_update;
 }
 
-static time_t
-end_of(const struct cm_evidence *e)
+time_t
+cm_evidence_end(const struct cm_trust *tr, const struct cm_evidence *e)
 {
-	return e->next_update != 0 ? e->next_update : e->this_update + CM_UNDATED_MAX;
+	return e->next_update != 0 ? e->next_update :
+	    e->this_update + (tr->o.undated_max > 0 ? tr->o.undated_max : CM_UNDATED_MAX);
 }
 
 bool
-cm_evidence_current(const struct cm_evidence *e, time_t now, time_t skew, struct cm_buf *why)
+cm_evidence_current(struct cm_question *q, const struct cm_evidence *e, time_t skew)
 {
+	const time_t end = cm_evidence_end(q->trust, e);
 	char when[CM_TIME_SIZE], age[CM_TIME_SIZE];
 
-	if (e->this_update > now + CM_CLOCK_SKEW) {
-		cm_buf_addf(why, "dated %s, %s ahead of this computer's clock",
-		    cm_clock_text(e->this_update, when), cm_clock_age(e->this_update - now, age));
+	if (e->this_update > q->now + CM_CLOCK_SKEW) {
+		cm_object(q, CM_OBJECTION_FUTURE, "dated %s, %s ahead of this computer's clock",
+		    cm_clock_text(e->this_update, when), cm_clock_age(e->this_update - q->now, age));
 		return false;
 	}
 	if (e->next_update != 0 && e->next_update < e->this_update) {
-		cm_buf_addf(why, "ends before it begins (nextUpdate before thisUpdate)");
+		cm_object(q, CM_OBJECTION_MALFORMED_DATES, "ends before it begins (nextUpdate before thisUpdate)");
 		return false;
 	}
-	if (end_of(e) + skew >= now)
+	if (end + skew >= q->now)
 		return true;
 	if (e->next_update == 0)
-		cm_buf_addf(why, "of %s, names no nextUpdate and so counted for %d min only",
-		    cm_clock_text(e->this_update, when), CM_UNDATED_MAX / 60);
+		cm_object(q, CM_OBJECTION_STALE, "of %s, names no nextUpdate and so counted for %s only",
+		    cm_clock_text(e->this_update, when), cm_clock_age(end - e->this_update, age));
 	else
-		cm_buf_addf(why, "expired %s, %s ago", cm_clock_text(e->next_update, when),
-		    cm_clock_age(now - e->next_update, age));
+		cm_object(q, CM_OBJECTION_STALE, "expired %s, %s ago", cm_clock_text(end, when),
+		    cm_clock_age(q->now - end, age));
 	return false;
 }
 
 /* A clock that runs behind makes old evidence look young: then none counts. */
 bool
-cm_evidence_clock_is_sound(const struct cm_question *q, const struct cm_evidence *e, struct cm_buf *why)
+cm_evidence_clock_is_sound(struct cm_question *q, const struct cm_evidence *e)
 {
 	const struct cm_known *k = q->known;
 	char now[CM_TIME_SIZE], then[CM_TIME_SIZE];
 
 	if (!k->stale_clock && k->now >= k->floor && e->learned <= k->now + CM_CLOCK_SKEW)
 		return true;
-	cm_buf_addf(why, "kept from %s, counts as expired: this computer's clock says %s",
+	cm_object(q, CM_OBJECTION_CLOCK, "kept from %s, counts as expired: this computer's clock says %s",
 	    cm_clock_text(e->this_update, then), cm_clock_text(k->now, now));
 	if (k->now < k->floor)
-		cm_buf_addf(why, ", and an answer signed %s was already seen", cm_clock_text(k->floor, now));
+		cm_buf_addf(&q->why, ", and an answer signed %s was already seen", cm_clock_text(k->floor, now));
 	else
-		cm_buf_add_str(why, ", and cannot be relied on");
+		cm_buf_add_str(&q->why, ", and cannot be relied on");
 	return false;
 }
 
@@ -129,14 +173,14 @@ cm_evidence_ask(struct cm_question *q, const char *unused)
 		const struct cm_evidence *e = &q->known->evidence[i];
 
 		if (e->status == CM_STATUS_GOOD && is_about(e, &q->answer) &&
-		    (best == NULL || end_of(e) > end_of(best)))
+		    (best == NULL || cm_evidence_end(q->trust, e) > cm_evidence_end(q->trust, best)))
 			best = e;
 	}
 	if (best == NULL) {
-		cm_buf_add_str(&q->why, "none is kept");
+		cm_object(q, CM_OBJECTION_NONE_KEPT, "none is kept");
 		return CM_STATUS_UNKNOWN;
 	}
-	if (!cm_evidence_clock_is_sound(q, best, &q->why) || !cm_evidence_current(best, q->now, 0, &q->why))
+	if (!cm_evidence_clock_is_sound(q, best) || !cm_evidence_current(q, best, 0))
 		return CM_STATUS_UNKNOWN;
 	q->answer = *best;
 	return CM_STATUS_GOOD;

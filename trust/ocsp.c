@@ -150,7 +150,7 @@ judge_single(struct cm_question *q, OCSP_SINGLERESP *single)
 	if (!cm_asn1_time(from, &q->answer.this_update) ||
 	    (to != NULL && !cm_asn1_time(to, &q->answer.next_update)))
 		return unknown(q, "its dates are malformed");
-	current = cm_evidence_current(&q->answer, q->now, CM_CLOCK_SKEW, &q->why);
+	current = cm_evidence_current(q, &q->answer, CM_CLOCK_SKEW);
 	if (status == V_OCSP_CERTSTATUS_REVOKED)
 		return judge_revoked(q, reason, revoked, current);
 	if (status != V_OCSP_CERTSTATUS_GOOD) {

@@ -193,7 +193,8 @@ trace_step(const struct round *r, const char *key, const struct cm_question *q, 
 	char from[CM_TIME_SIZE], to[CM_TIME_SIZE];
 
 	if (status == CM_STATUS_UNKNOWN)
-		cm_trace_add(r->t, key, "%s: %s", e->source, cm_buf_str(&q->why));
+		cm_trace_add(r->t, key, q->objection != CM_OBJECTION_NONE ? "%s: %s [%s]" : "%s: %s", e->source,
+		    cm_buf_str(&q->why), cm_objection_name(q->objection));
 	else if (status == CM_STATUS_REVOKED)
 		cm_trace_add(r->t, key, "%s: revoked on %s%s", e->source,
 		    cm_clock_text(e->revoked_at, from), q->note);

@@ -124,10 +124,14 @@ CM_MUST_USE enum cm_err cm_evidence_name(X509 *cert, X509 *issuer, struct cm_evi
 const struct cm_evidence *cm_known_revoked(const struct cm_known *known, const struct cm_evidence *who);
 /* A source: kept good evidence that still counts. */
 enum cm_status cm_evidence_ask(struct cm_question *q, const char *unused);
-/* May what was kept be believed by this host's clock?  If not, why says so. */
-bool cm_evidence_clock_is_sound(const struct cm_question *q, const struct cm_evidence *e, struct cm_buf *why);
-/* Do these dates hold at now?  If not, why says so. */
-bool cm_evidence_current(const struct cm_evidence *e, time_t now, time_t skew, struct cm_buf *why);
+/* May what was kept be believed by this host's clock?  If not, it is objected to. */
+bool cm_evidence_clock_is_sound(struct cm_question *q, const struct cm_evidence *e);
+/* Until when it counts: an answer that names no end has one of the options'. */
+time_t cm_evidence_end(const struct cm_trust *tr, const struct cm_evidence *e);
+/* Do these dates hold at q->now?  If not, they are objected to. */
+bool cm_evidence_current(struct cm_question *q, const struct cm_evidence *e, time_t skew);
+/* A source's answer does not count: set why by name, and append the words to q->why. */
+void cm_object(struct cm_question *q, enum cm_objection o, const char *fmt, ...) CM_PRINTF(3, 4);
 
 /* trust/x509.c */
 bool cm_asn1_time(const ASN1_TIME *t, time_t *out);
