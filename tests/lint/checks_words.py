@@ -124,6 +124,41 @@ def man_reasons(root, _build):
         yield f'{page}: the stages are {", ".join(stages)}'
 
 
+def man_revocation(root, _build):
+    """cardmap-revocation(7) has every objection in its words, and no other; its table decides each cell, once."""
+    page = 'doc/man/cardmap-revocation.7.scd'
+    text = (root / page).read_text()
+    real = {name: means for name, means in
+            re.findall(r'^\tX\(\w+, "(\w+)", "(.*)"\)', (root / 'trust/objection.h').read_text(), re.M) if name != 'none'}
+    written = {name: ' '.join(means.split()) for name, means in
+               re.findall(r'^\*(\w+)\*\n((?:\t.*\n)+)', section(text, 'OBJECTIONS'), re.M)}
+    yield from differ(page, 'objection', written, real)
+    for name in written.keys() & real.keys():
+        if written[name].rstrip('.').lower() != real[name].lower():
+            yield f'{page}: {name}: is {real[name]}'
+    yield from table_of_decisions(page, text, (root / 'base/trace.h').read_text())
+
+
+def table_of_decisions(page, text, trace):
+    """Every level, with every evidence and network that the page explains, stands there once."""
+    table = text.split('; begin decisions\n')[1].split('; end decisions\n')[0].strip().strip('`').strip()
+    rows = [tuple(re.split(r' {2,}', line)) for line in table.splitlines()[1:]]
+    terms = section(text, 'DECISIONS').split('The _network_:')
+    evidence, network = (re.findall(r'^\*(\w+)\*$', part, re.M) for part in terms)
+    levels = ['off', 'chain', 'soft', 'soft 72h', 'hard', 'hard 72h']
+    reasons = {f'{name.lower()}' for name in re.findall(r'^\tX\((\w+),', trace, re.M)}
+    seen = []
+    for level, kept, says, outcome, reason in rows:
+        seen += [(level, one, other) for one in ([kept] if kept != 'any' else evidence)
+                 for other in ([says] if says != 'any' else network)]
+        if (outcome, reason) != ('passes', '-') and (outcome != 'refused' or reason not in reasons):
+            yield f'{page}: {level}, {kept}, {says}: {outcome} {reason}'
+    cells = [(level, kept, says) for level in levels for kept in evidence for says in network]
+    yield from differ(page, 'decision', map(', '.join, seen), map(', '.join, cells))
+    for cell in sorted({cell for cell in seen if seen.count(cell) > 1}):
+        yield f'{page}: decision {", ".join(cell)} stands there {seen.count(cell)} times'
+
+
 def examples(root, build):
     """The example configuration and those in cardmap.conf(5) are taken without a complaint, and set what they say."""
     page = (root / 'doc/man/cardmap.conf.5.scd').read_text()
@@ -284,4 +319,4 @@ def on_terminal(command, folder):
 
 
 CHECKS = {check.__name__: check for check in (
-    man_commands, man_keys, man_reasons, man_rules, examples, prose, folders, messages, completion, readme, help_examples)}
+    man_commands, man_keys, man_reasons, man_revocation, man_rules, examples, prose, folders, messages, completion, readme, help_examples)}
