@@ -26,6 +26,21 @@ enum cm_conf_binding { CM_BINDING_ANY, CM_BINDING_STRONG };
 enum cm_conf_several { CM_SEVERAL_REFUSE, CM_SEVERAL_HINT };
 /* What taking the card out does to the session. */
 enum cm_conf_removal { CM_REMOVAL_NONE, CM_REMOVAL_LOCK };
+/* Whose revocation is asked about: every certificate's below the anchor, or the card's alone. */
+enum cm_conf_check { CM_CHECK_ALL, CM_CHECK_LEAF };
+/* Which kind of source is asked first. */
+enum cm_conf_order { CM_ORDER_OCSP, CM_ORDER_CRL };
+/* The hash in what OCSP is asked with. */
+enum cm_conf_ocsp_hash { CM_OCSP_HASH_SHA1, CM_OCSP_HASH_SHA256 };
+
+/* "soft 72h": WORD [NUMBER (s|m|h|d)], an age with soft and hard only; 0 to 3 may stand for the word. */
+struct cm_conf_level {
+	unsigned level;		/* enum cm_trust_level */
+	unsigned max_age;	/* seconds; 0: none */
+};
+/* false: it is none, and *out is as it was. */
+CM_MUST_USE bool cm_conf_level_parse(const char *text, struct cm_conf_level *out);
+void cm_conf_level_text(const struct cm_conf_level *l, struct cm_buf *out);
 
 /*
  * One mapping rule as it is written: a section rule "NAME" of cardmap.conf, or
@@ -36,7 +51,7 @@ enum cm_conf_removal { CM_REMOVAL_NONE, CM_REMOVAL_LOCK };
 enum cm_rule_key {
 	CM_RULE_KEY_MATCH, CM_RULE_KEY_ISSUER, CM_RULE_KEY_UPN_SUFFIX, CM_RULE_KEY_ATTRIBUTE, CM_RULE_KEY_VALUE,
 	CM_RULE_KEY_FILTER, CM_RULE_KEY_MAP_FILE, CM_RULE_KEY_DOMAINS, CM_RULE_KEY_PRIORITY, CM_RULE_KEY_IGNORE_CASE,
-	CM_RULE_KEY_ACCOUNTS, CM_RULE_KEYS,
+	CM_RULE_KEY_ACCOUNTS, CM_RULE_KEY_LEVEL, CM_RULE_KEYS,
 };
 struct cm_conf_rule {
 	char *name;
@@ -51,6 +66,7 @@ struct cm_conf_rule {
 	uint32_t priority;	/* 0 is asked first; CM_RULE_PRIORITY_LAST: not given */
 	bool ignore_case;	/* the value is put in lower case (ASCII) */
 	bool local;		/* names accounts of this computer, not of the directory */
+	char *level;		/* as cm_conf_level_parse() takes it, never off; NULL: trust.level */
 	unsigned lines[CM_RULE_KEYS];	/* of each key, in origin's file; 0: that of origin */
 };
 /* Free what it holds; it is then a rule with nothing given. */
@@ -85,7 +101,13 @@ struct cm_conf {
 		bool skip_bad_rules, back_references;
 	} mapper;
 	struct {
-		unsigned level;		/* enum cm_trust_level */
+		struct cm_conf_level level;
+		unsigned check;		/* enum cm_conf_check */
+		unsigned order;		/* enum cm_conf_order */
+		unsigned ocsp_hash;	/* enum cm_conf_ocsp_hash */
+		unsigned undated_max;	/* seconds */
+		bool ask_always, ocsp_get, private_redirects;
+		char **crl_mirror;	/* "FROM TO" */
 		char **anchors, **intermediates, **pins, **ocsp_url, **crl;
 		char *crl_dir;		/* NULL: the folder crl beside accounts.path */
 		bool use_ocsp, use_crl, require_nonce;

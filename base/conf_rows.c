@@ -1,7 +1,9 @@
 /* base/conf_rows.c - every key of every section. */
 #include "base/conf_internal.h"
 
-static const char *const levels[] = { "off", "chain", "soft", "hard", NULL };
+static const char *const checks[] = { "all", "leaf", NULL };
+static const char *const orders[] = { "ocsp", "crl", NULL };
+static const char *const hashes[] = { "sha1", "sha256", NULL };
 static const char *const tickets[] = { "off", "optional", "required", NULL };
 static const char *const bindings[] = { "any", "strong", NULL };
 static const char *const severals[] = { "refuse", "hint", NULL };
@@ -34,16 +36,24 @@ static const struct cm_conf_row rows[] = {
 	CHOICE(mapper, several_accounts, "refuse", severals, "refuse, or hint: a card of several accounts opens the one that is named"),
 	TEXT(mapper, skip_bad_rules, flag, "no", "go on without rules that do not parse"),
 	TEXT(mapper, back_references, flag, "no", "allow them in regular expressions"),
-	CHOICE(trust, level, "soft", levels, "off, chain, soft or hard (checkCertificateTrust 0 to 3)"),
+	ROW(trust, level, level, "soft", "", 0, 0, cm_conf_levels, "off, chain, soft or hard (checkCertificateTrust 0 to 3); soft and hard with the greatest age of evidence: soft 72h"),
+	CHOICE(trust, check, "all", checks, "whose revocation is asked about: all of the chain, or the leaf alone"),
+	CHOICE(trust, order, "ocsp", orders, "which kind of source is asked first: ocsp or crl"),
+	TEXT(trust, ask_always, flag, "no", "ask at every login, though what is kept is still good"),
+	NUMBER(trust, undated_max, "3600", "s", 0, 604800, "how long an answer without nextUpdate counts"),
 	TEXT(trust, anchors, list, "/etc/cardmap/anchors.d", "root certificates: files or folders; the default where it exists"),
 	TEXT(trust, intermediates, list, "/etc/cardmap/intermediates.d", "certificates between card and root: files or folders; the default where it exists"),
 	TEXT(trust, pins, list, NULL, "SHA-256 fingerprints: only cards issued by one of these CAs"),
 	TEXT(trust, ocsp_url, list, NULL, "responders asked instead of the certificate's own"),
 	TEXT(trust, crl, list, NULL, "revocation lists beside the certificate's own: http:// URLs, files or folders"),
+	TEXT(trust, crl_mirror, mirrors, NULL, "FROM TO: lists whose address begins with FROM are fetched from TO first"),
 	TEXT(trust, crl_dir, path, NULL, "where indexes of revocation lists are kept; without it the folder crl beside accounts.path"),
 	TEXT(trust, use_ocsp, flag, "yes", "ask OCSP responders"),
 	TEXT(trust, use_crl, flag, "yes", "fetch revocation lists"),
 	TEXT(trust, require_nonce, flag, "no", "refuse OCSP answers without this host's nonce"),
+	TEXT(trust, ocsp_get, flag, "no", "short OCSP requests go by GET, without a nonce, so that caches can answer (RFC 5019)"),
+	CHOICE(trust, ocsp_hash, "sha1", hashes, "of the names in OCSP requests: sha1, which every responder knows, or sha256"),
+	TEXT(trust, private_redirects, flag, "no", "follow servers that send on to loopback, link-local or private addresses"),
 	NUMBER(trust, timeout, "3000", "ms", 50, 60000, "for all questions about revocation together"),
 	NUMBER(trust, ocsp_max, "65536", "bytes", 1024, 1048576, "an OCSP answer above this is refused"),
 	NUMBER(trust, crl_max, "67108864", "bytes", 1024, 268435456, "a revocation list above this is refused"),

@@ -22,6 +22,7 @@ static const struct cm_conf_row rows[CM_RULE_KEYS] = {
 	ROW(CM_RULE_KEY_PRIORITY, "priority", priority, number, "", UINT32_MAX, NULL, "of the rules that apply those with the lowest number are asked; without it: last"),
 	TEXT(CM_RULE_KEY_IGNORE_CASE, "ignore_case", ignore_case, flag, "put the value into lower case"),
 	ROW(CM_RULE_KEY_ACCOUNTS, "accounts", local, pair, "", 0, places, "whose accounts it names: the directory's or this computer's (local)"),
+	ROW(CM_RULE_KEY_LEVEL, "level", level, rule_level, "", 0, cm_conf_levels + 1, "revocation of cards that it maps: chain, soft or hard, with an age; without it trust.level"),
 };
 
 const struct cm_conf_row *

@@ -54,6 +54,33 @@ append_text(void *field, const struct cm_conf_row *r, const char *text)
 	return cm_list_add(field, cm_blob_str(text)) == CM_OK ? NULL : "out of memory";
 }
 
+static const char *
+after_scheme(const char *url)
+{
+	static const char *const schemes[] = { "http://", "https://", "ldap://", "ldaps://" };
+
+	for (size_t i = 0; i < CM_COUNT(schemes); i++)
+		if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
+			return url + strlen(schemes[i]);
+	return NULL;
+}
+
+/* "FROM TO", both addresses that lists come from. */
+static const char *
+append_mirror(void *field, const struct cm_conf_row *r, const char *text)
+{
+	const size_t from = strcspn(text, " \t");
+	const char *to = text + from + strspn(text + from, " \t"), *host;
+
+	if (from == 0 || to[0] == '\0' || strcspn(to, " \t") != strlen(to))
+		return "expected two addresses, 'FROM TO'";
+	if (after_scheme(text) == NULL || (host = after_scheme(to)) == NULL)
+		return "expected addresses that begin with http://, https://, ldap:// or ldaps://";
+	if (host[0] == '\0' || (host[0] == '/' && strncmp(to, "ldap", 4) != 0))
+		return "the second address names no server";
+	return append_text(field, r, text);
+}
+
 static void
 show_list(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
 {
@@ -158,6 +185,7 @@ cm_conf_list = { "list", true, append_text, show_list, clear_list },
 cm_conf_number = { "number", false, set_number, show_number, NULL },
 cm_conf_flag = { "yes or no", false, set_flag, show_flag, NULL },
 cm_conf_choice = { "choice", false, set_choice, show_choice, NULL },
+cm_conf_mirrors = { "list", true, append_mirror, show_list, clear_list },
 cm_conf_pair = { "choice", false, set_pair, show_pair, NULL };
 
 void
@@ -171,4 +199,6 @@ cm_conf_describe(const struct cm_conf_row *r, const char *section, const char *v
 		    r->unit);
 	for (size_t i = 0; r->words != NULL && r->words[i] != NULL; i++)
 		cm_buf_addf(out, "%s%s", i == 0 ? "; expected one of " : ", ", r->words[i]);
+	if (r->type == &cm_conf_level || r->type == &cm_conf_rule_level)
+		cm_buf_add_str(out, ", and behind soft or hard an age, as in 'soft 72h'");
 }

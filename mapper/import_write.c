@@ -168,6 +168,7 @@ add_rule(const struct cm_conf_rule *r, struct cm_buf *out)
 		cm_buf_addf(out, "\tpriority = %u\n", r->priority);
 	cm_buf_add_str(out, r->ignore_case ? "\tignore_case = yes\n" : "");
 	cm_buf_add_str(out, r->local ? "\taccounts = local\n" : "");
+	add_text("level", r->level, out);
 	cm_buf_add_str(out, "}\n");
 }
 

@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/list.h"
+#include "service/mapping.h"
 
 /* Configuration keeps its lists as char **; what borrows them promises not to write. */
 static const char *const *
@@ -28,7 +30,7 @@ open_rules(struct cm_host *h, struct cm_trace *t)
 	const struct cm_rules_options o = {
 		.domain = c->directory.domain,
 		.forms = list(c->mapper.forms),
-		.key_only = c->trust.level == CM_TRUST_OFF,
+		.key_only = c->trust.level.level == CM_TRUST_OFF,
 		.pinned = c->trust.pins[0] != NULL,
 		.skip_bad = c->mapper.skip_bad_rules,
 		.back_references = c->mapper.back_references,
@@ -100,12 +102,68 @@ name_crl_dir(struct cm_host *h)
 	return h->crl_dir != NULL ? CM_OK : CM_ERR_NOMEM;
 }
 
+/* Serverless addresses (ldap:///CN=...) go to the servers of directory.uri that are any. */
+static enum cm_err
+name_ldap(struct cm_host *h)
+{
+	const struct cm_conf *c = h->conf;
+	size_t n = 0;
+
+	if ((h->ldap_uris = calloc(cm_list_length(c->directory.uri) + 1, sizeof(*h->ldap_uris))) == NULL)
+		return CM_ERR_NOMEM;
+	for (char **uri = c->directory.uri; *uri != NULL; uri++)
+		if (strncasecmp(*uri, "ldap://", 7) == 0 || strncasecmp(*uri, "ldaps://", 8) == 0)
+			h->ldap_uris[n++] = *uri;
+	h->ldap = (struct cm_ldap_fetching){
+		.uris = h->ldap_uris, .bind_dn = c->directory.bind_dn,
+		.bind_password_file = c->directory.bind_password_file, .ca = c->directory.ca,
+		.starttls = c->directory.starttls,
+	};
+	return CM_OK;
+}
+
+/* Of the level of every rule: cm_conf_rule_add() took no other text. */
+static bool
+level_of(const struct cm_conf_rule *r, struct cm_conf_level *l)
+{
+	return r->level != NULL && cm_conf_level_parse(r->level, l);
+}
+
+/* Keys that say two things of one matter. */
+static enum cm_err
+check_revocation(const struct cm_conf *c, struct cm_trace *t)
+{
+	struct cm_buf place;
+
+	if (c->trust.require_nonce && c->trust.ocsp_get)
+		return cm_trace_fail(t, CM_REASON_CONFIG, "trust.require_nonce and trust.ocsp_get: a request by GET "
+		    "has no nonce, so that no answer to one would count; set one of them to no");
+	for (size_t i = 0; c->trust.level.level == CM_TRUST_OFF && i < c->rule_count; i++) {
+		if (c->rules[i].level == NULL)
+			continue;
+		cm_buf_init(&place, 0);
+		cm_conf_rule_place(&c->rules[i], CM_RULE_KEY_LEVEL, &place);
+		cm_trace_fail(t, CM_REASON_CONFIG, "%s: rule \"%s\": level: trust.level = off, and then no chain is "
+		    "checked that revocation could be judged for; leave it out, or set trust.level to chain, soft or "
+		    "hard", cm_buf_str(&place), c->rules[i].name);
+		cm_buf_free(&place);
+		return CM_ERR_CONFIG;
+	}
+	return CM_OK;
+}
+
 static enum cm_err
 open_trust(struct cm_host *h, struct cm_trace *t)
 {
 	const struct cm_conf *c = h->conf;
 	struct cm_trust_options o = {
-		.level = c->trust.level,
+		.level = (enum cm_trust_level)c->trust.level.level,
+		.max_age = c->trust.level.max_age,
+		.leaf_only = c->trust.check == CM_CHECK_LEAF,
+		.crl_first = c->trust.order == CM_ORDER_CRL,
+		.ask_always = c->trust.ask_always,
+		/* There 0 is the default; here such an answer then counts in its own second alone. */
+		.undated_max = c->trust.undated_max != 0 ? c->trust.undated_max : 1,
 		.anchors = list(c->trust.anchors),
 		.intermediates = list(c->trust.intermediates),
 		.anchors_if_there = cm_conf_is_default(c, "trust.anchors"),
@@ -115,12 +173,18 @@ open_trust(struct cm_host *h, struct cm_trace *t)
 		.use_ocsp = c->trust.use_ocsp,
 		.use_crl = c->trust.use_crl,
 		.require_nonce = c->trust.require_nonce,
+		.crl_mirrors = list(c->trust.crl_mirror),
+		.ocsp_get = c->trust.ocsp_get,
+		.ocsp_hash = c->trust.ocsp_hash == CM_OCSP_HASH_SHA256 ? CM_TRUST_SHA256 : CM_TRUST_SHA1,
+		.private_redirects = c->trust.private_redirects,
+		.ldap = &h->ldap,
 		.ocsp_max = c->trust.ocsp_max,
 		.crl_max = c->trust.crl_max,
 	};
 	enum cm_err err;
 
-	if ((err = collect_pins(h, t)) != CM_OK || (err = name_crl_dir(h)) != CM_OK)
+	if ((err = check_revocation(c, t)) != CM_OK || (err = collect_pins(h, t)) != CM_OK ||
+	    (err = name_crl_dir(h)) != CM_OK || (err = name_ldap(h)) != CM_OK)
 		return err;
 	o.crl_dir = h->crl_dir;
 	o.crl_keep = h->keeps;
@@ -213,6 +277,61 @@ cm_host_close(struct cm_host **h)
 	cm_rules_free(&(*h)->rules);
 	free((*h)->pins);
 	free((*h)->crl_dir);
+	free((*h)->ldap_uris);
 	free(*h);
 	*h = NULL;
+}
+
+static struct cm_trust_policy
+policy(const struct cm_conf_level *l)
+{
+	return (struct cm_trust_policy){ (enum cm_trust_level)l->level, l->max_age };
+}
+
+/* Both hold: the higher level, and the lesser age where there is one. */
+static void
+tighten(struct cm_trust_policy *p, const struct cm_conf_level *l)
+{
+	if ((unsigned)p->level < l->level)
+		p->level = (enum cm_trust_level)l->level;
+	if (l->max_age != 0 && (p->max_age == 0 || l->max_age < p->max_age))
+		p->max_age = l->max_age;
+}
+
+struct cm_trust_policy
+cm_host_strictest(const struct cm_host *h)
+{
+	struct cm_trust_policy p = policy(&h->conf->trust.level);
+	struct cm_conf_level l;
+
+	for (size_t i = 0; i < h->conf->rule_count; i++)
+		if (level_of(&h->conf->rules[i], &l))
+			tighten(&p, &l);
+	return p;
+}
+
+/*
+ * A rule of another system's file may have the name of one here, and one here
+ * that of what is no rule: then both hold.
+ */
+struct cm_trust_policy
+cm_host_policy_of(const struct cm_host *h, const char *rule)
+{
+	const struct cm_conf *c = h->conf;
+	struct cm_trust_policy p = policy(&c->trust.level);
+	bool found = rule != NULL && (strcmp(rule, CM_PAIRING_RULE) == 0 || strcmp(rule, CM_SELECTOR_RULE) == 0);
+	struct cm_conf_level l;
+
+	for (size_t i = 0; rule != NULL && i < c->rule_count; i++) {
+		if (strcmp(c->rules[i].name, rule) != 0)
+			continue;
+		if (!level_of(&c->rules[i], &l))
+			l = c->trust.level;
+		if (!found)
+			p = policy(&l);
+		else
+			tighten(&p, &l);
+		found = true;
+	}
+	return p;
 }

@@ -7,6 +7,7 @@
 #include "cache/accounts.h"
 #include "krb5/pkinit.h"
 #include "ldap/directory.h"
+#include "ldap/fetch.h"
 #include "mapper/mapper.h"
 #include "trust/trust.h"
 
@@ -31,6 +32,8 @@ struct cm_host {
 	uint8_t (*pins)[32];		/* trust.pins */
 	char *crl_dir;			/* trust.crl_dir, or what stands for it */
 	bool keeps;			/* what is learned: who only looks makes no file */
+	struct cm_ldap_fetching ldap;	/* for lists in the directory */
+	const char **ldap_uris;		/* its servers; texts are conf's */
 	size_t pin_count;
 };
 
@@ -41,5 +44,15 @@ struct cm_host {
 CM_MUST_USE enum cm_err cm_host_open(const struct cm_conf *conf, unsigned needs,
     struct cm_trace *t, struct cm_host **out);
 void cm_host_close(struct cm_host **h);
+
+/*
+ * How revocation is judged, by the configuration.  The strictest of trust.level
+ * and all rules (the highest level, the least age) is what an inquiry is made
+ * with, before it is known whose card it is; a mapping by a rule that has a
+ * level is judged by that, and every other (rule NULL, a pairing, a built-in
+ * form, one that is not there any more) by trust.level.
+ */
+struct cm_trust_policy cm_host_strictest(const struct cm_host *h);
+struct cm_trust_policy cm_host_policy_of(const struct cm_host *h, const char *rule);
 
 #endif /* CM_SERVICE_HOST_H */

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define SELECTOR_RULE	"selector"
-
 void
 cm_mapping_clear(struct cm_mapping *m)
 {
@@ -53,7 +51,7 @@ ask_selector(struct cm_mapping *m, char **user)
 static enum cm_err
 take_selected(struct cm_mapping *m, const char *user)
 {
-	const struct cm_named named = { .rule = SELECTOR_RULE, .name = user, .place = CM_PLACE_DIRECTORY };
+	const struct cm_named named = { .rule = CM_SELECTOR_RULE, .name = user, .place = CM_PLACE_DIRECTORY };
 	struct cm_selector_key key;
 	char text[CM_SELECTOR_KEY_SIZE];
 

@@ -6,6 +6,8 @@
 #include "service/host.h"
 #include "service/selector.h"
 
+#define CM_SELECTOR_RULE	"selector"	/* how an account is said to be found; see also CM_PAIRING_RULE */
+
 /* One question about one card.  What comes in is borrowed. */
 struct cm_mapping {
 	const struct cm_host *host;	/* with rules and directory; without accounts no pairing counts */

@@ -63,7 +63,7 @@ test_values(void **state)
 	assert_string_equal(f.conf->directory.base, "dc=example,dc=test");
 	assert_false(f.conf->directory.starttls);
 	assert_int_equal(f.conf->directory.timeout, 250);
-	assert_int_equal(f.conf->trust.level, 3);
+	assert_int_equal(f.conf->trust.level.level, 3);
 	assert_string_equal(f.conf->trust.anchors[0], "/etc/cardmap/root.pem");
 	/* and what was not said has its default */
 	assert_null(f.conf->directory.ca);
@@ -121,6 +121,20 @@ test_mistakes(void **state)
 		{ "directory {\n base = ''\n}\n", ":2: directory.base = : expected a value" },
 		{ "trust {\n pins = { '' }\n}\n", ":2: trust.pins = : expected a value" },
 		{ "trust {\n\n level = medium\n}\n", ":3: trust.level = medium: no such choice; expected one of off, chain, soft, hard" },
+		{ "trust {\n level = 'chain 72h'\n}\n", ":2: trust.level = chain 72h: there is no evidence at this level" },
+		{ "trust {\n level = 'hard 72'\n}\n", ":2: trust.level = hard 72: the age needs a unit: s, m, h or d" },
+		{ "trust {\n level = 'hard 0h'\n}\n", ":2: trust.level = hard 0h: the age is out of range" },
+		{ "trust {\n level = 'hard 3651d'\n}\n", ":2: trust.level = hard 3651d: the age is out of range" },
+		{ "trust {\n level = 'hard soon'\n}\n", "the age is no number; expected one of off, chain, soft, hard, and behind soft or hard an age, as in 'soft 72h'" },
+		{ "trust {\n check = some\n}\n", ":2: trust.check = some: no such choice; expected one of all, leaf" },
+		{ "trust {\n undated_max = 604801\n}\n", ":2: trust.undated_max = 604801: out of range; expected 0 to 604800 s" },
+		{ "trust {\n crl_mirror = 'http://a/'\n}\n", ":2: trust.crl_mirror = http://a/: expected two addresses, 'FROM TO'" },
+		{ "trust {\n crl_mirror = 'http://a/ http://b/ http://c/'\n}\n", ": expected two addresses" },
+		{ "trust {\n crl_mirror = { 'http://a/ http://b/', 'http://a/ file:///b' }\n}\n", ": expected addresses that begin with http://" },
+		{ "trust {\n crl_mirror = 'http://a/ https:///b'\n}\n", ": the second address names no server" },
+		{ "rule a {\n filter = x\n level = off\n}\n", ":3: rule \"a\": level = off: the chain is checked before anybody is asked" },
+		{ "rule a {\n filter = x\n level = 'strict'\n}\n", ":3: rule \"a\": level = strict: no such choice; expected one of chain, soft, hard" },
+		{ "rule a {\n filter = x\n level = ''\n}\n", ":3: rule \"a\": level = : expected a value" },
 		{ "trust {\n level = soft\n level = hard\n}\n", ":3: trust.level: given before, on line 2" },
 		/* of two lists the first would be gone */
 		{ "trust {\n pins = a\n crl = '/a'\n crl = '/b'\n}\n", ":4: trust.crl: given before, on line 3: keep one of them, as { 'A', 'B' }" },
@@ -254,6 +268,76 @@ test_rule_places(void **state)
 	done(&f);
 }
 
+/* Revocation: each key with another value than its default. */
+static void
+test_revocation(void **state)
+{
+	static const char text[] = "trust {\n level = 'soft 72h' check = leaf order = crl ask_always = yes undated_max = 0\n"
+	    " crl_mirror = { 'http://a/ https://b/x', 'ldap:///CN=a  ldap://c/' } ocsp_get = on ocsp_hash = sha256\n"
+	    " private_redirects = yes\n}\nrule a { filter = x level = '3 90s' }\nrule b { filter = x level = chain }\n"
+	    "rule c { filter = x }\n";
+	struct file f;
+
+	(void)state;
+	assert_int_equal(load(&f, ""), CM_OK);
+	assert_int_equal(f.conf->trust.level.level, 2);
+	assert_int_equal(f.conf->trust.level.max_age, 0);
+	assert_int_equal(f.conf->trust.check, CM_CHECK_ALL);
+	assert_int_equal(f.conf->trust.order, CM_ORDER_OCSP);
+	assert_int_equal(f.conf->trust.ocsp_hash, CM_OCSP_HASH_SHA1);
+	assert_int_equal(f.conf->trust.undated_max, 3600);
+	assert_false(f.conf->trust.ask_always || f.conf->trust.ocsp_get || f.conf->trust.private_redirects);
+	assert_null(f.conf->trust.crl_mirror[0]);
+	done(&f);
+	assert_int_equal(load(&f, text), CM_OK);
+	assert_int_equal(f.conf->trust.level.level, 2);
+	assert_int_equal(f.conf->trust.level.max_age, 72 * 3600);
+	assert_int_equal(f.conf->trust.check, CM_CHECK_LEAF);
+	assert_int_equal(f.conf->trust.order, CM_ORDER_CRL);
+	assert_int_equal(f.conf->trust.ocsp_hash, CM_OCSP_HASH_SHA256);
+	assert_int_equal(f.conf->trust.undated_max, 0);
+	assert_true(f.conf->trust.ask_always && f.conf->trust.ocsp_get && f.conf->trust.private_redirects);
+	assert_string_equal(f.conf->trust.crl_mirror[1], "ldap:///CN=a  ldap://c/");
+	assert_string_equal(f.conf->rules[0].level, "hard 90s");
+	assert_string_equal(f.conf->rules[1].level, "chain");
+	assert_null(f.conf->rules[2].level);
+	done(&f);
+}
+
+/* A level is taken or not, and shown as it would be written. */
+static void
+test_levels(void **state)
+{
+	static const struct { const char *text; unsigned level, max_age; const char *shown; } rows[] = {
+		{ "off", 0, 0, "off" }, { "0", 0, 0, "off" }, { "chain", 1, 0, "chain" }, { "1", 1, 0, "chain" },
+		{ "soft", 2, 0, "soft" }, { "3", 3, 0, "hard" }, { "soft 72h", 2, 259200, "soft 72h" },
+		{ "2 72h", 2, 259200, "soft 72h" }, { "hard\t 3d", 3, 259200, "hard 72h" }, { "hard 7d", 3, 604800, "hard 7d" },
+		{ "hard 168h", 3, 604800, "hard 7d" }, { "hard 25h", 3, 90000, "hard 25h" }, { "soft 90m", 2, 5400, "soft 90m" },
+		{ "soft 61s", 2, 61, "soft 61s" }, { "soft 3650d", 2, 315360000, "soft 3650d" },
+		{ "", 9, 0, NULL }, { "4", 9, 0, NULL }, { "22", 9, 0, NULL }, { "Soft", 9, 0, NULL }, { "softer", 9, 0, NULL },
+		{ "soft ", 9, 0, NULL }, { " soft", 9, 0, NULL }, { "soft 72", 9, 0, NULL }, { "soft 72hh", 9, 0, NULL },
+		{ "soft 7 h", 9, 0, NULL }, { "soft -1h", 9, 0, NULL }, { "soft 1w", 9, 0, NULL }, { "off 1h", 9, 0, NULL },
+		{ "1 1h", 9, 0, NULL }, { "hard 3651d", 9, 0, NULL }, { "hard 99999999999999999999h", 9, 0, NULL },
+		{ "hard 72h 1h", 9, 0, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct cm_conf_level l = { 9, 9 };
+		struct cm_buf b = { 0 };
+
+		if (cm_conf_level_parse(rows[i].text, &l) != (rows[i].shown != NULL))
+			fail_msg("\"%s\"", rows[i].text);
+		assert_int_equal(l.level, rows[i].level);
+		assert_int_equal(l.max_age, rows[i].shown != NULL ? rows[i].max_age : 9);
+		if (rows[i].shown != NULL) {
+			cm_conf_level_text(&l, &b);
+			assert_string_equal(cm_buf_str(&b), rows[i].shown);
+		}
+		cm_buf_free(&b);
+	}
+}
+
 /* What another file says holds where this one and the command line are silent. */
 static void
 test_set_default(void **state)
@@ -264,7 +348,7 @@ test_set_default(void **state)
 	(void)state;
 	assert_int_equal(load(&f, whole), CM_OK);
 	assert_int_equal(cm_conf_set_default(f.conf, "trust.level", one, "p:3", f.trace), CM_ERR_ABSENT);
-	assert_int_equal(f.conf->trust.level, 3);
+	assert_int_equal(f.conf->trust.level.level, 3);
 	assert_int_equal(cm_conf_set_default(f.conf, "trust.pins", two, "p:4", f.trace), CM_OK);
 	assert_string_equal(f.conf->trust.pins[1], "b");
 	assert_null(f.conf->trust.pins[2]);
@@ -318,7 +402,7 @@ test_set(void **state)
 	assert_int_equal(cm_conf_set(f.conf, "trust.level=9", "x", f.trace), CM_ERR_USAGE);
 	assert_int_equal(cm_conf_set(f.conf, "trust.nothing=9", "x", f.trace), CM_ERR_USAGE);
 	assert_int_equal(cm_conf_set(f.conf, "trust", "x", f.trace), CM_ERR_USAGE);
-	assert_int_equal(f.conf->trust.level, 1);
+	assert_int_equal(f.conf->trust.level.level, 1);
 	done(&f);
 }
 
@@ -335,6 +419,8 @@ main(void)
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_rule_places),
 		cmocka_unit_test(test_set_default),
+		cmocka_unit_test(test_revocation),
+		cmocka_unit_test(test_levels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,13 +24,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	cm_trace_begin(t, "configuration");
 	if (cm_conf_load(path, t, &c) == CM_OK) {
-		if (c->trust.level > 3 || c->directory.timeout < 50 || c->accounts.first_uid == 0)
+		if (c->trust.level.level > 3 || (c->trust.level.level < 2 && c->trust.level.max_age != 0) ||
+		    c->trust.undated_max > 604800 || c->directory.timeout < 50 || c->accounts.first_uid == 0)
 			abort();
 		for (size_t i = 0; i < c->rule_count; i++) {
 			const struct cm_conf_rule *r = &c->rules[i];
+			struct cm_conf_level level;
 
 			if (r->name == NULL || r->name[0] == '\0' || r->origin == NULL ||
 			    (r->filter == NULL) == (r->value == NULL) || (r->attribute == NULL) != (r->value == NULL))
+				abort();
+			if (r->level != NULL && (!cm_conf_level_parse(r->level, &level) || level.level == 0))
 				abort();
 		}
 	} else if (cm_trace_reason(t) != CM_REASON_CONFIG) {

@@ -91,6 +91,7 @@ expect_rule(const struct cm_conf_rule *got, const struct cm_conf_rule *want)
 	assert_int_equal(got->priority, want->priority);
 	assert_int_equal(got->ignore_case, want->ignore_case);
 	assert_int_equal(got->local, want->local);
+	expect_text(got->level, want->level);
 	for (; want->domains != NULL && want->domains[n] != NULL; n++)
 		assert_string_equal(got->domains[n], want->domains[n]);
 	assert_true(n == 0 ? got->domains == NULL || got->domains[0] == NULL : got->domains[n] == NULL);
@@ -119,6 +120,7 @@ hostile_texts(void **state)
 		r.map_file = k % 2 != 0 ? copy(hostile[k]) : NULL;
 		r.ignore_case = k % 2 != 0;
 		r.local = k % 3 == 0;
+		r.level = k % 5 == 0 ? copy("hard 72h") : NULL;
 		r.issuer = copy(hostile[k]);
 		r.upn_suffix = copy(hostile[k]);
 		if (k % 3 == 1) {
@@ -257,7 +259,7 @@ configured(void **state)
 	assert_non_null(strstr(cm_trace_find(t, "mistake"), path));
 	assert_true(dprintf(fd, "<plist><dict>\n<key>checkCertificateTrust</key><integer>1</integer></dict></plist>") > 0);
 	assert_int_equal(cm_import_configured(c, t), CM_OK);
-	assert_int_equal(c->trust.level, 1);
+	assert_int_equal(c->trust.level.level, 1);
 	close(fd);
 	unlink(path);
 	assert_int_equal(cm_import_configured(c, t), CM_ERR_CONFIG);	/* named, and gone */
