@@ -32,6 +32,7 @@
 	X(NO_NONCE, "no_nonce", "it holds no nonce, and trust.require_nonce is set") \
 	X(OTHER_CERTIFICATE, "other_certificate", "it is about another certificate") \
 	X(AMBIGUOUS, "ambiguous", "it answers twice about the certificate") \
+	X(NOT_UNDERSTOOD, "not_understood", "it holds a critical extension that is not understood here") \
 	X(UNKNOWN_CERTIFICATE, "unknown_certificate", "the responder does not know the certificate") \
 	/* dates, of both */ \
 	X(MALFORMED_DATES, "malformed_dates", "its dates are malformed, or end before they begin") \

@@ -106,9 +106,19 @@ bool cm_fetch_can(const char *url);	/* http or https */
 
 /* trust/ocsp.c */
 enum cm_status cm_ocsp_ask(struct cm_question *q, const char *url);
-/* Judge an answer to request, which names the certificate by id. */
-enum cm_status cm_ocsp_judge(struct cm_question *q, struct cm_blob der, OCSP_REQUEST *request,
-    OCSP_CERTID *id);
+/* trust/ocsp_request.c: one certificate's question, the same for every responder. */
+struct cm_ocsp_request;
+CM_MUST_USE enum cm_err cm_ocsp_request_new(const struct cm_question *q, struct cm_ocsp_request **out);
+struct cm_blob cm_ocsp_request_body(const struct cm_ocsp_request *r);	/* for POST; borrowed */
+/* Where a GET goes, at this responder (RFC 5019 section 5).  url stays empty: it is to be posted. */
+CM_MUST_USE enum cm_err cm_ocsp_request_url(const struct cm_ocsp_request *r, const char *base, struct cm_buf *url);
+void cm_ocsp_request_free(struct cm_ocsp_request **r);
+/*
+ * trust/ocsp.c: judge an answer; r NULL: to nobody's request.  Fills in of
+ * q->answer this_update, next_update, revoked_at, on_hold and signer.
+ * GOOD, REVOKED, or UNKNOWN with q->objection and q->why.
+ */
+enum cm_status cm_ocsp_judge(struct cm_question *q, struct cm_blob der, const struct cm_ocsp_request *r, bool posted);
 
 /* trust/crl.c */
 enum cm_status cm_crl_ask_url(struct cm_question *q, const char *url);
@@ -137,6 +147,7 @@ void cm_object(struct cm_question *q, enum cm_objection o, const char *fmt, ...)
 bool cm_asn1_time(const ASN1_TIME *t, time_t *out);
 void cm_name_text(const X509_NAME *name, struct cm_buf *out);	/* RFC 4514 */
 void cm_name_der_text(struct cm_blob der, struct cm_buf *out);
+void cm_name_cut(const X509_NAME *name, char *out, size_t size);	/* RFC 4514, cut at a character */
 /* SHA-224 or stronger: SHA-1 and MD5 can be made to collide. */
 bool cm_signature_is_strong(const X509_ALGOR *alg);
 

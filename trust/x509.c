@@ -45,6 +45,23 @@ cm_name_der_text(struct cm_blob der, struct cm_buf *out)
 	X509_NAME_free(name);
 }
 
+void
+cm_name_cut(const X509_NAME *name, char *out, size_t size)
+{
+	struct cm_buf text;
+	size_t len;
+
+	cm_buf_init(&text, 0);
+	cm_name_text(name, &text);
+	len = text.len < size ? text.len : size - 1;
+	/* RFC 3629 section 3: what goes on with a character begins with the bits 10. */
+	while (len < text.len && len > 0 && (text.ptr[len] & 0xc0) == 0x80)
+		len--;
+	memcpy(out, cm_buf_str(&text), len);
+	out[len] = '\0';
+	cm_buf_free(&text);
+}
+
 /* The hash of RSASSA-PSS stands in its parameters; absent, it is SHA-1 (RFC 4055 section 3.1). */
 static int
 pss_digest(const X509_ALGOR *alg)

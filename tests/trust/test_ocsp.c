@@ -283,6 +283,8 @@ servers(void **state)
 		if (strstr(r.ocsp, rows[i].part) == NULL)
 			print_error("%s\n", rows[i].name);
 		assert_has(r.ocsp, rows[i].part);
+		if (strstr(r.ocsp, " [") != NULL)
+			*strstr(r.ocsp, " [") = '\0';
 		assert_has(r.message, r.ocsp);	/* the refusal tells it too */
 		assert_int_equal(r.reason, CM_REASON_REVOCATION_UNKNOWN);
 		assert_true(r.ms < rows[i].ms + 1000);

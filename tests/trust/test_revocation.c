@@ -194,7 +194,7 @@ static void
 attack_revoked_is_forgiven(void **state)
 {
 	struct web w = { .mode = WEB_OCSP, .answer = { .status = V_OCSP_CERTSTATUS_REVOKED,
-	    .reason = OCSP_REVOKED_STATUS_CERTIFICATEHOLD, .to = 60 * MIN } };
+	    .reason = OCSP_REVOKED_STATUS_KEYCOMPROMISE, .to = 60 * MIN } };
 	const char *urls[] = { w.url, NULL };
 	const struct cm_trust_options o = { .level = CM_TRUST_SOFT, .anchors = inter_anchor, .ocsp_urls = urls,
 	    .use_ocsp = true };
