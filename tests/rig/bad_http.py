@@ -1,16 +1,22 @@
 #!/usr/bin/python3
-"""bad_http.py --pki DIR --port N [--index FILE] MODE: a server on 127.0.0.1 that answers OCSP or CRL requests wrongly.
+"""bad_http.py --pki DIR --port N [--index FILE] [--log FILE] MODE: a server that answers OCSP or CRL requests wrongly.
+
+It listens on every address: for the rig's own network. LOG: a line for each request, as web.py writes it.
 
 Any request
   silent          takes the request, never answers
   reset           takes the connection, closes it
   drip            one byte a second
+  drip-headers    one byte a second of a header that never ends
   huge            42 MB, as announced
   endless         no end, no length announced
   early-close     ends before the announced length
   status=N        this HTTP status and nothing else
   redirect-loop   to itself
   redirect-file   to file:///etc/passwd
+  redirect-private                to http://10.0.0.1:8080/inter.crl
+  redirect=URL, redirect-307=URL  there, also a POST (307: which is to be sent again as it is)
+  wrong-206       a part of the content that nobody asked for
   garbage         bytes that are no DER
   replay=FILE     the bytes of FILE whatever was asked (a relative name is in the PKI: ocsp-good.der, inter-expired.crl)
 OCSP only: signed by `ocsp`, with the request's nonce, about what the index says, except
@@ -24,97 +30,73 @@ OCSP only: signed by `ocsp`, with the request's nonce, about what the index says
   no-next-update
   unknown         says that it does not know the certificate
   try-later       OCSPResponseStatus tryLater, nothing signed
+and, made by answers.py, good or revoked as the index says, signed by `ocsp` unless said
+  no-nocheck      signed by ocsp-checkable
+  expired-signer  signed by ocsp-expired
+  issuer-signed   signed by inter
+  weak-hash       ecdsa-with-SHA1
+  sha1-id, sha256-id              whatever CertID was asked
+  twice           good and revoked in one answer
+  get-only        405 to a POST
+  max-age=N       Cache-Control: max-age=N
 """
 import argparse
-import base64
-import http.server
 import os
 import subprocess
 import tempfile
-import time
-import urllib.parse
 from pathlib import Path
 
+import answers
 import pki
+import web
+from web import drip_headers, silent
 
 HUGE = 42 << 20
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = 'HTTP/1.1'
+class Server(web.Server):
+    """One mode, a function of (handler, bytes of the request), whatever is asked."""
 
-    def do_POST(self):
-        self.reply(self.rfile.read(int(self.headers.get('Content-Length', 0))))
+    def page_for(self, handler):
+        handler.close_connection = True
+        return self.mode
 
-    def do_GET(self):
-        """RFC 6960 appendix A.1: the request may be the path, in base64."""
-        path = urllib.parse.unquote(self.path.lstrip('/'))
-        try:
-            self.reply(base64.b64decode(path, validate=True))
-        except ValueError:
-            self.reply(b'')
-
-    def reply(self, request):
-        self.close_connection = True
-        try:
-            self.server.mode(self, request)
-        except (BrokenPipeError, ConnectionResetError):
-            self.log_message('the client left')
-
-    def begin(self, status=200, length=None, **headers):
-        self.send_response(status)
-        self.send_header('Content-Type', 'application/ocsp-response')
-        self.send_header('Connection', 'close')
-        if length is not None:
-            self.send_header('Content-Length', str(length))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def send(self, data):
-        self.begin(length=len(data))
-        self.wfile.write(data)
-
-
-def silent(handler, _request):
-    while handler.connection.recv(4096):
-        pass
+    def note(self, handler):
+        if self.log:
+            super().note(handler)
 
 
 def reset(_handler, _request):
     pass
 
 
-def drip(handler, _request):
-    handler.begin(length=HUGE)
-    while True:
-        handler.wfile.write(b'\x30')
-        time.sleep(1)
-
-
 def huge(handler, _request):
     handler.begin(length=HUGE)
-    for _ in range(HUGE >> 16):
-        handler.wfile.write(bytes(1 << 16))
+    handler.write(bytes(HUGE))
 
 
 def endless(handler, _request):
     handler.begin()
     while True:
-        handler.wfile.write(bytes(1 << 16))
+        handler.write(bytes(1 << 16))
 
 
 def early_close(handler, _request):
     handler.begin(length=1000)
-    handler.wfile.write(b'\x30\x82\x03')
+    handler.write(b'\x30\x82\x03')
 
 
 def redirect_loop(handler, _request):
     handler.begin(302, 0, Location=handler.path)
 
 
-def redirect_file(handler, _request):
-    handler.begin(302, 0, Location='file:///etc/passwd')
+def redirect(location, status=302):
+    return lambda handler, _request: handler.begin(int(status), 0, Location=location)
+
+
+def wrong_206(handler, _request):
+    handler.begin(206, 4, Content_Range='bytes 5-8/1000')
+    handler.write(b'0000')
 
 
 def garbage(handler, _request):
@@ -177,6 +159,17 @@ def responder(settings, signer='ocsp', nonce='kept', neighbour=False, when='', e
     return answer
 
 
+def made(settings, signer='ocsp', **different):
+    """A mode of answers.Responder, whose clock, CertIDs and signatures are its own."""
+    def answer(handler, request):
+        status = {}
+        for line in settings.index.read_text().splitlines():
+            letter, _, _, serial, *_ = line.split('\t')
+            status[int(serial, 16)] = {'V': 'good', 'R': 'revoked keyCompromise'}[letter]
+        answers.Responder(settings.pki, 'inter', signer, status, 'unknown', **different).page(handler, request)
+    return answer
+
+
 def signature_end(data):
     """The last byte of the signature: the BIT STRING after the first ecdsa-with-SHA256 (RFC 6960 section 4.2.1)."""
     bits = data.index(b'\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02') + 10
@@ -184,8 +177,10 @@ def signature_end(data):
 
 
 MODES = {
-    'silent': silent, 'reset': reset, 'drip': drip, 'huge': huge, 'endless': endless, 'early-close': early_close,
-    'redirect-loop': redirect_loop, 'redirect-file': redirect_file, 'garbage': garbage, 'try-later': try_later,
+    'silent': silent, 'reset': reset, 'drip': web.drip(HUGE), 'drip-headers': drip_headers, 'huge': huge, 'endless': endless,
+    'early-close': early_close, 'garbage': garbage, 'try-later': try_later, 'wrong-206': wrong_206,
+    'redirect-loop': redirect_loop, 'redirect-file': redirect('file:///etc/passwd'),
+    'redirect-private': redirect('http://10.0.0.1:8080/inter.crl'),
 }
 RESPONDERS = {
     'good': {}, 'no-nonce': {'nonce': 'no_nonce'}, 'wrong-nonce': {'nonce': 'nonce'},
@@ -194,16 +189,31 @@ RESPONDERS = {
     'stale': {'when': '-30d'}, 'future': {'when': '+1d'}, 'no-next-update': {'end': ()},
     'unknown': {'index': os.devnull},
 }
+MADE = {
+    'no-nocheck': {'signer': 'ocsp-checkable'}, 'expired-signer': {'signer': 'ocsp-expired'},
+    'issuer-signed': {'signer': 'inter'}, 'weak-hash': {'hash_name': 'sha1'}, 'twice': {'twice': True},
+    'sha1-id': {'cert_id': 'sha1'}, 'sha256-id': {'cert_id': 'sha256'}, 'get-only': {'get_only': True},
+}
+WITH_VALUE = {'status': status, 'redirect': redirect, 'redirect-307': lambda value: redirect(value, 307)}
+
+
+def with_request(mode):
+    """RFC 6960 appendix A.1: the request may be the path, in base64."""
+    return lambda handler, body: mode(handler, body or answers.request_in_path(handler.path))
 
 
 def mode_of(settings):
     name, _, value = settings.mode.partition('=')
-    if name == 'status':
-        return status(value)
+    if name in WITH_VALUE:
+        return WITH_VALUE[name](value)
     if name == 'replay':
         return replay(settings, value)
+    if name == 'max-age':
+        return made(settings, cache=settings.mode)
     if name in RESPONDERS:
         return responder(settings, **RESPONDERS[name])
+    if name in MADE:
+        return made(settings, **MADE[name])
     return MODES[name]
 
 
@@ -212,6 +222,7 @@ def main():
     parser.add_argument('--pki', type=Path, required=True)
     parser.add_argument('--index', type=Path)
     parser.add_argument('--port', type=int, required=True)
+    parser.add_argument('--log', type=Path)
     parser.add_argument('mode')
     settings = parser.parse_args()
     settings.index = settings.index or settings.pki / 'index.txt'
@@ -219,9 +230,8 @@ def main():
         mode = mode_of(settings)
     except (KeyError, ValueError, OSError) as error:
         parser.error(f'mode {settings.mode}: {error}')
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', settings.port), Handler)
-    server.daemon_threads = True
-    server.mode = mode
+    server = Server(settings.port, settings.log)
+    server.mode = with_request(mode)
     server.serve_forever()
 
 

@@ -12,9 +12,12 @@ Authorities (P-256; the .pem of an authority holds its certificate only)
   stranger-root, stranger-inter   a chain that nobody trusts
   look-alike-ca          inter's name, another key, issued by stranger-root
   revoked-inter          an intermediate that root.crl names as revoked
+  deep-1, deep-2, deep-3 one below the other, below root: each with a responder and a list (DEEP)
+  list-signer            an intermediate of root that signs lists for inter
 Files made of them
   chain.pem              inter, root
   bundle.pem             root and every intermediate below it
+  deep.pem               deep-1, deep-2, deep-3
   anchors.d, intermediates.d      folders with root; inter, expired-inter, revoked-inter
   server-chain.pem, kdc-chain.pem the certificate, then inter
 Servers
@@ -23,6 +26,8 @@ Servers
   ocsp                   EKU OCSPSigning, id-pkix-ocsp-nocheck
   ocsp-no-eku            may not sign OCSP answers, but does
   ocsp-stranger          EKU OCSPSigning, from stranger-inter
+  ocsp-checkable         EKU OCSPSigning, without nocheck: itself to be asked about, and on inter's list it would be
+  ocsp-expired           EKU OCSPSigning, ended in 2020
 Cards (see LEAVES for key, serial and difference)
   alice-rsa2048 (9A; its PIV object takes five chunks of 256 bytes; all eight SmartcardLogin.plist fields),
   alice-p256, alice-p384, alice-rsa3072, alice-rsa4096, alice-9d (9D), card-auth (9E),
@@ -44,6 +49,15 @@ Cards of bob's with every shape of name (their authorities are below root, in sh
   sam                    a UPN whose realm is the directory's domain and whose name is a sAMAccountName only
   hostile-mail           a mail address that would be a filter
   dash-left, dash-right  CN and O whose texts joined with "-" are the same
+Cards of alice's with every way to revocation (from inter; WEB is a server that a test makes, on any 127.0.0.x)
+  cdp-only, aia-only     one list, no responder; one responder, no list
+  cdp-two, aia-two       the same list at 127.0.0.2 and 127.0.0.3; two responders there
+  cdp-three              three lists' addresses in three DistributionPoints
+  cdp-fresh              a list, and FreshestCRL
+  cdp-indirect           the list of list-signer (cRLIssuer)
+  cdp-reasons            two points, each for some reasons
+  cdp-ldap, cdp-ldap-host         in the directory LISTS_DN: with no server named, and with 127.0.0.1:3890
+  deep                   from deep-3: four certificates to ask about, each of a responder and a list of its own
 Revocation
   index.txt              for `openssl ocsp` and `openssl ca`
   inter.crl              names `revoked`; DER. Also inter.crl.pem. Good for ten years
@@ -73,6 +87,8 @@ DOMAIN = 'cardmap.test'
 CDP = 'http://127.0.0.1:8080/inter.crl'
 OCSP = 'http://127.0.0.1:8081/'
 ROOT_CDP = 'http://127.0.0.1:8080/root.crl'
+WEB = 'http://127.0.0.1:8090'
+LISTS_DN = 'cn=Cardmap Test Issuing CA,ou=lists,dc=cardmap,dc=test'
 LONG_DAYS = 3650
 BASE_DN = '/DC=test/DC=cardmap'
 
@@ -134,6 +150,41 @@ def san_email(address):
     return tlv(0x81, address.encode())
 
 
+# ---- Where revocation is told
+
+
+def point(*urls, reasons=b'', issuer=b''):
+    """One DistributionPoint (RFC 5280 section 4.2.1.13); reasons: a BIT STRING's content; issuer: DER of a name."""
+    parts = [tlv(0xA0, tlv(0xA0, *(tlv(0x86, url.encode()) for url in urls)))] if urls else []
+    parts += [tlv(0x81, reasons)] if reasons else []
+    parts += [tlv(0xA2, tlv(0xA4, issuer))] if issuer else []
+    return tlv(0x30, *parts)
+
+
+def cdp(*points):
+    return 'crlDistributionPoints = DER:' + tlv(0x30, *points).hex()
+
+
+def freshest(*points):
+    return '2.5.29.46 = DER:' + tlv(0x30, *points).hex()
+
+
+def aia(*urls):
+    return 'authorityInfoAccess = ' + ','.join('OCSP;URI:' + url for url in urls)
+
+
+def at(address, path=''):
+    """That path of WEB, on another address of loopback."""
+    return WEB.replace('127.0.0.1', f'127.0.0.{address}') + '/' + path
+
+
+def name_der(subject):
+    """DER of '/DC=test/CN=x': each attribute an RDN, as openssl writes them with string_mask utf8only."""
+    kinds = {'DC': ('0.9.2342.19200300.100.1.25', 0x16), 'CN': ('2.5.4.3', 0x0C)}
+    pairs = (part.split('=', 1) for part in subject.strip('/').split('/'))
+    return tlv(0x30, *(tlv(0x31, tlv(0x30, oid(kinds[key][0]), tlv(kinds[key][1], value.encode()))) for key, value in pairs))
+
+
 # ---- What is made
 
 
@@ -145,6 +196,22 @@ class Authority:
     issuer: str = 'root'
     when: str = ''  # for faketime; empty: now
     days: int = LONG_DAYS
+    sources: tuple = ()  # lines for the extension section, in place of ROOT_CDP
+
+
+LIST_SIGNER = BASE_DN + '/CN=Cardmap Test List Signer'
+DEEP = ('deep-1', 'deep-2', 'deep-3')
+
+
+def deep(number):
+    """Its issuer is asked about it: at 127.0.0.2 for deep-1, and so on; at 127.0.0.5 for the card."""
+    return Authority(f'deep-{number}', f'{BASE_DN}/CN=Cardmap Deep CA {number}', 0x1020 + number,
+                     issuer=f'deep-{number - 1}' if number > 1 else 'root', sources=deep_sources(number))
+
+
+def deep_sources(number):
+    """Lists are named for who signs them."""
+    return (aia(at(number + 1, 'ocsp/')), cdp(point(at(number + 1, f'deep-{number - 1}.crl' if number > 1 else 'root.crl'))))
 
 
 AUTHORITIES = [
@@ -160,6 +227,8 @@ AUTHORITIES = [
     Authority('joined-ca', '/C=DE/O=Cardmap+OU=Trust/CN=Joined CA', 0x1012),
     Authority('lines-ca', '/C=DE/O=Line one\r\nLine two/CN=Lines CA', 0x1013),
     Authority('second-ca', BASE_DN + '/CN=Cardmap Test Second CA', 0x1014),
+    Authority('list-signer', LIST_SIGNER, 0x1015),
+    deep(1), deep(2), deep(3),
 ]
 SHAPES = ('spatdod-ca', 'quoted-ca', 'joined-ca', 'lines-ca', 'second-ca')  # below root, each for one shape of name
 
@@ -221,6 +290,16 @@ def shape(name, serial, subject='', issuer='inter', **more):
                 revocation=issuer == 'inter', **more)
 
 
+def told(name, serial, *sources, issuer='inter'):
+    """A card of alice's whose status is told there."""
+    return Leaf(name, serial, revocation=False, extra=sources, issuer=issuer)
+
+
+def in_directory(host):
+    dn = LISTS_DN.replace(' ', '%20')
+    return point(f'ldap://{host}/{dn}?certificateRevocationList;binary?base?objectClass=cRLDistributionPoint')
+
+
 # erin's, alice-p256's and notyet's serials have the high bit set: DER puts a zero byte before, AD's text does not.
 LEAVES = [
     Leaf('alice-rsa2048', 0x4C00000A17B5E0D3F1C2A49E00000000000A17, key=RSA2048, piv=True),
@@ -269,6 +348,21 @@ LEAVES = [
     Leaf('ocsp-no-eku', 0x5004, san=(), cn='Cardmap Test Not OCSP', eku='clientAuth', revocation=False),
     Leaf('ocsp-stranger', 0x5005, san=(), cn='Stranger OCSP', eku='OCSPSigning', revocation=False, extra=(NO_CHECK,),
          issuer='stranger-inter'),
+    Leaf('ocsp-checkable', 0x5006, san=(), cn='Cardmap Test OCSP 2', eku='OCSPSigning'),
+    Leaf('ocsp-expired', 0x5007, san=(), cn='Cardmap Test OCSP 3', eku='OCSPSigning', revocation=False, extra=(NO_CHECK,),
+         when='2020-01-01 00:00:00', days=30),
+    told('cdp-only', 0x7001, cdp(point(at(1, 'inter.crl')))),
+    told('aia-only', 0x7002, aia(at(1, 'ocsp/'))),
+    told('cdp-two', 0x7003, cdp(point(at(2, 'inter.crl'), at(3, 'inter.crl')))),
+    told('aia-two', 0x7004, aia(at(2, 'ocsp/'), at(3, 'ocsp/'))),
+    told('cdp-three', 0x7005, cdp(*(point(at(number, 'inter.crl')) for number in (2, 3, 4)))),
+    told('cdp-fresh', 0x7006, cdp(point(at(1, 'inter.crl'))), freshest(point(at(1, 'delta.crl')))),
+    told('cdp-indirect', 0x7007, cdp(point(at(1, 'indirect.crl'), issuer=name_der(LIST_SIGNER)))),
+    told('cdp-reasons', 0x7008, cdp(point(at(1, 'compromise.crl'), reasons=b'\x05\x60'),
+                                    point(at(1, 'rest.crl'), reasons=b'\x07\x1f\x80'))),
+    told('cdp-ldap', 0x7009, cdp(in_directory(''))),
+    told('cdp-ldap-host', 0x700A, cdp(in_directory('127.0.0.1:3890'))),
+    told('deep', 0x7010, *deep_sources(4), issuer='deep-3'),
     shape('spatdod', 0x10E8BD03000000000032, '/DC=local/DC=dod/CN=Users/CN=Bob Example', 'spatdod-ca'),
     shape('quoted', 0x6001, '/C=US/ST=New York/O=Acme, Inc./CN=Example, "Bob"', 'quoted-ca'),
     shape('joined', 0x6002, '/C=DE/O=Cardmap+OU=Cards/CN=Bob Example+UID=bob1', 'joined-ca'),
@@ -351,7 +445,8 @@ def authority_extensions(authority):
     lines = ['basicConstraints = critical,CA:TRUE', 'subjectKeyIdentifier = hash',
              'keyUsage = critical,keyCertSign,cRLSign']
     if authority.issuer:
-        lines += ['authorityKeyIdentifier = keyid', 'crlDistributionPoints = URI:' + ROOT_CDP]
+        sources = authority.sources or ['crlDistributionPoints = URI:' + ROOT_CDP]
+        lines += ['authorityKeyIdentifier = keyid', *sources]
     return lines
 
 
@@ -433,6 +528,18 @@ def make_crl(pki, index, out, issuer='inter', days=LONG_DAYS, dates=(), number=1
     publish(Path(out), base64.b64decode(text.split('-----')[2]))
 
 
+def big_list(pki, entries, crlgen):
+    """A list of inter's of so many entries (crlgen.c), good for ten years; made once, beside the certificates."""
+    made = Path(pki) / 'lists' / f'inter-{entries}.crl'
+    if not made.exists():
+        made.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=made.parent) as name:
+            run([crlgen, pki / 'inter.crt', pki / 'inter.key', Path(name) / 'crl', f'entries={entries}', 'number=7',
+                 f'next_update={LONG_DAYS * 86400}'])
+            (Path(name) / 'crl').replace(made)
+    return made
+
+
 def publish(path, data):
     """Whoever reads at this moment gets the old file or the new one."""
     fresh = path.with_name(path.name + '.new')
@@ -483,6 +590,7 @@ def make_bundles(folder):
     bundle(folder, 'chain.pem', 'inter', 'root')
     bundle(folder, 'bundle.pem', 'root', 'inter', 'expired-inter', 'revoked-inter')
     bundle(folder, 'shapes.pem', *SHAPES)
+    bundle(folder, 'deep.pem', *DEEP)
     bundle(folder, 'server-chain.pem', 'server', 'inter')
     bundle(folder, 'kdc-chain.pem', 'kdc', 'inter')
     folders = {'anchors.d': ['root'], 'intermediates.d': ['inter', 'expired-inter', 'revoked-inter'],
@@ -496,8 +604,12 @@ def make_bundles(folder):
 def make_all(folder):
     slowest_first = sorted((leaf for leaf in LEAVES if not leaf.key_of), key=lambda leaf: leaf.key, reverse=True)
     with ThreadPoolExecutor(max_workers=max(4, os.cpu_count() or 1)) as pool:
-        for generation in ([a for a in AUTHORITIES if not a.issuer], [a for a in AUTHORITIES if a.issuer]):
+        waiting, made = list(AUTHORITIES), {''}
+        while waiting:
+            generation = [authority for authority in waiting if authority.issuer in made]
             list(pool.map(lambda authority: make_authority(folder, authority), generation))
+            made |= {authority.name for authority in generation}
+            waiting = [authority for authority in waiting if authority not in generation]
         list(pool.map(lambda leaf: make_leaf(folder, leaf), slowest_first))
         list(pool.map(lambda leaf: make_leaf(folder, leaf), (leaf for leaf in LEAVES if leaf.key_of)))
     make_copied(folder)

@@ -14,12 +14,15 @@ and inside, from PROGRAM:
   rig.py conf [--out FILE] [SECTION.KEY=VALUE]...
       a cardmap.conf for this rig (default /run/rig/cardmap.conf); an empty VALUE leaves the key out
   rig.py bad MODE [--port N]                 bad_http.py in the place of OCSP (8081) or HTTP (8080)
+  rig.py list FILE                           the list that slapd has at LISTS_DN is this one (DER)
 As a module: enter(), then Rig(pki).start('slapd'), ...
 
 Ports are constants, since each rig has a network of its own. The work folder is /run/rig, on a tmpfs; NAME.pid and
-NAME.log of each server are there. cn=Monitor in slapd counts connections and operations.
+NAME.log of each server are there. cn=Monitor in slapd counts connections and operations; http.requests has a line for each
+request to HTTP and to bad servers (web.py). Servers listen on every 127.0.0.x; nobody is at DROPPED, and nothing says so.
 """
 import argparse
+import base64
 import contextlib
 import json
 import os
@@ -42,6 +45,8 @@ from pki import REALM
 WORK = Path('/run/rig')
 HERE = Path(__file__).resolve().parent
 LDAP_PORT, LDAPS_PORT, KDC_PORT, HTTP_PORT, OCSP_PORT, CARD_PORT = 3890, 6360, 8800, 8080, 8081, 35963
+WEB_PORT = 8090  # of a test's own web.Web: pki.WEB
+DROPPED = '192.0.2.2'  # what is sent there vanishes (RFC 5737: in no network)
 HOST_PRINCIPAL = f'host/{pki_module.DOMAIN}@{REALM}'
 PIN = '123456'
 START_SECONDS = 20
@@ -107,7 +112,9 @@ def settle(lifeline):
     socket.sethostname('rig')
     run(['ip', 'link', 'set', 'lo', 'up'])
     # Without it each small answer over TCP (vpcd's above all) waits 40 ms for a delayed acknowledgement.
-    run('ip route replace table local local 127.0.0.1 dev lo proto kernel scope host src 127.0.0.1 quickack 1'.split())
+    for address in ('127.0.0.1', '127.0.0.0/8'):
+        run(f'ip route replace table local local {address} dev lo proto kernel scope host src 127.0.0.1 quickack 1'.split())
+    drop_packets()
     run(['mount', '-t', 'tmpfs', '-o', 'mode=0755', 'rig', '/run'])
     # faketime names its semaphores by process id, and those are alike in all rigs.
     run(['mount', '-t', 'tmpfs', '-o', 'mode=1777', 'rig', '/dev/shm'])
@@ -115,6 +122,13 @@ def settle(lifeline):
     (WORK / 'tmp').mkdir(mode=0o1777)
     (WORK / 'tmp').chmod(0o1777)
     os.environ['TMPDIR'] = str(WORK / 'tmp')
+
+
+def drop_packets():
+    """A network whose only other host takes every packet and answers none."""
+    for command in ('link add drop0 type veth peer name drop1', f'address add {DROPPED[:-1]}1/24 dev drop0', 'link set drop1 up',
+                    'link set drop0 up', f'neighbour add {DROPPED} lladdr 02:00:00:00:00:02 dev drop0 nud permanent'):
+        run(['ip', *command.split()])
 
 
 def run(command, **options):
@@ -223,9 +237,19 @@ access to * by * read
     with contextlib.suppress(BrokenPipeError):  # then it says why
         for entry in people.directory(rig.users, people.READER_PASSWORD):
             load.stdin.write(entry + '\n')
+        load.stdin.write(list_entries((pki / 'inter.crl').read_bytes()))
     _, errors = load.communicate(timeout=600)
     if load.returncode:
         raise RigError('slapadd: ' + errors[-2000:])
+
+
+def list_entries(der):
+    """Where a CA publishes its list in a directory (RFC 4523): LISTS_DN, below a folder of its own."""
+    dn = pki_module.LISTS_DN
+    value = base64.b64encode(der).decode('ascii')
+    return (f'dn: {dn.partition(",")[2]}\nobjectClass: organizationalUnit\nou: lists\n\n'
+            f'dn: {dn}\nobjectClass: cRLDistributionPoint\ncn: {dn.partition(",")[0][3:]}\n'
+            f'certificateRevocationList;binary:: {value}\n')
 
 
 def slapd_command(rig):
@@ -279,7 +303,7 @@ def ocsp_command(rig):
 
 
 def http_command(rig):
-    return [sys.executable, HERE / 'static_http.py', rig.work / 'www', str(HTTP_PORT), rig.http_log]
+    return [sys.executable, HERE / 'web.py', rig.work / 'www', str(HTTP_PORT), rig.http_log]
 
 
 def prepare_pcscd(rig):
@@ -312,7 +336,7 @@ def card_is_in(_rig):
 
 REPLACEABLE = {'ocsp': OCSP_PORT, 'http': HTTP_PORT}  # by bad_http.py
 CONF_LISTS = {'directory.uri', 'trust.anchors', 'trust.intermediates', 'trust.pins', 'trust.ocsp_url', 'trust.crl',
-              'kerberos.kdc', 'kerberos.anchors', 'kerberos.intermediates'}
+              'trust.crl_mirror', 'kerberos.kdc', 'kerberos.anchors', 'kerberos.intermediates'}
 STOP_ORDER = ['card', 'pcscd', 'http', 'ocsp', 'kdc', 'slapd']
 
 
@@ -484,6 +508,17 @@ class Rig:
         self.revoked -= set(names)
         self.publish_revocation()
 
+    def list_in_directory(self, der):
+        """What slapd, which is running, has at LISTS_DN from now."""
+        text = (f'dn: {pki_module.LISTS_DN}\nchangetype: modify\nreplace: certificateRevocationList;binary\n'
+                f'certificateRevocationList;binary:: {base64.b64encode(der).decode("ascii")}\n')
+        run([program('ldapmodify'), '-x', '-H', f'ldap://127.0.0.1:{LDAP_PORT}', '-D', people.ADMIN_DN,
+             '-w', people.ADMIN_PASSWORD], input=text)
+
+    def big_list(self, entries):
+        """A list of so many entries, which names nobody here; made once and kept beside the certificates."""
+        return pki_module.big_list(self.pki, entries, os.environ.get('CM_CRLGEN') or program('crlgen'))
+
     # -- The card
 
     def make_card(self, folder, spec):
@@ -518,7 +553,8 @@ class Rig:
         self.stop(name, *(good for good, its_port in REPLACEABLE.items() if its_port == port))
         index = self.work / 'index.txt'
         known = ['--index', index] if index.exists() else []
-        command = [sys.executable, HERE / 'bad_http.py', '--pki', self.pki, '--port', str(port), *known, mode]
+        command = [sys.executable, HERE / 'bad_http.py', '--pki', self.pki, '--port', str(port), '--log', self.http_log,
+                   *known, mode]
         self.launch(name, command, lambda: listening(port))
         return self
 
@@ -675,6 +711,10 @@ def command_conf(arguments):
     Rig.attach().conf(values, arguments.out)
 
 
+def command_list(arguments):
+    Rig.attach().list_in_directory(arguments.file.read_bytes())
+
+
 def command_bad(arguments):
     Rig.attach().bad(arguments.mode, arguments.port)
 
@@ -707,6 +747,9 @@ def parse(arguments):
     conf.add_argument('--out', default=WORK / 'cardmap.conf')
     conf.add_argument('changes', nargs='*', metavar='SECTION.KEY=VALUE')
     conf.set_defaults(run=command_conf)
+    listed = actions.add_parser('list')
+    listed.add_argument('file', type=Path)
+    listed.set_defaults(run=command_list)
     bad = actions.add_parser('bad')
     bad.add_argument('mode')
     bad.add_argument('--port', type=int, default=OCSP_PORT)

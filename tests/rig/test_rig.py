@@ -1,17 +1,23 @@
 #!/usr/bin/python3
 """test_rig.py [--pki DIR]: the rig, checked with clients that are not ours. With CM_VCARD set, the card too."""
+import base64
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import unittest
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
+import answers
 import people
 import pki
 import rig as rig_module
+import web
+from rig import WEB_PORT
 
 RIG = None
 
@@ -186,10 +192,31 @@ class BadServerTest(unittest.TestCase):
                 ('wrong-serial', 1, 'No Status found'), ('no-eku', 1, 'missing ocspsigning usage'),
                 ('stranger', 1, 'unable to get local issuer'), ('bad-signature', 1, 'Response Verify Failure'),
                 ('stale', 0, 'status expired'), ('future', 0, 'status not yet valid'), ('unknown', 0, ': unknown'),
+                ('no-nocheck', 0, ': good'), ('expired-signer', 1, 'certificate has expired'), ('issuer-signed', 0, ': good'),
+                ('sha1-id', 0, ': good'), ('sha256-id', 1, 'No Status found'), ('max-age=60', 0, ': good'), ('get-only', 1, '405'),
                 ('try-later', 1, 'trylater'), ('replay=ocsp-good.der', 1, 'No Status found'), ('garbage', 1, 'rror')):
             with self.subTest(mode):
                 self.assertIn(says, RIG.bad(mode) and self.asked(status))
         self.assertNotIn('Next Update', RIG.bad('no-next-update') and self.asked())
+
+    def test_signed_with_a_weak_hash(self):
+        RIG.bad('weak-hash')
+        text = said(['openssl', 'ocsp', '-issuer', RIG.pki / 'inter.crt', '-cert', RIG.pki / 'bob.crt', '-url', pki.OCSP,
+                     '-CAfile', RIG.pki / 'root.crt', '-resp_text'])
+        self.assertIn('Signature Algorithm: ecdsa-with-SHA1', text)
+
+    def test_sent_elsewhere(self):
+        for mode, status, location in (('redirect-private', 302, 'http://10.0.0.1:8080/inter.crl'),
+                                       ('redirect=http://127.0.0.3:8090/x', 302, 'http://127.0.0.3:8090/x'),
+                                       ('redirect-307=http://127.0.0.3:8090/x', 307, 'http://127.0.0.3:8090/x')):
+            RIG.bad(mode)
+            answer = asked_of(rig_module.OCSP_PORT, '/', method='POST')
+            self.assertEqual((answer.status, answer.getheader('Location')), (status, location))
+
+    def test_nobody_says_no(self):
+        with socket.socket() as link, self.assertRaises(TimeoutError):
+            link.settimeout(0.3)
+            link.connect((rig_module.DROPPED, 80))
 
     def test_sizes(self):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -218,6 +245,105 @@ class BadServerTest(unittest.TestCase):
         RIG.bad('reset')
         with self.assertRaises(http.client.RemoteDisconnected):
             opener.open(pki.OCSP, timeout=5)
+
+
+def asked_of(port, path, method='GET', address='127.0.0.1', **headers):
+    link = http.client.HTTPConnection(address, port, timeout=10)
+    link.request(method, path, headers={name.replace('_', '-'): value for name, value in headers.items()})
+    answer = link.getresponse()
+    answer.body = answer.read()
+    link.close()
+    return answer
+
+
+class WebTest(unittest.TestCase):
+    """The list server, and the one inside the tests, seen by Python's own client."""
+
+    @classmethod
+    def setUpClass(cls):
+        RIG.start('http')
+        cls.web = web.Web(WEB_PORT, RIG.work / 'web.requests')
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.web.close()
+
+    def setUp(self):
+        self.web.forget()
+
+    def test_a_list_that_did_not_change(self):
+        first = asked_of(rig_module.HTTP_PORT, '/inter.crl', address='127.0.0.2')
+        self.assertEqual(first.body, (RIG.work / 'www/inter.crl').read_bytes())
+        for header in ({'If_None_Match': first.getheader('ETag')}, {'If_Modified_Since': first.getheader('Last-Modified')}):
+            again = asked_of(rig_module.HTTP_PORT, '/inter.crl', **header)
+            self.assertEqual((again.status, again.body), (304, b''))
+        self.assertEqual(asked_of(rig_module.HTTP_PORT, '/inter.crl', If_None_Match='"other"').status, 200)
+        self.assertEqual(asked_of(rig_module.HTTP_PORT, '/none').status, 404)
+        self.assertIn(f'127.0.0.2:8080 GET /inter.crl 200 {len(first.body)}\n', RIG.http_log.read_text())
+        self.assertIn('127.0.0.1:8080 GET /inter.crl 304 0 If-None-Match\n', RIG.http_log.read_text())
+
+    def test_parts(self):
+        self.web.pages['/x'] = web.Page(b'0123456789', etag='"1"')
+        for header, expected in ({'Range': 'bytes=4-'}, (206, b'456789')), ({'Range': 'bytes=4-5'}, (206, b'45')), \
+                ({'Range': 'bytes=4-', 'If_Range': '"1"'}, (206, b'456789')), ({'Range': 'bytes=10-'}, (416, b'')), \
+                ({'Range': 'bytes=4-', 'If_Range': '"2"'}, (200, b'0123456789')):
+            answer = asked_of(WEB_PORT, '/x', **header)
+            self.assertEqual((answer.status, answer.body), expected)
+
+    def test_ends_early_and_says_how_long_it_may_be_used(self):
+        self.web.pages['127.0.0.3/'] = web.Page(bytes(1000), cut=100, cache='max-age=5')
+        link = http.client.HTTPConnection('127.0.0.3', WEB_PORT, timeout=10)
+        link.request('GET', '/below')
+        answer = link.getresponse()
+        self.assertEqual(answer.getheader('Cache-Control'), 'max-age=5')
+        with self.assertRaises(http.client.IncompleteRead):
+            answer.read()
+        link.close()
+        rig_module.wait_until(lambda: self.web.requests, 'the line')
+        self.assertEqual([(got.path, got.sent) for got in self.web.requests], [('/below', 100)])
+        self.assertEqual(asked_of(WEB_PORT, '/below').status, 404)
+
+    def test_held_until_all_have_come(self):
+        self.web.pages['/x'] = web.Page(b'x', hold=3)
+        with ThreadPoolExecutor(3) as pool:
+            self.assertEqual([got.body for got in pool.map(lambda _: asked_of(WEB_PORT, '/x'), range(3))], [b'x'] * 3)
+
+    def test_lists_of_every_shape(self):
+        point = answers.scope('http://a/', 'http://b/', users=True, indirect=True, reasons=['keyCompromise'])
+        der = answers.revocation_list(RIG.pki, 'inter', 'bob', answers.held(RIG.pki, 'dave'), number=300, base=299, idp=point,
+                                      fresh=['http://c/'])
+        text = said(['openssl', 'crl', '-inform', 'DER', '-in', written(der), '-noout', '-text', '-CAfile',
+                     RIG.pki / 'chain.pem'])
+        for word in ('verify OK', 'URI:http://b/', 'Only User', 'Indirect CRL', 'Key Compromise', 'Certificate Hold', '299', '300',
+                     'URI:http://c/', 'Serial Number: 2002'):
+            self.assertIn(word, text)
+
+    def test_responders_of_four_authorities(self):
+        for number, authority in enumerate(['root', *pki.DEEP]):
+            responder = answers.Responder(RIG.pki, authority, until=None)
+            self.web.pages[f'127.0.0.{number + 2}/ocsp/'] = responder.page
+            name = f'deep-{number + 1}' if number < 3 else 'deep'
+            text = said(['openssl', 'ocsp', '-sha256', '-issuer', RIG.pki / f'{authority}.crt', '-cert', RIG.pki / f'{name}.crt',
+                         '-url', pki.at(number + 2, 'ocsp/'), '-CAfile', RIG.pki / 'root.crt',
+                         '-verify_other', RIG.pki / 'deep.pem'])
+            self.assertIn(': good', text)
+            self.assertNotIn('WARNING', text)
+            self.assertEqual(responder.asked[0][1].hash_name, 'sha256')
+
+    def test_a_list_in_the_directory(self):
+        RIG.start('slapd')
+        der = answers.revocation_list(RIG.pki, 'inter', 'bob')
+        for expected in ((RIG.pki / 'inter.crl').read_bytes(), der):
+            found = said(['ldapsearch', '-LLL', '-x', '-o', 'ldif-wrap=no', '-H', f'ldap://127.0.0.1:{rig_module.LDAP_PORT}',
+                          '-b', pki.LISTS_DN, '-s', 'base', 'certificateRevocationList;binary'])
+            self.assertEqual(base64.b64decode(found.split('binary:: ')[1]), expected)
+            RIG.list_in_directory(der)
+
+
+def written(data):
+    path = RIG.work / 'tmp/written'
+    path.write_bytes(data)
+    return path
 
 
 @unittest.skipUnless(os.environ.get('CM_VCARD'), 'CM_VCARD names no virtual card')

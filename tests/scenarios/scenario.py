@@ -122,7 +122,8 @@ class Counts:
         card = lines_of(RIG.card_log, skip='#')
         slapd = lines_of(RIG.log('slapd'))
         http = lines_of(RIG.http_log)
-        return {'apdus': card, 'slapd': slapd, 'http': http, 'packets': packets()}
+        ocsp = [line for line in lines_of(RIG.log('ocsp')) if 'Received request' in line]
+        return {'apdus': card, 'slapd': slapd, 'http': http, 'ocsp': ocsp, 'packets': packets()}
 
     def __enter__(self):
         return self
@@ -132,6 +133,7 @@ class Counts:
         self.apdus = end['apdus'][len(self.start['apdus']):]
         self.slapd = end['slapd'][len(self.start['slapd']):]
         self.http = end['http'][len(self.start['http']):]
+        self.ocsp = end['ocsp'][len(self.start['ocsp']):]
         self.packets = {name: end['packets'][name] - self.start['packets'][name] for name in end['packets']}
 
     def commands(self):
