@@ -103,13 +103,20 @@ cm_lookup_free(struct cm_lookup **pending)
 int
 cm_net_wait(int fd, short events, cm_deadline deadline)
 {
-	struct pollfd p = { .fd = fd, .events = events };
+	return cm_net_wait_unless(-1, fd, events, deadline);
+}
+
+int
+cm_net_wait_unless(int cancel, int fd, short events, cm_deadline deadline)
+{
+	struct pollfd p[] = { { .fd = fd, .events = events }, { .fd = cancel, .events = POLLIN } };
 
 	for (;;) {
-		const int n = poll(&p, 1, cm_deadline_left(deadline));
+		/* poll(2) passes over what is negative */
+		const int n = poll(p, CM_COUNT(p), cm_deadline_left(deadline));
 
 		if (n > 0)
-			return 0;
+			return p[1].revents != 0 ? ECANCELED : 0;
 		if (n == 0)
 			return ETIMEDOUT;
 		if (errno != EINTR)
@@ -120,13 +127,20 @@ cm_net_wait(int fd, short events, cm_deadline deadline)
 int
 cm_net_connect(const struct addrinfo *to, int type, cm_deadline deadline, int *fd)
 {
+	return cm_net_connect_unless(-1, to, type, deadline, fd);
+}
+
+int
+cm_net_connect_unless(int cancel, const struct addrinfo *to, int type, cm_deadline deadline,
+    int *fd)
+{
 	int e = 0;
 	socklen_t len = sizeof(e);
 
 	if ((*fd = socket(to->ai_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
 		return errno;
 	if (connect(*fd, to->ai_addr, to->ai_addrlen) != 0 && (e = errno) == EINPROGRESS &&
-	    (e = cm_net_wait(*fd, POLLOUT, deadline)) == 0 &&
+	    (e = cm_net_wait_unless(cancel, *fd, POLLOUT, deadline)) == 0 &&
 	    getsockopt(*fd, SOL_SOCKET, SO_ERROR, &e, &len) != 0)
 		e = errno;
 	if (e != 0) {

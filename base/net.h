@@ -24,8 +24,12 @@ void cm_lookup_free(struct cm_lookup **pending);
 
 /* Until one of these events of poll(2): 0, ETIMEDOUT, or another errno. */
 CM_MUST_USE int cm_net_wait(int fd, short events, cm_deadline deadline);
+/* The same, and ECANCELED once cancel can be read; -1: nothing cancels. */
+CM_MUST_USE int cm_net_wait_unless(int cancel, int fd, short events, cm_deadline deadline);
 
 /* A connected, non-blocking socket of this type (SOCK_...): 0 and *fd, ETIMEDOUT, or another errno. */
 CM_MUST_USE int cm_net_connect(const struct addrinfo *to, int type, cm_deadline deadline, int *fd);
+CM_MUST_USE int cm_net_connect_unless(int cancel, const struct addrinfo *to, int type,
+    cm_deadline deadline, int *fd);
 
 #endif /* CM_BASE_NET_H */

@@ -1,364 +1,23 @@
 /* ldap/ldap_backend.c - accounts from LDAP servers, through libldap. */
-#include <ldap.h>
-#include <openldap.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "base/file.h"
-#include "base/net.h"
-#include "base/secret.h"
 #include "ldap/directory_internal.h"
-#include "ldap/ldap_link.h"
+#include "ldap/ldap_server.h"
 
 /* Largest message taken from a server, bytes. */
 #define MESSAGE_MAX	((ber_len_t)4 << 20)
-/* How long taking leave of a server may take. */
-#define LEAVE_MS	100
-
-struct server {
-	const struct cm_directory_options *options;	/* borrowed, as all texts in it */
-	struct cm_directory_stats *stats;		/* borrowed */
-	const char *uri;
-	LDAPURLDesc *url;
-	bool ldaps;
-	struct cm_link_target target;
-	struct cm_link link;
-	LDAP *ld;		/* NULL: not connected */
-	bool lost;		/* the last use ended with the connection */
-	bool distrusted;	/* the last use ended with TLS */
-};
-
-static bool
-uses_tls(const struct server *s)
-{
-	return s->ldaps || s->options->starttls;
-}
-
-static void
-disconnect(struct server *s)
-{
-	if (s->ld == NULL)
-		return;
-	/* no farewell where nobody listens, or where it would go in the clear */
-	s->link.deadline = s->lost || s->distrusted ? 0 : cm_deadline_in(LEAVE_MS);
-	(void)ldap_unbind_ext(s->ld, NULL, NULL);
-	s->ld = NULL;
-}
-
-/* The connection is of no more use: the server is silent, gone, or speaks no LDAP. */
-static enum cm_err
-lost(struct server *s, const char *doing, struct cm_trace *t)
-{
-	s->lost = true;
-	return cm_trace_fail(t, CM_REASON_DIRECTORY_OFFLINE, "%s: %s: %s", s->uri, doing,
-	    s->link.silent ? "no answer in time" :
-	    s->link.ended ? "the server closed the connection" : "no usable answer");
-}
-
-/* What libldap or the TLS library says about the last failure. */
-static enum cm_err
-distrusted(struct server *s, const char *what, struct cm_trace *t)
-{
-	char *text = NULL;
-	enum cm_err err;
-
-	s->distrusted = true;
-	(void)ldap_get_option(s->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
-	/* With GnuTLS, Debian's choice, that often is no more than "(unknown error code)". */
-	if (text != NULL && text[0] != '\0' && text[0] != '(')
-		err = cm_trace_fail(t, CM_REASON_DIRECTORY_TLS, "%s: %s: %s", s->uri, what, text);
-	else
-		err = cm_trace_fail(t, CM_REASON_DIRECTORY_TLS, "%s: %s", s->uri, what);
-	ldap_memfree(text);
-	return err;
-}
-
-/*
- * A result code that is not success (RFC 4511 section 4.1.9, Appendix A).  Of
- * these the server says that it cannot answer now; all others are an answer,
- * and never "there is no such account": that is success with no entry.
- */
-static enum cm_err
-refused(struct server *s, const char *doing, int code, const char *diagnostic, struct cm_trace *t)
-{
-	static const int not_now[] = {
-		LDAP_BUSY, LDAP_UNAVAILABLE, LDAP_TIMELIMIT_EXCEEDED, LDAP_OTHER,
-	};
-	enum cm_reason reason = CM_REASON_DIRECTORY_REFUSED;
-
-	for (size_t i = 0; i < CM_COUNT(not_now); i++)
-		if (code == not_now[i])
-			reason = CM_REASON_DIRECTORY_OFFLINE;
-	return cm_trace_fail(t, reason, "%s: %s: %s%s%s", s->uri, doing, ldap_err2string(code),
-	    diagnostic != NULL && diagnostic[0] != '\0' ? ": " : "",
-	    diagnostic != NULL ? diagnostic : "");
-}
-
-/*
- * The next message that answers msgid; its type, or -1.  libldap itself never
- * waits: its own timeouts follow the wall clock, which anybody may set.
- */
-static int
-next_message(struct server *s, int msgid, LDAPMessage **out)
-{
-	struct timeval none = { 0, 0 };
-	int type;
-
-	while ((type = ldap_result(s->ld, msgid, LDAP_MSG_ONE, &none, out)) == 0)
-		if (!cm_link_wait(&s->link))
-			return -1;
-	return type;
-}
-
-/* Wait for the one message that answers a request; frees it. */
-static enum cm_err
-await_result(struct server *s, int msgid, int wanted, const char *doing, struct cm_trace *t)
-{
-	LDAPMessage *message = NULL;
-	char *diagnostic = NULL;
-	enum cm_err err;
-	int code = 0;
-
-	if (next_message(s, msgid, &message) != wanted || ldap_parse_result(s->ld, message, &code,
-	    NULL, &diagnostic, NULL, NULL, 0) != LDAP_SUCCESS)
-		err = lost(s, doing, t);
-	else
-		err = code == LDAP_SUCCESS ? CM_OK : refused(s, doing, code, diagnostic, t);
-	ldap_memfree(diagnostic);
-	ldap_msgfree(message);
-	return err;
-}
-
-/*
- * Every option that ldap.conf, ldaprc or an LDAP... variable could have set and
- * that decides whom to trust or where to go is set here, on the handle: what
- * this host's other programs trust is not for logins (ldap.conf(5)).
- */
-static bool
-set_options(LDAP *ld)
-{
-	static const struct { int option, value; } numbers[] = {
-		{ LDAP_OPT_PROTOCOL_VERSION, LDAP_VERSION3 },
-		{ LDAP_OPT_DEREF, LDAP_DEREF_NEVER },
-		{ LDAP_OPT_X_TLS_REQUIRE_CERT, LDAP_OPT_X_TLS_DEMAND },
-		{ LDAP_OPT_X_TLS_REQUIRE_SAN, LDAP_OPT_X_TLS_HARD },	/* RFC 9525 section 2 */
-		{ LDAP_OPT_X_TLS_PROTOCOL_MIN, LDAP_OPT_X_TLS_PROTOCOL_TLS1_2 },	/* RFC 8996 */
-	};
-	static const struct { int option; bool on; } switches[] = {
-		{ LDAP_OPT_REFERRALS, false },
-		{ LDAP_OPT_RESTART, true },
-		/* a dead connection stays dead: libldap would make a new one, in the clear */
-		{ LDAP_OPT_KEEPCONN, true },
-		{ LDAP_OPT_CONNECT_ASYNC, false },
-	};
-	static const int emptied[] = {
-		LDAP_OPT_X_TLS_CACERTDIR, LDAP_OPT_X_TLS_CERTFILE, LDAP_OPT_X_TLS_KEYFILE,
-		LDAP_OPT_X_TLS_CRLFILE, LDAP_OPT_X_TLS_CIPHER_SUITE,
-	};
-	const struct timeval never = { -1, 0 };
-
-	for (size_t i = 0; i < CM_COUNT(numbers); i++)
-		if (ldap_set_option(ld, numbers[i].option, &numbers[i].value) != LDAP_OPT_SUCCESS)
-			return false;
-	for (size_t i = 0; i < CM_COUNT(switches); i++)
-		if (ldap_set_option(ld, switches[i].option,
-		    switches[i].on ? LDAP_OPT_ON : LDAP_OPT_OFF) != LDAP_OPT_SUCCESS)
-			return false;
-	for (size_t i = 0; i < CM_COUNT(emptied); i++)
-		if (ldap_set_option(ld, emptied[i], "") != LDAP_OPT_SUCCESS)
-			return false;
-	return ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &never) == LDAP_OPT_SUCCESS;
-}
-
-static bool
-set_ca(LDAP *ld, const char *ca)
-{
-	const int client = 0;
-
-	return ldap_set_option(ld, LDAP_OPT_X_TLS_CACERTFILE, ca) == LDAP_OPT_SUCCESS &&
-	    ldap_set_option(ld, LDAP_OPT_X_TLS_NEWCTX, &client) == LDAP_OPT_SUCCESS;
-}
-
-/*
- * RFC 8996: nothing older than TLS 1.2.  With GnuTLS, Debian's choice, libldap
- * ignores LDAP_OPT_X_TLS_PROTOCOL_MIN, and leaks memory for each connection
- * that has a cipher suite set: so it is looked at afterwards.
- */
-static bool
-is_modern(LDAP *ld)
-{
-	static const char *const versions[] = { "TLS1.2", "TLS1.3", "TLSv1.2", "TLSv1.3" };
-	char *version = NULL;
-	bool modern = false;
-
-	if (ldap_get_option(ld, LDAP_OPT_X_TLS_VERSION, &version) != LDAP_OPT_SUCCESS)
-		return false;
-	for (size_t i = 0; version != NULL && i < CM_COUNT(versions); i++)
-		modern = modern || strcmp(version, versions[i]) == 0;
-	ldap_memfree(version);
-	return modern;
-}
-
-/* RFC 4511 section 4.14 */
-static enum cm_err
-start_tls(struct server *s, struct cm_trace *t)
-{
-	enum cm_err err;
-	int msgid;
-
-	if (ldap_start_tls(s->ld, NULL, NULL, &msgid) != LDAP_SUCCESS)
-		return lost(s, "asking for StartTLS", t);
-	err = await_result(s, msgid, LDAP_RES_EXTENDED, "asking for StartTLS", t);
-	if (err == CM_ERR_CONFIG)	/* section 4.14.2: no TLS; and nothing is asked in the clear */
-		return distrusted(s, "the server does not offer StartTLS", t);
-	return err;
-}
 
 static enum cm_err
-secure(struct server *s, struct cm_trace *t)
+show(struct cm_server *s, const struct cm_search *search, LDAPMessage *message, struct cm_trace *t)
 {
-	char now[CM_TIME_SIZE];
-	enum cm_err err;
-
-	if (!set_ca(s->ld, s->options->ca))
-		return distrusted(s, "directory.ca cannot be used", t);
-	if (!s->ldaps && (err = start_tls(s, t)) != CM_OK)
-		return err;
-	if (ldap_install_tls(s->ld) == LDAP_SUCCESS)
-		return is_modern(s->ld) ? CM_OK :
-		    distrusted(s, "the server does not speak TLS 1.2 or later", t);
-	if (s->link.silent || s->link.ended)
-		return lost(s, "the TLS handshake", t);
-	cm_trace_add(t, "this computer's clock", "%s", cm_clock_text(cm_clock_now(), now));
-	return distrusted(s, "the server's certificate is not accepted: its CA, name or validity", t);
-}
-
-/* The first line of the password file. */
-static enum cm_err
-read_password(const char *path, struct cm_trace *t, struct cm_secret **out)
-{
-	struct cm_blob line;
-	const uint8_t *nl;
-	struct cm_buf b;
-	enum cm_err err;
-
-	cm_buf_init_secret(&b, CM_SECRET_MAX);
-	if ((err = cm_file_read(path, CM_SECRET_MAX, CM_FILE_SECRET, t, &b)) == CM_ERR_ABSENT)
-		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s: there is no such file "
-		    "(the directory's password)", path);
-	if (err != CM_OK)
-		goto out;
-	line = cm_buf_blob(&b);
-	if (line.len > 0 && (nl = memchr(line.ptr, '\n', line.len)) != NULL)
-		line.len = (size_t)(nl - line.ptr);
-	if (line.len == 0)	/* RFC 4513 section 5.1.2: a name without a password binds nobody */
-		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s: holds no password", path);
-	else
-		err = cm_secret_new(line, out);
-out:
-	cm_buf_free(&b);
-	return err;
-}
-
-static enum cm_err
-bind_simple(struct server *s, struct cm_trace *t)
-{
-	struct cm_secret *password = NULL;
-	struct berval credentials;
-	enum cm_err err;
-	int msgid;
-
-	if (s->options->bind_dn == NULL)	/* RFC 4513 section 4: no bind is anonymous */
-		return CM_OK;
-	if ((err = read_password(s->options->bind_password_file, t, &password)) != CM_OK)
-		return err;
-	credentials.bv_val = (char *)(uintptr_t)cm_secret_bytes(password).ptr;
-	credentials.bv_len = cm_secret_bytes(password).len;
-	s->stats->binds++;
-	if (ldap_sasl_bind(s->ld, s->options->bind_dn, LDAP_SASL_SIMPLE, &credentials, NULL, NULL,
-	    &msgid) != LDAP_SUCCESS)
-		err = lost(s, "binding", t);
-	else
-		err = await_result(s, msgid, LDAP_RES_BIND, "binding", t);
-	cm_secret_free(&password);
-	return err;
-}
-
-/* Give the connected socket to libldap. */
-static enum cm_err
-attach(struct server *s)
-{
-	ber_len_t max = MESSAGE_MAX;
-	Sockbuf *sb = NULL;
-
-	if (ldap_init_fd(s->link.fd, LDAP_PROTO_EXT, s->uri, &s->ld) != LDAP_SUCCESS ||
-	    ldap_get_option(s->ld, LDAP_OPT_SOCKBUF, &sb) != LDAP_OPT_SUCCESS ||
-	    cm_link_attach(&s->link, sb) != CM_OK) {
-		cm_link_close(&s->link);
-		s->ld = NULL;	/* out of memory; without a transport it cannot be freed */
-		return CM_ERR_NOMEM;
-	}
-	(void)ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max);
-	return set_options(s->ld) ? CM_OK : CM_ERR_SYSTEM;
-}
-
-static enum cm_err
-connect_server(struct server *s, struct cm_trace *t)
-{
-	enum cm_err err;
-
-	if ((err = cm_link_connect(&s->target, s->uri, t, &s->link)) != CM_OK)
-		return err;
-	s->stats->connections++;
-	if ((err = attach(s)) != CM_OK || (uses_tls(s) && (err = secure(s, t)) != CM_OK) ||
-	    (err = bind_simple(s, t)) != CM_OK)
-		return err;
-	/* Whatever libldap thinks of, it finds no way to connect by itself. */
-	return ldap_set_option(s->ld, LDAP_OPT_URI, "ldapi://%2Fnonexistent") == LDAP_OPT_SUCCESS ?
-	    CM_OK : CM_ERR_SYSTEM;
-}
-
-/* Its values, borrowed from the message, as an array in values. */
-static bool
-read_values(struct server *s, LDAPMessage *message, struct berval *dn, struct cm_buf *values)
-{
-	struct berval attribute, *list = NULL;
-	BerElement *ber = NULL;
-	int code;
-
-	code = ldap_get_dn_ber(s->ld, message, &ber, dn);
-	while (code == LDAP_SUCCESS) {
-		code = ldap_get_attribute_ber(s->ld, message, ber, &attribute, &list);
-		if (code != LDAP_SUCCESS || attribute.bv_val == NULL)
-			break;
-		for (struct berval *v = list; v != NULL && v->bv_val != NULL; v++) {
-			const struct cm_value value = {
-				{ (const uint8_t *)attribute.bv_val, attribute.bv_len },
-				{ (const uint8_t *)v->bv_val, v->bv_len },
-			};
-			cm_buf_add(values, &value, sizeof(value));
-		}
-		ldap_memfree(list);
-		list = NULL;
-	}
-	ber_free(ber, 0);
-	return code == LDAP_SUCCESS;
-}
-
-static enum cm_err
-show(struct server *s, const struct cm_search *search, LDAPMessage *message, struct cm_trace *t)
-{
-	struct berval dn = { 0, NULL };
 	struct cm_entry e;
 	struct cm_buf values;
 	enum cm_err err;
 
 	cm_buf_init(&values, 0);
-	if (!read_values(s, message, &dn, &values)) {
-		err = lost(s, "reading an entry", t);
+	if (!cm_server_values(s, message, &e.dn, &values)) {
+		err = cm_server_lost(s, "reading an entry", t);
 	} else if ((err = cm_buf_status(&values)) == CM_OK) {
-		e.dn = (struct cm_blob){ (const uint8_t *)dn.bv_val, dn.bv_len };
 		e.values = (const struct cm_value *)(const void *)values.ptr;
 		e.count = values.len / sizeof(*e.values);
 		err = search->visit(search->arg, &e);
@@ -368,29 +27,30 @@ show(struct server *s, const struct cm_search *search, LDAPMessage *message, str
 }
 
 static enum cm_err
-end_search(struct server *s, struct cm_search *search, LDAPMessage *message, struct cm_trace *t)
+end_search(struct cm_server *s, struct cm_search *search, LDAPMessage *message, struct cm_trace *t)
 {
 	char *diagnostic = NULL;
-	enum cm_err err = CM_OK;
+	enum cm_err err;
 	int code = 0;
 
-	if (ldap_parse_result(s->ld, message, &code, NULL, &diagnostic, NULL, NULL, 0) != LDAP_SUCCESS)
-		err = lost(s, "searching", t);
-	else if (code == LDAP_SIZELIMIT_EXCEEDED)
+	if ((err = cm_server_result(s, message, t, &code, &diagnostic)) != CM_OK)
+		goto out;
+	if (code == LDAP_SIZELIMIT_EXCEEDED)
 		search->more = true;
 	else if (code == LDAP_NO_SUCH_OBJECT)
 		err = cm_trace_fail(t, CM_REASON_DIRECTORY_REFUSED,
 		    "%s: has no entry \"%s\", or does not show it: see directory.base and group_base",
-		    s->uri, search->base);
+		    s->options.uri, search->base);
 	else if (code != LDAP_SUCCESS)
-		err = refused(s, "searching", code, diagnostic, t);
+		err = cm_server_refused(s, "searching", code, diagnostic, t);
+out:
 	ldap_memfree(diagnostic);
 	return err;
 }
 
 /* The messages of one search, one by one: a server that sends without end is left. */
 static enum cm_err
-receive(struct server *s, struct cm_search *search, int msgid, struct cm_trace *t)
+receive(struct cm_server *s, struct cm_search *search, int msgid, struct cm_trace *t)
 {
 	LDAPMessage *message = NULL;
 	enum cm_err err = CM_OK;
@@ -398,13 +58,13 @@ receive(struct server *s, struct cm_search *search, int msgid, struct cm_trace *
 	int type = 0;
 
 	while (err == CM_OK && !search->more && type != LDAP_RES_SEARCH_RESULT) {
-		type = next_message(s, msgid, &message);
+		type = cm_server_next(s, msgid, &message);
 		if (type == LDAP_RES_SEARCH_RESULT)
 			err = end_search(s, search, message, t);
 		else if (type == LDAP_RES_SEARCH_REFERENCE)
-			cm_trace_add(t, "referral", "%s: not followed", s->uri);
+			cm_trace_add(t, "referral", "%s: not followed", s->options.uri);
 		else if (type != LDAP_RES_SEARCH_ENTRY)
-			err = lost(s, "searching", t);
+			err = cm_server_lost(s, "searching", t);
 		else if (++entries > search->limit)
 			search->more = true;
 		else
@@ -417,38 +77,29 @@ receive(struct server *s, struct cm_search *search, int msgid, struct cm_trace *
 }
 
 static enum cm_err
-ask(struct server *s, struct cm_search *search, const char *filter, struct cm_trace *t)
+ask(struct cm_server *s, struct cm_search *search, const char *filter, struct cm_trace *t)
 {
-	/* the server's own limit, in whole seconds: it need not go on when nobody listens */
-	struct timeval limit = { cm_deadline_left(s->link.deadline) / 1000 + 1, 0 };
+	const struct cm_server_search q = {
+		.base = search->base, .scope = search->base_only ? LDAP_SCOPE_BASE : LDAP_SCOPE_SUBTREE,
+		.filter = filter, .attributes = search->attributes, .limit = search->limit,
+	};
 	enum cm_err err;
-	int msgid, code;
+	int msgid;
 
-	s->lost = s->distrusted = false;
-	if (s->ld == NULL && (err = connect_server(s, t)) != CM_OK)
+	if ((err = cm_server_search(s, &q, t, &msgid)) != CM_OK)
 		return err;
-	s->stats->searches++;
-	code = ldap_search_ext(s->ld, search->base,
-	    search->base_only ? LDAP_SCOPE_BASE : LDAP_SCOPE_SUBTREE, filter,
-	    search->attributes[0] != NULL ? (char **)(uintptr_t)search->attributes : NULL,
-	    0, NULL, NULL, &limit, (int)search->limit, &msgid);
-	if (code == LDAP_SERVER_DOWN)
-		return lost(s, "searching", t);
-	if (code != LDAP_SUCCESS)
-		return refused(s, "searching", code, NULL, t);
-	(void)cm_link_wait(&s->link);	/* the answer is not there yet: libldap need not look first */
 	return receive(s, search, msgid, t);
 }
 
 static enum cm_err
-ask_until(struct server *s, struct cm_search *search, const char *filter, cm_deadline deadline,
+ask_until(struct cm_server *s, struct cm_search *search, const char *filter, cm_deadline deadline,
     struct cm_trace *t)
 {
 	enum cm_err err;
 
 	s->link.deadline = deadline;
 	if ((err = ask(s, search, filter, t)) != CM_OK || s->lost)
-		disconnect(s);
+		cm_server_disconnect(s);
 	return err;
 }
 
@@ -459,7 +110,7 @@ ask_until(struct server *s, struct cm_search *search, const char *filter, cm_dea
 static enum cm_err
 search_server(void *state, struct cm_search *search, cm_deadline deadline, struct cm_trace *t)
 {
-	struct server *s = state;
+	struct cm_server *s = state;
 	const bool kept = s->ld != NULL;
 	struct cm_buf filter;
 	enum cm_err err;
@@ -481,96 +132,24 @@ out:
 static void
 close_server(void **state)
 {
-	struct server *s = *state;
+	struct cm_server *s = *state;
 
-	if (s == NULL)
-		return;
-	disconnect(s);
-	cm_lookup_free(&s->target.lookup);
-	ldap_free_urldesc(s->url);
-	free(s);
+	cm_server_free(&s);
 	*state = NULL;
-}
-
-static enum cm_err
-check_url(struct server *s, struct cm_trace *t)
-{
-	const LDAPURLDesc *u;
-
-	/* libldap takes any number for a port, and %00 for the end of a name */
-	if (ldap_url_parse(s->uri, &s->url) != LDAP_URL_SUCCESS || strstr(s->uri, "%00") != NULL ||
-	    s->url->lud_port < 1 || s->url->lud_port > UINT16_MAX)
-		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: not an LDAP URI (RFC 4516)", s->uri);
-	u = s->url;
-	if (u->lud_host == NULL || u->lud_host[0] == '\0')
-		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: names no server", s->uri);
-	if ((u->lud_dn != NULL && u->lud_dn[0] != '\0') || u->lud_attrs != NULL ||
-	    u->lud_filter != NULL || u->lud_exts != NULL)
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "%s: only server and port belong here; the base goes to directory.base", s->uri);
-	if (!uses_tls(s) && !cm_link_is_loopback(u->lud_host))
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "%s: plain LDAP is for this computer only: use directory.starttls or ldaps://", s->uri);
-	return CM_OK;
-}
-
-/* All that can be found wrong without the network is found now. */
-static enum cm_err
-check_ca(const char *ca, struct cm_trace *t)
-{
-	static const char label[] = "-----BEGIN CERTIFICATE-----";
-	struct cm_buf pem;
-	LDAP *ld = NULL;
-	enum cm_err err;
-
-	cm_buf_init(&pem, 0);
-	if (ca == NULL)
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "directory.ca is not set: the server's certificate must be checked");
-	if ((err = cm_file_read(ca, CM_BUF_MAX, CM_FILE_TRUSTED, t, &pem)) == CM_ERR_ABSENT)
-		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s: there is no such file (directory.ca)", ca);
-	if (err != CM_OK)
-		goto out;
-	/* RFC 7468 section 5.1; GnuTLS is content with a file that holds none */
-	if (memmem(cm_buf_str(&pem), pem.len, label, strlen(label)) == NULL ||
-	    ldap_create(&ld) != LDAP_SUCCESS || !set_options(ld) || !set_ca(ld, ca))
-		err = cm_trace_fail(t, CM_REASON_CONFIG,
-		    "%s: holds no usable certificate in PEM (directory.ca)", ca);
-out:
-	if (ld != NULL)
-		(void)ldap_unbind_ext(ld, NULL, NULL);
-	cm_buf_free(&pem);
-	return err;
 }
 
 static enum cm_err
 open_server(const struct cm_directory_options *o, const char *uri,
     struct cm_directory_stats *stats, struct cm_trace *t, void **state)
 {
-	struct server *s = calloc(1, sizeof(*s));
-	void *given = s;
-	enum cm_err err = CM_ERR_NOMEM;
-
-	if (s == NULL)
-		return err;
-	cm_link_start_libldap();
-	*s = (struct server){ .options = o, .stats = stats, .uri = uri };
-	s->ldaps = strncasecmp(uri, cm_backend_ldaps.scheme, strlen(cm_backend_ldaps.scheme)) == 0;
-	if ((err = check_url(s, t)) != CM_OK || (uses_tls(s) && (err = check_ca(o->ca, t)) != CM_OK))
-		goto out;
-	if (o->bind_dn != NULL && o->bind_password_file == NULL) {
-		err = cm_trace_fail(t, CM_REASON_CONFIG,
-		    "directory.bind_dn is set and directory.bind_password_file is not");
-		goto out;
-	}
-	s->target = (struct cm_link_target){
-		.host = s->url->lud_host, .port = (uint16_t)s->url->lud_port,
-		.loopback_only = !uses_tls(s),
+	const struct cm_server_options of_server = {
+		.uri = uri, .bind_dn = o->bind_dn, .bind_password_file = o->bind_password_file,
+		.ca = o->ca, .starttls = o->starttls, .message_max = MESSAGE_MAX, .cancel = -1, .stats = stats,
 	};
+	struct cm_server *s = NULL;
+	const enum cm_err err = cm_server_new(&of_server, t, &s);
+
 	*state = s;
-	given = NULL;
-out:
-	close_server(&given);
 	return err;
 }
 

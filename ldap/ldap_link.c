@@ -21,6 +21,8 @@
 #define KEEPALIVE_IDLE_S	30
 #define KEEPALIVE_PROBE_S	5
 #define KEEPALIVE_PROBES	2
+/* How often it is looked whether a lookup was cancelled. */
+#define LOOK_MS			20
 
 /* A resolver is a thread's own: this one's knows /etc/hosts, and no name server.  Nothing of ours uses the name. */
 static void *
@@ -69,9 +71,10 @@ cm_link_is_loopback(const char *host)
 static bool
 wait_for(struct cm_link *l, short events)
 {
-	const int e = cm_net_wait(l->fd, events, l->deadline);
+	const int e = cm_net_wait_unless(l->cancel, l->fd, events, l->deadline);
 
 	l->silent = l->silent || e == ETIMEDOUT;
+	l->cancelled = l->cancelled || e == ECANCELED;
 	return e == 0;
 }
 
@@ -102,10 +105,32 @@ connect_any(struct cm_link *l, const struct addrinfo *list, bool loopback_only)
 	for (const struct addrinfo *a = list; a != NULL && error != 0; a = a->ai_next, rest--) {
 		if (loopback_only && !is_loopback_address(a->ai_addr))
 			continue;
-		error = cm_net_connect(a, SOCK_STREAM,
+		error = cm_net_connect_unless(l->cancel, a, SOCK_STREAM,
 		    cm_deadline_in((unsigned)(cm_deadline_left(l->deadline) / rest)), &l->fd);
+		if (error == ECANCELED)
+			break;
 	}
 	l->silent = error == ETIMEDOUT;
+	l->cancelled = error == ECANCELED;
+	return error;
+}
+
+/* Nothing wakes whoever waits for glibc's lookup, so what cancels is looked at now and then. */
+static int
+resolve(struct cm_link *l, struct cm_link_target *target, struct addrinfo **list)
+{
+	char port[8];
+	int error;
+
+	snprintf(port, sizeof(port), "%u", target->port);
+	if (l->cancel < 0)
+		return cm_net_resolve(target->host, port, l->deadline, &target->lookup, list);
+	do {
+		error = cm_net_resolve(target->host, port,
+		    cm_deadline_earlier(l->deadline, cm_deadline_in(LOOK_MS)), &target->lookup, list);
+		l->cancelled = error == EAI_INPROGRESS &&
+		    cm_net_wait(l->cancel, POLLIN, 0) == 0;
+	} while (error == EAI_INPROGRESS && !l->cancelled && !cm_deadline_passed(l->deadline));
 	return error;
 }
 
@@ -114,24 +139,24 @@ cm_link_connect(struct cm_link_target *target, const char *uri, struct cm_trace 
     struct cm_link *l)
 {
 	struct addrinfo *list = NULL;
-	char port[8];
 	int error;
 
 	l->fd = -1;
-	l->silent = l->ended = false;
+	l->silent = l->ended = l->cancelled = l->unnamed = false;
+	l->received = 0;
 	l->at = l->len = 0;
-	snprintf(port, sizeof(port), "%u", target->port);
-	if ((error = cm_net_resolve(target->host, port, l->deadline, &target->lookup, &list)) != 0) {
-		l->silent = error == EAI_INPROGRESS;
+	if ((error = resolve(l, target, &list)) != 0) {
+		l->silent = error == EAI_INPROGRESS && !l->cancelled;
+		l->unnamed = !l->silent && !l->cancelled;
 		return cm_trace_fail(t, CM_REASON_DIRECTORY_OFFLINE,
 		    "%s: the name %s could not be looked up: %s", uri, target->host,
-		    error == EAI_INPROGRESS ? "no answer in time" : gai_strerror(error));
+		    l->cancelled ? "given up" : l->silent ? "no answer in time" : gai_strerror(error));
 	}
 	error = connect_any(l, list, target->loopback_only);
 	freeaddrinfo(list);
 	if (error != 0)
 		return cm_trace_fail(t, CM_REASON_DIRECTORY_OFFLINE, "%s: connecting: %s", uri,
-		    l->silent ? "no answer in time" : strerror(error));
+		    l->cancelled ? "given up" : l->silent ? "no answer in time" : strerror(error));
 	set_options(l->fd);
 	return CM_OK;
 }
@@ -173,13 +198,14 @@ again(struct cm_link *l, short events)
 	return false;
 }
 
-/* A stream that never pauses ends at the deadline too. */
+/* A stream that never pauses ends at the deadline too, and when it is cancelled. */
 static bool
 in_time(struct cm_link *l)
 {
-	if (!cm_deadline_passed(l->deadline))
+	l->cancelled = l->cancelled || (l->cancel >= 0 && cm_net_wait(l->cancel, POLLIN, 0) == 0);
+	if (!l->cancelled && !cm_deadline_passed(l->deadline))
 		return true;
-	l->silent = true;
+	l->silent = !l->cancelled;
 	errno = ETIMEDOUT;
 	return false;
 }
@@ -199,9 +225,10 @@ fill(struct cm_link *l)
 			return -1;
 		n = recv(l->fd, l->buffer, sizeof(l->buffer), MSG_DONTWAIT);
 	} while (n < 0 && again(l, POLLIN));
-	l->ended = n == 0 || (n < 0 && !l->silent);
+	l->ended = n == 0 || (n < 0 && !l->silent && !l->cancelled);
 	l->at = 0;
 	l->len = n > 0 ? (size_t)n : 0;
+	l->received += l->len;
 	return n;
 }
 
@@ -223,7 +250,7 @@ io_read(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
 bool
 cm_link_wait(struct cm_link *l)
 {
-	return l->len > 0 || (wait_for(l, POLLIN) && (fill(l) >= 0 || !l->silent));
+	return l->len > 0 || (wait_for(l, POLLIN) && (fill(l) >= 0 || (!l->silent && !l->cancelled)));
 }
 
 static ber_slen_t
@@ -237,7 +264,7 @@ io_write(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
 			return -1;
 		n = send(l->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n < 0 && again(l, POLLOUT));
-	l->ended = n < 0 && !l->silent;
+	l->ended = n < 0 && !l->silent && !l->cancelled;
 	return n;
 }
 

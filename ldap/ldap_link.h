@@ -22,9 +22,13 @@ struct cm_link_target {
 
 struct cm_link {
 	int fd;
+	int cancel;		/* once this can be read all waits end; -1: nothing cancels */
 	cm_deadline deadline;	/* of everything below; set anew for each use */
 	bool silent;		/* the deadline passed */
+	bool cancelled;
+	bool unnamed;		/* the name could not be looked up */
 	bool ended;		/* the other side closed it, or it broke */
+	uint64_t received;	/* octets, since it was connected */
 	size_t at, len;		/* what was received and not yet read */
 	uint8_t buffer[CM_LINK_BUFFER];
 };
