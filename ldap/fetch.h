@@ -19,26 +19,32 @@ struct cm_ldap_fetching {
 
 struct cm_ldap_fetch {
 	const struct cm_ldap_fetching *how;
-	const char *url;	/* ldap: or ldaps:, one attribute named or certificateRevocationList, ";binary" or not, scope base or what it says */
+	const char *url;	/* ldap: or ldaps:, one attribute named, or it is certificateRevocationList, ";binary" or not, scope base or what it says */
 	size_t max;		/* octets of the value; libldap reads no message that is much longer */
 	cm_deadline deadline;
 	int cancel;		/* readable: give up.  -1: none */
 	int fd;			/* borrowed: the value is written there */
 	/* out */
-	uint64_t bytes;
+	uint64_t bytes;		/* that came from servers */
 	unsigned connections;
-	bool silent;		/* the deadline passed */
+	bool answered;		/* a server did: with the value, that there is none, or with an error */
+	bool silent;		/* the deadline passed; with bytes: in the middle of an answer */
+	bool cancelled;
+	bool unnamed;		/* the server's name could not be looked up */
+	bool distrusted;	/* TLS: its certificate is not accepted, or it has none */
 	bool too_large;
 };
 
 /*
+ * Who fails adds to why, which is empty before.
  * CM_OK           the value is in fd
  * CM_ERR_ABSENT   the directory answered, and there is no such entry, attribute or value: why names it
  * CM_ERR_AMBIGUOUS  several values: which is the list?
- * CM_ERR_OFFLINE  no answer: why says what was wrong
+ * CM_ERR_OFFLINE  no usable answer: why and the fields above say what was wrong
  * CM_ERR_SYNTAX   the URL is none, has a critical extension, or asks for several attributes
- * CM_ERR_CONFIG   serverless, and no directory is configured
+ * CM_ERR_CONFIG   serverless, and no directory is configured, or its CA or password cannot be read; ldaps: without a CA
  * CM_ERR_SYSTEM   it cannot be written
+ * CM_ERR_NOMEM
  */
 CM_MUST_USE enum cm_err cm_ldap_fetch(struct cm_ldap_fetch *f, struct cm_buf *why);
 
