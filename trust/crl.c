@@ -202,21 +202,23 @@ ask_list(struct cm_question *q, struct cm_crl_store *s, const struct cm_crl_impo
 static enum cm_status
 fetch(struct cm_question *q, struct cm_crl_store *s, const char *url)
 {
-	struct cm_fetched got = { .fd = cm_crl_temporary(s->keeps ? s->folder : -1) };
-	const struct cm_fetch f = {
+	struct cm_fetch f = {
 		.url = url, .max = q->trust->o.crl_max, .deadline = q->deadline,
-		.anchors = cm_buf_blob(&q->trust->anchors_pem), .into = &got,
+		.fd = cm_crl_temporary(s->keeps ? s->folder : -1),
 	};
-	const struct cm_crl_origin o = { url, got.etag, got.modified, q->known->now };
-	const struct cm_crl_import i = importing(q, got.fd, &o);
+	const struct cm_crl_origin o = { url, f.new_etag, f.new_modified, q->known->now };
+	const struct cm_crl_import i = importing(q, f.fd, &o);
 	enum cm_status status = CM_STATUS_UNKNOWN;
 
-	if (got.fd < 0)
+	if (f.fd < 0)
 		cm_buf_addf(&q->why, "nothing can be fetched: %s", strerror(errno));
-	else if (cm_fetch(&f, NULL, &q->why) == CM_OK)
+	else if (cm_fetch_now(&f, cm_buf_blob(&q->trust->anchors_pem)) == CM_OK)
 		status = ask_list(q, s, &i);
-	if (got.fd >= 0)
-		close(got.fd);
+	else
+		cm_object(q, f.objection, "%s", cm_buf_str(&f.why));
+	if (f.fd >= 0)
+		close(f.fd);
+	cm_fetch_clear(&f);
 	return status;
 }
 

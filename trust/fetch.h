@@ -19,20 +19,22 @@ struct cm_fetch {
 	size_t max;			/* octets of the answer, what was there before included */
 	cm_deadline deadline;
 	const char *etag, *modified;	/* what is here already: asked only whether it changed.  NULL or "": nothing */
-	struct cm_buf *out;		/* where the answer goes, or: */
-	int fd;				/* a file, written from its end; -1: out */
+	struct cm_buf *out;		/* where the answer goes, or NULL, and: */
+	int fd;				/* a file, for reading too; when the disk is full, this descriptor becomes one of memory */
 	uint64_t have;			/* octets in fd of an answer that broke off; with part_etag: go on there (Range, If-Range) */
-	const char *part_etag;		/* its strong ETag */
+	const char *part_etag;		/* its strong ETag; without one it begins anew */
 	void *asker;			/* the asker's own */
 
 	enum cm_objection objection;	/* CM_OBJECTION_NONE: 200, or "not modified", or the rest came */
 	struct cm_buf why;		/* in words; to be freed with cm_fetch_clear() */
 	bool not_modified;		/* 304 */
-	bool from_start;		/* fd was emptied first: the server did not go on with the part */
-	char new_etag[128], new_modified[64];	/* "": none, or too long */
+	bool from_start;		/* what was in fd was thrown away: the server did not go on with the part, or sent a wrong one */
+	char new_etag[128], new_modified[64];	/* of what came, though not all did; "": none, or too long */
 	long max_age;			/* Cache-Control, less Age: seconds that it may be used unasked; -1: not said; no-store and no-cache: 0 */
-	uint64_t bytes, total;		/* read; announced, 0: not known */
-	unsigned connections, redirects;
+	uint64_t bytes;			/* that were read; the answer so far: these, and what there was, unless from_start */
+	uint64_t total;			/* of the answer, the part that was there included, as announced; 0: not known */
+	unsigned connections;		/* that were begun for it: 0 when one that was open served */
+	unsigned redirects;		/* that were followed */
 	int64_t us;			/* from add to done */
 };
 void cm_fetch_clear(struct cm_fetch *f);	/* what was filled in */
@@ -43,6 +45,7 @@ struct cm_fetcher;
 struct cm_fetcher_options {
 	struct cm_blob anchors;		/* PEM, for https */
 	bool private_redirects;
+	const char *const *configured[2];	/* NULL-terminated lists, NULL: none; to the hosts of these URLs redirects may lead anyhow */
 	const struct cm_ldap_fetching *ldap;	/* NULL: ldap cannot be asked */
 	void (*progress)(void *arg, const struct cm_fetch *f);	/* f->bytes, f->total; NULL: not wanted */
 	void *arg;
@@ -55,5 +58,8 @@ void cm_fetcher_remove(struct cm_fetcher *f, struct cm_fetch *one);	/* not asked
 /* The next that is done, or NULL: until has come, cm_fetcher_wake() was called, or nothing is asked any more. */
 struct cm_fetch *cm_fetcher_next(struct cm_fetcher *f, cm_deadline until);
 void cm_fetcher_wake(struct cm_fetcher *f);	/* from another thread */
+
+/* One alone.  CM_ERR_OFFLINE: its objection says why. */
+CM_MUST_USE enum cm_err cm_fetch_now(struct cm_fetch *one, struct cm_blob anchors);
 
 #endif /* CM_TRUST_FETCH_H */

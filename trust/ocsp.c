@@ -169,12 +169,16 @@ cm_ocsp_judge(struct cm_question *q, struct cm_blob der, const struct cm_ocsp_re
 static enum cm_err
 exchange(struct cm_question *q, const char *url, struct cm_blob body, struct cm_buf *answer)
 {
-	const struct cm_fetch f = {	/* RFC 6960 appendix A.1: POST */
-		.url = url, .body = body, .type = "Content-Type: application/ocsp-request",
-		.max = q->trust->o.ocsp_max, .deadline = q->deadline, .anchors = cm_buf_blob(&q->trust->anchors_pem),
+	struct cm_fetch f = {	/* RFC 6960 appendix A.1: POST */
+		.url = url, .body = body, .type = "application/ocsp-request", .out = answer,
+		.max = q->trust->o.ocsp_max, .deadline = q->deadline,
 	};
+	const enum cm_err err = cm_fetch_now(&f, cm_buf_blob(&q->trust->anchors_pem));
 
-	return cm_fetch(&f, answer, &q->why);
+	if (err != CM_OK)
+		cm_object(q, f.objection, "%s", cm_buf_str(&f.why));
+	cm_fetch_clear(&f);
+	return err;
 }
 
 enum cm_status

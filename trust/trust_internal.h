@@ -6,6 +6,7 @@
 #include <openssl/x509.h>
 
 #include "base/buf.h"
+#include "trust/fetch.h"
 #include "trust/objection.h"
 #include "trust/trust.h"
 
@@ -85,24 +86,6 @@ CM_MUST_USE enum cm_err cm_folder_each(struct cm_folder *f, struct cm_trace *t,
 bool cm_folder_name_ends(const char *name, const char *const *ends);	/* NULL-terminated; a leading dot never counts */
 /* A name as openssl rehash makes it: eight hex digits, ".", the mark ("" or "r"), a number. */
 bool cm_folder_name_hashed(const char *name, const char *mark);
-
-/* trust/fetch.c: GET, or POST when body is not empty.  Failing, why says what happened. */
-struct cm_fetch {
-	const char *url;
-	struct cm_blob body;
-	const char *type;		/* Content-Type header line of the body */
-	size_t max;			/* bytes of the answer */
-	cm_deadline deadline;
-	struct cm_blob anchors;		/* PEM, for https */
-	struct cm_fetched *into;	/* NULL: the answer goes to out */
-};
-/* An answer that goes to a file. */
-struct cm_fetched {
-	int fd;				/* borrowed: written from where it stands */
-	char etag[128], modified[64];	/* ETag, Last-Modified; "" where there is none, or one too long */
-};
-CM_MUST_USE enum cm_err cm_fetch(const struct cm_fetch *f, struct cm_buf *out, struct cm_buf *why);
-bool cm_fetch_can(const char *url);	/* http or https */
 
 /* trust/ocsp.c */
 enum cm_status cm_ocsp_ask(struct cm_question *q, const char *url);

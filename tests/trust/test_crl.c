@@ -276,8 +276,8 @@ over_http(void **state)
 	} rows[] = {
 		{ &good, CM_REASON_NONE, "number 17: good" },
 		{ &moved, CM_REASON_NONE, "number 17: good" },
-		{ &loop, CM_REASON_REVOCATION_UNKNOWN, "redirects" },
-		{ &leak, CM_REASON_REVOCATION_UNKNOWN, "protocol" },
+		{ &loop, CM_REASON_REVOCATION_UNKNOWN, "more than 3 times" },
+		{ &leak, CM_REASON_REVOCATION_UNKNOWN, "file: addresses are not followed" },
 		{ &huge, CM_REASON_REVOCATION_UNKNOWN, "larger than 1048576 bytes" },
 		{ &endless, CM_REASON_REVOCATION_UNKNOWN, "larger than 1048576 bytes" },
 	};

@@ -259,7 +259,7 @@ servers(void **state)
 		{ "attack: slow drip", { .mode = WEB_DRIP }, 300, "not the whole answer within " },
 		{ "attack: 42 MB answer", { .mode = WEB_HUGE }, 5000, "larger than 65536 bytes" },
 		{ "attack: 42 MB answer, not announced", { .mode = WEB_ENDLESS }, 5000, "larger than 65536 bytes" },
-		{ "ends early", { .mode = WEB_SHORT }, 5000, "partial file" },
+		{ "ends early", { .mode = WEB_SHORT }, 5000, "broke off after 3 bytes of 1000" },
 		{ "404", { .mode = WEB_STATUS, .status = 404 }, 5000, "HTTP status 404" },
 		{ "204", { .mode = WEB_STATUS, .status = 204 }, 5000, "HTTP status 204" },
 		{ "nothing in it", { .mode = WEB_STATUS, .status = 200 }, 5000, "no OCSP response" },
