@@ -66,8 +66,13 @@ name_issuer(X509 *issuer, struct cm_evidence *e)
 enum cm_err
 cm_evidence_name(X509 *cert, X509 *issuer, struct cm_evidence *e)
 {
+	return cm_evidence_name_serial(X509_get0_serialNumber(cert), issuer, e);
+}
+
+enum cm_err
+cm_evidence_name_serial(const ASN1_INTEGER *serial, X509 *issuer, struct cm_evidence *e)
+{
 	unsigned char der[2 + sizeof(e->serial)], *p = der;
-	const ASN1_INTEGER *serial = X509_get0_serialNumber(cert);
 	const int len = i2d_ASN1_INTEGER(serial, NULL);
 
 	*e = (struct cm_evidence){ 0 };

@@ -121,33 +121,32 @@ judge_revoked(struct cm_question *q, const struct reading *r, const struct cm_oc
 	return CM_STATUS_REVOKED;
 }
 
-static enum cm_status
-judge_single(struct cm_question *q, struct reading *r, const struct cm_ocsp_request *asked)
+enum cm_status
+cm_ocsp_judge_single(struct cm_question *q, OCSP_BASICRESP *basic, OCSP_SINGLERESP *single,
+    const struct cm_ocsp_request *asked)
 {
-	if (!read_single(q, r) || !cm_ocsp_single_understood(q, r->single))
+	struct reading r = { .basic = basic, .single = single, .reason = -1 };
+
+	if (!read_single(q, &r) || !cm_ocsp_single_understood(q, single))
 		return CM_STATUS_UNKNOWN;
-	if (r->status == V_OCSP_CERTSTATUS_REVOKED)
-		return judge_revoked(q, r, asked);
-	if (!answers_this(q, r, asked))
+	if (r.status == V_OCSP_CERTSTATUS_REVOKED)
+		return judge_revoked(q, &r, asked);
+	if (!answers_this(q, &r, asked))
 		return CM_STATUS_UNKNOWN;
-	if (r->status != V_OCSP_CERTSTATUS_GOOD)
+	if (r.status != V_OCSP_CERTSTATUS_GOOD)
 		return unknown(q, CM_OBJECTION_UNKNOWN_CERTIFICATE, "the responder does not know the certificate");
-	return is_current(q, r) ? CM_STATUS_GOOD : CM_STATUS_UNKNOWN;
+	return is_current(q, &r) ? CM_STATUS_GOOD : CM_STATUS_UNKNOWN;
 }
 
 static enum cm_status
 judge_basic(struct cm_question *q, OCSP_BASICRESP *basic, const struct cm_ocsp_request *asked)
 {
-	struct reading r = { .basic = basic, .reason = -1 };
-	X509 *signer;
+	OCSP_SINGLERESP *single;
 
 	/* RFC 6960 3.2: signature and signer before anything that it says. */
-	if (!cm_ocsp_signed_well(q, basic, &signer))
+	if (!cm_ocsp_signed_well(q, basic) || !cm_ocsp_understood(q, basic) || (single = cm_ocsp_find(q, basic)) == NULL)
 		return CM_STATUS_UNKNOWN;
-	cm_name_cut(X509_get_subject_name(signer), q->answer.signer, sizeof(q->answer.signer));
-	if (!cm_ocsp_understood(q, basic) || (r.single = cm_ocsp_find(q, basic)) == NULL)
-		return CM_STATUS_UNKNOWN;
-	return judge_single(q, &r, asked);
+	return cm_ocsp_judge_single(q, basic, single, asked);
 }
 
 enum cm_status

@@ -18,8 +18,8 @@ OCSP_CERTID *cm_ocsp_id(const struct cm_question *q, const EVP_MD *md);
 
 /* ---- ocsp_signer.c */
 
-/* Did one sign who may, and rightly?  *signer is borrowed from basic or q; if not, q says why. */
-bool cm_ocsp_signed_well(struct cm_question *q, OCSP_BASICRESP *basic, X509 **signer);
+/* Did one sign who may, and rightly?  Then q->answer.signer names that one; if not, q says why. */
+bool cm_ocsp_signed_well(struct cm_question *q, OCSP_BASICRESP *basic);
 
 /* ---- ocsp_answer.c */
 
@@ -31,5 +31,11 @@ bool cm_ocsp_understood(struct cm_question *q, OCSP_BASICRESP *basic);
 OCSP_SINGLERESP *cm_ocsp_find(struct cm_question *q, OCSP_BASICRESP *basic);
 /* The same of the extensions of one certificate's answer. */
 bool cm_ocsp_single_understood(struct cm_question *q, OCSP_SINGLERESP *single);
+
+/* ---- ocsp.c */
+
+/* What one certificate's answer says of it, of an answer that was signed well; as cm_ocsp_judge(). */
+enum cm_status cm_ocsp_judge_single(struct cm_question *q, OCSP_BASICRESP *basic, OCSP_SINGLERESP *single,
+    const struct cm_ocsp_request *asked);
 
 #endif /* CM_TRUST_OCSP_INTERNAL_H */

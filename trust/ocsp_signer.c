@@ -76,21 +76,23 @@ verify_with(OCSP_BASICRESP *basic, X509 *signer)
 }
 
 bool
-cm_ocsp_signed_well(struct cm_question *q, OCSP_BASICRESP *basic, X509 **signer)
+cm_ocsp_signed_well(struct cm_question *q, OCSP_BASICRESP *basic)
 {
 	STACK_OF(X509) *known = sk_X509_new_null();
 	struct objection o = UNAUTHORISED("its signer's certificate is not in it");
+	X509 *signer = NULL;
 
-	*signer = NULL;
-	if (known != NULL && sk_X509_push(known, q->issuer) > 0 && OCSP_resp_get0_signer(basic, signer, known) == 1)
-		o = object_to(*signer, q);
+	if (known != NULL && sk_X509_push(known, q->issuer) > 0 && OCSP_resp_get0_signer(basic, &signer, known) == 1)
+		o = object_to(signer, q);
 	if (o.text == NULL && !cm_signature_is_strong(OCSP_resp_get0_tbs_sigalg(basic)))
 		o = (struct objection){ CM_OBJECTION_WEAK_SIGNATURE, "its signature uses a hash that is broken" };
-	if (o.text == NULL && !verify_with(basic, *signer))
+	if (o.text == NULL && !verify_with(basic, signer))
 		o = (struct objection){ CM_OBJECTION_SIGNATURE, "its signature is wrong" };
-	sk_X509_free(known);
-	ERR_clear_error();
 	if (o.text != NULL)
 		cm_object(q, o.name, "%s", o.text);
+	else
+		cm_name_cut(X509_get_subject_name(signer), q->answer.signer, sizeof(q->answer.signer));
+	sk_X509_free(known);
+	ERR_clear_error();
 	return o.text == NULL;
 }

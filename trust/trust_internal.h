@@ -103,6 +103,21 @@ void cm_ocsp_request_free(struct cm_ocsp_request **r);
  */
 enum cm_status cm_ocsp_judge(struct cm_question *q, struct cm_blob der, const struct cm_ocsp_request *r, bool posted);
 
+/*
+ * trust/import.c: the CAs whose answers are understood here: anchors,
+ * intermediates and i's issuers, each that verifies to an anchor, once.
+ * CM_OK, CM_ERR_NOMEM, or what the visitor said, which ends it.
+ */
+typedef enum cm_err (*cm_ca_visit)(void *arg, X509 *ca);
+CM_MUST_USE enum cm_err cm_ca_each(const struct cm_trust *tr, const struct cm_trust_import *i, time_t now,
+    cm_ca_visit visit, void *arg);
+/* As cm_trust_import(), of a file that looks like one. */
+#define CM_OCSP_PEM	"OCSP RESPONSE"
+CM_MUST_USE enum cm_err cm_ocsp_import_file(struct cm_trust *tr, const struct cm_trust_import *i,
+    const struct cm_known *known, struct cm_trace *t, struct cm_buf *out);
+CM_MUST_USE enum cm_err cm_crl_import_file(struct cm_trust *tr, const struct cm_trust_import *i,
+    const struct cm_known *known, struct cm_trace *t, struct cm_buf *out);
+
 /* trust/crl.c */
 enum cm_status cm_crl_ask_url(struct cm_question *q, const char *url);
 enum cm_status cm_crl_ask_file(struct cm_question *q, const char *path);	/* or a folder */
@@ -113,6 +128,8 @@ extern const char *const cm_crl_endings[];	/* of their files' names */
 time_t cm_known_time(const struct cm_known *known);
 /* Who is asked about: fills in issuer_key and serial.  CM_ERR_SYNTAX: the serial is longer than evidence holds. */
 CM_MUST_USE enum cm_err cm_evidence_name(X509 *cert, X509 *issuer, struct cm_evidence *e);
+/* The same by the serial number alone. */
+CM_MUST_USE enum cm_err cm_evidence_name_serial(const ASN1_INTEGER *serial, X509 *issuer, struct cm_evidence *e);
 /* Kept evidence that it is revoked, a hold last, or NULL. */
 const struct cm_evidence *cm_known_revoked(const struct cm_known *known, const struct cm_evidence *who);
 /* A source: kept good evidence that still counts. */
