@@ -1,7 +1,7 @@
 /*
  * cache/accounts.c - mobile accounts: what a certificate opened when the network was there.
  *
- * The store, version 1 (PRAGMA user_version).  Times are seconds since 1970,
+ * The store, version 2 (PRAGMA user_version).  Times are seconds since 1970,
  * UTC; every row ends in the SHA-256 of its other columns (store.c):
  *
  *	account  = cert_sha256 cert          ; of this very certificate, DER
@@ -15,38 +15,25 @@
  *	chain    = *( length(4 bytes, big-endian) DER )
  *	evidence = issuer_key serial         ; struct cm_evidence, one for each certificate
  *	           status                    ; 1 good, 2 revoked; + 16 on hold, + 32 said by a complete list
- *	           this_update next_update revoked_at learned source
+ *	           this_update next_update revoked_at
+ *	           learned confirmed         ; version 1 had neither confirmed, nor
+ *	           ask_after source signer   ; ask_after, nor signer
+ *	source   = kind issuer_key url       ; struct cm_source; kind: 0 OCSP, 1 list, 2 delta list
+ *	           seen asked answered
+ *	           probe_at failures why
+ *	issuer   = issuer_key cert           ; the CA's certificate, DER, that these sources speak for
  *	clock    = 1 floor                   ; newest signed time accepted online
  *	           wall boottime boot_id     ; this host's clocks when it was last online
  *	pairing  = hash spki_sha256 user     ; struct cm_pairing (pairings.c)
  *	           local subject made
  *
- * The table pairing is added to a store that was made before there was one.
+ * A store of version 1 is moved over when it is opened, in one transaction
+ * (schema.c); where that cannot be (a full disk), it is read as it is.
  */
 #include <openssl/evp.h>
 #include <stdlib.h>
 
 #include "cache/accounts_internal.h"
-
-static const char schema[] =
-    "CREATE TABLE account (cert_sha256 BLOB PRIMARY KEY NOT NULL, cert BLOB NOT NULL,"
-    " name TEXT NOT NULL, principal TEXT NOT NULL, dn TEXT NOT NULL, home TEXT NOT NULL,"
-    " shell TEXT NOT NULL, gecos TEXT NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
-    " groups BLOB NOT NULL, rule TEXT NOT NULL, matched TEXT NOT NULL, source TEXT NOT NULL,"
-    " chain BLOB NOT NULL, last_online INTEGER NOT NULL, boottime INTEGER NOT NULL,"
-    " boot_id TEXT NOT NULL, digest BLOB NOT NULL) STRICT;"
-    "CREATE TABLE evidence (issuer_key BLOB NOT NULL, serial BLOB NOT NULL,"
-    " status INTEGER NOT NULL, this_update INTEGER NOT NULL, next_update INTEGER NOT NULL,"
-    " revoked_at INTEGER NOT NULL, learned INTEGER NOT NULL, source TEXT NOT NULL,"
-    " digest BLOB NOT NULL, PRIMARY KEY (issuer_key, serial)) STRICT;"
-    "CREATE TABLE clock (id INTEGER PRIMARY KEY NOT NULL, floor INTEGER NOT NULL,"
-    " wall INTEGER NOT NULL, boottime INTEGER NOT NULL, boot_id TEXT NOT NULL,"
-    " digest BLOB NOT NULL) STRICT;"
-    "PRAGMA user_version = 1";
-static const char added_schema[] =
-    "CREATE TABLE IF NOT EXISTS pairing (hash BLOB PRIMARY KEY NOT NULL, spki_sha256 BLOB NOT NULL,"
-    " user TEXT NOT NULL, local INTEGER NOT NULL, subject TEXT NOT NULL, made INTEGER NOT NULL,"
-    " digest BLOB NOT NULL) STRICT";
 
 enum {
 	CERT_SHA256, CERT, NAME, PRINCIPAL, DN, HOME, SHELL, GECOS, UID, GID, GROUPS, RULE, MATCHED,
@@ -54,6 +41,7 @@ enum {
 };
 
 #define CHAIN_MAX	16	/* certificates */
+#define BUSY_MS		2000	/* how long another process may hold the store */
 
 enum cm_err
 cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
@@ -68,10 +56,13 @@ cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
 	s->offline_max = o->offline_max;
 	s->first_uid = o->first_uid;
 	s->first_gid = o->first_gid;
-	if ((err = cm_store_open(o->path, schema, t, &s->db)) != CM_OK)
+	s->busy_ms = BUSY_MS;
+	if ((err = cm_store_open(s, t)) != CM_OK)
 		goto out;
-	/* A full or read-only disk keeps nobody out: there are no pairings then (pairings.c). */
-	sqlite3_exec(s->db, added_schema, NULL, NULL, NULL);
+	/* A full or read-only disk keeps nobody out: what is known is read as it is. */
+	if (s->version < CM_STORE_VERSION && cm_schema_move(s, NULL) != CM_OK)
+		cm_trace_add(t, "warning", "%s: cannot be brought to this version's form: %s", s->path,
+		    sqlite3_errmsg(s->db));
 	*out = s;
 	s = NULL;
 out:
@@ -337,6 +328,8 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 		err = put_account(s, l, t);
 	if (err == CM_OK)
 		err = cm_evidence_expire(s, l->now, t);
+	if (err == CM_OK)
+		err = cm_source_expire(s, l->now, t);
 	for (size_t i = 0; err == CM_OK && i < l->evidence_count; i++)
 		err = cm_evidence_keep(s, &l->evidence[i], l->now, t);
 	if (err == CM_OK)

@@ -105,6 +105,10 @@ CM_MUST_USE enum cm_err cm_accounts_forget(struct cm_accounts *s, const char *na
 typedef enum cm_err (*cm_seen_visit)(void *arg, struct cm_blob issuer, const struct cm_source *s);
 CM_MUST_USE enum cm_err cm_accounts_each_source(struct cm_accounts *s, struct cm_trace *t,
     cm_seen_visit visit, void *arg);
+/* Every piece of evidence, by issuer and serial.  Anything but CM_OK ends it with this result. */
+typedef enum cm_err (*cm_evidence_visit)(void *arg, const struct cm_evidence *e);
+CM_MUST_USE enum cm_err cm_accounts_each_evidence(struct cm_accounts *s, struct cm_trace *t,
+    cm_evidence_visit visit, void *arg);
 /*
  * An administrator forgives: what is kept of this certificate goes, revoked or
  * not.  The caller logs it.  CM_ERR_ABSENT: nothing was kept (no reason is set).

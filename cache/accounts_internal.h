@@ -12,7 +12,10 @@ struct cm_accounts {
 	int64_t offline_max;
 	uid_t first_uid;
 	gid_t first_gid;
+	unsigned busy_ms;	/* how long another process may hold the store */
+	int64_t version;	/* of its tables; below CM_STORE_VERSION: they could not be moved over */
 };
+#define CM_STORE_VERSION	2
 
 /*
  * A column's value; bytes of a row that was read are SQLite's, until the next
@@ -44,10 +47,12 @@ cm_value_blob(struct cm_blob b)
 }
 
 /* store.c: the file, and single statements.  All fail with reason STORE, naming the file. */
-CM_MUST_USE enum cm_err cm_store_open(const char *path, const char *schema, struct cm_trace *t,
-    sqlite3 **out);
+/* path and busy_ms are set; db and version are then.  The caller closes db. */
+CM_MUST_USE enum cm_err cm_store_open(struct cm_accounts *s, struct cm_trace *t);
 enum cm_err cm_store_damaged(const struct cm_accounts *s, struct cm_trace *t, const char *what);
 CM_MUST_USE enum cm_err cm_store_begin(struct cm_accounts *s, struct cm_trace *t);
+/* Statements without values. */
+CM_MUST_USE enum cm_err cm_store_exec(struct cm_accounts *s, const char *sql, struct cm_trace *t);
 /* Commit if err is CM_OK, else roll back; the result is err or what became of the commit. */
 CM_MUST_USE enum cm_err cm_store_end(struct cm_accounts *s, enum cm_err err, struct cm_trace *t);
 /*
@@ -70,13 +75,40 @@ CM_MUST_USE enum cm_err cm_store_put(struct cm_accounts *s, const char *table,
 /* Fill v, whose kinds are set, from the row stepped to; false: damaged. */
 CM_MUST_USE bool cm_store_get(sqlite3_stmt *q, struct cm_column *v, size_t count);
 
-/* evidence.c */
+/* schema.c: statements that make an empty store; and one of version 1 brought to this version, whole or not at all. */
+extern const char cm_store_schema[];
+CM_MUST_USE enum cm_err cm_schema_read_version(struct cm_accounts *s, struct cm_trace *t);
+CM_MUST_USE enum cm_err cm_schema_move(struct cm_accounts *s, struct cm_trace *t);
+
+/* evidence.c: the row q is on, of either version; a row made new. */
+CM_MUST_USE enum cm_err cm_evidence_read(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t,
+    struct cm_evidence *e);
+CM_MUST_USE enum cm_err cm_evidence_put(struct cm_accounts *s, const struct cm_evidence *e, struct cm_trace *t);
+/* Would it be kept?  CM_ERR_ABSENT: no, what is kept is as good, or outweighs it. */
+CM_MUST_USE enum cm_err cm_evidence_is_news(struct cm_accounts *s, const struct cm_evidence *e, time_t now,
+    struct cm_trace *t);
 CM_MUST_USE enum cm_err cm_evidence_keep(struct cm_accounts *s, const struct cm_evidence *e,
     time_t now, struct cm_trace *t);
 CM_MUST_USE enum cm_err cm_evidence_find(struct cm_accounts *s, struct cm_blob issuer_key,
     struct cm_blob serial, struct cm_trace *t, struct cm_evidence *out);
 /* Good evidence that ended a month ago says nothing any more. */
 CM_MUST_USE enum cm_err cm_evidence_expire(struct cm_accounts *s, time_t now, struct cm_trace *t);
+
+/* sources.c.  CM_ERR_STATE: issuer is no certificate with that key. */
+CM_MUST_USE enum cm_err cm_source_keep(struct cm_accounts *s, const struct cm_source *src, struct cm_blob issuer,
+    struct cm_trace *t);
+/* Just so, with this issuer?  CM_ERR_ABSENT: no. */
+CM_MUST_USE enum cm_err cm_source_is_kept(struct cm_accounts *s, const struct cm_source *src, struct cm_blob issuer,
+    struct cm_trace *t);
+CM_MUST_USE enum cm_err cm_source_expire(struct cm_accounts *s, time_t now, struct cm_trace *t);
+/* All of them; *out is the caller's, for free(3). */
+CM_MUST_USE enum cm_err cm_sources_recall(struct cm_accounts *s, struct cm_trace *t, struct cm_source **out,
+    size_t *count);
+
+/* keeper.c: for the file of this store.  *keeper is good while *out is there. */
+CM_MUST_USE enum cm_err cm_keeping_new(const struct cm_accounts *s, struct cm_keeping **out,
+    struct cm_keeper *keeper);
+void cm_keeping_free(struct cm_keeping **k);
 
 /* The newest signed time, and this host's clocks when it was last online. */
 struct cm_store_clock {

@@ -12,10 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUSY_MS		2000		/* how long another process may hold the store */
 #define ROW_MAX		(4 << 20)	/* bytes of a row or a value */
 #define VALUES_MAX	24
-#define SCHEMA_VERSION	1
 
 static enum cm_err
 fail(const struct cm_accounts *s, struct cm_trace *t, const char *doing)
@@ -29,7 +27,7 @@ fail(const struct cm_accounts *s, struct cm_trace *t, const char *doing)
 		return CM_ERR_NOMEM;
 	if ((code & 0xFF) == SQLITE_BUSY)
 		return cm_trace_fail(t, CM_REASON_STORE, "%s: %s: another process holds it for more "
-		    "than %d s", s->path, doing, BUSY_MS / 1000);
+		    "than %u s", s->path, doing, s->busy_ms / 1000);
 	return cm_trace_fail(t, CM_REASON_STORE, "%s: %s: %s%s%s", s->path, doing,
 	    sqlite3_errmsg(s->db), error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
 }
@@ -88,9 +86,9 @@ check_file(int fd, const char *path, struct cm_trace *t)
 
 /* Whoever makes the store has the folder's lock; waited for as long as for the store itself. */
 static bool
-lock_folder(int folder)
+lock_folder(int folder, unsigned busy_ms)
 {
-	const cm_deadline deadline = cm_deadline_in(BUSY_MS);
+	const cm_deadline deadline = cm_deadline_in(busy_ms);
 
 	while (flock(folder, LOCK_EX | LOCK_NB) != 0) {
 		if ((errno != EWOULDBLOCK && errno != EINTR) || cm_deadline_passed(deadline))
@@ -116,13 +114,13 @@ remove_log_of_another(const char *path)
 }
 
 static enum cm_err
-fill_file(const char *temp, const char *path, const char *schema, struct cm_trace *t)
+fill_file(const char *temp, const char *path, struct cm_trace *t)
 {
 	struct cm_accounts s = { .path = (char *)(uintptr_t)path };
 	enum cm_err err = CM_OK;
 
 	if (sqlite3_open_v2(temp, &s.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK ||
-	    sqlite3_exec(s.db, schema, NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_exec(s.db, cm_store_schema, NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(s.db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL) != SQLITE_OK)
 		err = s.db != NULL ? fail(&s, t, "creating its tables") : CM_ERR_NOMEM;
 	sqlite3_close(s.db);
@@ -134,7 +132,7 @@ fill_file(const char *temp, const char *path, const char *schema, struct cm_trac
  * are the first on a host at once must not see each other's half of it.
  */
 static enum cm_err
-make_file(int folder, const char *path, const char *schema, struct cm_trace *t)
+make_file(int folder, const char *path, unsigned busy_ms, struct cm_trace *t)
 {
 	struct cm_buf name = { 0 };
 	enum cm_err err;
@@ -144,7 +142,7 @@ make_file(int folder, const char *path, const char *schema, struct cm_trace *t)
 	cm_buf_addf(&name, "%s.XXXXXX", path);
 	if ((temp = cm_buf_take(&name)) == NULL)
 		return CM_ERR_NOMEM;
-	if (!lock_folder(folder)) {
+	if (!lock_folder(folder, busy_ms)) {
 		err = cm_trace_fail(t, CM_REASON_STORE, "%s: another process holds its folder", path);
 		goto out;
 	}
@@ -158,7 +156,7 @@ make_file(int folder, const char *path, const char *schema, struct cm_trace *t)
 		goto out;
 	}
 	close(fd);
-	if ((err = fill_file(temp, path, schema, t)) == CM_OK && rename(temp, path) != 0)
+	if ((err = fill_file(temp, path, t)) == CM_OK && rename(temp, path) != 0)
 		err = cm_trace_fail(t, CM_REASON_STORE, "%s: %s", path, strerror(errno));
 	if (err != CM_OK)
 		unlink(temp);
@@ -173,7 +171,7 @@ out:
  * its -wal and -shm the same mode.
  */
 static enum cm_err
-prepare_file(const char *path, const char *schema, struct cm_trace *t)
+prepare_file(const char *path, unsigned busy_ms, struct cm_trace *t)
 {
 	const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 	char *copy = strdup(path);
@@ -186,7 +184,7 @@ prepare_file(const char *path, const char *schema, struct cm_trace *t)
 		goto out;
 	fd = openat(folder, basename(copy), flags);
 	if (fd < 0 && errno == ENOENT) {
-		if ((err = make_file(folder, path, schema, t)) != CM_OK)
+		if ((err = make_file(folder, path, busy_ms, t)) != CM_OK)
 			goto out;
 		fd = open(path, flags);
 	}
@@ -203,7 +201,7 @@ out:
 
 /* The file's content is not to be trusted further than its rows are checked. */
 static bool
-harden(sqlite3 *db)
+harden(sqlite3 *db, unsigned busy_ms)
 {
 	static const struct {
 		int option, value;
@@ -223,67 +221,62 @@ harden(sqlite3 *db)
 	sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
 	/* -wal and -shm stay: a disk that fills up later does not keep the store from opening. */
 	sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-	return sqlite3_busy_timeout(db, BUSY_MS) == SQLITE_OK;
-}
-
-static enum cm_err
-read_version(struct cm_accounts *s, struct cm_trace *t, int64_t *version)
-{
-	sqlite3_stmt *q = NULL;
-	enum cm_err err;
-
-	if ((err = cm_store_prepare(s, "PRAGMA user_version", NULL, 0, t, &q)) == CM_OK &&
-	    (err = cm_store_step(s, q, t)) == CM_OK)
-		*version = sqlite3_column_int64(q, 0);
-	sqlite3_finalize(q);
-	return err == CM_ERR_ABSENT ? cm_store_damaged(s, t, "the header") : err;
+	return sqlite3_busy_timeout(db, (int)busy_ms) == SQLITE_OK;
 }
 
 static enum cm_err
 set_up(struct cm_accounts *s, struct cm_trace *t)
 {
-	int64_t version = 0;
 	enum cm_err err;
 
-	if (!harden(s->db) || sqlite3_exec(s->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+	if (!harden(s->db, s->busy_ms) || sqlite3_exec(s->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 	    "PRAGMA wal_autocheckpoint=200; PRAGMA cell_size_check=ON; PRAGMA secure_delete=ON", NULL, NULL, NULL) != SQLITE_OK)
 		return fail(s, t, "opening");
-	if ((err = read_version(s, t, &version)) != CM_OK)
+	if ((err = cm_schema_read_version(s, t)) != CM_OK)
 		return err;
-	if (version == 0)
+	if (s->version < 1)
 		return cm_trace_fail(t, CM_REASON_STORE, "%s: not a store of cardmap's: move it away", s->path);
-	if (version != SCHEMA_VERSION)
+	if (s->version > CM_STORE_VERSION)
 		return cm_trace_fail(t, CM_REASON_STORE, "%s: made by a newer cardmap (version %lld): "
-		    "move it away", s->path, (long long)version);
+		    "move it away", s->path, (long long)s->version);
 	return CM_OK;
 }
 
 enum cm_err
-cm_store_open(const char *path, const char *schema, struct cm_trace *t, sqlite3 **out)
+cm_store_open(struct cm_accounts *s, struct cm_trace *t)
 {
-	struct cm_accounts s = { .path = (char *)(uintptr_t)path };
 	enum cm_err err;
 
-	if ((err = prepare_file(path, schema, t)) != CM_OK)
+	if ((err = prepare_file(s->path, s->busy_ms, t)) != CM_OK)
 		return err;
-	if (sqlite3_open_v2(path, &s.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) !=
+	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) !=
 	    SQLITE_OK)
-		err = s.db != NULL ? fail(&s, t, "opening") : CM_ERR_NOMEM;
+		err = s->db != NULL ? fail(s, t, "opening") : CM_ERR_NOMEM;
 	else
-		err = set_up(&s, t);
-	if (err != CM_OK)
-		sqlite3_close(s.db);
-	else
-		*out = s.db;
+		err = set_up(s, t);
+	if (err != CM_OK) {
+		sqlite3_close(s->db);
+		s->db = NULL;
+	}
 	return err;
+}
+
+enum cm_err
+cm_store_exec(struct cm_accounts *s, const char *sql, struct cm_trace *t)
+{
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? CM_OK : fail(s, t, "writing");
 }
 
 enum cm_err
 cm_store_begin(struct cm_accounts *s, struct cm_trace *t)
 {
+	enum cm_err err;
+
+	/* There was no room when it was opened; there may be now. */
+	if (s->version < CM_STORE_VERSION && (err = cm_schema_move(s, t)) != CM_OK)
+		return err;
 	/* IMMEDIATE: wait for the other writer now, not half way through. */
-	return sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK ? CM_OK :
-	    fail(s, t, "writing");
+	return cm_store_exec(s, "BEGIN IMMEDIATE", t);
 }
 
 enum cm_err

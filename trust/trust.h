@@ -125,6 +125,8 @@ struct cm_keeper {
 	enum cm_err (*keep)(void *arg, const struct cm_evidence *e);
 	/* issuer: DER of the CA's certificate; replaces what was kept of this kind, key and URL. */
 	enum cm_err (*keep_source)(void *arg, const struct cm_source *s, struct cm_blob issuer);
+	/* What failed last, for the warning; NULL: nobody tells. */
+	const char *(*why)(void *arg);
 };
 
 /* What the host already knows, borrowed for a call. */

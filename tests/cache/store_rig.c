@@ -54,22 +54,28 @@ rig_open(void **state)
 	return 0;
 }
 
+static void
+rig_remove_files(const struct rig *r)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	char path[80];
+
+	for (size_t i = 0; i < CM_COUNT(suffixes); i++) {
+		snprintf(path, sizeof(path), "%s%s", r->path, suffixes[i]);
+		unlink(path);
+	}
+}
+
 int
 rig_close(void **state)
 {
 	struct rig *r = *state;
-	char command[64];
 
 	cm_accounts_close(&r->store);
 	cm_cert_free(&r->cert);
 	cm_cert_free(&r->other);
 	cm_trace_free(&r->trace);
-	for (size_t i = 0; i < 3; i++) {
-		static const char *const suffixes[] = { "", "-wal", "-shm" };
-
-		snprintf(command, sizeof(command), "%s/accounts.db%s", r->folder, suffixes[i]);
-		unlink(command);
-	}
+	rig_remove_files(r);
 	rmdir(r->folder);
 	free(r);
 	return 0;
@@ -81,6 +87,27 @@ rig_reopen(struct rig *r)
 	cm_accounts_close(&r->store);
 	if (cm_accounts_open(&r->options, r->trace, &r->store) != CM_OK)
 		fail_msg("%s", cm_trace_message(r->trace));
+}
+
+/* As a harness reads it, behind its first byte. */
+void
+rig_former(struct rig *r)
+{
+	static const char path[] = CM_SOURCE_DIR "/tests/fuzz/seeds/store/database";
+	static uint8_t bytes[1 << 16];
+	FILE *in = fopen(path, "r"), *out;
+	size_t n;
+
+	cm_accounts_close(&r->store);
+	assert_non_null(in);
+	n = fread(bytes, 1, sizeof(bytes), in);
+	fclose(in);
+	assert_true(n > 4096 && n < sizeof(bytes) && bytes[0] == 0);
+	rig_remove_files(r);
+	assert_non_null(out = fopen(r->path, "w"));
+	assert_int_equal(fwrite(bytes + 1, 1, n - 1, out), n - 1);
+	assert_int_equal(fclose(out), 0);
+	assert_int_equal(chmod(r->path, 0600), 0);
 }
 
 struct cm_account

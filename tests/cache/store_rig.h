@@ -24,6 +24,12 @@ struct rig {
 int rig_open(void **state);
 int rig_close(void **state);
 void rig_reopen(struct rig *r);
+/*
+ * Close it, and put a store in its place that version 1 of it made: alice of
+ * another certificate, one revoked certificate (rig_evidence(1)), the floor NOW,
+ * and no table of pairings.
+ */
+void rig_former(struct rig *r);
 
 /* alice, uid as told, two groups; borrowed, static but for the uid. */
 struct cm_account rig_account(uid_t uid);

@@ -240,9 +240,9 @@ test_older_store(void **state)
 {
 	struct rig *r = *state;
 
-	rig_keep_alice(r, 4000, NOW);
-	rig_sql(r, "DROP TABLE pairing");
+	rig_former(r);
 	rig_reopen(r);
+	rig_keep_alice(r, 4000, NOW);
 	assert_int_equal(add(r, r->cert, "alice", false, false), CM_OK);
 	expect(r, r->cert, "alice", false);
 	rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");
