@@ -12,9 +12,15 @@ struct cm_fetcher {
 };
 
 bool
-cm_fetch_can(const char *url)
+cm_fetch_is_http(const char *url)
 {
 	return strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
+}
+
+bool
+cm_fetch_can(const char *url)
+{
+	return cm_fetch_is_http(url) || strncasecmp(url, "ldap://", 7) == 0 || strncasecmp(url, "ldaps://", 8) == 0;
 }
 
 void
@@ -70,15 +76,39 @@ put_done(struct cm_fetcher *f, struct cm_transfer *t)
 	t->f->us = cm_clock_us() - t->since;
 }
 
+static bool
+send_out(struct cm_fetcher *f, struct cm_transfer *t)
+{
+	if (t->curl != NULL)
+		return curl_multi_add_handle(f->multi, t->curl) == CURLM_OK;
+	return cm_ldap_question_start(t, f->multi);
+}
+
 /* The next exchange goes out, or the question is done. */
 static void
 go_on(struct cm_fetcher *f, struct cm_transfer *t)
 {
-	if (cm_transfer_prepare(t) && curl_multi_add_handle(f->multi, t->curl) == CURLM_OK)
+	if (cm_transfer_prepare(t) && send_out(f, t))
 		return;
 	cm_transfer_object(t, CM_OBJECTION_NOT_ASKABLE, "it cannot be asked: out of memory");
 	take_off(&f->asked, t);
 	put_done(f, t);
+}
+
+static void
+object_to_scheme(struct cm_transfer *t)
+{
+	const char *url = t->f->url;
+
+	if (cm_fetch_is_http(url))
+		return;
+	/* A directory is no responder. */
+	if (t->f->body.len > 0)
+		cm_transfer_object(t, CM_OBJECTION_NOT_ASKABLE, "only http:// and https:// addresses can be asked");
+	else if (!cm_fetch_can(url))
+		cm_transfer_object(t, CM_OBJECTION_NOT_ASKABLE, "only http://, https:// and ldap:// addresses can be asked");
+	else if (t->o->ldap == NULL)
+		cm_transfer_object(t, CM_OBJECTION_NOT_ASKABLE, "no directory is asked here for lists");
 }
 
 enum cm_err
@@ -91,8 +121,7 @@ cm_fetcher_add(struct cm_fetcher *f, struct cm_fetch *one)
 		return CM_ERR_NOMEM;
 	t->next = f->asked;
 	f->asked = t;
-	if (!cm_fetch_can(one->url))
-		cm_transfer_object(t, CM_OBJECTION_NOT_ASKABLE, "only http:// and https:// addresses can be asked");
+	object_to_scheme(t);
 	go_on(f, t);
 	return CM_OK;
 }
@@ -108,7 +137,8 @@ find(struct cm_transfer *list, const struct cm_fetch *one)
 static void
 let_go(struct cm_fetcher *f, struct cm_transfer *t)
 {
-	curl_multi_remove_handle(f->multi, t->curl);
+	if (t->curl != NULL)
+		curl_multi_remove_handle(f->multi, t->curl);
 	cm_transfer_free(&t);
 }
 
@@ -143,7 +173,7 @@ cm_fetcher_free(struct cm_fetcher **fp)
 
 /* What curl is through with: done, or sent on. */
 static void
-collect(struct cm_fetcher *f)
+collect_http(struct cm_fetcher *f)
 {
 	const CURLMsg *m;
 	int left;
@@ -164,6 +194,21 @@ collect(struct cm_fetcher *f)
 	}
 }
 
+static void
+collect_ldap(struct cm_fetcher *f)
+{
+	struct cm_transfer *next;
+
+	for (struct cm_transfer *t = f->asked; t != NULL; t = next) {
+		next = t->next;
+		if (cm_ldap_question_through(t)) {
+			cm_ldap_question_collect(t);
+			take_off(&f->asked, t);
+			put_done(f, t);
+		}
+	}
+}
+
 /* Nothing can be waited for any more: memory or descriptors are at their end. */
 static void
 fail_all(struct cm_fetcher *f, CURLMcode rc)
@@ -171,7 +216,8 @@ fail_all(struct cm_fetcher *f, CURLMcode rc)
 	while (f->asked != NULL) {
 		struct cm_transfer *t = f->asked;
 
-		curl_multi_remove_handle(f->multi, t->curl);
+		if (t->curl != NULL)
+			curl_multi_remove_handle(f->multi, t->curl);
 		cm_transfer_object(t, CM_OBJECTION_NO_CONNECTION, "it cannot be asked: %s", curl_multi_strerror(rc));
 		take_off(&f->asked, t);
 		put_done(f, t);
@@ -199,7 +245,8 @@ cm_fetcher_next(struct cm_fetcher *f, cm_deadline until)
 
 	for (bool over = false; ; over = cm_deadline_passed(until)) {
 		if (f->done == NULL && (rc = curl_multi_perform(f->multi, &running)) == CURLM_OK)
-			collect(f);
+			collect_http(f);
+		collect_ldap(f);
 		if (rc != CURLM_OK)
 			fail_all(f, rc);
 		if (f->done != NULL)

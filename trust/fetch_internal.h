@@ -54,7 +54,8 @@ struct cm_transfer {
 	struct cm_fetch *f;		/* the asker's */
 	int64_t since;			/* cm_clock_us() */
 	long ms;			/* that it was given */
-	CURL *curl;			/* NULL: it is not HTTP */
+	CURL *curl;			/* NULL: it is not HTTP, but: */
+	struct cm_ldap_question *ldap;	/* NULL: not begun, or through */
 	struct curl_slist *headers;
 	struct cm_buf url, host;	/* asked now */
 	struct cm_buf location;		/* to be asked next */
@@ -66,6 +67,7 @@ struct cm_transfer {
 	size_t head, page;		/* octets of header lines; of what is read past */
 	uint64_t here, until;		/* octets of the answer; all of it, 0: not known */
 };
+bool cm_fetch_is_http(const char *url);
 /* NULL: out of memory. */
 struct cm_transfer *cm_transfer_new(const struct cm_fetcher_options *o, struct cm_fetch *f);
 void cm_transfer_free(struct cm_transfer **t);
@@ -83,5 +85,12 @@ void cm_transfer_object_to(struct cm_transfer *t, CURLcode rc);	/* what curl say
 
 void cm_sink_begin(struct cm_transfer *t, uint64_t at);	/* what is there from octet at on goes */
 bool cm_sink_write(struct cm_transfer *t, const void *p, size_t len);	/* false: its objection is set */
+
+/* ---- fetch_ldap.c: cm_ldap_fetch() in a thread. */
+
+bool cm_ldap_question_start(struct cm_transfer *t, CURLM *multi);	/* false: no memory, no descriptors, no threads */
+bool cm_ldap_question_through(const struct cm_transfer *t);
+void cm_ldap_question_collect(struct cm_transfer *t);	/* what it had is the transfer's; it is freed */
+void cm_ldap_question_free(struct cm_ldap_question **q);	/* lets go of what is still asked, and waits for that, which is at once */
 
 #endif /* CM_TRUST_FETCH_INTERNAL_H */

@@ -386,7 +386,7 @@ cm_transfer_prepare(struct cm_transfer *t)
 	cm_buf_truncate(&t->location, 0);
 	if (ms == 0)	/* to curl, 0 is for ever */
 		cm_transfer_object(t, CM_OBJECTION_NO_TIME, "%s not asked: no time was left", cm_buf_str(&t->host));
-	else if (!set_limits(t, ms) || !set_request(t))
+	else if (t->curl != NULL && (!set_limits(t, ms) || !set_request(t)))
 		cm_transfer_object(t, CM_OBJECTION_NOT_ASKABLE, "this address cannot be asked");
 	return t->f->objection == CM_OBJECTION_NONE;
 }
@@ -467,7 +467,7 @@ cm_transfer_new(const struct cm_fetcher_options *o, struct cm_fetch *f)
 	t->ranged = has_part(f);
 	cm_buf_add_str(&t->url, f->url);
 	t->location.max = CM_FETCH_HEAD_MAX;
-	if ((t->curl = curl_easy_init()) == NULL || cm_buf_status(&t->url) != CM_OK)
+	if ((cm_fetch_is_http(f->url) && (t->curl = curl_easy_init()) == NULL) || cm_buf_status(&t->url) != CM_OK)
 		cm_transfer_free(&t);
 	return t;
 }
@@ -480,6 +480,7 @@ cm_transfer_free(struct cm_transfer **tp)
 	if (t == NULL)
 		return;
 	*tp = NULL;
+	cm_ldap_question_free(&t->ldap);
 	curl_easy_cleanup(t->curl);
 	curl_slist_free_all(t->headers);
 	cm_buf_free(&t->url);
