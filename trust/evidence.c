@@ -38,7 +38,9 @@ add_moment(struct cm_buf *out, time_t t)
 void
 cm_evidence_text(const struct cm_evidence *e, struct cm_buf *out)
 {
-	if (e->status == CM_STATUS_REVOKED) {
+	if (e->revoked_at == CM_NEVER_ISSUED) {
+		cm_buf_add_str(out, "never issued by its CA");
+	} else if (e->status == CM_STATUS_REVOKED) {
 		cm_buf_addf(out, "%s ", e->on_hold ? "on hold since" : "revoked on");
 		add_moment(out, e->revoked_at != 0 ? e->revoked_at : e->this_update);
 	} else if (e->next_update != 0) {

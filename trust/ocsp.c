@@ -26,6 +26,7 @@ read_single(struct cm_question *q, struct reading *r)
 
 	r->status = OCSP_single_get0_status(r->single, &r->reason, &revoked, &from, &to);
 	r->revoked = revoked;
+	q->answer.on_hold = false;
 	q->answer.next_update = q->answer.revoked_at = 0;
 	if (cm_asn1_time(from, &q->answer.this_update) && (to == NULL || cm_asn1_time(to, &q->answer.next_update)) &&
 	    cm_asn1_time(OCSP_resp_get0_produced_at(r->basic), &r->produced))
@@ -92,7 +93,8 @@ answers_this(struct cm_question *q, const struct reading *r, const struct cm_ocs
 		unknown(q, CM_OBJECTION_OTHER_NONCE, "its nonce is not ours: an answer to another request");
 		return false;
 	default:
-		q->note = ", without nonce";
+		q->note = q->note[0] == '\0' ? ", without nonce" :
+		    ", without nonce, by a responder of whose own revocation nothing is known";
 		if (q->trust->o.require_nonce)
 			unknown(q, CM_OBJECTION_NO_NONCE, "it holds no nonce, and trust.require_nonce is set");
 		return !q->trust->o.require_nonce;
@@ -107,6 +109,22 @@ may_end(int reason)
 }
 
 /*
+ * When.  Later than the answer it cannot be, and RFC 6960 4.4.8 has 1970 for
+ * what was never issued: as a hold, for a responder may be behind its CA.
+ */
+static time_t
+revoked_at(const struct cm_question *q, const struct reading *r)
+{
+	time_t at = 0;
+
+	if (!cm_asn1_time(r->revoked, &at) || at > q->answer.this_update)
+		return q->answer.this_update;
+	if (at == 0 && r->reason == OCSP_REVOKED_STATUS_CERTIFICATEHOLD)
+		return CM_NEVER_ISSUED;
+	return at > 0 ? at : q->answer.this_update;
+}
+
+/*
  * Nothing ends a revocation but the release of a hold: any other answer says
  * the truth whatever its dates, and whoever asked for it.
  */
@@ -116,8 +134,9 @@ judge_revoked(struct cm_question *q, const struct reading *r, const struct cm_oc
 	q->answer.on_hold = may_end(r->reason);
 	if (q->answer.on_hold && (!answers_this(q, r, asked) || !is_current(q, r)))
 		return CM_STATUS_UNKNOWN;
-	if (!cm_asn1_time(r->revoked, &q->answer.revoked_at) || q->answer.revoked_at > q->answer.this_update)
-		q->answer.revoked_at = q->answer.this_update;
+	q->answer.revoked_at = revoked_at(q, r);
+	if (q->answer.revoked_at == CM_NEVER_ISSUED)
+		q->note = ", as one that its CA never issued";
 	return CM_STATUS_REVOKED;
 }
 

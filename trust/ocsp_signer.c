@@ -22,9 +22,9 @@ is_in_time(X509 *cert, time_t now)
 }
 
 /*
- * Its own revocation (RFC 6960 4.2.2.2.1): what is known here decides, and what
- * nobody said is no objection.  To ask a responder about itself would go round
- * in circles.
+ * Its own revocation (RFC 6960 4.2.2.2.1): what is known here decides.  What
+ * nobody said is said, and is no objection: to ask a responder about itself
+ * would go round in circles.
  */
 static struct objection
 object_to_revoked(X509 *signer, struct cm_question *q)
@@ -36,6 +36,8 @@ object_to_revoked(X509 *signer, struct cm_question *q)
 		return UNAUTHORISED("its signer's serial number is longer than 20 octets");
 	if ((e = cm_known_revoked(q->known, &who)) != NULL)
 		return UNAUTHORISED(e->on_hold ? "its signer is on hold" : "its signer was revoked");
+	if (X509_get_ext_by_NID(signer, NID_id_pkix_OCSP_noCheck, -1) < 0)
+		q->note = ", by a responder of whose own revocation nothing is known";
 	return HEARD;
 }
 

@@ -69,6 +69,7 @@ size_t cm_trust_anchor_count(const struct cm_trust *tr);	/* at level off none is
  * but from their own store.
  */
 enum cm_status { CM_STATUS_UNKNOWN, CM_STATUS_GOOD, CM_STATUS_REVOKED };
+#define CM_NEVER_ISSUED	((time_t)1)	/* in place of when it was revoked: its CA does not know of it (RFC 6960 4.4.8) */
 struct cm_evidence {
 	uint8_t issuer_key[32];		/* SHA-256 of the issuer's SubjectPublicKeyInfo */
 	uint8_t serial[32];		/* content octets of serialNumber */
@@ -76,7 +77,7 @@ struct cm_evidence {
 	enum cm_status status;
 	time_t this_update;
 	time_t next_update;		/* 0: the answer named none */
-	time_t revoked_at;		/* 0: not revoked */
+	time_t revoked_at;		/* 0: not revoked; CM_NEVER_ISSUED */
 	bool on_hold;			/* revoked by certificateHold: a later list may end it, and nothing else */
 	bool by_list;			/* a complete list of the issuer's key says so, or that with its delta */
 	time_t learned;			/* this host's clock when it was verified */

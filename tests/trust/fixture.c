@@ -324,20 +324,30 @@ make_crl(const struct crl_recipe *r, int *len)
 	return der;
 }
 
-/* The CertID to answer about: that of the request, or another. */
+/* One certificate's name, as the request or the recipe of the answer has it. */
 static OCSP_CERTID *
-certid_for(const struct answer *a, OCSP_REQUEST *request)
+certid_for(const struct answer *a, OCSP_ONEREQ *asked, unsigned more)
 {
-	OCSP_CERTID *id = OCSP_CERTID_dup(OCSP_onereq_get0_id(OCSP_request_onereq_get0(request, 0)));
-	X509 *other = load_x509("bob"), *root = load_x509("root"), *inter = load_x509("inter");
+	ASN1_OBJECT *md = NULL;
+	ASN1_INTEGER *serial = NULL, *other = ASN1_INTEGER_new();
+	X509 *issuer = load_x509(a->other_issuer ? "root" : "inter");
+	OCSP_CERTID *id = OCSP_CERTID_dup(OCSP_onereq_get0_id(asked));
+	const EVP_MD *hash;
 
-	if (a->other_serial || a->other_issuer) {
+	OCSP_id_get0_info(NULL, &md, NULL, &serial, id);
+	hash = a->sha256 ? EVP_sha256() : a->sha1 ? EVP_sha1() : EVP_get_digestbyobj(md);
+	ASN1_INTEGER_set(other, 0x7a0000 + more);
+	if (a->other_serial || more > 0)
+		serial = other;
+	if (a->other_serial || a->other_issuer || a->sha1 || a->sha256 || more > 0) {
+		OCSP_CERTID *made = OCSP_cert_id_new(hash, X509_get_subject_name(issuer),
+		    X509_get0_pubkey_bitstr(issuer), serial);
+
 		OCSP_CERTID_free(id);
-		id = OCSP_cert_to_id(EVP_sha1(), other, a->other_issuer ? root : inter);
+		id = made;
 	}
-	X509_free(other);
-	X509_free(root);
-	X509_free(inter);
+	ASN1_INTEGER_free(other);
+	X509_free(issuer);
 	return id;
 }
 
@@ -350,15 +360,94 @@ add_nonce(const struct answer *a, OCSP_REQUEST *request, OCSP_BASICRESP *basic)
 		assert_int_equal(OCSP_basic_add1_nonce(basic, NULL, 32), 1);
 }
 
+static X509_EXTENSION *
+extension_of(const char *pair)
+{
+	char name[64];
+	X509_EXTENSION *e;
+
+	snprintf(name, sizeof(name), "%.*s", (int)(strchr(pair, '=') - pair), pair);
+	e = X509V3_EXT_conf(NULL, NULL, name, strchr(pair, '=') + 1);
+	assert_non_null(e);
+	return e;
+}
+
+static void
+add_single(const struct answer *a, OCSP_BASICRESP *basic, OCSP_CERTID *id, bool revoked)
+{
+	ASN1_TIME *from = X509_gmtime_adj(NULL, a->from), *to = X509_gmtime_adj(NULL, a->to),
+	    *when = a->never_issued ? ASN1_TIME_set(NULL, 0) : X509_gmtime_adj(NULL, a->revoked != 0 ? a->revoked : a->from);
+	OCSP_SINGLERESP *s = OCSP_basic_add1_status(basic, id, revoked ? V_OCSP_CERTSTATUS_REVOKED : a->status, a->reason,
+	    when, from, a->to != 0 ? to : NULL);
+
+	assert_non_null(s);
+	if (a->single != NULL) {
+		X509_EXTENSION *e = extension_of(a->single);
+
+		assert_int_equal(OCSP_SINGLERESP_add_ext(s, e, -1), 1);
+		X509_EXTENSION_free(e);
+	}
+	OCSP_CERTID_free(id);
+	ASN1_TIME_free(when);
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+}
+
+static void
+fill_answer(const struct answer *a, OCSP_REQUEST *request, OCSP_BASICRESP *basic)
+{
+	OCSP_ONEREQ *first = OCSP_request_onereq_get0(request, 0);
+
+	for (unsigned i = 1; i <= a->others; i++)
+		add_single(a, basic, certid_for(a, first, i), false);
+	for (int i = 0; i < OCSP_request_onereq_count(request); i++)
+		add_single(a, basic, certid_for(a, OCSP_request_onereq_get0(request, i), 0), false);
+	if (a->twice || a->but_revoked)
+		add_single(a, basic, certid_for(a, first, 0), a->but_revoked);
+	add_nonce(a, request, basic);
+	if (a->extension != NULL) {
+		X509_EXTENSION *e = extension_of(a->extension);
+
+		assert_int_equal(OCSP_BASICRESP_add_ext(basic, e, -1), 1);
+		X509_EXTENSION_free(e);
+	}
+	assert_non_null(X509_gmtime_adj((ASN1_TIME *)(uintptr_t)OCSP_resp_get0_produced_at(basic), a->produced));
+}
+
+static void
+sign_answer(const struct answer *a, OCSP_BASICRESP *basic)
+{
+	const char *name = a->signer != NULL ? a->signer : "ocsp";
+	X509 *signer = a->made != NULL ? X509_dup(a->made) : load_x509(name);
+	EVP_PKEY *key = a->made != NULL ? EVP_PKEY_dup(a->made_key) : load_key(name);
+
+	assert_int_equal(OCSP_basic_sign(basic, signer, key, a->md_sha1 ? EVP_sha1() : EVP_sha256(), NULL,
+	    OCSP_NOTIME | (a->no_certificate ? OCSP_NOCERTS : 0)), 1);
+	if (a->spoiled) {
+		const ASN1_OCTET_STRING *s = OCSP_resp_get0_signature(basic);
+
+		((uint8_t *)(uintptr_t)ASN1_STRING_get0_data(s))[ASN1_STRING_length(s) - 1] ^= 1;
+	}
+	EVP_PKEY_free(key);
+	X509_free(signer);
+}
+
 static uint8_t *
 encode(const struct answer *a, OCSP_BASICRESP *basic, int *len)
 {
 	OCSP_RESPONSE *response = OCSP_response_create(a->response_status,
 	    a->response_status == 0 ? basic : NULL);
-	uint8_t *der = NULL;
+	uint8_t *der = OPENSSL_zalloc((size_t)i2d_OCSP_RESPONSE(response, NULL) + 2), *p = der;
 
-	*len = i2d_OCSP_RESPONSE(response, &der);
+	*len = i2d_OCSP_RESPONSE(response, &p);
 	assert_true(*len > 0);
+	if (a->ber) {	/* the indefinite form: X.690 8.1.3.6 */
+		assert_int_equal(der[1], 0x82);
+		memmove(der + 2, der + 4, (size_t)*len - 4);
+		der[1] = 0x80;
+		memset(der + *len - 2, 0, 2);
+	}
+	*len += a->trailing;
 	OCSP_RESPONSE_free(response);
 	return der;
 }
@@ -366,35 +455,15 @@ encode(const struct answer *a, OCSP_BASICRESP *basic, int *len)
 uint8_t *
 make_answer(const struct answer *a, const uint8_t *request_der, size_t request_len, int *len)
 {
-	const char *name = a->signer != NULL ? a->signer : "ocsp";
 	const uint8_t *p = request_der;
 	OCSP_REQUEST *request = d2i_OCSP_REQUEST(NULL, &p, (long)request_len);
 	OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
-	ASN1_TIME *from = X509_gmtime_adj(NULL, a->from), *to = X509_gmtime_adj(NULL, a->to);
-	X509 *signer = a->made != NULL ? X509_dup(a->made) : load_x509(name);
-	EVP_PKEY *key = a->made != NULL ? EVP_PKEY_dup(a->made_key) : load_key(name);
-	OCSP_CERTID *id;
 	uint8_t *der;
 
 	assert_non_null(request);
-	id = certid_for(a, request);
-	for (int i = 0; i <= a->twice; i++)
-		assert_non_null(OCSP_basic_add1_status(basic, id, a->status, a->reason, from, from,
-		    a->to != 0 ? to : NULL));
-	add_nonce(a, request, basic);
-	assert_int_equal(OCSP_basic_sign(basic, signer, key, a->md_sha1 ? EVP_sha1() : EVP_sha256(), NULL,
-	    a->no_certificate ? OCSP_NOCERTS : 0), 1);
-	if (a->spoiled) {
-		const ASN1_OCTET_STRING *s = OCSP_resp_get0_signature(basic);
-
-		((uint8_t *)(uintptr_t)ASN1_STRING_get0_data(s))[ASN1_STRING_length(s) - 1] ^= 1;
-	}
+	fill_answer(a, request, basic);
+	sign_answer(a, basic);
 	der = encode(a, basic, len);
-	OCSP_CERTID_free(id);
-	ASN1_TIME_free(from);
-	ASN1_TIME_free(to);
-	EVP_PKEY_free(key);
-	X509_free(signer);
 	OCSP_BASICRESP_free(basic);
 	OCSP_REQUEST_free(request);
 	return der;

@@ -71,6 +71,14 @@ struct answer {
 	enum { NONCE_KEPT, NONCE_NONE, NONCE_OTHER } nonce;
 	bool other_serial, other_issuer, twice, spoiled, no_certificate, md_sha1;
 	int response_status;		/* not 0: this OCSPResponseStatus and nothing else */
+	bool sha1, sha256;		/* the hash of the CertIDs, whatever was asked with */
+	long produced;			/* seconds from now */
+	long revoked;			/* when it was, seconds from now; 0: from */
+	bool never_issued;		/* in 1970 */
+	bool but_revoked;		/* twice: and the second time it is revoked */
+	const char *extension, *single;	/* of the answer, of each certificate's: "1.2.3.4=critical,ASN1:NULL" */
+	unsigned others;		/* certificates that it speaks of beside */
+	bool trailing, ber;
 };
 /* Answer a request's DER; free with OPENSSL_free(). */
 uint8_t *make_answer(const struct answer *a, const uint8_t *request, size_t request_len, int *len);
