@@ -266,12 +266,14 @@ ask_directory(struct fetching *x, struct cm_buf *why)
 
 		if (!is_server(*uri))
 			continue;
+		if (why->len > 0)
+			cm_buf_add_str(why, "; ");
 		o.bind_dn = how->bind_dn;
 		o.bind_password_file = how->bind_password_file;
 		o.starttls = how->starttls;
 		if ((err = ask(x, &o, share(x, uri), why)) != CM_ERR_OFFLINE || x->f->cancelled)
 			return err;
-		cm_buf_addf(why, "%s%s", why->len > 0 ? "; " : "", cm_trace_message(x->trace));
+		cm_buf_add_str(why, cm_trace_message(x->trace));
 	}
 	if (err == CM_ERR_CONFIG)
 		(void)cm_trace_fail(x->trace, CM_REASON_CONFIG,
@@ -302,10 +304,14 @@ cm_ldap_fetch(struct cm_ldap_fetch *f, struct cm_buf *why)
 	if ((err = cm_trace_new(&x.trace)) != CM_OK)
 		goto out;
 	err = x.url.server.len > 0 ? ask_named(&x, why) : ask_directory(&x, why);
-	if (err != CM_OK && why->len == 0)
+	if (err == CM_OK)
+		cm_buf_truncate(why, 0);
+	else if (why->len == 0)
 		cm_buf_add_str(why, cm_trace_message(x.trace));
-	if (cm_trace_reason(x.trace) == CM_REASON_DIRECTORY_REFUSED && err == CM_ERR_CONFIG)
+	if (err == CM_ERR_CONFIG && cm_trace_reason(x.trace) == CM_REASON_DIRECTORY_REFUSED) {
+		f->answered = true;	/* the bind was refused, or the search */
 		err = CM_ERR_OFFLINE;
+	}
 	f->connections = x.stats.connections;
 out:
 	cm_trace_free(&x.trace);

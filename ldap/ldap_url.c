@@ -114,9 +114,13 @@ set_server(struct cm_ldap_url *u)
 static const char *
 check_dn(const struct cm_ldap_url *u)
 {
+	const char *name = u->parts->lud_dn;
 	LDAPDN dn = NULL;
-	const int code = ldap_str2dn(u->parts->lud_dn, &dn, LDAP_DN_FORMAT_LDAPV3);
+	int code;
 
+	if (name == NULL || name[0] == '\0')	/* RFC 5280 section 4.2.1.13: there must be one */
+		return "it names no entry";
+	code = ldap_str2dn(name, &dn, LDAP_DN_FORMAT_LDAPV3);
 	ldap_dnfree(dn);
 	return code == LDAP_SUCCESS ? NULL : "its name is no distinguished name";
 }

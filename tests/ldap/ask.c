@@ -5,6 +5,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <arpa/inet.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -18,6 +23,47 @@ rig(const char *name)
 	if (value == NULL)
 		fail_msg("%s is not set: run this among the servers of tests/rig/rig.py", name);
 	return value;
+}
+
+const char *
+pki(const char *file)
+{
+	static char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", rig("CM_RIG_PKI"), file);
+	return path;
+}
+
+unsigned
+lines_with(const char *path, const char *text)
+{
+	char line[65536];
+	unsigned n = 0;
+	FILE *f = fopen(path, "r");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		n += strstr(line, text) != NULL;
+	fclose(f);
+	return n;
+}
+
+int
+silence_the_resolver(void **state)
+{
+	static const char conf[] = "/run/rig/tmp/resolv.conf";
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(53) };
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	FILE *f = fopen(conf, "w");
+
+	(void)state;
+	inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+	if (f == NULL || fputs("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", f) < 0 || fclose(f) != 0)
+		return -1;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || unshare(CLONE_NEWNS) != 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		return -1;
+	return mount(conf, "/etc/resolv.conf", NULL, MS_BIND, NULL);
 }
 
 static void

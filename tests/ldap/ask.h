@@ -6,6 +6,12 @@
 
 /* A variable that the rig sets; fails the test outside it. */
 const char *rig(const char *name);
+/* The path of a file of the rig's certificates; borrowed until the next call. */
+const char *pki(const char *file);
+/* Lines of a file, a log, that hold the text. */
+unsigned lines_with(const char *path, const char *text);
+/* A cmocka set-up: the only name server of this process never answers, in a mount namespace of its own. */
+int silence_the_resolver(void **state);
 
 /* One term or two; the texts are borrowed.  attribute2 may be NULL. */
 struct ask {

@@ -3,16 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <arpa/inet.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -26,15 +21,6 @@
 /* A wait that ends at its deadline ends within this many milliseconds after it. */
 #define SLACK_MS	250
 #define DEADLINE_MS	400
-
-static const char *
-pki(const char *file)
-{
-	static char path[4096];
-
-	snprintf(path, sizeof(path), "%s/%s", rig("CM_RIG_PKI"), file);
-	return path;
-}
 
 /* rig.py ACTION slapd */
 static void
@@ -55,17 +41,10 @@ slapd(const char *action)
 static unsigned
 slapd_saw(const char *text)
 {
-	char path[4096], line[65536];
-	unsigned n = 0;
-	FILE *f;
+	char path[4096];
 
 	snprintf(path, sizeof(path), "%s/slapd.log", rig("CM_RIG_DIR"));
-	f = fopen(path, "r");
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f) != NULL)
-		n += strstr(line, text) != NULL;
-	fclose(f);
-	return n;
+	return lines_with(path, text);
 }
 
 static const char *uris[3];
@@ -634,25 +613,6 @@ localhost_is_this_computer(void **state)
 	a = find(d, ALT, ALICE);
 	expect(&a, CM_REASON_DIRECTORY_OFFLINE, "Connection refused");
 	cm_directory_close(&d);
-}
-
-/* The only name server of this process, and it never answers: in a mount namespace of our own. */
-static int
-silence_the_resolver(void **state)
-{
-	static const char conf[] = "/run/rig/tmp/resolv.conf";
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(53) };
-	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	FILE *f = fopen(conf, "w");
-
-	(void)state;
-	inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
-	if (f == NULL || fputs("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", f) < 0 || fclose(f) != 0)
-		return -1;
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || unshare(CLONE_NEWNS) != 0 ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-		return -1;
-	return mount(conf, "/etc/resolv.conf", NULL, MS_BIND, NULL);
 }
 
 static void
