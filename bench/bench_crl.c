@@ -54,7 +54,7 @@ figure(const char *name, const char *format, double value, const char *unit)
 static struct cm_crl_index *
 import(struct cm_crl_store *s)
 {
-	const struct cm_crl_origin o = { list_path, "", "", cm_clock_now() };
+	const struct cm_crl_origin o = { list_path, "", "", cm_clock_now(), 0 };
 	struct cm_crl_index *x = NULL;
 	struct cm_buf why, warning;
 	struct cm_crl_import i = { .max = (uint64_t)256 << 20, .issuer = ca, .origin = o, .now = cm_clock_now(),
@@ -109,13 +109,11 @@ serial_for(const struct cm_crl_index *x, size_t i, uint8_t serial[CM_CRL_SERIAL_
 		serial[width - 1] ^= 1;
 }
 
-static bool
-look_up(void *arg, const struct cm_crl_index *x, bool beside)
+static void
+look_up(struct asking *a, const struct cm_crl_index *x)
 {
-	struct asking *a = arg;
 	size_t found = 0;
 
-	(void)beside;
 	for (size_t i = 0; i < LOOKUPS; i++) {
 		struct timespec from, to;
 		uint8_t serial[CM_CRL_SERIAL_MAX];
@@ -132,7 +130,6 @@ look_up(void *arg, const struct cm_crl_index *x, bool beside)
 	}
 	if (found < LOOKUPS / 2)
 		bench_die("index", "does not hold what is in the list");
-	return false;
 }
 
 static void
@@ -140,13 +137,18 @@ lookup_rounds(void)
 {
 	static double us[LOOKUPS];
 	struct asking a = { .us = us };
+	struct cm_crl_index *x = NULL;
 	struct cm_crl_store s;
 
 	memset(us, 0, sizeof(us));
 	a.memory = memory("VmRSS:");
 	cm_crl_store_open(&s, folder, key, false, NULL);
-	cm_crl_store_each(&s, look_up, &a);
+	cm_crl_store_load(&s, &x);
 	cm_crl_store_close(&s);
+	if (x == NULL)
+		bench_die("index", "is not there");
+	look_up(&a, x);
+	cm_crl_list_close(&x);
 	figure("_lookup", "%.2f", bench_median(us, LOOKUPS), "us");
 	figure("_memory", "%.1f", a.memory / 1024, "MB");
 }

@@ -7,257 +7,245 @@
 #include <unistd.h>
 
 #include "trust/crl_internal.h"
+#include "trust/fetch.h"
 
 const char *const cm_crl_endings[] = { ".crl", ".pem", ".der", NULL };
 
-/* RFC 5280 6.3.3 (b) (2) (i): one of the list's own names is one of the certificate's. */
-static bool
-is_at_point(const GENERAL_NAMES *names, X509 *cert)
+/* ---- Lists that are here. */
+
+void
+cm_crl_ask_as(const struct cm_question *q, struct cm_crl_asker *a)
 {
-	CRL_DIST_POINTS *points = X509_get_ext_d2i(cert, NID_crl_distribution_points, NULL, NULL);
-	bool found = false;
-
-	for (int i = 0; i < sk_DIST_POINT_num(points); i++) {
-		const DIST_POINT_NAME *at = sk_DIST_POINT_value(points, i)->distpoint;
-
-		for (int k = 0; at != NULL && at->type == 0 && k < sk_GENERAL_NAME_num(at->name.fullname); k++)
-			for (int n = 0; !found && n < sk_GENERAL_NAME_num(names); n++)
-				found = GENERAL_NAME_cmp(sk_GENERAL_NAME_value(at->name.fullname, k),
-				    sk_GENERAL_NAME_value(names, n)) == 0;
-	}
-	CRL_DIST_POINTS_free(points);
-	return found;
+	*a = (struct cm_crl_asker){ .trust = q->trust, .known = q->known, .now = q->now, .issuer = q->issuer, .more = q->chain };
+	if (sk_X509_num(q->chain) > 0)
+		a->anchor = sk_X509_value(q->chain, sk_X509_num(q->chain) - 1);
 }
 
-/* RFC 5280 5.2.5: does the list speak of this certificate?  NULL: yes. */
-static const char *
-objection_to_scope(const ISSUING_DIST_POINT *idp, X509 *cert)
-{
-	const bool ca = X509_check_ca(cert) != 0;
+struct gathering {
+	const struct cm_question *q;
+	struct cm_crl_asker asker;
+	struct cm_crl_lists *lists;
+};
 
-	if (idp->indirectCRL || idp->onlysomereasons != NULL || idp->onlyattr)
-		return "it is indirect, for some reasons only or for attribute certificates: not understood here";
-	if (ca ? idp->onlyuser : idp->onlyCA)
-		return ca ? "it is not about CAs" : "it is about CAs only";
-	if (idp->distpoint == NULL)
-		return NULL;
-	if (idp->distpoint->type != 0 || !is_at_point(idp->distpoint->name.fullname, cert))
-		return "it is for another distribution point than the certificate's";
-	return NULL;
-}
-
-/* RFC 5280 6.3.3 (f): asked before anybody is; without keyUsage OpenSSL answers with every bit. */
-static bool
-issuer_may_sign(struct cm_question *q)
+bool
+cm_crl_lists_of(const struct cm_crl_lists *l, const uint8_t key[32])
 {
-	if ((X509_get_key_usage(q->issuer) & KU_CRL_SIGN) != 0)
-		return true;
-	cm_buf_add_str(&q->why, "the CA may not sign revocation lists (no cRLSign in its keyUsage)");
+	for (size_t i = 0; i < l->key_count; i++)
+		if (memcmp(l->keys[i], key, sizeof(l->keys[i])) == 0)
+			return true;
 	return false;
 }
 
-/* The key that signed it is the issuer's; is the list the issuer's, and about this certificate?  NULL: yes. */
-static const char *
-objection_to(const struct cm_question *q, const struct cm_crl_about *a)
-{
-	const uint8_t *p = a->issuer.ptr;
-	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)a->issuer.len);
-	const char *why = NULL;
-	ISSUING_DIST_POINT *idp;
-
-	if (name == NULL || X509_NAME_cmp(name, X509_get_subject_name(q->issuer)) != 0)
-		why = "it is the list of another CA";
-	else if (a->delta)
-		why = "it holds changes only (a delta CRL)";
-	else if (q->answer.serial_len == 0 || (q->answer.serial[0] & 0x80) != 0)
-		why = "no list can name this certificate: its serial number is negative";
-	X509_NAME_free(name);
-	if (why != NULL || a->scope.len == 0)
-		return why;
-	p = a->scope.ptr;
-	idp = d2i_ISSUING_DIST_POINT(NULL, &p, (long)a->scope.len);
-	why = idp != NULL ? objection_to_scope(idp, q->cert) : "its issuingDistributionPoint is malformed";
-	ISSUING_DIST_POINT_free(idp);
-	return why;
-}
-
-/* Whose list it is, for people and for evidence. */
-static void
-name_answer(struct cm_question *q, const struct cm_crl_index *x)
-{
-	struct cm_buf number;
-
-	cm_buf_init(&number, 0);
-	cm_crl_number_text(&x->about.number, &number);
-	snprintf(q->answer.source, sizeof(q->answer.source), "CRL %.*s%s%s", (int)x->source.len,
-	    (const char *)x->source.ptr, number.len > 0 ? " number " : "", cm_buf_str(&number));
-	q->answer.this_update = x->about.this_update;
-	q->answer.next_update = x->about.next_update;
-	q->answer.learned = x->learned;
-	q->answer.by_list = true;
-	cm_buf_free(&number);
-}
-
-/* May absence from this list say "good" now? */
 static bool
-may_say_good(struct cm_question *q, const struct cm_crl_store *s, const struct cm_crl_index *x)
+gather_of(void *arg, X509 *issuer)
 {
-	return !cm_crl_store_is_rollback(s, x, &q->why) &&
-	    cm_evidence_current(q, &q->answer, q->kept ? 0 : CM_CLOCK_SKEW) &&
-	    (!q->kept || cm_evidence_clock_is_sound(q, &q->answer));
-}
+	struct gathering *g = arg;
+	struct cm_crl_store s;
+	uint8_t key[32];
 
-static enum cm_status
-judge(struct cm_question *q, const struct cm_crl_store *s, const struct cm_crl_index *x)
-{
-	const struct cm_blob serial = { q->answer.serial, q->answer.serial_len };
-	const char *objection = objection_to(q, &x->about);
-	struct cm_crl_entry e;
-	enum cm_err err;
-	bool good;
-
-	if (objection != NULL) {
-		cm_buf_add_str(&q->why, objection);
-		return CM_STATUS_UNKNOWN;
-	}
-	name_answer(q, x);
-	if ((err = cm_crl_index_find(x, X509_get_issuer_name(q->cert), serial, &e)) != CM_OK && err != CM_ERR_ABSENT) {
-		cm_buf_add_str(&q->why, "its index is damaged");
-		return CM_STATUS_UNKNOWN;
-	}
-	good = may_say_good(q, s, x);
-	/* removeFromCRL has no meaning in a list that is no delta (RFC 5280 5.3.1). */
-	if (err == CM_ERR_ABSENT || e.reason == CM_CRL_REMOVED)
-		return good ? CM_STATUS_GOOD : CM_STATUS_UNKNOWN;
-	/* Nothing ends a revocation but the release of a hold: other expired lists still say the truth. */
-	if (!good && e.reason == CM_CRL_ON_HOLD)
-		return CM_STATUS_UNKNOWN;
-	cm_buf_truncate(&q->why, 0);
-	q->answer.revoked_at = e.revoked_at;
-	q->answer.on_hold = e.reason == CM_CRL_ON_HOLD;
-	return CM_STATUS_REVOKED;
-}
-
-/* Several lists about one certificate: "revoked" of one stands against "good" of another. */
-struct asking {
-	struct cm_question *q;
-	const struct cm_crl_store *store;
-	struct cm_evidence blank, found;	/* the answer as it came in, and the best one so far */
-	enum cm_status status;
-	const char *path, *etag;		/* of the file whose index is looked for */
-	bool seen;				/* there was one */
-	bool hashed;				/* the folder has names by hash */
-	char prefix[10];			/* of the issuer's lists: "89abcdef." */
-};
-
-static void
-hear(struct asking *a, const struct cm_question *one, enum cm_status status)
-{
-	if (status == CM_STATUS_REVOKED || (status == CM_STATUS_GOOD && a->status == CM_STATUS_UNKNOWN)) {
-		a->status = status;
-		a->found = one->answer;
-	}
-}
-
-/* An index in force answers without anybody being asked, while its list is current. */
-static bool
-ask_kept(void *arg, const struct cm_crl_index *x, bool beside)
-{
-	struct asking *a = arg;
-	struct cm_question one = *a->q;
-
-	if (beside)
+	if (g->lists->key_count == CM_COUNT(g->lists->keys))
+		return false;
+	if (!cm_crl_key(issuer, key) || cm_crl_lists_of(g->lists, key) ||
+	    cm_crl_issuer_objection(&g->asker, issuer) != NULL)
 		return true;
-	one.kept = true;
-	cm_buf_init(&one.why, 0);
-	hear(a, &one, judge(&one, a->store, x));
-	cm_buf_free(&one.why);
-	return a->status != CM_STATUS_REVOKED;
+	memcpy(g->lists->keys[g->lists->key_count++], key, sizeof(key));
+	cm_crl_store_open(&s, g->q->trust->o.crl_dir, key, false, NULL);
+	cm_crl_store_load(&s, &g->lists->kept);
+	cm_crl_store_close(&s);
+	return true;
 }
 
-static struct cm_crl_import
-importing(const struct cm_question *q, int list, const struct cm_crl_origin *origin)
+/* RFC 5280 4.2.1.13: who else issues lists about it. */
+static void
+gather_named(struct gathering *g)
 {
-	return (struct cm_crl_import){ .list = list, .max = q->trust->o.crl_max, .issuer = q->issuer,
-	    .origin = *origin, .now = q->known->now, .warning = q->warning };
+	CRL_DIST_POINTS *points = X509_get_ext_d2i(g->q->cert, NID_crl_distribution_points, NULL, NULL);
+
+	for (int i = 0; i < sk_DIST_POINT_num(points); i++) {
+		const GENERAL_NAMES *names = sk_DIST_POINT_value(points, i)->CRLissuer;
+
+		for (int k = 0; k < sk_GENERAL_NAME_num(names); k++)
+			if (sk_GENERAL_NAME_value(names, k)->type == GEN_DIRNAME)
+				cm_crl_each_issuer(&g->asker, sk_GENERAL_NAME_value(names, k)->d.directoryName, gather_of, g);
+	}
+	CRL_DIST_POINTS_free(points);
 }
 
-/* Index it, keep the index where that can be done, and ask it. */
-static enum cm_status
-ask_list(struct cm_question *q, struct cm_crl_store *s, const struct cm_crl_import *i)
+/* The issuer's own key first; another one of the same name signs after a change of keys. */
+void
+cm_crl_gather(const struct cm_question *q, struct cm_crl_lists *out)
 {
-	struct cm_crl_index *x = NULL;
+	struct gathering g = { .q = q, .lists = out };
+
+	*out = (struct cm_crl_lists){ .round = q->lists != NULL ? *q->lists : NULL };
+	cm_crl_ask_as(q, &g.asker);
+	cm_crl_each_issuer(&g.asker, X509_get_issuer_name(q->cert), gather_of, &g);
+	gather_named(&g);
+	ERR_clear_error();
+}
+
+enum cm_status
+cm_crl_ask_kept(struct cm_question *q)
+{
+	struct cm_crl_lists lists;
 	enum cm_status status = CM_STATUS_UNKNOWN;
-	const enum cm_err err = cm_crl_store_import(s, i, &x, &q->why);
 
-	if (err == CM_OK)
-		status = judge(q, s, x);
-	else if (err == CM_ERR_NOMEM)
-		cm_buf_add_str(&q->why, "out of memory");
-	cm_crl_index_close(&x);
+	cm_crl_gather(q, &lists);
+	if (lists.key_count == 0)
+		cm_object(q, CM_OBJECTION_NOT_A_LIST_SIGNER, "the CA may not sign revocation lists (no cRLSign in its keyUsage)");
+	else
+		status = cm_crl_judge(q, &lists);
+	cm_crl_list_close(&lists.kept);
 	ERR_clear_error();
 	return status;
 }
 
-static enum cm_status
-fetch(struct cm_question *q, struct cm_crl_store *s, const char *url)
+/* ---- Lists that come. */
+
+void
+cm_crl_keep_for_round(struct cm_question *q, struct cm_crl_index **x)
 {
-	struct cm_fetch f = {
-		.url = url, .max = q->trust->o.crl_max, .deadline = q->deadline,
-		.fd = cm_crl_temporary(s->keeps ? s->folder : -1),
-	};
-	const struct cm_crl_origin o = { url, f.new_etag, f.new_modified, q->known->now };
-	const struct cm_crl_import i = importing(q, f.fd, &o);
+	if (q->lists == NULL) {
+		cm_crl_index_close(x);
+		return;
+	}
+	(*x)->asked = true;
+	(*x)->next = *q->lists;
+	*q->lists = *x;
+	*x = NULL;
+}
+
+/* Of one question: what came for others before is not what is asked for now. */
+static void
+begin_asking(struct cm_question *q)
+{
+	for (struct cm_crl_index *x = q->lists != NULL ? *q->lists : NULL; x != NULL; x = x->next)
+		x->asked = false;
+}
+
+/* Who signed it?  NULL: nobody who may; objected to. */
+static X509 *
+find_issuer(struct cm_question *q, int list)
+{
+	struct cm_crl_asker a;
+	const char *why;
+	X509 *issuer;
+	bool named;
+
+	cm_crl_ask_as(q, &a);
+	issuer = cm_crl_choose_issuer(&a, list, q->trust->o.crl_max, &named);
+	/* What is wrong with it is found when it is read. */
+	if (issuer == NULL && !named)
+		issuer = q->issuer;
+	if (issuer == NULL)
+		cm_object(q, CM_OBJECTION_OTHER_ISSUER, "it is the list of another CA");
+	else if ((why = cm_crl_issuer_objection(&a, issuer)) != NULL)
+		cm_object(q, CM_OBJECTION_NOT_A_LIST_SIGNER, "%s", why);
+	else
+		return issuer;
+	return NULL;
+}
+
+/* The index of this very file, as it is now; or NULL. */
+static struct cm_crl_index *
+find_same(const struct cm_crl_store *s, const struct cm_crl_origin *o)
+{
+	struct cm_crl_index *lists = NULL, *found = NULL;
+
+	cm_crl_store_load(s, &lists);
+	for (struct cm_crl_index **x = &lists; found == NULL && *x != NULL;)
+		if (cm_blob_equal((*x)->source, cm_blob_str(o->source)) && cm_blob_equal((*x)->etag, cm_blob_str(o->etag))) {
+			found = *x;
+			*x = found->next;
+			found->next = NULL;
+		} else {
+			x = &(*x)->next;
+		}
+	cm_crl_list_close(&lists);
+	return found;
+}
+
+enum cm_err
+cm_crl_import_as(struct cm_question *q, struct cm_crl_import *i, struct cm_crl_index **out)
+{
+	struct cm_crl_store s;
+	enum cm_err err = CM_OK;
+	const size_t said = q->why.len;
+	uint8_t key[32];
+
+	*out = NULL;
+	if ((i->issuer = find_issuer(q, i->list)) == NULL)
+		return CM_ERR_SYNTAX;
+	if (!cm_crl_key(i->issuer, key))
+		return CM_ERR_NOMEM;
+	if (i->beside) {
+		cm_crl_store_open(&s, q->trust->o.crl_dir, key, false, NULL);
+		*out = find_same(&s, &i->origin);
+		cm_crl_store_close(&s);
+	}
+	if (*out != NULL)
+		return CM_OK;
+	cm_crl_store_open(&s, q->trust->o.crl_dir, key, q->trust->o.crl_keep, q->warning);
+	err = cm_crl_store_import(&s, i, out, &q->why);
+	cm_crl_store_close(&s);
+	if (err == CM_ERR_NOMEM)
+		cm_buf_add_str(&q->why, "out of memory");
+	if (err != CM_OK)
+		q->objection = err == CM_ERR_SYNTAX ? cm_crl_objection_of(cm_buf_str(&q->why) + said) : CM_OBJECTION_NOT_KEPT;
+	return err;
+}
+
+/* Of another file in the same folder there may be more to say: where it is asked for, all speak. */
+static enum cm_status
+ask_with(struct cm_question *q, enum cm_err (*bring)(struct cm_question *q, const char *where), const char *where)
+{
+	struct cm_crl_index *mine = NULL, **const lists = q->lists;
 	enum cm_status status = CM_STATUS_UNKNOWN;
 
-	if (f.fd < 0)
-		cm_buf_addf(&q->why, "nothing can be fetched: %s", strerror(errno));
-	else if (cm_fetch_now(&f, cm_buf_blob(&q->trust->anchors_pem)) == CM_OK)
-		status = ask_list(q, s, &i);
-	else
-		cm_object(q, f.objection, "%s", cm_buf_str(&f.why));
-	if (f.fd >= 0)
-		close(f.fd);
-	cm_fetch_clear(&f);
+	if (q->lists == NULL)
+		q->lists = &mine;
+	begin_asking(q);
+	if (bring(q, where) == CM_OK)
+		status = cm_crl_ask_kept(q);
+	q->lists = lists;
+	cm_crl_list_close(&mine);
 	return status;
+}
+
+static enum cm_err
+fetch(struct cm_question *q, const char *url)
+{
+	struct cm_crl_coming *c = NULL;
+	struct cm_fetch f = { .deadline = q->deadline };
+	enum cm_err err;
+
+	if ((err = cm_crl_prepare(q, url, &f, &c)) != CM_OK)
+		return err;
+	(void)!cm_fetch_now(&f, cm_buf_blob(&q->trust->anchors_pem));
+	err = cm_crl_arrived(q, &c, &f);
+	cm_fetch_clear(&f);
+	return err;
 }
 
 enum cm_status
 cm_crl_ask_url(struct cm_question *q, const char *url)
 {
-	struct cm_crl_store s;
-	struct asking a = { .q = q, .store = &s, .blank = q->answer };
+	const struct cm_evidence before = q->answer;
+	const size_t said = q->why.len;
+	enum cm_status status = cm_crl_ask_kept(q);
 
-	if (!issuer_may_sign(q))
-		return CM_STATUS_UNKNOWN;
-	cm_crl_store_open(&s, q->trust->o.crl_dir, q->answer.issuer_key, false, NULL);
-	cm_crl_store_each(&s, ask_kept, &a);
-	cm_crl_store_close(&s);
-	if (a.status == CM_STATUS_UNKNOWN) {
-		cm_crl_store_open(&s, q->trust->o.crl_dir, q->answer.issuer_key, q->trust->o.crl_keep, q->warning);
-		a.status = fetch(q, &s, url);
-		cm_crl_store_close(&s);
-		return a.status;
+	if (status != CM_STATUS_UNKNOWN) {
+		q->note = ", kept here";
+		return status;
 	}
-	q->answer = a.found;
-	q->kept = true;
-	q->note = ", kept here";
-	return a.status;
-}
-
-/* The index of this very file, as it is now. */
-static bool
-ask_same(void *arg, const struct cm_crl_index *x, bool beside)
-{
-	struct asking *a = arg;
-
-	(void)beside;
-	if (!cm_blob_equal(x->source, cm_blob_str(a->path)) || !cm_blob_equal(x->etag, cm_blob_str(a->etag)))
-		return true;
-	cm_buf_truncate(&a->q->why, 0);
-	a->status = judge(a->q, a->store, x);
-	a->seen = true;
-	return false;
+	cm_buf_truncate(&q->why, said);
+	q->answer = before;
+	q->kept = false;
+	if (!cm_crl_may_sign(q->issuer)) {
+		cm_object(q, CM_OBJECTION_NOT_A_LIST_SIGNER, "the CA may not sign revocation lists (no cRLSign in its keyUsage)");
+		return status;
+	}
+	return ask_with(q, fetch, url);
 }
 
 /* What tells that a file is another one, or was written to. */
@@ -269,21 +257,29 @@ mark_of(const struct stat *st, char *etag, size_t size)
 	    st->st_mtim.tv_nsec, (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
 }
 
+/* A folder of lists. */
+struct asking {
+	struct cm_question *q;
+	size_t brought;
+	bool hashed;				/* the folder has names by hash */
+	char prefix[10];			/* of the issuer's lists: "89abcdef." */
+};
+
 /* What the list is worth stands in its signature, not in who owns the file. */
 static int
-open_list(const char *path, size_t max, struct stat *st, struct cm_buf *why)
+open_list(const char *path, size_t max, struct stat *st, struct cm_question *q)
 {
 	/* O_NONBLOCK: a pipe put in the file's place must not hold us up. */
 	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-		cm_buf_add_str(why, "there is no such file");
+		cm_object(q, CM_OBJECTION_NO_ANSWER, "there is no such file");
 	else if (fd < 0 || fstat(fd, st) != 0)
-		cm_buf_addf(why, "it cannot be read: %s", strerror(errno));
+		cm_object(q, CM_OBJECTION_NO_ANSWER, "it cannot be read: %s", strerror(errno));
 	else if (!S_ISREG(st->st_mode))
-		cm_buf_add_str(why, "not a regular file");
+		cm_object(q, CM_OBJECTION_NOT_A_LIST, "not a regular file");
 	else if ((uint64_t)st->st_size > max)
-		cm_buf_addf(why, "larger than %zu bytes", max);
+		cm_object(q, CM_OBJECTION_TOO_LARGE, "larger than %zu bytes", max);
 	else
 		return fd;
 	if (fd >= 0)
@@ -291,31 +287,26 @@ open_list(const char *path, size_t max, struct stat *st, struct cm_buf *why)
 	return -1;
 }
 
-static enum cm_status
-ask_file(struct cm_question *q, const char *path)
+/* An index of the file as it is, for this round. */
+static enum cm_err
+bring_file(struct cm_question *q, const char *path)
 {
-	struct cm_crl_store s;
 	struct stat st = { 0 };
+	struct cm_crl_index *x = NULL;
 	char etag[128];
-	struct asking a = { .q = q, .store = &s, .path = path, .etag = etag };
-	const struct cm_crl_origin o = { path, etag, "", q->known->now };
-	const int fd = open_list(path, q->trust->o.crl_max, &st, &q->why);
-	struct cm_crl_import i = importing(q, fd, &o);
+	const struct cm_crl_origin o = { path, etag, "", q->known->now, 0 };
+	const int fd = open_list(path, q->trust->o.crl_max, &st, q);
+	struct cm_crl_import i = { .list = fd, .max = q->trust->o.crl_max, .origin = o, .now = q->known->now, .beside = true,
+	    .warning = q->warning };
+	enum cm_err err;
 
 	if (fd < 0)
-		return CM_STATUS_UNKNOWN;
-	i.beside = true;
+		return CM_ERR_SYSTEM;
 	mark_of(&st, etag, sizeof(etag));
-	cm_crl_store_open(&s, q->trust->o.crl_dir, q->answer.issuer_key, false, NULL);
-	cm_crl_store_each(&s, ask_same, &a);
-	cm_crl_store_close(&s);
-	if (!a.seen) {
-		cm_crl_store_open(&s, q->trust->o.crl_dir, q->answer.issuer_key, q->trust->o.crl_keep, q->warning);
-		a.status = ask_list(q, &s, &i);
-		cm_crl_store_close(&s);
-	}
+	if ((err = cm_crl_import_as(q, &i, &x)) == CM_OK)
+		cm_crl_keep_for_round(q, &x);
 	close(fd);
-	return a.status;
+	return err;
 }
 
 static bool
@@ -344,27 +335,24 @@ nothing(void *unused, const char *path)
 }
 
 static enum cm_err
-ask_next(void *arg, const char *path)
+bring_next(void *arg, const char *path)
 {
 	struct asking *a = arg;
 	struct cm_question one = *a->q;
-	enum cm_status status;
 
-	one.answer = a->blank;
 	cm_buf_init(&one.why, 0);
-	snprintf(one.answer.source, sizeof(one.answer.source), "CRL %s", path);
-	status = ask_file(&one, path);
-	if (status == CM_STATUS_UNKNOWN)
-		cm_buf_addf(&a->q->why, "%s%s: %s", a->q->why.len > 0 ? "; " : "", path, cm_buf_str(&one.why));
-	hear(a, &one, status);
+	if (bring_file(&one, path) == CM_OK)
+		a->brought++;
+	else
+		cm_object(a->q, one.objection, "%s%s: %s", a->q->why.len > 0 ? "; " : "", path, cm_buf_str(&one.why));
 	cm_buf_free(&one.why);
 	return CM_OK;
 }
 
-static enum cm_status
-ask_folder(struct cm_question *q, const char *path)
+static enum cm_err
+bring_folder(struct cm_question *q, const char *path)
 {
-	struct asking a = { .q = q, .blank = q->answer };
+	struct asking a = { .q = q };
 	struct cm_folder f = { .path = path, .wants = is_hashed_list };
 	struct cm_trace *why = NULL;
 	enum cm_err err = cm_trace_new(&why);
@@ -374,16 +362,15 @@ ask_folder(struct cm_question *q, const char *path)
 	if (err == CM_OK && (err = cm_folder_each(&f, why, nothing, NULL)) == CM_OK) {
 		a.hashed = f.count > 0;
 		f = (struct cm_folder){ .path = path, .wants = is_list, .wants_arg = &a };
-		err = cm_folder_each(&f, why, ask_next, &a);
+		err = cm_folder_each(&f, why, bring_next, &a);
 	}
 	if (err != CM_OK)
-		cm_buf_add_str(&q->why, err == CM_ERR_NOMEM ? "out of memory" : cm_trace_message(why));
+		cm_object(q, CM_OBJECTION_NOT_A_LIST, "%s", err == CM_ERR_NOMEM ? "out of memory" : cm_trace_message(why));
 	else if (f.count == 0)
-		cm_buf_add_str(&q->why, a.hashed ? "no list of this issuer is in the folder" :
+		cm_object(q, CM_OBJECTION_NOT_A_LIST, "%s", a.hashed ? "no list of this issuer is in the folder" :
 		    "no file in this folder ends in .crl, .pem or .der");
 	cm_trace_free(&why);
-	q->answer = a.status != CM_STATUS_UNKNOWN ? a.found : a.blank;
-	return a.status;
+	return err != CM_OK || a.brought > 0 ? err : CM_ERR_ABSENT;
 }
 
 enum cm_status
@@ -391,7 +378,9 @@ cm_crl_ask_file(struct cm_question *q, const char *path)
 {
 	struct stat st;
 
-	if (!issuer_may_sign(q))
+	if (!cm_crl_may_sign(q->issuer)) {
+		cm_object(q, CM_OBJECTION_NOT_A_LIST_SIGNER, "the CA may not sign revocation lists (no cRLSign in its keyUsage)");
 		return CM_STATUS_UNKNOWN;
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? ask_folder(q, path) : ask_file(q, path);
+	}
+	return ask_with(q, stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? bring_folder : bring_file, path);
 }

@@ -190,6 +190,7 @@ lowest(struct builder *w, enum cm_err *err)
 struct shape {
 	size_t width, issuer_width, len;
 	uint32_t seed;
+	time_t confirmed;
 };
 
 static void
@@ -214,14 +215,22 @@ static enum cm_err
 merge(struct builder *w, const struct shape *s)
 {
 	enum cm_err err = CM_OK;
+	uint64_t entries = 0;
 	struct run *r;
 
 	for (uint64_t i = 0; err == CM_OK && (r = lowest(w, &err)) != NULL && err == CM_OK; i++) {
 		put_entry(w, s, r->records + r->at++ * RECORD, i);
 		if (OUT_SIZE - w->out_len < s->len)
 			err = flush(w);
+		entries = i + 1;
 	}
-	return err == CM_OK ? flush(w) : err;
+	if (err == CM_OK && OUT_SIZE - w->out_len < CM_CRL_TRAILER)
+		err = flush(w);
+	if (err != CM_OK)
+		return err;
+	cm_crl_index_write_trailer(s->seed, entries, s->confirmed, w->out + w->out_len);
+	w->out_len += CM_CRL_TRAILER;
+	return flush(w);
 }
 
 /* The signature was right: header, then entries in their order. */
@@ -237,6 +246,7 @@ write_index(struct builder *w, const struct cm_crl_about *about)
 	cm_crl_index_write_header(about, &w->b->origin, w->b->issuer_key, &header);
 	if ((err = cm_buf_status(&header)) != CM_OK)
 		goto out;
+	s.confirmed = w->b->origin.confirmed != 0 ? w->b->origin.confirmed : about->this_update;
 	s.len = s.issuer_width + s.width + 7 + 4;
 	s.seed = cm_crl_index_seed(header.ptr + header.len - 32);
 	if ((w->index = w->b->create(w->b->arg)) < 0) {

@@ -3,8 +3,8 @@
  *
  * Integers are big-endian, times seconds since 1970 (UTC), a length counts octets:
  *
- *	index   = header *entry              ; nothing follows; both are as long as the header says
- *	header  = "CMCRL001"
+ *	index   = header *entry trailer      ; nothing follows; they are as long as the header says
+ *	header  = "CMCRL002"
  *	          header_size(4)             ; digest included
  *	          flags(2)                   ; 1 delta, 2 indirect, 4 only users, 8 only CAs, 16 number, 32 base
  *	          serial_width(1)            ; 1 to 20: octets of the longest serial number
@@ -15,15 +15,20 @@
  *	          issuer_key(32)             ; SHA-256 of the SubjectPublicKeyInfo that verified the list
  *	          list_size(8) list_sha256(32)    ; of the list's DER
  *	          issuer scope issuers       ; DER: Name, issuingDistributionPoint, *Name (of indirect lists)
+ *	          freshest                   ; *(URI 0): where the list's own freshestCRL says that its deltas are
  *	          source etag modified       ; where it was had, and what tells that it changed
  *	          digest(32)                 ; SHA-256 of all that stands before
- *	issuer, scope, issuers, source, etag, modified = length(4) *OCTET
+ *	issuer, scope, issuers, freshest, source, etag, modified = length(4) *OCTET
  *	entry   = [ name(2) ]                ; of indirect lists: 0 the list's issuer, n the n-th Name of issuers
  *	          serial(serial_width)       ; right-aligned
  *	          class(1)                   ; 0 revoked, 1 on hold (6), 2 removeFromCRL (8)
  *	          revoked_at(5)
  *	          reason(1)                  ; RFC 5280 5.3.1
  *	          crc(4)                     ; CRC-32 of digest, the entry's position (8), and what stands before
+ *	trailer = confirmed(8)               ; when its source last said that this is its list
+ *	          crc(4)                     ; as an entry's, at the position behind the last
+ *
+ * The trailer alone is ever written in place: one that is damaged says nothing, and spoils nothing else.
  *
  * Entries ascend by all that stands before reason; so of several about one certificate the gravest and earliest is
  * the first.  A search looks at about 20 of a million, each checked: those on both sides of the place prove absence.
@@ -42,7 +47,7 @@
 #define REST		(1 + 5 + 1)	/* of an entry, behind its key: class, revoked_at, reason */
 #define CRC_SIZE	4
 
-static const char magic[] = "CMCRL001";
+static const char magic[] = "CMCRL002";
 
 enum { DELTA = 1, INDIRECT = 2, ONLY_USERS = 4, ONLY_CAS = 8, NUMBER = 16, BASE = 32 };
 
@@ -71,7 +76,7 @@ void
 cm_crl_index_write_header(const struct cm_crl_about *a, const struct cm_crl_origin *o,
     const uint8_t issuer_key[32], struct cm_buf *out)
 {
-	const struct cm_blob texts[] = { a->issuer, a->scope, a->issuers, cm_blob_str(o->source),
+	const struct cm_blob texts[] = { a->issuer, a->scope, a->issuers, a->freshest, cm_blob_str(o->source),
 	    cm_blob_str(o->etag), cm_blob_str(o->modified) };
 	size_t size = sizeof(magic) - 1 + 4 + 2 + 1 + 4 * 8 + 2 * CM_CRL_NUMBER_MAX + 32 + 8 + 32 + DIGEST_SIZE;
 	uint8_t digest[DIGEST_SIZE] = { 0 };
@@ -96,6 +101,18 @@ cm_crl_index_write_header(const struct cm_crl_about *a, const struct cm_crl_orig
 	if (EVP_Digest(out->ptr, out->len, digest, NULL, EVP_sha256(), NULL) != 1)
 		out->err = CM_ERR_NOMEM;
 	cm_buf_add(out, digest, sizeof(digest));
+}
+
+void
+cm_crl_index_write_trailer(uint32_t seed, uint64_t entries, time_t confirmed, uint8_t out[CM_CRL_TRAILER])
+{
+	uint32_t crc;
+
+	for (int i = 0; i < 8; i++)
+		out[i] = (uint8_t)((uint64_t)confirmed >> 8 * (7 - i));
+	crc = cm_crl_index_crc(seed, entries, out, 8);
+	for (int i = 0; i < 4; i++)
+		out[8 + i] = (uint8_t)(crc >> 8 * (3 - i));
 }
 
 uint32_t
@@ -157,7 +174,8 @@ static void
 read_fields(struct cursor *c, struct cm_crl_index *x)
 {
 	struct cm_crl_about *a = &x->about;
-	struct cm_blob *const texts[] = { &a->issuer, &a->scope, &a->issuers, &x->source, &x->etag, &x->modified };
+	struct cm_blob *const texts[] = { &a->issuer, &a->scope, &a->issuers, &a->freshest, &x->source, &x->etag,
+	    &x->modified };
 	unsigned flags;
 
 	flags = (unsigned)get_number(c, 2);
@@ -193,6 +211,20 @@ entry_size(const struct cm_crl_index *x)
 	return key_size(x) + REST + CRC_SIZE;
 }
 
+/* What is not told is as old as the list. */
+static void
+read_trailer(struct cm_crl_index *x)
+{
+	const uint8_t *p = x->map + x->size - CM_CRL_TRAILER;
+	uint8_t want[CM_CRL_TRAILER];
+	uint64_t confirmed = 0;
+
+	for (int i = 0; i < 8; i++)
+		confirmed = confirmed << 8 | p[i];
+	cm_crl_index_write_trailer(x->seed, x->about.entries, (time_t)confirmed, want);
+	x->confirmed = memcmp(p, want, sizeof(want)) == 0 ? (time_t)confirmed : x->about.this_update;
+}
+
 /* NULL: the header is whole, and the file as long as it says. */
 static const char *
 objection_to_header(struct cm_crl_index *x)
@@ -200,6 +232,7 @@ objection_to_header(struct cm_crl_index *x)
 	struct cursor c = { .left = { x->map, x->size } };
 	uint8_t digest[DIGEST_SIZE];
 	struct cm_blob begin;
+	size_t entries;
 
 	begin = get(&c, sizeof(magic) - 1);
 	if (c.bad || memcmp(begin.ptr, magic, begin.len) != 0)
@@ -216,9 +249,11 @@ objection_to_header(struct cm_crl_index *x)
 		return "its header is damaged";
 	x->issuer_width = x->about.indirect ? 2 : 0;
 	x->seed = cm_crl_index_seed(digest);
-	if (x->about.entries != (x->size - x->header_size) / entry_size(x) ||
-	    (x->size - x->header_size) % entry_size(x) != 0)
+	entries = x->size - x->header_size;
+	if (entries < CM_CRL_TRAILER || x->about.entries != (entries - CM_CRL_TRAILER) / entry_size(x) ||
+	    (entries - CM_CRL_TRAILER) % entry_size(x) != 0)
 		return "it is longer or shorter than its header says";
+	read_trailer(x);
 	return NULL;
 }
 
@@ -276,6 +311,17 @@ cm_crl_index_close(struct cm_crl_index **x)
 	*x = NULL;
 }
 
+void
+cm_crl_list_close(struct cm_crl_index **head)
+{
+	while (*head != NULL) {
+		struct cm_crl_index *next = (*head)->next;
+
+		cm_crl_index_close(head);
+		*head = next;
+	}
+}
+
 /* The entry at i, or NULL: it is not as it was written. */
 static const uint8_t *
 entry_at(const struct cm_crl_index *x, uint64_t i)
@@ -285,6 +331,15 @@ entry_at(const struct cm_crl_index *x, uint64_t i)
 	const uint32_t kept = (uint32_t)crc[0] << 24 | (uint32_t)crc[1] << 16 | (uint32_t)crc[2] << 8 | crc[3];
 
 	return kept == cm_crl_index_crc(x->seed, i, e, len - CRC_SIZE) ? e : NULL;
+}
+
+bool
+cm_crl_index_is_whole(const struct cm_crl_index *x)
+{
+	for (uint64_t i = 0; i < x->about.entries; i++)
+		if (entry_at(x, i) == NULL)
+			return false;
+	return true;
 }
 
 /*

@@ -3,6 +3,7 @@
 #define CM_TRUST_CRL_INTERNAL_H
 
 #include <openssl/evp.h>
+#include <openssl/x509v3.h>
 
 #include "trust/trust_internal.h"
 
@@ -77,6 +78,8 @@ struct cm_crl_about {
 	struct cm_blob issuer;		/* DER of its Name */
 	struct cm_blob scope;		/* DER of issuingDistributionPoint; empty: it has none */
 	struct cm_blob issuers;		/* of an indirect list: the other Names of its entries, DER one behind the other */
+	struct cm_blob freshest;	/* addresses of its deltas, each ended by a NUL */
+	struct cm_blob key_id;		/* of authorityKeyIdentifier; not kept in an index */
 	time_t this_update, next_update;	/* next_update 0: it names none */
 	struct cm_crl_number number, base;	/* base: of a delta CRL */
 	bool delta, indirect, only_users, only_cas;
@@ -96,7 +99,7 @@ struct cm_crl_entry {
 
 struct cm_crl_list {
 	struct cm_crl_about about;	/* borrows from these */
-	struct cm_buf issuer, scope, issuers;
+	struct cm_buf issuer, scope, issuers, freshest, key_id;
 };
 void cm_crl_list_free(struct cm_crl_list *l);
 
@@ -117,6 +120,8 @@ struct cm_crl_parsing {
  */
 CM_MUST_USE enum cm_err cm_crl_parse(const struct cm_crl_parsing *p, struct cm_crl_list *out,
     struct cm_buf *why);
+/* By what name a list is refused of which that is wrong. */
+enum cm_objection cm_crl_objection_of(const char *why);
 /* One entry's DER, without its head.  names: the Names so far, *issuer: the one that holds on.  NULL: it is one. */
 const char *cm_crl_entry_parse(struct cm_blob der, struct cm_blob own, struct cm_buf *names,
     struct cm_crl_entry *e, size_t *width);
@@ -133,21 +138,31 @@ struct cm_crl_origin {
 	const char *etag;	/* of HTTP; of a file what tells that it changed */
 	const char *modified;	/* Last-Modified */
 	time_t learned;		/* this host's clock when it was verified */
+	time_t confirmed;	/* what its trailer begins with */
 };
+
+#define CM_CRL_TRAILER	12	/* octets */
 
 struct cm_crl_index {
 	struct cm_crl_about about;	/* borrows from map */
 	uint8_t issuer_key[32];		/* SHA-256 of the issuer's SubjectPublicKeyInfo */
 	time_t learned;
+	time_t confirmed;		/* when its source last said so; thisUpdate where the trailer is damaged */
 	struct cm_blob source, etag, modified;
 	const uint8_t *map;		/* owned */
 	size_t size, header_size;
 	size_t issuer_width;		/* 0, or 2 in an indirect list */
 	uint32_t seed;			/* CRC-32 of the header's digest */
+
+	struct cm_crl_index *next;	/* of several; owned by the one before */
+	bool beside;			/* kept, and not the one in force of its key and scope */
+	bool came;			/* by network, in this round */
+	bool asked;			/* this one was asked for: why it does not count is said */
 };
 /* Map fd, which may be closed then.  CM_ERR_SYNTAX: it is no index, or a damaged one: why; CM_ERR_SYSTEM, CM_ERR_NOMEM. */
 CM_MUST_USE enum cm_err cm_crl_index_open(int fd, struct cm_crl_index **out, struct cm_buf *why);
 void cm_crl_index_close(struct cm_crl_index **x);
+bool cm_crl_index_is_whole(const struct cm_crl_index *x);	/* every entry is as it was written */
 /*
  * What the list says of the serial number (content octets of the INTEGER) of
  * the certificate issued by issuer, its own entry first, removeFromCRL last.
@@ -162,6 +177,7 @@ void cm_crl_index_write_header(const struct cm_crl_about *a, const struct cm_crl
 /* Of the entry at position i, at octets before its checksum. */
 uint32_t cm_crl_index_crc(uint32_t seed, uint64_t i, const uint8_t *entry, size_t len);
 uint32_t cm_crl_index_seed(const uint8_t digest[32]);
+void cm_crl_index_write_trailer(uint32_t seed, uint64_t entries, time_t confirmed, uint8_t out[CM_CRL_TRAILER]);
 
 struct cm_crl_building {
 	int list;			/* borrowed: the list */
@@ -181,6 +197,8 @@ int cm_crl_temporary(int folder);
 
 /* ---- crl_store.c: indexes kept in a folder for each issuer's key. */
 
+#define CM_CRL_NAME	40	/* octets of a file's name */
+
 struct cm_crl_store {
 	int folder;			/* of this issuer's key; -1: nothing is kept */
 	bool keeps;			/* what is imported too */
@@ -191,18 +209,37 @@ void cm_crl_store_open(struct cm_crl_store *s, const char *path, const uint8_t i
     bool keeps, struct cm_buf *warning);
 void cm_crl_store_close(struct cm_crl_store *s);
 
-/* Each whole index, borrowed for the visit; beside: not the one in force of its issuer and scope.  False ends it. */
-typedef bool (*cm_crl_store_visit)(void *arg, const struct cm_crl_index *x, bool beside);
-void cm_crl_store_each(const struct cm_crl_store *s, cm_crl_store_visit visit, void *arg);
+/* Every whole index, put in front of *head; what lies there damaged is left out. */
+void cm_crl_store_load(const struct cm_crl_store *s, struct cm_crl_index **head);
 
-/* Is x older than the one in force of its issuer and scope?  Then why says so. */
-bool cm_crl_store_is_rollback(const struct cm_crl_store *s, const struct cm_crl_index *x, struct cm_buf *why);
+/* RFC 5280 5.2.3: numbers ascend.  Older in one of number and thisUpdate is older: an honest CA's newer list is so in neither. */
+bool cm_crl_is_older(const struct cm_crl_about *a, const struct cm_crl_about *b);
+/* Of the same issuer's name and issuingDistributionPoint? */
+bool cm_crl_same_scope(const struct cm_crl_about *a, const struct cm_crl_about *b);
+/* RFC 5280 5.2.4 (c), (d): may delta be applied to base? */
+bool cm_crl_delta_fits(const struct cm_crl_about *delta, const struct cm_crl_about *base);
+/* "number 17, of 2026-11-21 14:00:00 UTC" */
+void cm_crl_describe(const struct cm_crl_about *a, struct cm_buf *out);
+
+/* Its source said at now that it is still its list.  CM_ERR_ABSENT: it is not there any more. */
+CM_MUST_USE enum cm_err cm_crl_store_confirm(const struct cm_crl_store *s, const struct cm_crl_index *x, time_t now);
+
+/*
+ * What was fetched of a list before it broke off: taken, it is a file as
+ * cm_crl_store_create() makes, at its end; -1: there is none.
+ */
+int cm_crl_store_take_part(const struct cm_crl_store *s, const char *url, char name[CM_CRL_NAME], char *etag, size_t size);
+CM_MUST_USE enum cm_err cm_crl_store_keep_part(const struct cm_crl_store *s, const char *url, const char *name, const char *etag);
+void cm_crl_store_remove(const struct cm_crl_store *s, const char *name);
+
+/* A new file of this folder, held so that nobody sweeps it away: name is where it is.  -1: errno. */
+int cm_crl_store_create(const struct cm_crl_store *s, char name[CM_CRL_NAME]);
 
 struct cm_crl_import {
 	int list;			/* borrowed */
 	uint64_t max;			/* bytes of it */
 	X509 *issuer;			/* whose it must be */
-	struct cm_crl_origin origin;
+	struct cm_crl_origin origin;	/* confirmed 0: as the list's thisUpdate */
 	time_t now;
 	bool beside;			/* an administrator's file: kept beside one in force that is not older */
 	struct cm_buf *warning;		/* NULL: not wanted */
@@ -217,5 +254,62 @@ CM_MUST_USE enum cm_err cm_crl_store_import(struct cm_crl_store *s, const struct
     struct cm_crl_index **out, struct cm_buf *why);
 /* The number for people: decimal, or hexadecimal with 0x where it is long; "" when there is none. */
 void cm_crl_number_text(const struct cm_crl_number *n, struct cm_buf *out);
+
+
+/* ---- crl_issuer.c: whose list it is. */
+
+struct cm_crl_asker {
+	const struct cm_trust *trust;
+	const struct cm_known *known;
+	time_t now;
+	X509 *issuer;			/* borrowed: of the certificate; NULL: none in particular */
+	STACK_OF(X509) *more;		/* borrowed: looked through first, as the chain's; NULL: none */
+	const X509 *anchor;		/* that paths have to end at; NULL: any of trust's */
+};
+bool cm_crl_key(X509 *issuer, uint8_t key[32]);	/* SHA-256 of its SubjectPublicKeyInfo */
+bool cm_crl_may_sign(X509 *issuer);
+/* Certificates known here by name (NULL: all of them), the certificate's issuer first; the same key may come again.  False ends it. */
+typedef bool (*cm_crl_issuer_visit)(void *arg, X509 *issuer);
+void cm_crl_each_issuer(const struct cm_crl_asker *a, const X509_NAME *name, cm_crl_issuer_visit visit, void *arg);
+/* By the list's name and authorityKeyIdentifier; borrowed.  NULL: nobody that is known here, or no name could be read. */
+X509 *cm_crl_choose_issuer(const struct cm_crl_asker *a, int fd, uint64_t max, bool *named);
+/* RFC 5280 6.3.3 (f).  NULL: it may. */
+const char *cm_crl_issuer_objection(const struct cm_crl_asker *a, X509 *issuer);
+
+/* ---- crl_point.c, crl_scope.c: distribution points. */
+
+/* Bit n: ReasonFlags' n (RFC 5280 4.2.1.13). */
+uint16_t cm_crl_reasons(const ASN1_BIT_STRING *flags);	/* NULL: all */
+void cm_crl_point_urls(const DIST_POINT *point, struct cm_buf *out);	/* each ended by a NUL */
+
+struct cm_crl_fit {
+	bool fits;			/* it speaks of the certificate, of these reasons; if not: */
+	uint16_t reasons;
+	enum cm_objection objection;
+	const char *why;
+};
+void cm_crl_fit(X509 *cert, const struct cm_crl_about *a, struct cm_crl_fit *fit);
+
+/* ---- crl.c, crl_fetch.c: the sources. */
+
+/* All lists that are here of who may speak of a certificate. */
+struct cm_crl_lists {
+	const struct cm_crl_index *round;	/* borrowed: those that came in this round; of the same list the one here is heard */
+	struct cm_crl_index *kept;		/* owned: to be closed with cm_crl_list_close() */
+	uint8_t keys[8][32];			/* whose may be heard: of one name, and of the issuers that the certificate names */
+	size_t key_count;
+};
+void cm_crl_gather(const struct cm_question *q, struct cm_crl_lists *out);
+bool cm_crl_lists_of(const struct cm_crl_lists *l, const uint8_t key[32]);
+void cm_crl_ask_as(const struct cm_question *q, struct cm_crl_asker *a);
+/* What came goes to q->lists; where there is none it is closed. */
+void cm_crl_keep_for_round(struct cm_question *q, struct cm_crl_index **x);
+/* Find who signed it, and import it there; a file that is indexed as it is is not read again.  Objects on failure. */
+CM_MUST_USE enum cm_err cm_crl_import_as(struct cm_question *q, struct cm_crl_import *i, struct cm_crl_index **out);
+
+/* ---- crl_judge.c: what several lists say together (RFC 5280 6.3.3). */
+
+/* Fills q->answer, or objects.  q->kept: nothing that came now was needed. */
+enum cm_status cm_crl_judge(struct cm_question *q, const struct cm_crl_lists *lists);
 
 #endif /* CM_TRUST_CRL_INTERNAL_H */

@@ -7,7 +7,10 @@
 #define NO_LIST		"it is no revocation list: "
 #define CUT		NO_LIST "it ends before its end"
 #define OTHER_SIGNATURE	"its signature is not that of the CA"
+#define WEAK_SIGNATURE	"its signature uses a hash that is broken"
+#define OTHER_ISSUER	"it is the list of another CA"
 #define SIGNATURE_MAX	4096
+#define KEY_ID_MAX	64
 #define HEAD_MAX	4096	/* octets up to the signature algorithm: in the window at once */
 
 struct parser {
@@ -145,7 +148,7 @@ read_algorithm(struct parser *p)
 	if (p->in->issuer == NULL)
 		why = NULL;
 	else if (!cm_signature_is_strong(alg))
-		why = "its signature uses a hash that is broken";
+		why = WEAK_SIGNATURE;
 	else if ((p->verify = cm_crl_signature_begin(X509_get0_pubkey(p->in->issuer), alg)) == NULL)
 		why = OTHER_SIGNATURE;
 	else if (!cm_crl_bytes_verify(&p->bytes, p->verify, p->tbs_begin))
@@ -170,7 +173,7 @@ read_issuer(struct parser *p)
 	if (name == NULL)
 		why = NO_LIST "its issuer is malformed";
 	else if (issuer != NULL && X509_NAME_cmp(name, X509_get_subject_name(issuer)) != 0)
-		why = "it is the list of another CA";
+		why = OTHER_ISSUER;
 	X509_NAME_free(name);
 	cm_buf_add_blob(&p->out->issuer, whole);
 	return why;
@@ -281,12 +284,31 @@ read_scope(struct parser *p, struct cm_blob v)
 	return why;
 }
 
+/* RFC 5280 5.2.1: of it only the key's identifier is looked at; which key signed it is tried. */
 static const char *
-pass_over(struct parser *p, struct cm_blob v)
+read_key_id(struct parser *p, struct cm_blob v)
 {
-	(void)p;
-	(void)v;
+	struct cm_blob list, id;
+
+	if (!cm_der_take(&v, 0x30, &list) || v.len != 0)
+		return "its authorityKeyIdentifier is malformed";
+	if (cm_der_take(&list, 0x80, &id) && id.len <= KEY_ID_MAX)
+		cm_buf_add_blob(&p->out->key_id, id);
 	return NULL;
+}
+
+/* RFC 5280 5.2.6: the same as the certificate's. */
+static const char *
+read_freshest(struct parser *p, struct cm_blob v)
+{
+	const uint8_t *at = v.ptr;
+	CRL_DIST_POINTS *points = d2i_CRL_DIST_POINTS(NULL, &at, (long)v.len);
+	const char *why = points == NULL || at != v.ptr + v.len ? "its freshestCRL is malformed" : NULL;
+
+	for (int i = 0; why == NULL && i < sk_DIST_POINT_num(points); i++)
+		cm_crl_point_urls(sk_DIST_POINT_value(points, i), &p->out->freshest);
+	CRL_DIST_POINTS_free(points);
+	return why;
 }
 
 /* RFC 5280 5.2: a list with a critical extension that is not among these is not used. */
@@ -297,7 +319,8 @@ static const struct extension {
 	{ { 0x55, 0x1d, 20 }, read_crl_number },
 	{ { 0x55, 0x1d, 27 }, read_base_number },
 	{ { 0x55, 0x1d, 28 }, read_scope },
-	{ { 0x55, 0x1d, 35 }, pass_over },	/* authorityKeyIdentifier: the key is known, and tried */
+	{ { 0x55, 0x1d, 35 }, read_key_id },
+	{ { 0x55, 0x1d, 46 }, read_freshest },
 };
 
 static const char *
@@ -397,8 +420,11 @@ finish(struct parser *p)
 	l->about.issuer = cm_buf_blob(&l->issuer);
 	l->about.scope = cm_buf_blob(&l->scope);
 	l->about.issuers = cm_buf_blob(&l->issuers);
+	l->about.freshest = cm_buf_blob(&l->freshest);
+	l->about.key_id = cm_buf_blob(&l->key_id);
 	l->about.size = p->list_end;
 	if (cm_buf_status(&l->issuer) != CM_OK || cm_buf_status(&l->scope) != CM_OK ||
+	    cm_buf_status(&l->freshest) != CM_OK || cm_buf_status(&l->key_id) != CM_OK ||
 	    cm_buf_status(&p->algorithm) != CM_OK)
 		return CM_ERR_NOMEM;
 	return CM_OK;
@@ -437,5 +463,25 @@ cm_crl_list_free(struct cm_crl_list *l)
 	cm_buf_free(&l->issuer);
 	cm_buf_free(&l->scope);
 	cm_buf_free(&l->issuers);
+	cm_buf_free(&l->freshest);
+	cm_buf_free(&l->key_id);
 	*l = (struct cm_crl_list){ 0 };
+}
+
+enum cm_objection
+cm_crl_objection_of(const char *why)
+{
+	static const struct {
+		const char *words;
+		enum cm_objection o;
+	} rows[] = {
+		{ OTHER_SIGNATURE, CM_OBJECTION_SIGNATURE }, { WEAK_SIGNATURE, CM_OBJECTION_WEAK_SIGNATURE },
+		{ OTHER_ISSUER, CM_OBJECTION_OTHER_ISSUER }, { "its dates are malformed", CM_OBJECTION_MALFORMED_DATES },
+		{ "it is larger than trust.crl_max", CM_OBJECTION_TOO_LARGE },
+	};
+
+	for (size_t i = 0; i < CM_COUNT(rows); i++)
+		if (strcmp(why, rows[i].words) == 0)
+			return rows[i].o;
+	return CM_OBJECTION_NOT_A_LIST;
 }

@@ -5,10 +5,12 @@
  *	                 /SCOPE.delta	a delta CRL of the same
  *	                 /PATH.file	a list in an administrator's file, where another is in force
  *	                 /new.RANDOM	being written, and locked by who writes it
+ *	                 /part.URL	of a list what came before it broke off, and
+ *	                 /part.URL.etag	what tells that the rest belongs to it
  *	                 /lock		held while names change
  *
- * KEY, SCOPE and PATH are the first 16 hex digits of a SHA-256: of the issuer's SubjectPublicKeyInfo, of the list's
- * issuer and issuingDistributionPoint (DER), of the file's path.
+ * KEY, SCOPE, PATH and URL are the first 16 hex digits of a SHA-256: of the issuer's SubjectPublicKeyInfo, of the list's
+ * issuer and issuingDistributionPoint (DER), of the file's path, of the address.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,16 +23,18 @@
 
 #include "trust/crl_internal.h"
 
-#define NAME_SIZE	40
+#define NAME_SIZE	CM_CRL_NAME
 #define LOCK_MS		1000	/* names change in far less */
 #define NEW		"new."
+#define PART		"part."
+#define PART_MAX_AGE	(7 * 86400)	/* seconds */
 
 static void
-hex_name(const uint8_t digest[32], const char *end, char name[NAME_SIZE])
+hex_name(const uint8_t digest[32], const char *end, char *name, size_t size)
 {
-	for (int i = 0; i < 8; i++)
-		snprintf(name + 2 * i, NAME_SIZE - (size_t)(2 * i), "%02x", digest[i]);
-	snprintf(name + 16, NAME_SIZE - 16, "%s", end);
+	for (size_t i = 0; i < 8; i++)
+		snprintf(name + 2 * i, size - 2 * i, "%02x", digest[i]);
+	snprintf(name + 16, size - 16, "%s", end);
 }
 
 /* Only who may do anything here may have written it. */
@@ -72,7 +76,7 @@ cm_crl_store_open(struct cm_crl_store *s, const char *path, const uint8_t issuer
 	*s = (struct cm_crl_store){ .folder = -1, .keeps = keeps, .issuer_key = issuer_key };
 	if (path == NULL)
 		return;
-	hex_name(issuer_key, "", name);
+	hex_name(issuer_key, "", name, sizeof(name));
 	if ((top = open_folder(AT_FDCWD, path, keeps)) >= 0)
 		s->folder = open_folder(top, name, keeps);
 	if (s->folder < 0 && keeps)
@@ -108,37 +112,63 @@ open_index(const struct cm_crl_store *s, const char *name)
 	return x;
 }
 
-void
-cm_crl_store_each(const struct cm_crl_store *s, cm_crl_store_visit visit, void *arg)
+static DIR *
+open_entries(const struct cm_crl_store *s)
 {
-	static const char *const in_force[] = { ".crl", NULL }, *const beside[] = { ".file", NULL };
 	const int fd = s->folder >= 0 ? openat(s->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	const struct dirent *e;
-	bool more = true;
 
 	if (d == NULL && fd >= 0)
 		close(fd);
-	while (more && d != NULL && (e = readdir(d)) != NULL) {
+	return d;
+}
+
+void
+cm_crl_store_load(const struct cm_crl_store *s, struct cm_crl_index **head)
+{
+	static const char *const in_force[] = { ".crl", ".delta", NULL }, *const beside[] = { ".file", NULL };
+	DIR *d = open_entries(s);
+	const struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
 		const bool is_beside = cm_folder_name_ends(e->d_name, beside);
 		struct cm_crl_index *x;
 
 		if ((!is_beside && !cm_folder_name_ends(e->d_name, in_force)) ||
 		    (x = open_index(s, e->d_name)) == NULL)
 			continue;
-		more = visit(arg, x, is_beside);
-		cm_crl_index_close(&x);
+		x->beside = is_beside;
+		x->next = *head;
+		*head = x;
 	}
 	if (d != NULL)
 		closedir(d);
 }
 
-/* RFC 5280 5.2.3: numbers ascend.  Older in one of both is older: an honest CA's newer list is so in neither. */
-static bool
-is_older(const struct cm_crl_about *a, const struct cm_crl_about *b)
+static int
+compare_numbers(const struct cm_crl_number *a, const struct cm_crl_number *b)
+{
+	return memcmp(a->octets, b->octets, sizeof(a->octets));
+}
+
+bool
+cm_crl_is_older(const struct cm_crl_about *a, const struct cm_crl_about *b)
 {
 	return a->this_update < b->this_update || (a->number.there && b->number.there &&
-	    memcmp(a->number.octets, b->number.octets, sizeof(a->number.octets)) < 0);
+	    compare_numbers(&a->number, &b->number) < 0);
+}
+
+bool
+cm_crl_same_scope(const struct cm_crl_about *a, const struct cm_crl_about *b)
+{
+	return cm_blob_equal(a->issuer, b->issuer) && cm_blob_equal(a->scope, b->scope);
+}
+
+bool
+cm_crl_delta_fits(const struct cm_crl_about *delta, const struct cm_crl_about *base)
+{
+	return cm_crl_same_scope(delta, base) && delta->number.there && base->number.there &&
+	    compare_numbers(&delta->base, &base->number) <= 0 && compare_numbers(&delta->number, &base->number) >= 0;
 }
 
 static void
@@ -153,7 +183,7 @@ name_in_force(const struct cm_crl_about *a, char name[NAME_SIZE])
 	    EVP_DigestUpdate(ctx, a->scope.ptr, a->scope.len) == 1)
 		EVP_DigestFinal_ex(ctx, digest, NULL);
 	EVP_MD_CTX_free(ctx);
-	hex_name(digest, a->delta ? ".delta" : ".crl", name);
+	hex_name(digest, a->delta ? ".delta" : ".crl", name, NAME_SIZE);
 }
 
 static void
@@ -162,7 +192,7 @@ name_beside(const char *source, char name[NAME_SIZE])
 	uint8_t digest[32] = { 0 };
 
 	EVP_Digest(source, strlen(source), digest, NULL, EVP_sha256(), NULL);
-	hex_name(digest, ".file", name);
+	hex_name(digest, ".file", name, NAME_SIZE);
 }
 
 void
@@ -185,8 +215,8 @@ cm_crl_number_text(const struct cm_crl_number *n, struct cm_buf *out)
 	cm_buf_addf(out, "%llu", (unsigned long long)value);
 }
 
-static void
-describe(const struct cm_crl_about *a, struct cm_buf *out)
+void
+cm_crl_describe(const struct cm_crl_about *a, struct cm_buf *out)
 {
 	char when[CM_TIME_SIZE];
 
@@ -198,34 +228,11 @@ describe(const struct cm_crl_about *a, struct cm_buf *out)
 	cm_buf_addf(out, "of %s", cm_clock_text(a->this_update, when));
 }
 
-bool
-cm_crl_store_is_rollback(const struct cm_crl_store *s, const struct cm_crl_index *x, struct cm_buf *why)
-{
-	struct cm_crl_index *now = NULL;
-	char name[NAME_SIZE];
-	bool older;
-
-	if (s->folder < 0)
-		return false;
-	name_in_force(&x->about, name);
-	now = open_index(s, name);
-	older = now != NULL && is_older(&x->about, &now->about);
-	if (older) {
-		cm_buf_add_str(why, "a rollback: it is older (");
-		describe(&x->about, why);
-		cm_buf_add_str(why, ") than the list that is in force here (");
-		describe(&now->about, why);
-		cm_buf_add_str(why, ")");
-	}
-	cm_crl_index_close(&now);
-	return older;
-}
-
 /* Held until the descriptor is closed; -1: errno. */
 static int
 lock(const struct cm_crl_store *s)
 {
-	const int fd = openat(s->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const int fd = s->folder < 0 ? -1 : openat(s->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	const cm_deadline d = cm_deadline_in(LOCK_MS);
 
 	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -241,23 +248,31 @@ lock(const struct cm_crl_store *s)
 	return fd;
 }
 
-/* What nobody holds was left by who was killed. */
+static bool
+is_recent(int fd)
+{
+	const time_t now = time(NULL);
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_size > 0 && st.st_mtime <= now && now - st.st_mtime < PART_MAX_AGE;
+}
+
+/* What nobody holds was left by who was killed; what broke off long ago nobody goes on with. */
 static void
 sweep(const struct cm_crl_store *s)
 {
-	const int fd = openat(s->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *d = open_entries(s);
 	const struct dirent *e;
 
-	if (d == NULL && fd >= 0)
-		close(fd);
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		int left;
 
-		if (strncmp(e->d_name, NEW, strlen(NEW)) != 0 ||
+		const bool is_part = strncmp(e->d_name, PART, strlen(PART)) == 0;
+
+		if ((!is_part && strncmp(e->d_name, NEW, strlen(NEW)) != 0) ||
 		    (left = openat(s->folder, e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0)
 			continue;
-		if (flock(left, LOCK_EX | LOCK_NB) == 0)
+		if (is_part ? !is_recent(left) : flock(left, LOCK_EX | LOCK_NB) == 0)
 			unlinkat(s->folder, e->d_name, 0);
 		close(left);
 	}
@@ -273,25 +288,37 @@ struct importing {
 	char name[NAME_SIZE];		/* "": it has none */
 };
 
+int
+cm_crl_store_create(const struct cm_crl_store *s, char name[NAME_SIZE])
+{
+	uint64_t random = 0;
+	int held, fd = -1;
+
+	name[0] = '\0';
+	if ((held = lock(s)) < 0)
+		return -1;
+	sweep(s);
+	if (getrandom(&random, sizeof(random), 0) == sizeof(random)) {
+		snprintf(name, NAME_SIZE, NEW "%016llx", (unsigned long long)random);
+		fd = openat(s->folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	}
+	/* While names are locked nobody else can have taken it. */
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		close(fd);
+		fd = -1;
+	}
+	if (fd < 0)
+		name[0] = '\0';
+	close(held);
+	return fd;
+}
+
 static int
 create_in_folder(void *arg)
 {
 	struct importing *m = arg;
-	uint64_t random = 0;
-	int held;
 
-	if ((held = lock(m->s)) < 0)
-		return -1;
-	sweep(m->s);
-	if (getrandom(&random, sizeof(random), 0) == sizeof(random)) {
-		snprintf(m->name, sizeof(m->name), NEW "%016llx", (unsigned long long)random);
-		m->fd = openat(m->s->folder, m->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	}
-	/* While names are locked nobody else can have taken it. */
-	if (m->fd < 0 || flock(m->fd, LOCK_EX | LOCK_NB) != 0)
-		m->name[0] = '\0';
-	close(held);
-	return m->name[0] != '\0' ? m->fd : -1;
+	return m->fd = cm_crl_store_create(m->s, m->name);
 }
 
 static int
@@ -350,6 +377,23 @@ is_from(const struct cm_crl_index *x, const char *source)
 	return cm_blob_equal(x->source, cm_blob_str(source));
 }
 
+/* A delta whose base is not in force here. */
+static bool
+is_lost(const struct importing *m, const struct cm_crl_about *delta)
+{
+	struct cm_crl_about complete = *delta;
+	char name[NAME_SIZE];
+	struct cm_crl_index *base;
+	bool lost;
+
+	complete.delta = false;
+	name_in_force(&complete, name);
+	base = open_index(m->s, name);
+	lost = base == NULL || !cm_crl_delta_fits(delta, &base->about);
+	cm_crl_index_close(&base);
+	return lost;
+}
+
 /* Under which name it stays; "": under none. */
 static void
 choose_name(const struct importing *m, const struct cm_crl_index *x, char name[NAME_SIZE])
@@ -360,10 +404,13 @@ choose_name(const struct importing *m, const struct cm_crl_index *x, char name[N
 	now = open_index(m->s, name);
 	/* What is dated ahead would shut out all that is to come. */
 	if (x->about.this_update > m->i->now + CM_CLOCK_SKEW || (!m->i->beside && now != NULL &&
-	    is_older(&x->about, &now->about)))
+	    cm_crl_is_older(&x->about, &now->about)))
 		name[0] = '\0';
-	else if (m->i->beside && now != NULL && !is_older(&now->about, &x->about) &&
-	    (!is_from(now, m->i->origin.source) || is_older(&x->about, &now->about)))
+	/* A delta that can be applied is worth more than one whose base is not here. */
+	else if (x->about.delta && now != NULL && is_lost(m, &now->about) < is_lost(m, &x->about))
+		name[0] = '\0';
+	else if (m->i->beside && now != NULL && !cm_crl_is_older(&now->about, &x->about) &&
+	    (!is_from(now, m->i->origin.source) || cm_crl_is_older(&x->about, &now->about)))
 		name_beside(m->i->origin.source, name);
 	cm_crl_index_close(&now);
 }
@@ -405,5 +452,131 @@ cm_crl_store_import(struct cm_crl_store *s, const struct cm_crl_import *i, struc
 	    m.name[0] != '\0' && keep(&m, *out) != CM_OK && i->warning != NULL)
 		cm_buf_addf(i->warning, "the list of %s is not kept: %s", i->origin.source, strerror(errno));
 	discard(&m);
+	return err;
+}
+
+/* ---- What broke off on its way. */
+
+/* "part.<16 hex of the URL>"; its ETag stands in a file beside. */
+static void
+name_part(const char *url, const char *end, char name[NAME_SIZE])
+{
+	uint8_t digest[32] = { 0 };
+
+	EVP_Digest(url, strlen(url), digest, NULL, EVP_sha256(), NULL);
+	memcpy(name, PART, strlen(PART));
+	hex_name(digest, end, name + strlen(PART), NAME_SIZE - strlen(PART));
+}
+
+static bool
+read_etag(const struct cm_crl_store *s, const char *name, char *etag, size_t size)
+{
+	const int fd = openat(s->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	const ssize_t n = fd >= 0 ? read(fd, etag, size - 1) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	etag[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+int
+cm_crl_store_take_part(const struct cm_crl_store *s, const char *url, char name[NAME_SIZE], char *etag, size_t size)
+{
+	char part[NAME_SIZE], beside[NAME_SIZE];
+	uint64_t random = 0;
+	int held, fd = -1;
+
+	name_part(url, "", part);
+	name_part(url, ".etag", beside);
+	name[0] = '\0';
+	if ((held = lock(s)) < 0)
+		return -1;
+	if (read_etag(s, beside, etag, size) && getrandom(&random, sizeof(random), 0) == sizeof(random) &&
+	    (fd = openat(s->folder, part, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) >= 0) {
+		snprintf(name, NAME_SIZE, NEW "%016llx", (unsigned long long)random);
+		/* Under the new name nobody else goes on with it, and it is swept away if this process ends. */
+		if (!is_recent(fd) || flock(fd, LOCK_EX | LOCK_NB) != 0 || renameat(s->folder, part, s->folder, name) != 0) {
+			close(fd);
+			fd = -1;
+			name[0] = '\0';
+		}
+	}
+	unlinkat(s->folder, beside, 0);
+	unlinkat(s->folder, part, 0);
+	close(held);
+	return fd;
+}
+
+static bool
+write_etag(const struct cm_crl_store *s, const char *name, const char *etag)
+{
+	const int fd = openat(s->folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const bool ok = fd >= 0 && write(fd, etag, strlen(etag)) == (ssize_t)strlen(etag);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+enum cm_err
+cm_crl_store_keep_part(const struct cm_crl_store *s, const char *url, const char *name, const char *etag)
+{
+	char part[NAME_SIZE], beside[NAME_SIZE];
+	enum cm_err err = CM_ERR_SYSTEM;
+	int held;
+
+	name_part(url, "", part);
+	name_part(url, ".etag", beside);
+	if ((held = lock(s)) < 0)
+		return err;
+	/* Never one's octets with the other's ETag, whenever this ends. */
+	unlinkat(s->folder, part, 0);
+	if (!write_etag(s, beside, etag))
+		unlinkat(s->folder, beside, 0);
+	else if (renameat(s->folder, name, s->folder, part) == 0)
+		err = CM_OK;
+	close(held);
+	return err;
+}
+
+void
+cm_crl_store_remove(const struct cm_crl_store *s, const char *name)
+{
+	unlinkat(s->folder, name, 0);
+}
+
+/* ---- In place. */
+
+/* In place: 12 octets that say of themselves whether they are whole. */
+static enum cm_err
+write_confirmed(int fd, const struct cm_crl_index *x, time_t now)
+{
+	uint8_t trailer[CM_CRL_TRAILER];
+
+	cm_crl_index_write_trailer(x->seed, x->about.entries, now, trailer);
+	return pwrite(fd, trailer, sizeof(trailer), (off_t)(x->size - sizeof(trailer))) == sizeof(trailer) ? CM_OK : CM_ERR_SYSTEM;
+}
+
+enum cm_err
+cm_crl_store_confirm(const struct cm_crl_store *s, const struct cm_crl_index *x, time_t now)
+{
+	enum cm_err err = CM_ERR_SYSTEM;
+	struct cm_crl_index *same = NULL;
+	char name[NAME_SIZE];
+	int held, fd = -1;
+
+	if ((held = lock(s)) < 0)
+		return err;
+	name_in_force(&x->about, name);
+	if ((same = open_index(s, name)) == NULL || same->size != x->size ||
+	    memcmp(same->map, x->map, x->header_size) != 0)
+		err = CM_ERR_ABSENT;
+	else if ((fd = openat(s->folder, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) >= 0)
+		err = write_confirmed(fd, x, now);
+	if (fd >= 0)
+		close(fd);
+	cm_crl_index_close(&same);
+	close(held);
 	return err;
 }

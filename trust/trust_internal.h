@@ -48,6 +48,7 @@ struct cm_question {
 	const struct cm_trust *trust;
 	const struct cm_known *known;
 	X509 *cert, *issuer;		/* borrowed */
+	STACK_OF(X509) *chain;		/* borrowed: leaf first, anchor last; NULL: not known */
 	time_t now;			/* cm_known_time() */
 	cm_deadline deadline;		/* of this source */
 	struct cm_evidence answer;	/* issuer_key, serial, learned and source are set; the source fills in the rest */
@@ -56,6 +57,7 @@ struct cm_question {
 	const char *note;		/* said beside a good answer: static text, or "" */
 	bool kept;			/* the answer was kept here: it says nothing of what the time is now */
 	struct cm_buf *warning;		/* borrowed: for people, whatever the answer; NULL: not wanted */
+	struct cm_crl_index **lists;	/* borrowed: lists that came in this round, of all its questions, for cm_crl_list_close(); NULL: none are kept for others */
 };
 
 /* trust/pem.c: the certificates of a file (PEM, or one in DER), of a folder's files; cert is borrowed. */
@@ -118,10 +120,45 @@ CM_MUST_USE enum cm_err cm_ocsp_import_file(struct cm_trust *tr, const struct cm
 CM_MUST_USE enum cm_err cm_crl_import_file(struct cm_trust *tr, const struct cm_trust_import *i,
     const struct cm_known *known, struct cm_trace *t, struct cm_buf *out);
 
-/* trust/crl.c */
+/*
+ * trust/crl.c: what all lists that are here say together (RFC 5280 6.3.3): those
+ * in force, an administrator's files, this round's.  q->kept: nothing that came
+ * in this round was needed.  A good answer that a delta CRL may make newer has ask_after in the past.
+ */
+enum cm_status cm_crl_ask_kept(struct cm_question *q);
 enum cm_status cm_crl_ask_url(struct cm_question *q, const char *url);
-enum cm_status cm_crl_ask_file(struct cm_question *q, const char *path);	/* or a folder */
+enum cm_status cm_crl_ask_file(struct cm_question *q, const char *path);	/* or a folder: and with all that is here */
 extern const char *const cm_crl_endings[];	/* of their files' names */
+void cm_crl_list_close(struct cm_crl_index **head);	/* of q->lists, when the round has ended */
+
+/* trust/crl_point.c: where its lists are: the certificate's own points, then FreshestCRL of the certificate and of lists that are here. */
+struct cm_crl_point {
+	const char *const *urls;	/* of one list, to be asked in turn; any scheme */
+	size_t count;
+	bool delta;			/* changes only */
+	uint16_t reasons;		/* bits as ReasonFlags'; CM_CRL_ALL_REASONS */
+	bool other_issuer;		/* it names a cRLIssuer */
+};
+#define CM_CRL_ALL_REASONS	0x1fe
+typedef bool (*cm_crl_point_visit)(void *arg, const struct cm_crl_point *p);	/* false ends it */
+bool cm_crl_addresses(struct cm_question *q, cm_crl_point_visit visit, void *arg);	/* false: it was ended, or memory did */
+
+/*
+ * trust/crl_fetch.c: a list that is to be fetched, for the certificate's issuer or who else issues lists about it.
+ * prepare fills in url, max, fd, have, part_etag, etag and modified of f; what they point to is the coming's.
+ * CM_ERR_SYSTEM: no file; objected to.  CM_ERR_NOMEM
+ */
+struct cm_crl_coming;
+struct cm_fetch;	/* trust/fetch.h */
+CM_MUST_USE enum cm_err cm_crl_prepare(struct cm_question *q, const char *url, struct cm_fetch *f,
+    struct cm_crl_coming **out);
+/*
+ * f is done: index the list and put it in force, or mark it as confirmed, or keep the part that came; frees *c.
+ * CM_OK           cm_crl_ask_kept() speaks of it: of this question at once, of others too where q->lists is theirs
+ * CM_ERR_OFFLINE  nothing came; CM_ERR_SYNTAX, CM_ERR_ABSENT, CM_ERR_SYSTEM, CM_ERR_NOMEM: it is of no use.  Objected to
+ */
+CM_MUST_USE enum cm_err cm_crl_arrived(struct cm_question *q, struct cm_crl_coming **c, const struct cm_fetch *f);
+void cm_crl_coming_free(struct cm_crl_coming **c);	/* of what is not waited for any more; closes its file.  Accepts NULL */
 
 /* trust/evidence.c */
 /* This host's clock, or the floor when the clock is behind what was once signed. */

@@ -30,18 +30,21 @@ mend(uint8_t *p, size_t size)
 {
 	const size_t header = size > 15 ? big_endian(p + 8, 4) : 0;
 	const size_t len = size > 15 ? (size_t)p[14] + ((p[13] & 2) != 0 ? 2 : 0) + 11 : 0;
+	size_t i = 0, at;
 	uint32_t seed;
 
 	if (header < 15 + DIGEST || header > size)
 		return;
 	EVP_Digest(p, header - DIGEST, p + header - DIGEST, NULL, EVP_sha256(), NULL);
 	seed = cm_crl_index_seed(p + header - DIGEST);
-	for (size_t i = 0, at = header; at + len <= size; i++, at += len) {
+	for (at = header; at + len + CM_CRL_TRAILER <= size; i++, at += len) {
 		const uint32_t crc = cm_crl_index_crc(seed, i, p + at, len - CRC);
 
 		for (int k = 0; k < CRC; k++)
 			p[at + len - CRC + (size_t)k] = (uint8_t)(crc >> 8 * (CRC - 1 - k));
 	}
+	if (at + CM_CRL_TRAILER <= size)
+		cm_crl_index_write_trailer(seed, i, FUZZ_NOW, p + at);
 }
 
 static void

@@ -248,7 +248,7 @@ static void
 damaged_index(void **state)
 {
 	const struct crl_recipe recipe = { .issuer = "inter", .names = "bob", .reason = KEY_COMPROMISE, .to = DAY };
-	static const long places[] = { 3, 40, -2, -20 };	/* from the end, when negative */
+	static const long places[] = { 3, 40, -14, -32 };	/* from the end, when negative: its last 12 octets are no entry's */
 	struct web w = { .mode = WEB_BYTES };
 	struct host h = host_of("damaged", w.url);
 
