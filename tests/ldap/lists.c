@@ -161,7 +161,7 @@ fill(void)
 static bool
 listens(void)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atol(LISTS_PORT)) };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(LISTS_PORT, NULL, 10)) };
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool there;
 
