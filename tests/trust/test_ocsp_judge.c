@@ -132,7 +132,7 @@ each_by_its_name(void **state)
 		{ "just over", { .from = -HOUR, .to = -4 * MIN }, CM_OBJECTION_NONE, "" },
 		{ "stale", { .from = -2 * DAY, .to = -DAY }, CM_OBJECTION_STALE, " ago" },
 		{ "undated", { .from = -10 * MIN }, CM_OBJECTION_NONE, "" },
-		{ "undated, stale", { .from = -70 * MIN }, CM_OBJECTION_STALE, "names no nextUpdate and so counted for 1 h" },
+		{ "undated, stale", { .from = -70 * MIN }, CM_OBJECTION_STALE, "names no nextUpdate and so counted for 60 min" },
 	};
 	static const struct cm_trust_options o;
 
