@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -145,6 +146,18 @@ rig_evidence(uint8_t n, enum cm_status status, time_t this_update)
 	memset(e.issuer_key, n, sizeof(e.issuer_key));
 	snprintf(e.source, sizeof(e.source), "OCSP http://ocsp.test/ %u", n);
 	return e;
+}
+
+struct cm_source
+rig_source(const struct rig *r, enum cm_source_kind kind, const char *url)
+{
+	const struct cm_blob spki = cm_cert_spki(r->other);
+	struct cm_source s = { .kind = kind, .seen = NOW - 1, .asked = NOW - 2, .answered = NOW - 3, .probe_at = NOW + 4,
+		.failures = 5, .why = "no answer within 3000 ms" };
+
+	assert_int_equal(EVP_Digest(spki.ptr, spki.len, s.issuer_key, NULL, EVP_sha256(), NULL), 1);
+	snprintf(s.url, sizeof(s.url), "%s", url);
+	return s;
 }
 
 void

@@ -38,6 +38,9 @@ struct cm_store_login rig_login(const struct rig *r, const struct cm_account *a,
 /* Of the certificate numbered n. */
 struct cm_evidence rig_evidence(uint8_t n, enum cm_status status, time_t this_update);
 
+/* Of the CA that other is the certificate of; every field with a value of its own. */
+struct cm_source rig_source(const struct rig *r, enum cm_source_kind kind, const char *url);
+
 /* Keep, and expect it to work. */
 void rig_keep(struct rig *r, const struct cm_store_login *l);
 void rig_keep_evidence(struct rig *r, const struct cm_evidence *e, time_t signed_time, time_t now);
