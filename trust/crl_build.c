@@ -273,7 +273,7 @@ cm_crl_build(const struct cm_crl_building *b, struct cm_buf *why)
 {
 	struct builder w = { .b = b, .spill = -1, .index = -1, .why = why };
 	const struct cm_crl_parsing parsing = { .fd = b->list, .max = b->max, .issuer = b->issuer,
-	    .visit = add_entry, .arg = &w };
+	    .visit = add_entry, .arg = &w, .progress = b->progress, .progress_arg = b->progress_arg };
 	struct cm_crl_list list = { 0 };
 	enum cm_err err = CM_ERR_NOMEM;
 

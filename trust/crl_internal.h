@@ -105,12 +105,15 @@ void cm_crl_list_free(struct cm_crl_list *l);
 
 /* Anything but CM_OK ends the reading with this result. */
 typedef enum cm_err (*cm_crl_visit)(void *arg, const struct cm_crl_entry *e);
+typedef void (*cm_crl_progress)(void *arg, uint64_t done, uint64_t total);	/* octets of the file */
 struct cm_crl_parsing {
 	int fd;			/* borrowed; read from its beginning */
 	uint64_t max;		/* bytes */
 	X509 *issuer;		/* whose list it must be, signed with its key; NULL: for showing only, nothing is verified */
 	cm_crl_visit visit;	/* NULL: entries are checked and counted only */
 	void *arg;
+	cm_crl_progress progress;	/* NULL: not wanted */
+	void *progress_arg;
 };
 /*
  * One pass.  What the visitor was given may not be believed before this says
@@ -188,6 +191,8 @@ struct cm_crl_building {
 	X509 *issuer;			/* whose list it must be */
 	const uint8_t *issuer_key;	/* its SHA-256 */
 	struct cm_crl_origin origin;
+	cm_crl_progress progress;	/* NULL: not wanted */
+	void *progress_arg;
 };
 /* As cm_crl_parse(); CM_ERR_SYSTEM also when the index cannot be written. */
 CM_MUST_USE enum cm_err cm_crl_build(const struct cm_crl_building *b, struct cm_buf *why);
@@ -243,6 +248,9 @@ struct cm_crl_import {
 	time_t now;
 	bool beside;			/* an administrator's file: kept beside one in force that is not older */
 	struct cm_buf *warning;		/* NULL: not wanted */
+	cm_crl_progress progress;	/* NULL: not wanted */
+	void *progress_arg;
+	enum cm_objection left_out;	/* out: NONE: it is kept; ROLLBACK, FUTURE, NO_BASE, NOT_KEPT (said in warning, if amiss) */
 };
 /*
  * Index a list, and put it in force unless a newer one of its issuer and scope
@@ -250,7 +258,7 @@ struct cm_crl_import {
  * CM_OK  *out is to be asked; where it could not be kept, warning says so, and nothing on disk has changed.
  * Errors as cm_crl_build().
  */
-CM_MUST_USE enum cm_err cm_crl_store_import(struct cm_crl_store *s, const struct cm_crl_import *i,
+CM_MUST_USE enum cm_err cm_crl_store_import(struct cm_crl_store *s, struct cm_crl_import *i,
     struct cm_crl_index **out, struct cm_buf *why);
 /* The number for people: decimal, or hexadecimal with 0x where it is long; "" when there is none. */
 void cm_crl_number_text(const struct cm_crl_number *n, struct cm_buf *out);

@@ -23,6 +23,7 @@ struct parser {
 	size_t tbs_begin;		/* index in the first window */
 	uint16_t issuer;		/* of the entry before: it holds on (RFC 5280 5.3.3) */
 	bool version2, names_issuers;
+	uint64_t told;			/* of progress: octets taken */
 	enum cm_err err;		/* of the visitor, or of the machine */
 };
 
@@ -212,6 +213,8 @@ read_entry(struct parser *p, uint64_t end)
 	if ((why = take(p, end, 0x30, &whole, &v)) != NULL ||
 	    (why = cm_crl_entry_parse(v, cm_buf_blob(&p->out->issuer), &p->out->issuers, &e, &a->width)) != NULL)
 		return why;
+	if (p->in->progress != NULL && p->told != p->bytes.taken)
+		p->in->progress(p->in->progress_arg, p->told = p->bytes.taken, p->bytes.size);
 	p->names_issuers = p->names_issuers || e.issuer != p->issuer;
 	p->issuer = e.issuer;
 	a->entries++;

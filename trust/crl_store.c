@@ -283,7 +283,7 @@ sweep(const struct cm_crl_store *s)
 /* One import. */
 struct importing {
 	const struct cm_crl_store *s;
-	const struct cm_crl_import *i;
+	struct cm_crl_import *i;
 	int fd;				/* of the new index; owned */
 	char name[NAME_SIZE];		/* "": it has none */
 };
@@ -345,7 +345,8 @@ build(struct importing *m, int folder, struct cm_buf *why)
 {
 	const struct cm_crl_building b = { .list = m->i->list, .folder = folder, .arg = m, .max = m->i->max,
 	    .create = folder >= 0 ? create_in_folder : create_in_memory, .issuer = m->i->issuer,
-	    .issuer_key = m->s->issuer_key, .origin = m->i->origin };
+	    .issuer_key = m->s->issuer_key, .origin = m->i->origin, .progress = m->i->progress,
+	    .progress_arg = m->i->progress_arg };
 
 	return cm_crl_build(&b, why);
 }
@@ -403,15 +404,18 @@ choose_name(const struct importing *m, const struct cm_crl_index *x, char name[N
 	name_in_force(&x->about, name);
 	now = open_index(m->s, name);
 	/* What is dated ahead would shut out all that is to come. */
-	if (x->about.this_update > m->i->now + CM_CLOCK_SKEW || (!m->i->beside && now != NULL &&
-	    cm_crl_is_older(&x->about, &now->about)))
-		name[0] = '\0';
+	if (x->about.this_update > m->i->now + CM_CLOCK_SKEW)
+		m->i->left_out = CM_OBJECTION_FUTURE;
+	else if (!m->i->beside && now != NULL && cm_crl_is_older(&x->about, &now->about))
+		m->i->left_out = CM_OBJECTION_ROLLBACK;
 	/* A delta that can be applied is worth more than one whose base is not here. */
 	else if (x->about.delta && now != NULL && is_lost(m, &now->about) < is_lost(m, &x->about))
-		name[0] = '\0';
+		m->i->left_out = CM_OBJECTION_NO_BASE;
 	else if (m->i->beside && now != NULL && !cm_crl_is_older(&now->about, &x->about) &&
 	    (!is_from(now, m->i->origin.source) || cm_crl_is_older(&x->about, &now->about)))
 		name_beside(m->i->origin.source, name);
+	if (m->i->left_out != CM_OBJECTION_NONE)
+		name[0] = '\0';
 	cm_crl_index_close(&now);
 }
 
@@ -441,16 +445,23 @@ keep(struct importing *m, const struct cm_crl_index *x)
 }
 
 enum cm_err
-cm_crl_store_import(struct cm_crl_store *s, const struct cm_crl_import *i, struct cm_crl_index **out,
+cm_crl_store_import(struct cm_crl_store *s, struct cm_crl_import *i, struct cm_crl_index **out,
     struct cm_buf *why)
 {
 	struct importing m = { .s = s, .i = i, .fd = -1 };
 	enum cm_err err;
 
 	*out = NULL;
-	if ((err = build_somewhere(&m, why)) == CM_OK && (err = cm_crl_index_open(m.fd, out, why)) == CM_OK &&
-	    m.name[0] != '\0' && keep(&m, *out) != CM_OK && i->warning != NULL)
-		cm_buf_addf(i->warning, "the list of %s is not kept: %s", i->origin.source, strerror(errno));
+	i->left_out = CM_OBJECTION_NONE;
+	if ((err = build_somewhere(&m, why)) == CM_OK && (err = cm_crl_index_open(m.fd, out, why)) == CM_OK) {
+		if (m.name[0] == '\0') {
+			i->left_out = CM_OBJECTION_NOT_KEPT;
+		} else if (keep(&m, *out) != CM_OK) {
+			i->left_out = CM_OBJECTION_NOT_KEPT;
+			if (i->warning != NULL)
+				cm_buf_addf(i->warning, "the list of %s is not kept: %s", i->origin.source, strerror(errno));
+		}
+	}
 	discard(&m);
 	return err;
 }

@@ -186,12 +186,3 @@ cm_trust_import(struct cm_trust *tr, const struct cm_trust_import *i, const stru
 	cm_buf_free(&begin);
 	return err;
 }
-
-/* Until lists are imported from files. */
-__attribute__((weak)) enum cm_err
-cm_crl_import_file(struct cm_trust *tr, const struct cm_trust_import *i, const struct cm_known *known,
-    struct cm_trace *t, struct cm_buf *out)
-{
-	(void)tr, (void)known, (void)out;
-	return cm_trace_fail(t, CM_REASON_SYSTEM, "%s: lists cannot be imported yet", i->path);
-}

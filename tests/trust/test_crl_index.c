@@ -76,7 +76,7 @@ import_bytes(const void *p, size_t len, const char *folder, const char *source)
 	struct imported r = { 0 };
 	struct cm_buf why = { 0 }, warning = { 0 };
 	struct cm_crl_store s;
-	const struct cm_crl_import i = { .list = file_of(p, len), .max = 1 << 28, .issuer = ca, .now = NOW,
+	struct cm_crl_import i = { .list = file_of(p, len), .max = 1 << 28, .issuer = ca, .now = NOW,
 	    .origin = { source, "mark", "", NOW, NOW }, .beside = source[0] == '/', .warning = &warning };
 
 	cm_crl_store_open(&s, folder, key_hash, true, &warning);
