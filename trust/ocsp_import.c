@@ -62,7 +62,8 @@ is_heard(struct importing *m, const struct cm_evidence *kept)
 		    kept->on_hold ? "on hold" : "revoked", kept->source);
 		return false;
 	}
-	if (e->this_update >= kept->this_update)
+	/* What was kept while this clock was ahead stands in nobody's way. */
+	if (e->this_update >= kept->this_update || kept->this_update > m->q.now + CM_CLOCK_SKEW)
 		return true;
 	cm_object(&m->q, CM_OBJECTION_ROLLBACK, "of %s, older than what is kept: of %s, %s",
 	    cm_clock_text(e->this_update, then), cm_clock_text(kept->this_update, now), kept->source);
@@ -83,7 +84,8 @@ keep(struct importing *m)
 	if (err == CM_OK || err == CM_ERR_ABSENT)
 		err = k->keep(k->arg, e);
 	if (err != CM_OK)
-		return cm_trace_fail(m->t, CM_REASON_SYSTEM, "%s: what it says cannot be kept", m->i->path);
+		return cm_trace_fail(m->t, CM_REASON_SYSTEM, "%s: what it says cannot be kept%s%s", m->i->path,
+		    k->why != NULL ? ": " : "", k->why != NULL ? k->why(k->arg) : "");
 	if (e->status == CM_STATUS_GOOD)
 		m->good++;
 	else

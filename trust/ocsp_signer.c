@@ -21,15 +21,31 @@ is_in_time(X509 *cert, time_t now)
 	    from <= now + CM_CLOCK_SKEW && now <= to;
 }
 
+static enum cm_status
+ask_lists(const struct cm_question *q, X509 *signer, const struct cm_evidence *who)
+{
+	struct cm_question of_signer = *q;
+	enum cm_status status;
+
+	of_signer.cert = signer;
+	of_signer.answer = *who;
+	of_signer.warning = NULL;
+	cm_buf_init(&of_signer.why, 0);
+	status = cm_crl_ask_kept(&of_signer);
+	cm_buf_free(&of_signer.why);
+	return status;
+}
+
 /*
- * Its own revocation (RFC 6960 4.2.2.2.1): what is known here decides.  What
- * nobody said is said, and is no objection: to ask a responder about itself
- * would go round in circles.
+ * Its own revocation (RFC 6960 4.2.2.2.1): what is known here decides, of who
+ * bears no ocsp-nocheck the lists too that are here.  What nobody said is said,
+ * and is no objection: to ask a responder about itself would go round in circles.
  */
 static struct objection
 object_to_revoked(X509 *signer, struct cm_question *q)
 {
 	const struct cm_evidence *e;
+	enum cm_status listed = CM_STATUS_GOOD;
 	struct cm_evidence who;
 
 	if (cm_evidence_name(signer, q->issuer, &who) != CM_OK)
@@ -37,8 +53,10 @@ object_to_revoked(X509 *signer, struct cm_question *q)
 	if ((e = cm_known_revoked(q->known, &who)) != NULL)
 		return UNAUTHORISED(e->on_hold ? "its signer is on hold" : "its signer was revoked");
 	if (X509_get_ext_by_NID(signer, NID_id_pkix_OCSP_noCheck, -1) < 0)
+		listed = q->trust->o.use_crl ? ask_lists(q, signer, &who) : CM_STATUS_UNKNOWN;
+	if (listed == CM_STATUS_UNKNOWN)
 		q->note = ", by a responder of whose own revocation nothing is known";
-	return HEARD;
+	return listed == CM_STATUS_REVOKED ? UNAUTHORISED("its signer was revoked, says a list that is here") : HEARD;
 }
 
 /* The CA itself, or one to whom this very CA gave id-kp-OCSPSigning.  Responders trusted by other means are not known here. */

@@ -43,6 +43,7 @@ hear(struct asked *k, const struct answer *a, bool posted)
 	cm_buf_truncate(&k->q.why, 0);
 	k->q.objection = CM_OBJECTION_NONE;
 	k->q.note = "";
+	k->q.kept = false;
 	k->status = cm_ocsp_judge(&k->q, (struct cm_blob){ der, (size_t)len }, k->request, posted);
 	OPENSSL_free(der);
 	/* Whatever came: unknown has a name and words, anything else has neither. */
@@ -360,6 +361,51 @@ revoked_responders(void **state)
 	}
 }
 
+/* Of a responder that is to be checked, the lists that are here tell. */
+static void
+responders_on_lists(void **state)
+{
+	static const struct row {
+		const char *signer;
+		int reason;
+		bool use_crl, heard;
+		const char *note;
+	} rows[] = {
+		{ "ocsp-checkable", NO_ENTRY, true, true, "" },
+		{ "ocsp-checkable", KEY_COMPROMISE, true, false, "" },
+		{ "ocsp-checkable", ON_HOLD, true, false, "" },
+		{ "ocsp-checkable", KEY_COMPROMISE, false, true, "nothing is known" },
+		{ "ocsp", KEY_COMPROMISE, true, true, "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		const char *const anchors[] = { PKI("inter.crt"), NULL };
+		const struct cm_trust_options o = { .level = CM_TRUST_HARD, .anchors = anchors, .crl_dir = scratch("lists"),
+		    .crl_keep = true, .use_crl = rows[i].use_crl, .crl_max = 1 << 20 };
+		const struct crl_recipe recipe = { .issuer = "inter", .names = rows[i].signer, .reason = rows[i].reason,
+		    .from = -HOUR + 60 * (long)i, .to = HOUR };
+		struct cm_trust *tr = NULL;
+		struct asked k;
+		int len;
+		uint8_t *der = make_crl(&recipe, &len);
+
+		write_bytes(scratch("of-signer.crl"), der, (size_t)len);
+		OPENSSL_free(der);
+		assert_int_equal(cm_trust_open(&o, NULL, &tr), CM_OK);
+		begin(&k, &o);
+		k.q.trust = tr;
+		assert_int_equal(cm_crl_ask_file(&k.q, scratch("of-signer.crl")), CM_STATUS_GOOD);	/* and it is kept */
+		hear(&k, &(const struct answer){ .signer = rows[i].signer, .to = HOUR }, true);
+		assert_int_equal(k.q.objection, rows[i].heard ? CM_OBJECTION_NONE : CM_OBJECTION_UNAUTHORISED);
+		assert_has(cm_buf_str(&k.q.why), rows[i].heard ? "" : "its signer was revoked, says a list");
+		assert_has(k.q.note, rows[i].note);
+		assert_int_equal(k.q.note[0] == '\0', rows[i].note[0] == '\0');
+		end(&k);
+		cm_trust_close(&tr);
+	}
+}
+
 /* Not OCSP at all. */
 static void
 other_bytes(void **state)
@@ -395,8 +441,9 @@ main(void)
 		cmocka_unit_test(undated),
 		cmocka_unit_test(what_it_said),
 		cmocka_unit_test(revoked_responders),
+		cmocka_unit_test(responders_on_lists),
 		cmocka_unit_test(other_bytes),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, remove_scratch);
 }
