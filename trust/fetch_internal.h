@@ -62,7 +62,7 @@ struct cm_transfer {
 	bool judged;			/* only a public address may be connected to */
 	bool ranged;			/* goes on with a part */
 	bool again;			/* the part was of no use: once more, from the beginning */
-	bool named, sent, answered, begun;	/* how far the exchange came */
+	bool named, sent, answered, headed, begun;	/* how far the exchange came */
 	bool moved;			/* from the file into memory */
 	size_t head, page;		/* octets of header lines; of what is read past */
 	uint64_t here, until;		/* octets of the answer; all of it, 0: not known */

@@ -90,6 +90,17 @@ object_to_tls(struct cm_transfer *t, CURLcode rc)
 	    "name: %s", cm_buf_str(&t->host), curl_easy_strerror(rc));
 }
 
+/* What curl does when one header line goes on beyond 100 KB. */
+static void
+object_to_line(struct cm_transfer *t)
+{
+	if (t->sent && !t->begun)
+		cm_transfer_object(t, CM_OBJECTION_TOO_LARGE, "a line of the answer's header is longer than is read, "
+		    "or this computer is out of memory");
+	else
+		cm_transfer_object(t, CM_OBJECTION_NOT_KEPT, "this computer is out of memory");
+}
+
 void
 cm_transfer_object_to(struct cm_transfer *t, CURLcode rc)
 {
@@ -120,6 +131,9 @@ cm_transfer_object_to(struct cm_transfer *t, CURLcode rc)
 	case CURLE_URL_MALFORMAT:
 		cm_transfer_object(t, CM_OBJECTION_NOT_ASKABLE, "this is no address that can be asked: %s",
 		    curl_easy_strerror(rc));
+		break;
+	case CURLE_OUT_OF_MEMORY:	/* 8.6 has a name of its own for it: CURLE_TOO_LARGE */
+		object_to_line(t);
 		break;
 	default:
 		object_to_end(t, rc);

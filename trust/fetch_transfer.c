@@ -181,8 +181,10 @@ take_head(char *p, size_t size, size_t count, void *arg)
 {
 	struct cm_transfer *t = arg;
 
-	(void)p;
 	t->answered = true;
+	/* The empty line; what 1xx ends is not the answer's. */
+	if (p[0] == '\r' || p[0] == '\n')
+		t->headed = status_of(t) >= 200;
 	t->head += size * count;
 	if (t->head <= CM_FETCH_HEAD_MAX)
 		return size * count;
@@ -380,7 +382,7 @@ cm_transfer_prepare(struct cm_transfer *t)
 
 	cm_http_authority(url, &t->host);
 	t->judged = t->f->redirects > 0 && !t->o->private_redirects && !cm_http_same_host(t->f->url, url) && !is_configured(t);
-	t->named = t->sent = t->answered = t->begun = t->again = false;
+	t->named = t->sent = t->answered = t->headed = t->begun = t->again = false;
 	t->head = t->page = 0;
 	t->f->total = t->until = t->here = 0;
 	cm_buf_truncate(&t->location, 0);
@@ -423,6 +425,9 @@ follow(struct cm_transfer *t)
 bool
 cm_transfer_goes_on(struct cm_transfer *t, CURLcode rc)
 {
+	/* To curl, one that ends within its header is whole. */
+	if (rc == CURLE_OK && !t->headed)
+		rc = CURLE_PARTIAL_FILE;
 	if (rc == CURLE_OK)
 		begin(t);
 	if (t->f->objection != CM_OBJECTION_NONE)
