@@ -60,9 +60,10 @@ cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
 	if ((err = cm_store_open(s, t)) != CM_OK)
 		goto out;
 	/* A full or read-only disk keeps nobody out: what is known is read as it is. */
-	if (s->version < CM_STORE_VERSION && cm_schema_move(s, NULL) != CM_OK)
-		cm_trace_add(t, "warning", "%s: cannot be brought to this version's form: %s", s->path,
-		    sqlite3_errmsg(s->db));
+	if (s->version < CM_STORE_VERSION && cm_schema_move(s, t) != CM_OK) {
+		cm_trace_add(t, "warning", "cannot be brought to this version's form: %s", cm_trace_message(t));
+		cm_trace_clear_reason(t);
+	}
 	*out = s;
 	s = NULL;
 out:

@@ -188,6 +188,9 @@ prepare_file(const char *path, unsigned busy_ms, struct cm_trace *t)
 			goto out;
 		fd = open(path, flags);
 	}
+	/* A disk that went read-only keeps nobody out: what is known is read, and keeping anything is what fails. */
+	if (fd < 0 && errno == EROFS)
+		fd = open(path, (flags & ~O_RDWR) | O_RDONLY);
 	err = fd < 0 ? cm_trace_fail(t, CM_REASON_STORE, "%s: %s", path, strerror(errno)) :
 	    check_file(fd, path, t);
 out:

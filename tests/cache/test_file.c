@@ -449,6 +449,97 @@ read_only_is_said(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* On a disk that was mounted read-only behind our back; that takes root. */
+static int
+mount_read_only(struct rig *r)
+{
+	struct cm_evidence e = rig_evidence(1, CM_STATUS_GOOD, NOW), more = rig_evidence(2, CM_STATUS_GOOD, NOW);
+	const struct cm_store_login l = { .evidence = &more, .evidence_count = 1, .now = NOW };
+	struct cm_memory *m = NULL;
+
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount(r->folder, r->folder, NULL, MS_BIND, NULL) != 0 ||
+	    mount(NULL, r->folder, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0)
+		return 77;
+	if (cm_accounts_open(&r->options, r->trace, &r->store) != CM_OK) {
+		fprintf(stderr, "%s\n", cm_trace_message(r->trace));
+		return 1;
+	}
+	rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");
+	if (cm_accounts_recall(r->store, NOW, r->trace, &m) != CM_OK || m->known.count != 1 ||
+	    m->known.evidence[0].status != CM_STATUS_REVOKED)
+		return 2;
+	if (m->keeper.find(m->keeper.arg, &e) != CM_OK || e.status != CM_STATUS_REVOKED)
+		return 3;
+	e = rig_evidence(2, CM_STATUS_REVOKED, NOW);
+	if (m->keeper.keep(m->keeper.arg, &e) != CM_ERR_SYSTEM ||
+	    strstr(m->keeper.why(m->keeper.arg), "readonly database") == NULL)
+		return 4;
+	if (cm_accounts_keep(r->store, &l, r->trace) != CM_ERR_SYSTEM ||
+	    strstr(cm_trace_message(r->trace), "readonly database") == NULL)
+		return 5;
+	cm_memory_free(&m);
+	cm_accounts_close(&r->store);
+	return 0;
+}
+
+static void
+read_only_disk_is_read(void **state)
+{
+	const struct cm_evidence e = rig_evidence(1, CM_STATUS_REVOKED, NOW);
+	struct rig *r = *state;
+	int status;
+
+	rig_keep_alice(r, 4000, NOW);
+	rig_keep_evidence(r, &e, 0, NOW);
+	cm_accounts_close(&r->store);
+	if ((status = in_child(mount_read_only, r)) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+/* The same of a store of version 1, which cannot be moved there. */
+static int
+read_former(struct rig *r)
+{
+	struct cm_memory *m = NULL;
+
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount(r->folder, r->folder, NULL, MS_BIND, NULL) != 0 ||
+	    mount(NULL, r->folder, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0)
+		return 77;
+	if (cm_accounts_open(&r->options, r->trace, &r->store) != CM_OK) {
+		fprintf(stderr, "%s\n", cm_trace_message(r->trace));
+		return 1;
+	}
+	if (strstr(cm_trace_find(r->trace, "warning"), "readonly database") == NULL)
+		return 2;
+	if (cm_accounts_recall(r->store, NOW, r->trace, &m) != CM_OK || m->known.count != 1 ||
+	    m->known.evidence[0].status != CM_STATUS_REVOKED)
+		return 3;
+	cm_memory_free(&m);
+	cm_accounts_close(&r->store);
+	return 0;
+}
+
+static void
+read_only_disk_with_a_former_store(void **state)
+{
+	struct rig *r = *state;
+	int status, persist = 1;
+	sqlite3 *db = NULL;
+
+	rig_former(r);
+	/* as a login of the former version left it: with its log and the index of that */
+	assert_int_equal(sqlite3_open(r->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "UPDATE clock SET id = 1", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	if ((status = in_child(read_former, r)) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
 
 int
@@ -466,6 +557,8 @@ main(void)
 		TEST(full_disk_loses_nothing),
 		TEST(truly_full_disk_loses_nothing),
 		TEST(read_only_is_said),
+		TEST(read_only_disk_is_read),
+		TEST(read_only_disk_with_a_former_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

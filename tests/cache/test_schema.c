@@ -234,6 +234,7 @@ use_without_room(struct rig *r)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
 	rig_reopen(r);
 	expect_said(r->trace, "cannot be brought to this version's form: ");
+	expect_said(r->trace, "accounts.db: writing: disk I/O error");
 	assert_int_equal(cm_trace_reason(r->trace), CM_REASON_NONE);
 	expect_former(r, 5);
 	assert_int_equal(cm_accounts_recall(r->store, NOW, r->trace, &m), CM_OK);
