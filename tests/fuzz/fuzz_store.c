@@ -1,9 +1,11 @@
 /*
  * tests/fuzz/fuzz_store.c - what a damaged or hostile store holds.
  *
- * First byte 0: the rest are the bytes of the database file.  Else: the values
- * of an account's row (2: of a pairing's), each with kind and length before it,
- * put there with a digest that fits, so that what reads rows gets past it.
+ * First byte 0: the rest are the bytes of the database file, of this version or
+ * the former.  Else: the values of a row of the table with that number (6: of
+ * version 1's evidence, that is then moved over), each with kind and length
+ * before it, put there with a digest that fits, so that what reads rows gets
+ * past it.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +19,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Of the tables, the digest not counted. */
 #define COLUMNS	18
-#define PAIRING_COLUMNS	6
+static const struct table {
+	const char *name;
+	size_t columns;
+} tables[] = {
+	{ NULL, 0 }, { "account", COLUMNS }, { "pairing", 6 }, { "evidence", 11 }, { "source", 9 }, { "issuer", 2 },
+	{ "evidence", 8 }, { "clock", 5 },
+};
+#define FORMER	6
+
+static const char former[] = "DROP TABLE evidence; DROP TABLE source; DROP TABLE issuer;"
+    "CREATE TABLE evidence (issuer_key BLOB NOT NULL, serial BLOB NOT NULL,"
+    " status INTEGER NOT NULL, this_update INTEGER NOT NULL, next_update INTEGER NOT NULL,"
+    " revoked_at INTEGER NOT NULL, learned INTEGER NOT NULL, source TEXT NOT NULL,"
+    " digest BLOB NOT NULL, PRIMARY KEY (issuer_key, serial)) STRICT; PRAGMA user_version = 1";
 
 /* The texts of an account end where they say. */
 static enum cm_err
@@ -30,6 +45,26 @@ visit(void *arg, const struct cm_kept *k)
 		*total += strlen(k->account->groups[i].name);
 	for (size_t i = 0; i < k->evidence_count; i++)
 		*total += strlen(k->evidence[i].source) + k->evidence[i].serial_len;
+	return CM_OK;
+}
+
+static enum cm_err
+visit_evidence(void *arg, const struct cm_evidence *e)
+{
+	if (e->serial_len < 1 || e->serial_len > sizeof(e->serial) || e->status == CM_STATUS_UNKNOWN ||
+	    memchr(e->source, '\0', sizeof(e->source)) == NULL || memchr(e->signer, '\0', sizeof(e->signer)) == NULL)
+		abort();
+	*(struct cm_evidence *)arg = *e;
+	return CM_OK;
+}
+
+static enum cm_err
+visit_source(void *arg, struct cm_blob issuer, const struct cm_source *s)
+{
+	if (memchr(s->url, '\0', sizeof(s->url)) == NULL || memchr(s->why, '\0', sizeof(s->why)) == NULL ||
+	    s->kind > CM_SOURCE_DELTA || (issuer.len > 0 && issuer.ptr == NULL))
+		abort();
+	*(size_t *)arg += issuer.len;
 	return CM_OK;
 }
 
@@ -62,6 +97,35 @@ split(const uint8_t *data, size_t size, struct cm_column v[COLUMNS])
 	return n;
 }
 
+/* What the keeper does with evidence and sources that are there; what is forgotten is gone. */
+static void
+use_evidence(struct cm_accounts *s, struct cm_memory *m, struct cm_trace *t, bool whole)
+{
+	struct cm_evidence e = { .serial_len = 0 }, other;
+	size_t total = 0;
+	enum cm_err err;
+
+	if (cm_accounts_each_source(s, t, visit_source, &total) == CM_ERR_STATE)
+		abort();
+	for (size_t i = 0; i < m->known.source_count; i++)
+		if (m->keeper.keep_source(m->keeper.arg, &m->known.sources[i], (struct cm_blob){ NULL, 0 }) == CM_OK &&
+		    whole && m->known.sources[i].url[0] != '\0')
+			abort();
+	if (cm_accounts_each_evidence(s, t, visit_evidence, &e) != CM_OK || e.serial_len == 0)
+		return;
+	other = e;
+	other.status = CM_STATUS_GOOD;
+	other.by_list = other.on_hold = false;
+	other.this_update = cm_clock_now();
+	err = m->keeper.keep(m->keeper.arg, &other);
+	if (err == CM_OK && m->keeper.find(m->keeper.arg, &other) == CM_OK && e.status == CM_STATUS_REVOKED &&
+	    other.status != CM_STATUS_REVOKED && whole)
+		abort();
+	err = cm_accounts_forget_evidence(s, e.issuer_key, (struct cm_blob){ e.serial, e.serial_len }, t);
+	if (whole && (err != CM_OK || m->keeper.find(m->keeper.arg, &other) != CM_ERR_ABSENT))
+		abort();
+}
+
 static void
 use(struct cm_accounts *s, struct cm_trace *t, bool whole)
 {
@@ -71,8 +135,11 @@ use(struct cm_accounts *s, struct cm_trace *t, bool whole)
 
 	if (cm_accounts_list(s, t, visit, &total) == CM_OK && total > (size_t)1 << 30)
 		abort();
-	if (cm_accounts_recall(s, 1800000000, t, &m) == CM_OK && m == NULL)
-		abort();
+	if (cm_accounts_recall(s, 1800000000, t, &m) == CM_OK) {
+		if (m == NULL)
+			abort();
+		use_evidence(s, m, t, whole);
+	}
 	cm_memory_free(&m);
 	if (cm_pairings_list(s, NULL, t, visit_pairing, &pairing) != CM_OK || pairing.user == NULL)
 		return;
@@ -84,6 +151,17 @@ use(struct cm_accounts *s, struct cm_trace *t, bool whole)
 	    cm_pairings_find_hash(s, pairing.hash, t, &found) != CM_ERR_ABSENT) && whole)
 		abort();
 	cm_pairing_clear(&found);
+}
+
+/* The table as version 1 had it, and a row in it; then as any store of that version is opened. */
+static bool
+fill_former(struct cm_accounts *s, const struct cm_column *v, struct cm_trace *t)
+{
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+	if (cm_store_exec(s, former, t) != CM_OK)
+		abort();
+	s->version = 1;
+	return cm_store_put(s, "evidence", v, tables[FORMER].columns, t) == CM_OK && cm_schema_move(s, t) == CM_OK;
 }
 
 static void
@@ -103,20 +181,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char folder[] = "/dev/shm/cm_fuzz_XXXXXX", path[64], name[80];
 	struct cm_accounts_options o = { .path = path, .first_uid = 1000, .first_gid = 1000 };
 	struct cm_column v[COLUMNS] = { { .kind = CM_VALUE_INTEGER } };
+	const struct table *table;
 	struct cm_accounts *s = NULL;
 	struct cm_trace *t = NULL;
 
-	if (size < 1 || mkdtemp(folder) == NULL || cm_trace_new(&t) != CM_OK)
+	if (size < 1 || data[0] >= CM_COUNT(tables) || mkdtemp(folder) == NULL || cm_trace_new(&t) != CM_OK)
 		return 0;
+	table = &tables[data[0]];
 	snprintf(path, sizeof(path), "%s/db", folder);
 	if (data[0] == 0)
 		write_file(path, data + 1, size - 1);
 	if (cm_accounts_open(&o, t, &s) == CM_OK) {
-		const bool pairing = data[0] == 2;
-		const size_t columns = pairing ? PAIRING_COLUMNS : COLUMNS;
+		const size_t n = split(data + 1, size - 1, v);
 
-		if (data[0] == 0 || (split(data + 1, size - 1, v) >= columns &&
-		    cm_store_put(s, pairing ? "pairing" : "account", v, columns, t) == CM_OK))
+		if (data[0] == 0 || (n >= table->columns && (table == &tables[FORMER] ? fill_former(s, v, t) :
+		    cm_store_put(s, table->name, v, table->columns, t) == CM_OK)))
 			use(s, t, data[0] != 0);
 		cm_accounts_close(&s);
 	} else if (cm_trace_reason(t) != CM_REASON_STORE) {
