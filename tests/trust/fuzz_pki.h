@@ -1,4 +1,4 @@
-/* tests/trust/fuzz_pki.h - the certificates that the seeds of fuzz_ocsp and fuzz_crl are about; their keys are gone. */
+/* tests/trust/fuzz_pki.h - the certificates that the seeds of fuzz_crl are about; their keys are gone. */
 #ifndef CM_TESTS_TRUST_FUZZ_PKI_H
 #define CM_TESTS_TRUST_FUZZ_PKI_H
 
