@@ -108,9 +108,6 @@ cm_transfer_object_to(struct cm_transfer *t, CURLcode rc)
 	case CURLE_OPERATION_TIMEDOUT:
 		object_to_time(t);
 		break;
-	case CURLE_FILESIZE_EXCEEDED:
-		cm_transfer_object_to_size(t, 0);
-		break;
 	case CURLE_COULDNT_RESOLVE_HOST:
 		cm_transfer_object(t, CM_OBJECTION_NO_NAME, "the name of %s cannot be looked up", cm_buf_str(&t->host));
 		break;

@@ -28,7 +28,10 @@ line(const struct cm_transfer *t, const char *name)
 {
 	struct curl_header *h;
 
-	return curl_easy_header(t->curl, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK ? h->value : NULL;
+	if (curl_easy_header(t->curl, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+		return NULL;
+	/* An empty value has kept its CR. */
+	return h->value[0] == '\r' ? "" : h->value;
 }
 
 /* All lines of this name as one (RFC 9110 5.3). */
@@ -74,6 +77,7 @@ read_validators(struct cm_transfer *t)
 	keep(line(t, "Last-Modified"), t->f->new_modified, sizeof(t->f->new_modified));
 }
 
+/* MAXFILESIZE of curl's would do it earlier, but for the pages of redirects and errors too, which are not read. */
 static void
 begin_whole(struct cm_transfer *t)
 {
@@ -123,7 +127,7 @@ begin_redirect(struct cm_transfer *t)
 {
 	const char *to = line(t, "Location");
 
-	if (to == NULL)
+	if (!holds(to))
 		cm_transfer_object(t, CM_OBJECTION_HTTP_STATUS, "HTTP status %ld, and no address to go to",
 		    status_of(t));
 	else
@@ -288,7 +292,6 @@ set_limits(struct cm_transfer *t, long ms)
 	SET(NOSIGNAL, 1L);
 	/* Else a resolver that never answers is waited for after the time is over. */
 	SET(QUICK_EXIT, 1L);
-	SET(MAXFILESIZE_LARGE, (curl_off_t)t->f->max);
 	SET(PROTOCOLS_STR, "http,https");
 	SET(FOLLOWLOCATION, 0L);
 	/* The environment may be that of the person who asks to be let in. */

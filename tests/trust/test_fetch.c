@@ -208,7 +208,7 @@ failures(void **state)
 	}
 }
 
-/* A server that announces more than is read is left before a byte of it is taken. */
+/* A server that announces more than is read is left before any of it is kept. */
 static void
 what_is_announced_too_large_is_not_read(void **state)
 {
