@@ -150,11 +150,11 @@ def cert_status(status, revoked_at, reason):
     return tlv(0xA1, generalized(revoked_at), why)
 
 
-def ocsp_answer(pki, signer, responses, nonce=None, hash_name='sha256', certificates=None):
-    """An OCSPResponse that holds these SingleResponses. certificates: names; None: the signer's."""
+def ocsp_answer(pki, signer, responses, nonce=None, hash_name='sha256', certificates=None, produced=0):
+    """An OCSPResponse that holds these SingleResponses. certificates: names; None: the signer's; produced: seconds from now."""
     who = certificate(pki, signer)
     extensions = tlv(0xA1, tlv(0x30, extension(NONCE, nonce))) if nonce is not None else b''
-    data = tlv(0x30, tlv(0xA1, who.subject), generalized(time.time()), tlv(0x30, *responses), extensions)
+    data = tlv(0x30, tlv(0xA1, who.subject), generalized(int(time.time()) + produced), tlv(0x30, *responses), extensions)
     included = [certificate(pki, name).der for name in ([signer] if certificates is None else certificates)]
     basic = tlv(0x30, *signed(pki, signer, data, hash_name), tlv(0xA0, tlv(0x30, *included)) if included else b'')
     return tlv(0x30, tlv(0x0A, b'\0'), tlv(0xA0, tlv(0x30, oid(BASIC), tlv(0x04, basic))))
@@ -200,7 +200,8 @@ class Responder:
         if self.twice:
             told.append(single(name, 'revoked', self.this, self.until))
         nonce = {'kept': asked.nonce, 'none': None, 'wrong': tlv(0x04, b'another one')}[self.nonce]
-        return asked, ocsp_answer(self.pki, self.signer or self.authority, told, nonce, self.hash_name, self.certificates)
+        return asked, ocsp_answer(self.pki, self.signer or self.authority, told, nonce, self.hash_name, self.certificates,
+                                  max(self.this, 0))
 
     def page(self, handler, body):
         if self.hold and not handler.server.wait_for(self.hold):

@@ -17,7 +17,7 @@ Authorities (P-256; the .pem of an authority holds its certificate only)
 Files made of them
   chain.pem              inter, root
   bundle.pem             root and every intermediate below it
-  deep.pem               deep-1, deep-2, deep-3
+  deep-chain.pem         deep-1, deep-2, deep-3
   anchors.d, intermediates.d      folders with root; inter, expired-inter, revoked-inter
   server-chain.pem, kdc-chain.pem the certificate, then inter
 Servers
@@ -590,7 +590,7 @@ def make_bundles(folder):
     bundle(folder, 'chain.pem', 'inter', 'root')
     bundle(folder, 'bundle.pem', 'root', 'inter', 'expired-inter', 'revoked-inter')
     bundle(folder, 'shapes.pem', *SHAPES)
-    bundle(folder, 'deep.pem', *DEEP)
+    bundle(folder, 'deep-chain.pem', *DEEP)
     bundle(folder, 'server-chain.pem', 'server', 'inter')
     bundle(folder, 'kdc-chain.pem', 'kdc', 'inter')
     folders = {'anchors.d': ['root'], 'intermediates.d': ['inter', 'expired-inter', 'revoked-inter'],

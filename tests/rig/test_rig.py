@@ -325,7 +325,7 @@ class WebTest(unittest.TestCase):
             name = f'deep-{number + 1}' if number < 3 else 'deep'
             text = said(['openssl', 'ocsp', '-sha256', '-issuer', RIG.pki / f'{authority}.crt', '-cert', RIG.pki / f'{name}.crt',
                          '-url', pki.at(number + 2, 'ocsp/'), '-CAfile', RIG.pki / 'root.crt',
-                         '-verify_other', RIG.pki / 'deep.pem'])
+                         '-verify_other', RIG.pki / 'deep-chain.pem'])
             self.assertIn(': good', text)
             self.assertNotIn('WARNING', text)
             self.assertEqual(responder.asked[0][1].hash_name, 'sha256')

@@ -1,0 +1,114 @@
+"""revocation.py: what the scenarios of revocation share: servers inside the test, whose answers it chooses."""
+import re
+import shutil
+
+import scenario  # first: it names the rig's folder
+import answers
+from answers import DAY, HOUR
+from rig import HTTP_PORT, OCSP_PORT, WEB_PORT, WORK
+from scenario import Scenario
+from web import Page, Web
+
+PORTS = {'ocsp': OCSP_PORT, 'http': HTTP_PORT, 'web': WEB_PORT}
+QUIET = {'kerberos.ticket': 'off'}  # no KDC: these tests move clocks, and count what is asked
+
+
+class RevocationCase(Scenario):
+    """The directory is slapd; who speaks of revocation is in this process, at the addresses that certificates name.
+
+    self.ocsp, self.lists and self.web are those of port 8081, 8080 and 8090; each test begins with good answers from all.
+    """
+    servers = ('slapd',)
+    CARD = 'alice-p256'
+
+    @classmethod
+    def setUpClass(cls):
+        scenario.RIG.stop('ocsp', 'http', f'bad{OCSP_PORT}', f'bad{HTTP_PORT}')
+        cls.ocsp, cls.lists, cls.web = (Web(port, WORK / 'web.requests') for port in PORTS.values())
+
+    @classmethod
+    def tearDownClass(cls):
+        for server in (cls.ocsp, cls.lists, cls.web):
+            server.close()
+
+    def setUp(self):
+        super().setUp()
+        self.settings = dict(QUIET)
+        self.pki = scenario.RIG.pki
+        for server in (self.ocsp, self.lists, self.web):
+            server.forget()
+        self.responder = self.new_responder()
+        self.ocsp.pages['/'] = self.responder.page
+        self.publish()
+
+    # -- what the servers say
+
+    def new_responder(self, authority='inter', **fields):
+        return answers.Responder(self.pki, authority, 'ocsp' if authority == 'inter' else '', **fields)
+
+    def a_list(self, *entries, authority='inter', **fields):
+        return answers.revocation_list(self.pki, authority, *entries, **fields)
+
+    def publish(self, *entries, **fields):
+        """inter's list with these entries, at every address that a certificate of inter's names; and root's."""
+        inter, root = Page(self.a_list(*entries, **fields)), Page(self.a_list(authority='root', **{**fields, 'idp': b''}))
+        self.lists.pages.update({'/inter.crl': inter, '/root.crl': root})
+        self.web.pages.update({'/inter.crl': inter, '/root.crl': root})
+
+    def serial(self, name):
+        return answers.certificate(self.pki, name).serial
+
+    def say(self, name, status='revoked keyCompromise', responder=None):
+        """What the responder says of that certificate from now."""
+        (responder or self.responder).status[self.serial(name)] = status
+
+    def requests(self, part=''):
+        return [got for server in (self.ocsp, self.lists, self.web) for got in server.asked(part)]
+
+    def forget_requests(self):
+        for server in (self.ocsp, self.lists, self.web):
+            server.requests.clear()
+
+    # -- what logins are told
+
+    @staticmethod
+    def at(when, **options):
+        """A login whose clock is elsewhere."""
+        return {'binary': scenario.plain(), 'wrapper': scenario.clock(when), **options}
+
+    def enter(self, level='soft', card=CARD, asked=None, **options):
+        """A login that passes; asked: how many requests it makes."""
+        answer = self.attempt(level, card, asked, **options)
+        self.assertEqual(answer.account, 'alice')
+        return answer
+
+    def refused(self, reason='revoked', level='soft', card=CARD, asked=None, **options):
+        return self.attempt(level, card, asked, status=3, reason=reason, **options)
+
+    def attempt(self, level, card, asked, more=None, **options):
+        before = len(self.requests())
+        answer = self.login(card=card, more={'trust__level': level, **(more or {})}, **options)
+        if asked is not None:
+            scenario.wait_until(lambda: len(self.requests()) >= before + asked, f'{asked} requests')
+            self.assertEqual([f'{got.method} {got.address}{got.path} {got.status}' for got in self.requests()][before:][asked:],
+                             [], f'{asked} requests, no more\n{answer}')
+        return answer
+
+    def check(self, card, status=None, level='hard', **more):
+        """cardmap revocation check, which judges as a login does."""
+        return self.cardmap('revocation', '--config', self.conf(trust__level=level, **more), '--json', 'check',
+                            self.pki / f'{card}.pem', status=status)
+
+    def objections(self, answer):
+        """Every objection of a trace, by source: {'OCSP http://...': 'other_nonce'}."""
+        out = {}
+        for stage in answer.json['stages']:
+            for item in stage['seen']:
+                if found := re.match(r'((?:OCSP|CRL|delta CRL) \S+?):? .*\[(\w+)\]$', item['text']):
+                    out[found[1].rstrip(':')] = found[2]
+        return out
+
+    def fresh_store(self):
+        """Nothing is kept any more."""
+        shutil.rmtree(self.folder / 'store')
+        (self.folder / 'store').mkdir(mode=0o700)
