@@ -184,7 +184,7 @@ class Responder:
     hold: int = 0                  # as web.Page
     get_only: bool = False
     wrong_serial: bool = False
-    twice: bool = False            # two answers about the certificate
+    twice: str = ''                # another answer about the certificate: its status
     certificates: list | None = None
     expected: set = field(default_factory=set)   # not empty: the CertID of the request must name one of these
     asked: list = field(default_factory=list)    # of each request: (method, Asked)
@@ -198,7 +198,7 @@ class Responder:
         status, _, reason = self.status.get(serial, self.default).partition(' ')
         told = [single(name, status, self.this, self.until, reason)]
         if self.twice:
-            told.append(single(name, 'revoked', self.this, self.until))
+            told.append(single(name, self.twice, self.this, self.until))
         nonce = {'kept': asked.nonce, 'none': None, 'wrong': tlv(0x04, b'another one')}[self.nonce]
         return asked, ocsp_answer(self.pki, self.signer or self.authority, told, nonce, self.hash_name, self.certificates,
                                   max(self.this, 0))

@@ -36,7 +36,7 @@ and, made by answers.py, good or revoked as the index says, signed by `ocsp` unl
   issuer-signed   signed by inter
   weak-hash       ecdsa-with-SHA1
   sha1-id, sha256-id              whatever CertID was asked
-  twice           good and revoked in one answer
+  twice           good twice in one answer
   get-only        405 to a POST
   max-age=N       Cache-Control: max-age=N
 """
@@ -177,7 +177,7 @@ def signature_end(data):
 
 
 MODES = {
-    'silent': silent, 'reset': reset, 'drip': web.drip(HUGE), 'drip-headers': drip_headers, 'huge': huge, 'endless': endless,
+    'silent': silent, 'reset': reset, 'drip': web.drip(4000), 'drip-headers': drip_headers, 'huge': huge, 'endless': endless,
     'early-close': early_close, 'garbage': garbage, 'try-later': try_later, 'wrong-206': wrong_206,
     'redirect-loop': redirect_loop, 'redirect-file': redirect('file:///etc/passwd'),
     'redirect-private': redirect('http://10.0.0.1:8080/inter.crl'),
@@ -191,7 +191,7 @@ RESPONDERS = {
 }
 MADE = {
     'no-nocheck': {'signer': 'ocsp-checkable'}, 'expired-signer': {'signer': 'ocsp-expired'},
-    'issuer-signed': {'signer': 'inter'}, 'weak-hash': {'hash_name': 'sha1'}, 'twice': {'twice': True},
+    'issuer-signed': {'signer': 'inter'}, 'weak-hash': {'hash_name': 'sha1'}, 'twice': {'twice': 'good'},
     'sha1-id': {'cert_id': 'sha1'}, 'sha256-id': {'cert_id': 'sha256'}, 'get-only': {'get_only': True},
 }
 WITH_VALUE = {'status': status, 'redirect': redirect, 'redirect-307': lambda value: redirect(value, 307)}

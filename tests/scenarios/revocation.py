@@ -99,14 +99,12 @@ class RevocationCase(Scenario):
         return self.cardmap('revocation', '--config', self.conf(trust__level=level, **more), '--json', 'check',
                             self.pki / f'{card}.pem', status=status)
 
-    def objections(self, answer):
+    @staticmethod
+    def objections(answer):
         """Every objection of a trace, by source: {'OCSP http://...': 'other_nonce'}."""
-        out = {}
-        for stage in answer.json['stages']:
-            for item in stage['seen']:
-                if found := re.match(r'((?:OCSP|CRL|delta CRL) \S+?):? .*\[(\w+)\]$', item['text']):
-                    out[found[1].rstrip(':')] = found[2]
-        return out
+        texts = [item['text'] for stage in answer.json['stages'] for item in stage['seen']]
+        found = [re.match(r'(.+?): .*\[(\w+)\]$', text, re.DOTALL) for text in texts]
+        return {match[1]: match[2] for match in found if match}
 
     def fresh_store(self):
         """Nothing is kept any more."""

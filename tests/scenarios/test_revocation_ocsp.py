@@ -36,18 +36,18 @@ class OcspCase(RevocationCase):
 
     def objection(self, source=HERE, more=None, **options):
         """That of the one responder, at hard, where nobody else could answer."""
+        self.fresh_store()
         answer = self.refused('revocation_unknown', 'hard', more={**ALONE, **(more or {})}, **options)
         found = self.objections(answer)
         self.assertIn(f'OCSP {source}', found, str(answer))
         self.assertIn(source, answer.json['message'])
-        self.fresh_store()
         return found[f'OCSP {source}']
 
 
 class ObjectionTest(OcspCase):
     def test_each_answer_that_does_not_count_has_its_own_name(self):
         for mode, name in (
-                ('silent', 'no_answer'), ('reset', 'broken_answer'), ('drip', 'slow_answer'), ('drip-headers', 'no_answer'),
+                ('silent', 'no_answer'), ('reset', 'broken_answer'), ('drip', 'slow_answer'), ('drip-headers', 'slow_answer'),
                 ('huge', 'too_large'), ('endless', 'too_large'), ('early-close', 'broken_answer'), ('status=503', 'http_status'),
                 ('status=404', 'http_status'), ('redirect-loop', 'redirected'), ('redirect-file', 'redirected'),
                 ('redirect-private', 'redirected'), (f'redirect-307={WEB}/ocsp/', 'redirected'), ('garbage', 'not_ocsp'),
@@ -83,7 +83,6 @@ class ObjectionTest(OcspCase):
                         self.assertEqual(self.objection(f'https://{address}:{TLS_PORT}/', more), name)
                     else:
                         self.enter('hard', more=more)
-                        self.fresh_store()
 
     @staticmethod
     @contextlib.contextmanager
@@ -94,9 +93,11 @@ class ObjectionTest(OcspCase):
         server.get_request = accept
         thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.02}, daemon=True)
         thread.start()
-        yield
-        server.shutdown()
-        thread.join()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
 
     def test_where_the_nonce_is_missing(self):
         """RFC 5019: it passes within its dates, unless the configuration wants one."""
@@ -120,12 +121,17 @@ class ObjectionTest(OcspCase):
                 self.bad(mode)
                 self.enter('soft', more=ALONE)
 
+    def test_two_answers_about_it(self):
+        """Revoked outweighs good, in one answer too."""
+        self.responder.twice = 'revoked'
+        self.refused('revoked', more=ALONE)
+
     def test_the_signer_who_may(self):
         for mode in ('good', 'issuer-signed', 'no-nocheck', 'no-nonce', 'max-age=60', 'no-next-update'):
             with self.subTest(mode):
+                self.fresh_store()
                 self.bad(mode)
                 self.enter('hard', more=ALONE)
-                self.fresh_store()
 
     def test_a_signer_that_was_revoked(self):
         """ocsp-checkable has no nocheck: a list that names it ends its word."""
@@ -166,10 +172,10 @@ class QuestionTest(OcspCase):
         for asked in ('sha1', 'sha256'):
             for told in ('sha1', 'sha256'):
                 with self.subTest(f'{asked} {told}'):
+                    self.fresh_store()
                     self.responder.cert_id = told
                     self.enter('hard', more={**ALONE, 'trust__ocsp_hash': asked})
                     self.assertEqual(self.responder.asked[-1][1].hash_name, asked)
-                    self.fresh_store()
 
     def test_of_the_certificate_and_configured(self):
         self.web.pages['/other/'] = self.responder.page
