@@ -189,6 +189,9 @@ set_revocation(const struct cm_pam_reading *r, const struct cm_scconf_item *modu
 	if ((policy & POLICY_CRL) == POLICY_CRL_OFFLINE)
 		err = cm_import_note(r->import, line, "cert_policy: crl_offline: the lists that certificates name are "
 		    "asked too; what a file says is revoked stays refused");
+	if (err == CM_OK)
+		err = cm_import_note(r->import, line, "trust.level = hard: as in pam_pkcs11 no answer about revocation "
+		    "refuses; here that is so for CAs, too (trust.check = leaf: for the card alone)");
 	return err;
 }
 

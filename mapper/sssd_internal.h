@@ -23,6 +23,10 @@ bool cm_sssd_is_enabled(const struct cm_sssd *s, const char *name);
 /* sssd_rules.c: the sections [certmap/DOMAIN/NAME], or the rule that holds without any. */
 CM_MUST_USE enum cm_err cm_sssd_rules(const struct cm_sssd *s);
 
+/* sssd_verification.c.  line: where cas, the file of CAs, is named; 0: nowhere. */
+CM_MUST_USE enum cm_err cm_sssd_verification(const struct cm_sssd *s, const struct cm_ini_section *pam, int line,
+    const char *cas);
+
 /* What libsss_certmap and the providers take where nothing is said (sss_certmap.c, sssd.conf(5)). */
 #define CM_SSS_MATCH	"KRB5:<KU>digitalSignature<EKU>clientAuth"
 #define CM_SSS_MAP	"LDAP:(userCertificate;binary={cert!bin})"

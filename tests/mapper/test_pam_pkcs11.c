@@ -243,7 +243,7 @@ policy(void **state)
 		{ "ca_dir = /c; crl_dir = /l; cert_policy = ca, crl_online, signature;",
 		    "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=hard\n3 trust.use_ocsp=no\n3 trust.use_crl=yes\n", NULL },
 		{ "ca_dir = /c; cert_policy = ca, ocsp_on, signature;",
-		    "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=hard\n3 trust.use_ocsp=yes\n3 trust.use_crl=no\n", NULL },
+		    "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=hard\n3 trust.use_ocsp=yes\n3 trust.use_crl=no\n", "3 trust.level = hard: as in pam_pkcs11" },
 		{ "ca_dir = /c; cert_policy = ca, crl, signature;", "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=chain\n", "crl is no word of pam_pkcs11's" },
 		{ "ca_dir = /c; cert_policy = ca, signature; nss_dir = /n; slot_num = 0; module = /m.so; colour = red;",
 		    "3 trust.anchors=/c\n3 trust.intermediates=/c\n3 trust.level=chain\n", "3 nss_dir is an NSS database" },

@@ -158,11 +158,15 @@ settings(void **state)
 		  "trust.anchors=/ca\ntrust.intermediates=/ca\ntrust.use_ocsp=no\ntrust.level=chain\n" },
 		{ "[sssd]\ncertificate_verification = no_ocsp\n[pam]\npam_cert_db_path = /ca\npam_cert_verification = soft_ocsp, "
 		  "partial_chain,ocsp_dgst=sha256, ocsp_default_responder=http://o:80/x\n",
-		  "trust.anchors=/ca\ntrust.ocsp_url=http://o:80/x\ntrust.level=soft\nnote 5 pam_cert_verification\n" },
+		  "trust.anchors=/ca\ntrust.ocsp_hash=sha256\ntrust.ocsp_url=http://o:80/x\ntrust.level=soft\n" },
 		{ "[sssd]\ncertificate_verification = no_ocsp,crl_file=/a.pem,crl_file=/b.pem\n[pam]\npam_cert_db_path = /ca\n",
 		  "trust.anchors=/ca\ntrust.crl=/a.pem\ntrust.crl=/b.pem\ntrust.intermediates=/ca\ntrust.use_ocsp=no\ntrust.level=hard\nnote 2 trust.level = hard\n" },
 		{ "[sssd]\ncertificate_verification = soft_ocsp,soft_crl,crl_file=/a.pem\n[pam]\npam_cert_db_path = /ca\n",
 		  "trust.anchors=/ca\ntrust.crl=/a.pem\ntrust.intermediates=/ca\ntrust.level=soft\n" },
+		{ "[pam]\npam_cert_db_path = /ca\npam_cert_verification = ocsp_dgst=sha512,soft_ocsp, ocsp_default_responder_signing_cert=x\n",
+		  "trust.anchors=/ca\ntrust.ocsp_hash=sha256\ntrust.intermediates=/ca\ntrust.level=soft\nnote 3 ocsp_dgst=sha512\nnote 3 pam_cert_verification\n" },
+		{ "[pam]\npam_cert_db_path = /ca\npam_cert_verification = ocsp_dgst=sha1,soft_ocsp,ocsp_dgst=md5\n",
+		  "trust.anchors=/ca\ntrust.ocsp_hash=sha1\ntrust.intermediates=/ca\ntrust.level=soft\nnote 3 ocsp_dgst=md5\n" },
 		/* nobody's word is taken for nothing */
 		{ "[sssd]\ncertificate_verification = no_verification\n[pam]\npam_cert_db_path = /ca\n",
 		  "trust.anchors=/ca\ntrust.intermediates=/ca\nnote 2 no_verification\n" },
