@@ -47,6 +47,10 @@
 	X(REVOCATION_UNKNOWN, REFUSED, "see that the OCSP responder or CRL server named here can be reached, then try again") \
 	X(REVOCATION_TOO_OLD, REFUSED, "bring the computer to the network, or have new evidence imported: cardmap revocation refresh, or import FILE") \
 	X(REVOCATION_DATA, SYNTAX, "have the file made again by the CA, or name the CA's certificate in trust.intermediates") \
+	X(SOURCE_SILENT, OFFLINE, "see that the sources named here can be reached; the next cardmap revocation refresh asks them again") \
+	X(REFRESH_RUNS, AGAIN, "wait until it has ended, then try again: cardmap revocation status tells what is known") \
+	X(NO_SUCH_ISSUER, ABSENT, "cardmap revocation status shows those there are") \
+	X(NO_EVIDENCE, ABSENT, "cardmap revocation list shows what is kept") \
 	/* account */ \
 	X(NO_RULE, ABSENT, "the certificate lacks the fields the rules ask for: see cardmap cert") \
 	X(NO_ACCOUNT, ABSENT, "add one of the values named here to the account's entry") \

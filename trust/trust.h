@@ -215,23 +215,30 @@ void cm_verdict_free(struct cm_verdict **v);
 /*
  * Beside logins (refresh.c): learn again, for one issuer, what logins will want
  * to know.  Lists are fetched only when they changed (ETag, Last-Modified), and
- * go on where a download broke off; of known->evidence what this issuer's lists
- * do not speak of is asked of responders.  Every source is asked, silent or not.
+ * go on where a download broke off; of the certificates, those that this
+ * issuer's lists do not speak of are asked about at responders.  Of several
+ * addresses of one list the first that has it is enough; silent sources are
+ * asked too.
  */
 struct cm_refresh {
 	struct cm_blob issuer;			/* DER of the CA's certificate; its chain must verify here */
-	const struct cm_source *sources;	/* of this issuer */
+	const struct cm_source *sources;	/* of this issuer, configured ones too */
 	size_t source_count;
+	const struct cm_blob *certs;		/* DER of certificates by this issuer that logins here will show */
+	size_t cert_count;
 	bool due_only;				/* leave out what is not due yet: cm_trust_refresh_due() */
+	uint64_t seed;				/* the host's own */
+	unsigned silence;			/* ms: who sends nothing for so long is silent */
 	/* For a progress bar: bytes so far and in all (0: not known), of one address.  NULL: not wanted. */
 	void (*progress)(void *arg, const char *url, uint64_t done, uint64_t total);
 	/* Each source when it is done: what it is now, and what became of it ("list number 17, 5,000 entries", "not modified"). */
 	void (*told)(void *arg, const struct cm_source *s, bool ok, const char *text);
 	void *arg;
+	time_t *next;				/* set: when the first of all this is due again; 0: there is nothing to ask.  NULL: not wanted */
 };
 /*
- * CM_OK           every source answered, or was not due
- * CM_ERR_OFFLINE  some did not; each was told
+ * CM_OK           all was learned, or was not due
+ * CM_ERR_OFFLINE  something could not be; each source was told
  * CM_ERR_REFUSED, CM_ERR_SYNTAX  the issuer's certificate does not verify
  */
 CM_MUST_USE enum cm_err cm_trust_refresh(struct cm_trust *tr, const struct cm_refresh *r,
@@ -242,6 +249,18 @@ CM_MUST_USE enum cm_err cm_trust_refresh(struct cm_trust *tr, const struct cm_re
  * the source choose, so that 10,000 hosts do not ask at once.
  */
 time_t cm_trust_refresh_due(time_t learned, time_t until, uint64_t seed);
+
+/* A CA that may sign certificates, from anchors and intermediates; texts and octets are borrowed for the visit. */
+struct cm_trust_issuer {
+	struct cm_blob der;
+	uint8_t key[32];	/* SHA-256 of its SubjectPublicKeyInfo */
+	const char *subject;	/* RFC 4514 */
+	bool signs_lists;	/* cRLSign, or no keyUsage */
+};
+typedef enum cm_err (*cm_trust_issuer_visit)(void *arg, const struct cm_trust_issuer *i);
+CM_MUST_USE enum cm_err cm_trust_each_issuer(const struct cm_trust *tr, cm_trust_issuer_visit visit, void *arg);
+/* The same of a certificate's DER.  CM_ERR_SYNTAX: it is none. */
+CM_MUST_USE enum cm_err cm_trust_issuer_of(struct cm_blob der, cm_trust_issuer_visit visit, void *arg);
 
 /* A list that is kept (crl_dir), for people; texts are borrowed for the visit. */
 struct cm_kept_list {
@@ -258,6 +277,20 @@ struct cm_kept_list {
 typedef enum cm_err (*cm_kept_list_visit)(void *arg, const struct cm_kept_list *l);
 /* Every index in trust.crl_dir; asks nobody, reads headers only. */
 CM_MUST_USE enum cm_err cm_trust_each_kept_list(const struct cm_trust *tr, cm_kept_list_visit visit, void *arg);
+
+/*
+ * What a login decides, with nobody to ask, about a certificate that this list
+ * alone speaks of, and calls good: for forecasts.  known: its clock and floor.
+ * Results and reasons are those of cm_trust_judge_revocation().
+ */
+CM_MUST_USE enum cm_err cm_trust_judge_list(const struct cm_trust *tr, const struct cm_kept_list *l,
+    const struct cm_trust_policy *policy, const struct cm_known *known, struct cm_trace *t);
+/* Does a list in force name this serial number?  CM_OK: *e has source, dates and status; CM_ERR_ABSENT: none does. */
+CM_MUST_USE enum cm_err cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial,
+    struct cm_evidence *e);
+/* What was carried over from lists that no longer name it goes.  CM_ERR_ABSENT: there was nothing; CM_ERR_SYSTEM: SYSTEM */
+CM_MUST_USE enum cm_err cm_trust_forget_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial,
+    struct cm_trace *t);
 
 /*
  * A list or an OCSP response (DER or PEM) from a file, for a host that reaches

@@ -1,0 +1,414 @@
+/* trust/refresh_lane.c - asking: lists into their folder, responders about certificates, each source marked by how it went. */
+#include <limits.h>
+#include <stdlib.h>
+
+#include "trust/refresh_internal.h"
+
+#define AT_ONCE		16	/* of one issuer */
+#define LOOK_MS		200	/* how soon silence is seen */
+
+/* ---- sources */
+
+struct cm_source *
+cm_refresh_source(struct cm_refresh_run *run, enum cm_source_kind kind, const char *url)
+{
+	struct cm_source *more, *s;
+
+	for (size_t i = 0; i < run->source_count; i++)
+		if (run->sources[i].kind == kind && strcmp(run->sources[i].url, url) == 0)
+			return &run->sources[i];
+	if (strlen(url) >= sizeof(more->url) ||
+	    (more = reallocarray(run->sources, run->source_count + 1, sizeof(*more))) == NULL)
+		return NULL;
+	run->sources = more;
+	s = &more[run->source_count++];
+	*s = (struct cm_source){ .kind = kind, .seen = run->known->now };
+	memcpy(s->issuer_key, run->key, sizeof(s->issuer_key));
+	snprintf(s->url, sizeof(s->url), "%s", url);
+	return s;
+}
+
+static void
+keep_failed(struct cm_refresh_run *run)
+{
+	const struct cm_keeper *k = run->known->keeper;
+	const char *why = k->why != NULL ? k->why(k->arg) : NULL;
+
+	cm_trace_add(run->trace, "warning", "what was learned could not be kept%s%s", why != NULL ? ": " : "", why != NULL ? why : "");
+}
+
+void
+cm_refresh_keep(struct cm_refresh_run *run, const struct cm_evidence *e)
+{
+	const struct cm_keeper *k = run->known->keeper;
+
+	if (k != NULL && e->status != CM_STATUS_UNKNOWN && k->keep(k->arg, e) != CM_OK)
+		keep_failed(run);
+}
+
+static void
+keep_source(struct cm_refresh_run *run, const struct cm_source *s)
+{
+	const struct cm_keeper *k = run->known->keeper;
+
+	if (k != NULL && k->keep_source(k->arg, s, run->r->issuer) != CM_OK)
+		keep_failed(run);
+}
+
+/* As a login marks them (trust/silence.c): 5 s, 10 s, 20 s ... 5 min until it is asked again. */
+static void
+mark(struct cm_refresh_run *run, struct cm_source *s, const char *failure)
+{
+	const time_t now = run->known->now;
+	time_t pause = 5;
+
+	s->asked = now;
+	if (failure == NULL) {
+		s->answered = now;
+		s->probe_at = 0;
+		s->failures = 0;
+		s->why[0] = '\0';
+		return;
+	}
+	s->failures += s->failures < UINT_MAX;
+	for (unsigned i = 1; i < s->failures && pause < 300; i++)
+		pause *= 2;
+	s->probe_at = now + (pause < 300 ? pause : 300);
+	snprintf(s->why, sizeof(s->why), "%s", failure);
+}
+
+/* ---- questions */
+
+enum cm_err
+cm_refresh_begin_question(struct cm_refresh_run *run, X509 *cert, struct cm_question *q)
+{
+	*q = (struct cm_question){
+		.trust = run->trust, .known = run->known, .now = cm_known_time(run->known),
+		.cert = cert, .issuer = run->issuer, .chain = run->chain, .deadline = run->deadline, .note = "",
+	};
+	cm_buf_init(&q->why, 0);
+	if (cm_evidence_name(cert, run->issuer, &q->answer) != CM_OK)
+		return CM_ERR_SYNTAX;
+	q->answer.learned = run->known->now;
+	return CM_OK;
+}
+
+void
+cm_refresh_end_question(struct cm_question *q)
+{
+	cm_buf_free(&q->why);
+}
+
+/* ---- lanes */
+
+enum cm_err
+cm_refresh_add_lane(struct cm_refresh_run *run, enum cm_source_kind kind, const char *const *urls, X509 *cert)
+{
+	struct cm_refresh_lane *more, *l;
+	size_t count = 0;
+
+	while (urls[count] != NULL)
+		count++;
+	if ((more = reallocarray(run->lanes, run->lane_count + 1, sizeof(*more))) == NULL)
+		return CM_ERR_NOMEM;
+	run->lanes = more;
+	l = &more[run->lane_count++];
+	*l = (struct cm_refresh_lane){ .kind = kind, .urls = calloc(count + 1, sizeof(*l->urls)) };
+	if (l->urls == NULL || X509_up_ref(cert) != 1)
+		return CM_ERR_NOMEM;
+	l->cert = cert;
+	for (size_t i = 0; i < count; i++)
+		if ((l->urls[i] = strdup(urls[i])) == NULL)
+			return CM_ERR_NOMEM;
+	return CM_OK;
+}
+
+static void
+end_asking(struct cm_refresh_lane *l)
+{
+	cm_crl_coming_free(&l->coming);
+	cm_ocsp_request_free(&l->request);
+	cm_fetch_clear(&l->fetch);
+	cm_refresh_end_question(&l->q);
+	cm_buf_free(&l->warning);
+	cm_buf_free(&l->url);
+	cm_buf_free(&l->answer);
+	l->asked = false;
+}
+
+void
+cm_refresh_free_lanes(struct cm_refresh_run *run)
+{
+	for (size_t i = 0; i < run->lane_count; i++) {
+		struct cm_refresh_lane *l = &run->lanes[i];
+
+		if (l->asked) {
+			cm_fetcher_remove(run->fetcher, &l->fetch);
+			end_asking(l);
+		}
+		for (size_t k = 0; l->urls != NULL && l->urls[k] != NULL; k++)
+			free(l->urls[k]);
+		free(l->urls);
+		X509_free(l->cert);
+	}
+	free(run->lanes);
+	run->lanes = NULL;
+	run->lane_count = 0;
+}
+
+/* ---- what came */
+
+/* "list number 17, 5000 entries", of the one that came last. */
+static void
+describe_list(const struct cm_crl_index *x, bool same, struct cm_buf *out)
+{
+	cm_buf_addf(out, "%s%s", x->about.delta ? "changes" : "list", x->about.number.there ? " number " : "");
+	cm_crl_number_text(&x->about.number, out);
+	cm_buf_addf(out, ", %llu entries%s", (unsigned long long)x->about.entries, same ? ": not modified" : "");
+}
+
+static enum cm_err
+take_list(struct cm_refresh_lane *l, struct cm_buf *text)
+{
+	struct cm_crl_index *lists = NULL;
+	enum cm_err err;
+
+	l->q.lists = &lists;
+	l->q.objection = CM_OBJECTION_NONE;
+	err = cm_crl_arrived(&l->q, &l->coming, &l->fetch);
+	if (err == CM_OK && lists != NULL)
+		describe_list(lists, l->fetch.not_modified, text);
+	cm_crl_list_close(&lists);
+	l->q.lists = NULL;
+	return err;
+}
+
+/* RFC 9111 5.2.2: no longer than the server lets it be used unasked; without nextUpdate at each login (RFC 6960 2.4). */
+static void
+set_dates(const struct cm_refresh_lane *l, struct cm_evidence *e)
+{
+	const time_t now = l->q.known->now;
+
+	e->confirmed = now;
+	if (e->next_update == 0)
+		e->ask_after = now;
+	else if (l->fetch.max_age >= 0 && now + l->fetch.max_age < e->next_update)
+		e->ask_after = now + l->fetch.max_age;
+}
+
+static enum cm_err
+take_answer(struct cm_refresh_run *run, struct cm_refresh_lane *l, struct cm_buf *text)
+{
+	struct cm_evidence *e = &l->q.answer;
+
+	if (l->fetch.objection != CM_OBJECTION_NONE) {
+		cm_object(&l->q, l->fetch.objection, "%s", cm_buf_str(&l->fetch.why));
+		return CM_ERR_OFFLINE;
+	}
+	e->status = cm_ocsp_judge(&l->q, cm_buf_blob(&l->answer), l->request, l->posted);
+	if (e->status == CM_STATUS_UNKNOWN)
+		return CM_ERR_SYNTAX;
+	set_dates(l, e);
+	cm_refresh_keep(run, e);
+	cm_buf_addf(text, "serial ");
+	cm_buf_add_hex(text, (struct cm_blob){ e->serial, e->serial_len });
+	cm_buf_add_str(text, ": ");
+	cm_evidence_text(e, text);
+	return CM_OK;
+}
+
+/* A configured address may be another CA's: whose it is nobody knew, and it is no failure. */
+static bool
+is_of_another(const struct cm_refresh_lane *l, const struct cm_source *s)
+{
+	return s->seen == 0 && s->answered == 0 && l->kind == CM_SOURCE_CRL && l->q.objection == CM_OBJECTION_OTHER_ISSUER;
+}
+
+/* Such as a serverless ldap: address where there is no directory: the list has others. */
+static bool
+is_not_for_us(const struct cm_refresh_lane *l)
+{
+	return l->q.objection == CM_OBJECTION_NOT_ASKABLE && l->urls[l->at + 1] != NULL;
+}
+
+/* One that does not know the certificate is alive all the same. */
+static void
+conclude(struct cm_refresh_run *run, struct cm_refresh_lane *l, enum cm_err err, const struct cm_buf *text)
+{
+	struct cm_source *s = cm_refresh_source(run, l->kind, l->urls[l->at]);
+	const bool alive = err == CM_OK || l->q.objection == CM_OBJECTION_UNKNOWN_CERTIFICATE;
+	struct cm_buf why;
+
+	l->well = l->well || err == CM_OK;
+	if (s != NULL && is_of_another(l, s))
+		l->well = true;
+	if (s == NULL || is_of_another(l, s) || is_not_for_us(l))
+		return;
+	run->failed = run->failed || err != CM_OK;
+	cm_buf_init(&why, 0);
+	cm_buf_addf(&why, "%s [%s]", cm_buf_str(&l->q.why), cm_objection_name(l->q.objection));
+	mark(run, s, alive ? NULL : cm_buf_str(&l->q.why));
+	keep_source(run, s);
+	if (err == CM_OK)
+		cm_trace_add(run->trace, "learned", "%s: %s", s->url, cm_buf_str(text));
+	else
+		cm_trace_add(run->trace, "failed", "%s: %s", s->url, cm_buf_str(&why));
+	if (l->warning.len > 0)
+		cm_trace_add(run->trace, "warning", "%s", cm_buf_str(&l->warning));
+	if (run->r->told != NULL)
+		run->r->told(run->r->arg, s, err == CM_OK, cm_buf_str(err == CM_OK ? text : &why));
+	cm_buf_free(&why);
+}
+
+static void
+take(struct cm_refresh_run *run, struct cm_refresh_lane *l)
+{
+	struct cm_buf text;
+	enum cm_err err;
+
+	cm_buf_init(&text, 0);
+	err = l->kind == CM_SOURCE_OCSP ? take_answer(run, l, &text) : take_list(l, &text);
+	conclude(run, l, err, &text);
+	end_asking(l);
+	cm_buf_free(&text);
+	l->at = err == CM_OK ? SIZE_MAX : l->at + 1;
+}
+
+/* ---- asking */
+
+static enum cm_err
+prepare_responder(struct cm_refresh_lane *l, const char *url)
+{
+	enum cm_err err;
+
+	if ((err = cm_ocsp_request_new(&l->q, &l->request)) != CM_OK ||
+	    (err = cm_ocsp_request_url(l->request, url, &l->url)) != CM_OK)
+		return err;
+	l->posted = l->url.len == 0;
+	l->fetch.url = l->posted ? url : cm_buf_str(&l->url);
+	if (l->posted) {
+		l->fetch.body = cm_ocsp_request_body(l->request);
+		l->fetch.type = "application/ocsp-request";
+	}
+	l->fetch.out = &l->answer;
+	l->fetch.max = l->q.trust->o.ocsp_max;
+	return CM_OK;
+}
+
+/* The address whose turn it is.  What cannot be begun is over at once. */
+static void
+begin(struct cm_refresh_run *run, struct cm_refresh_lane *l)
+{
+	const char *url = l->urls[l->at];
+	enum cm_err err;
+
+	l->fetch = (struct cm_fetch){ .fd = -1, .deadline = run->deadline, .asker = l };
+	cm_buf_init(&l->warning, 0);
+	cm_buf_init(&l->url, 0);
+	cm_buf_init(&l->answer, 0);
+	err = cm_refresh_begin_question(run, l->cert, &l->q);
+	l->q.warning = &l->warning;
+	snprintf(l->q.answer.source, sizeof(l->q.answer.source), "%s %s",
+	    l->kind == CM_SOURCE_OCSP ? "OCSP" : l->kind == CM_SOURCE_CRL ? "CRL" : "delta CRL", url);
+	if (err == CM_OK)
+		err = l->kind == CM_SOURCE_OCSP ? prepare_responder(l, url) : cm_crl_prepare(&l->q, url, &l->fetch, &l->coming);
+	l->seen = 0;
+	l->moved_us = cm_clock_us();
+	l->asked = true;
+	if (err == CM_OK && (err = cm_fetcher_add(run->fetcher, &l->fetch)) == CM_OK)
+		return;
+	if (l->q.objection == CM_OBJECTION_NONE)
+		cm_object(&l->q, CM_OBJECTION_NO_CONNECTION, "it could not be asked: %s", cm_err_name(err));
+	conclude(run, l, err, NULL);
+	end_asking(l);
+	l->at++;
+}
+
+/* Nothing came for so long, or there is no time left: the next address may have it. */
+static void
+give_up_silent(struct cm_refresh_run *run)
+{
+	const int64_t now = cm_clock_us();
+
+	for (size_t i = 0; i < run->lane_count; i++) {
+		struct cm_refresh_lane *l = &run->lanes[i];
+
+		if (!l->asked)
+			continue;
+		if (l->fetch.bytes != l->seen) {
+			l->seen = l->fetch.bytes;
+			l->moved_us = now;
+		}
+		if (now - l->moved_us < (int64_t)run->r->silence * 1000)
+			continue;
+		cm_fetcher_remove(run->fetcher, &l->fetch);
+		l->fetch.objection = l->seen > 0 ? CM_OBJECTION_SLOW_ANSWER : CM_OBJECTION_NO_ANSWER;
+		cm_buf_truncate(&l->fetch.why, 0);
+		cm_buf_addf(&l->fetch.why, "%s within %u s", l->seen > 0 ? "nothing more came" : "no answer", (run->r->silence + 999) / 1000);
+		take(run, l);
+	}
+}
+
+static bool
+has_more(const struct cm_refresh_run *run, const struct cm_refresh_lane *l)
+{
+	return !l->asked && l->at != SIZE_MAX && l->urls[l->at] != NULL && !cm_deadline_passed(run->deadline);
+}
+
+/* How many are being asked now. */
+static size_t
+begin_some(struct cm_refresh_run *run)
+{
+	size_t asked = 0;
+
+	for (size_t i = 0; i < run->lane_count; i++)
+		asked += run->lanes[i].asked;
+	for (size_t i = 0; i < run->lane_count && asked < AT_ONCE; i++)
+		while (has_more(run, &run->lanes[i])) {
+			begin(run, &run->lanes[i]);
+			if (run->lanes[i].asked) {
+				asked++;
+				break;
+			}
+		}
+	return asked;
+}
+
+static void
+note_progress(void *arg, const struct cm_fetch *f)
+{
+	const struct cm_refresh_run *run = arg;
+
+	run->r->progress(run->r->arg, f->url, f->bytes + (f->from_start ? 0 : f->have), f->total);
+}
+
+static enum cm_err
+open_fetcher(struct cm_refresh_run *run)
+{
+	const struct cm_trust_options *t = &run->trust->o;
+	const struct cm_fetcher_options o = {
+		.anchors = cm_buf_blob(&run->trust->anchors_pem), .private_redirects = t->private_redirects,
+		.configured = { t->ocsp_urls, t->crls }, .ldap = t->ldap,
+		.progress = run->r->progress != NULL ? note_progress : NULL, .arg = run,
+	};
+
+	return run->fetcher != NULL ? CM_OK : cm_fetcher_new(&o, &run->fetcher);
+}
+
+enum cm_err
+cm_refresh_ask(struct cm_refresh_run *run)
+{
+	enum cm_err err = run->lane_count > 0 ? open_fetcher(run) : CM_OK;
+
+	while (err == CM_OK && begin_some(run) > 0) {
+		struct cm_fetch *f = cm_fetcher_next(run->fetcher, cm_deadline_in(LOOK_MS));
+
+		if (f != NULL)
+			take(run, f->asker);
+		give_up_silent(run);
+	}
+	for (size_t i = 0; i < run->lane_count; i++)
+		run->failed = run->failed || !run->lanes[i].well;
+	cm_refresh_free_lanes(run);
+	return err;
+}
