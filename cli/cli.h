@@ -27,6 +27,8 @@ struct cm_cli {
 	bool told;			/* the command has said why itself */
 	const char *match, *map;	/* of rules; or NULL */
 	bool renewal;
+	bool due, revoked;		/* of revocation */
+	const char *issuer;		/* or NULL */
 	bool store_unread;		/* cm_cli_open_host(): what is kept is there, and could not be read */
 	int pin_fd;			/* -1: ask at the terminal */
 	const char *config_path;	/* as given, or NULL */

@@ -63,9 +63,16 @@ static const struct command {
 	{ "accounts", cm_cli_accounts, "list | show NAME | forget NAME", 1, 2, "",
 	  "mobile accounts kept for use with no network",
 	  "forget ends what was kept for an account; what is known to be revoked stays.\n" },
-	{ "revocation", cm_cli_revocation, "check FILE", 2, 2, "",
-	  "is this certificate trusted and not revoked?",
-	  "Checks chain and revocation at the configured level and tells on what evidence.\n" },
+	{ "revocation", cm_cli_revocation, "check FILE | refresh [ISSUER...] | import FILE... | list [ISSUER] | "
+	  "forget SERIAL|FILE", 1, 65536, "Dkn",
+	  "revoked or not: who says so, what is kept, what an offline login will decide",
+	  "check judges chain and revocation of a certificate at trust.level, and names every source\n"
+	  "with what it said. status asks nobody: for each CA its sources, lists and answers, and for\n"
+	  "each kept account what a login without the network decides now, tomorrow and in a week.\n"
+	  "refresh fetches what changed, for every CA seen or configured (or those with ISSUER in\n"
+	  "their subject); with --due only what is due, and says when to call again. import takes\n"
+	  "lists and OCSP responses from files. list shows all evidence that is kept; forget, for\n"
+	  "the store's owner alone, ends that of one certificate, revoked or not, and is logged.\n" },
 	{ "trust", cm_cli_trust, "list | add FILE... | remove SHA256", 1, 64, "I",
 	  "the CAs whose cards are believed: list them, add one, remove one",
 	  "add copies the CAs of a PEM or DER file into the first folder of trust.anchors, or\n"
@@ -118,6 +125,9 @@ static const struct option_row {
 	{ 'i', "identity", "HASH", false, "the key's hash; several with commas between them" },
 	{ 'a', "add", NULL, false, "copy the CAs into the folders of trust.anchors and trust.intermediates" },
 	{ 'I', "intermediate", NULL, false, "the CA may stand in a chain, but is no anchor" },
+	{ 'D', "due", NULL, false, "with refresh: only what is due, and when to call again" },
+	{ 'k', "revoked", NULL, false, "with list: only what is revoked, or on hold" },
+	{ 'n', "issuer", "NAME", false, "with forget: the CA that has this in its subject" },
 	{ 'x', "export", NULL, false, "write the certificates as PEM" },
 };
 
@@ -166,6 +176,10 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "cert", "alice.pem" },
 		{ "accounts", "list" },
 		{ "revocation", "check alice.pem" },
+		{ "revocation", "refresh --due" },
+		{ "revocation", "import inter.crl" },
+		{ "revocation", "list --revoked" },
+		{ "revocation", "forget 1a2b3c --issuer 'CN=Example CA'" },
 		{ "trust", "list --set trust.anchors=ca.pem" },
 		{ "trust", "add ca.pem" },
 		{ "rules", "test --match '<ISSUER>CA' --map '(mail={subject_rfc822_name})' alice.pem" },
@@ -319,6 +333,9 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 'M': c->match = arg; return CM_OK;
 	case 'T': c->map = arg; return CM_OK;
 	case 'R': c->renewal = true; return CM_OK;
+	case 'D': c->due = true; return CM_OK;
+	case 'k': c->revoked = true; return CM_OK;
+	case 'n': c->issuer = arg; return CM_OK;
 	default: return CM_ERR_STATE;
 	}
 }
