@@ -1,5 +1,4 @@
 /* trust/fetch.c - addresses asked at once: one loop over curl's multi interface. */
-#include <signal.h>
 #include <stdlib.h>
 
 #include "trust/fetch_internal.h"
@@ -11,47 +10,6 @@ struct cm_fetcher {
 	struct cm_transfer *done;	/* the first that was done first */
 	atomic_bool woken;
 };
-
-/*
- * OpenSSL writes to connections that the server has ended, and the SIGPIPE of
- * that would end a program that asks who may log in.  It is the thread's own:
- * held off while curl works, and taken away.
- */
-struct quiet {
-	sigset_t before;
-	bool pending;		/* one from elsewhere */
-};
-
-static sigset_t
-only_sigpipe(void)
-{
-	sigset_t s;
-
-	sigemptyset(&s);
-	sigaddset(&s, SIGPIPE);
-	return s;
-}
-
-static void
-quiet_begin(struct quiet *q)
-{
-	const sigset_t s = only_sigpipe();
-	sigset_t pending;
-
-	q->pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-	pthread_sigmask(SIG_BLOCK, &s, &q->before);
-}
-
-static void
-quiet_end(const struct quiet *q)
-{
-	const sigset_t s = only_sigpipe();
-	const struct timespec at_once = { 0 };
-
-	while (!q->pending && sigtimedwait(&s, NULL, &at_once) == SIGPIPE)
-		continue;
-	pthread_sigmask(SIG_SETMASK, &q->before, NULL);
-}
 
 bool
 cm_fetch_is_http(const char *url)
@@ -179,13 +137,9 @@ find(struct cm_transfer *list, const struct cm_fetch *one)
 static void
 let_go(struct cm_fetcher *f, struct cm_transfer *t)
 {
-	struct quiet q;
-
-	quiet_begin(&q);
 	if (t->curl != NULL)
 		curl_multi_remove_handle(f->multi, t->curl);
 	cm_transfer_free(&t);
-	quiet_end(&q);
 }
 
 void
@@ -204,7 +158,6 @@ void
 cm_fetcher_free(struct cm_fetcher **fp)
 {
 	struct cm_fetcher *f = *fp;
-	struct quiet q;
 
 	if (f == NULL)
 		return;
@@ -213,9 +166,7 @@ cm_fetcher_free(struct cm_fetcher **fp)
 		cm_fetcher_remove(f, f->asked->f);
 	while (f->done != NULL)
 		cm_fetcher_remove(f, f->done->f);
-	quiet_begin(&q);
 	curl_multi_cleanup(f->multi);
-	quiet_end(&q);
 	curl_global_cleanup();
 	free(f);
 }
@@ -290,16 +241,13 @@ take_done(struct cm_fetcher *f)
 static void
 work(struct cm_fetcher *f, CURLMcode rc)
 {
-	struct quiet q;
 	int running;
 
-	quiet_begin(&q);
 	if (rc == CURLM_OK && (rc = curl_multi_perform(f->multi, &running)) == CURLM_OK)
 		collect_http(f);
 	collect_ldap(f);
 	if (rc != CURLM_OK)
 		fail_all(f, rc);
-	quiet_end(&q);
 }
 
 struct cm_fetch *
