@@ -68,6 +68,9 @@ object_to(X509 *signer, struct cm_question *q)
 	if (X509_check_issued(q->issuer, signer) != X509_V_OK ||
 	    X509_verify(signer, X509_get0_pubkey(q->issuer)) != 1)
 		return UNAUTHORISED("its signer was not appointed by the CA that issued the certificate");
+	if (!cm_signature_is_strong(X509_get0_tbs_sigalg(signer)))
+		return (struct objection){ CM_OBJECTION_WEAK_SIGNATURE,
+		    "its signer's certificate is signed with a hash that is broken" };
 	if ((X509_get_extension_flags(signer) & EXFLAG_XKUSAGE) == 0 ||
 	    (X509_get_extended_key_usage(signer) & XKU_OCSP_SIGN) == 0)
 		return UNAUTHORISED("its signer may not sign OCSP answers (no OCSPSigning in extKeyUsage)");

@@ -173,6 +173,8 @@ appointed_responders(void **state)
 		{ { .key = "P-256", .from = -2 * DAY, .to = -DAY }, CM_REASON_REVOCATION_UNKNOWN, "is not valid now" },
 		{ { .key = "P-256", .from = DAY, .to = 2 * DAY }, CM_REASON_REVOCATION_UNKNOWN, "is not valid now" },
 		{ { .key = "P-256", .ku = "keyEncipherment" }, CM_REASON_REVOCATION_UNKNOWN, "lacks digitalSignature" },
+		{ { .key = "P-256", .signer = "stranger-inter" }, CM_REASON_REVOCATION_UNKNOWN, "was not appointed" },
+		{ { .key = "P-256", .md = "SHA1" }, CM_REASON_REVOCATION_UNKNOWN, "certificate is signed with a hash that is broken" },
 		{ { .key = "rsa1024" }, CM_REASON_REVOCATION_UNKNOWN, "its signer's key is weak" },
 		{ { .key = "P-256", .more = "1.2.3.4=critical,ASN1:NULL" }, CM_REASON_REVOCATION_UNKNOWN,
 		    "critical extension" },

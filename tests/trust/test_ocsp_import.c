@@ -119,12 +119,12 @@ import(const char *path, struct kept *k)
 	return import_with(path, k, &usual, (struct cm_blob){ NULL, 0 });
 }
 
-/* The answer to a question about these certificates of inter's, as it would be posted. */
+/* The answer to a question about these certificates of this CA's, as it would be posted. */
 static uint8_t *
-answer_about(const char *const *names, const struct answer *a, int *len)
+answer_of(const char *issuer, const char *const *names, const struct answer *a, int *len)
 {
 	OCSP_REQUEST *request = OCSP_REQUEST_new();
-	X509 *inter = load_x509("inter");
+	X509 *inter = load_x509(issuer);
 	uint8_t *asked = NULL, *der;
 	int asked_len;
 
@@ -141,6 +141,12 @@ answer_about(const char *const *names, const struct answer *a, int *len)
 	OCSP_REQUEST_free(request);
 	X509_free(inter);
 	return der;
+}
+
+static uint8_t *
+answer_about(const char *const *names, const struct answer *a, int *len)
+{
+	return answer_of("inter", names, a, len);
 }
 
 static const char *
@@ -325,12 +331,14 @@ other_files(void **state)
 static void
 issuers(void **state)
 {
+	static const char *const its_own[] = { "ocsp-stranger", NULL };
 	struct cm_trust_options o = usual;
 	const struct answer a = { .to = DAY }, stranger = { .to = DAY, .signer = "ocsp-stranger" };
 	const char *path = answer_file("whose.der", alice, &a);
 	X509 *inter = load_x509("inter"), *lookalike = load_x509("stranger-inter");
-	uint8_t *der = NULL, *other = NULL;
+	uint8_t *der = NULL, *other = NULL, *answer;
 	const int len = i2d_X509(inter, &der), other_len = i2d_X509(lookalike, &other);
+	int answer_len;
 	struct kept k = { 0 };
 	struct imported r;
 
@@ -348,10 +356,13 @@ issuers(void **state)
 	assert_int_equal(r.err, CM_OK);
 	assert_int_equal(k.count, 1);
 
-	/* An answer that a CA of no anchor's here would sign. */
-	path = answer_file("whose.der", alice, &stranger);
+	/* What a CA of no anchor's here says of its own, though it was named with the file. */
+	answer = answer_of("stranger-inter", its_own, &stranger, &answer_len);
+	write_bytes(path, answer, (size_t)answer_len);
+	OPENSSL_free(answer);
 	r = import_with(path, &k, &usual, (struct cm_blob){ other, (size_t)other_len });
 	assert_int_equal(r.err, CM_ERR_REFUSED);
+	assert_has(r.message, "speaks of no certificate of a CA that is known here");
 
 	o.level = CM_TRUST_OFF;
 	r = import_with(path, &k, &o, (struct cm_blob){ der, (size_t)len });
@@ -361,6 +372,34 @@ issuers(void **state)
 	OPENSSL_free(other);
 	X509_free(inter);
 	X509_free(lookalike);
+}
+
+/* A CA whose certificate was renewed with its key is one, and each of its certificates is taken once. */
+static void
+renewed_issuer(void **state)
+{
+	const struct answer a = { .to = DAY };
+	const char *path = answer_file("renewed.der", alice, &a);
+	X509 *inter = load_x509("inter"), *renewed = X509_dup(inter);
+	EVP_PKEY *root = load_key("root");
+	uint8_t *der = NULL;
+	struct kept k = { 0 };
+	struct imported r;
+	int len;
+
+	(void)state;
+	ASN1_INTEGER_set(X509_get_serialNumber(renewed), 0x7777);
+	assert_true(X509_sign(renewed, root, EVP_sha256()) > 0);
+	len = i2d_X509(renewed, &der);
+	r = import_with(path, &k, &usual, (struct cm_blob){ der, (size_t)len });
+	assert_int_equal(r.err, CM_OK);
+	assert_has(r.out, ", 1 certificate");
+	assert_null(strstr(r.out, "certificates"));
+	assert_int_equal(k.count, 1);
+	OPENSSL_free(der);
+	EVP_PKEY_free(root);
+	X509_free(renewed);
+	X509_free(inter);
 }
 
 /* What may take the place of what: good answers go forward only, revoked is always taken. */
@@ -458,6 +497,7 @@ main(void)
 		cmocka_unit_test(refused),
 		cmocka_unit_test(other_files),
 		cmocka_unit_test(issuers),
+		cmocka_unit_test(renewed_issuer),
 		cmocka_unit_test(rollback),
 		cmocka_unit_test(hold_of_before_the_list),
 		cmocka_unit_test(nowhere_to_keep),

@@ -196,6 +196,37 @@ asked_by_get(void **state)
 	end(&k);
 }
 
+/* Whatever the serial number: of base64's digits those that mean something else in a path are never there as they are. */
+static void
+every_digit_by_get(void **state)
+{
+	const struct cm_trust_options o = { .ocsp_get = true };
+	unsigned plus = 0, slash = 0;
+
+	(void)state;
+	for (long i = 1; i <= 200; i++) {
+		struct cm_buf url;
+		uint8_t der[512];
+		struct asked k;
+		const char *path;
+
+		begin(&k, "alice-p256", &o);
+		cm_ocsp_request_free(&k.request);
+		assert_int_equal(ASN1_INTEGER_set(X509_get_serialNumber(k.q.cert), 7919 * 7919 * i), 1);
+		assert_int_equal(cm_ocsp_request_new(&k.q, &k.request), CM_OK);
+		cm_buf_init(&url, 0);
+		assert_int_equal(cm_ocsp_request_url(k.request, "http://ocsp.test/", &url), CM_OK);
+		path = cm_buf_str(&url) + strlen("http://ocsp.test/");
+		assert_int_equal(strcspn(path, "?+/=#"), strlen(path));
+		assert_in_range(decode(path, der), 64, 200);
+		plus += strstr(path, "%2B") != NULL;
+		slash += strstr(path, "%2F") != NULL;
+		cm_buf_free(&url);
+		end(&k);
+	}
+	assert_true(plus > 0 && slash > 0);
+}
+
 /* RFC 5019 section 5: at most 255 octets, or it is posted; and posted where a nonce must be. */
 static void
 not_by_get(void **state)
@@ -333,6 +364,7 @@ main(void)
 		cmocka_unit_test(openssl_reads_what_is_asked),
 		cmocka_unit_test(nonces_differ),
 		cmocka_unit_test(asked_by_get),
+		cmocka_unit_test(every_digit_by_get),
 		cmocka_unit_test(not_by_get),
 		cmocka_unit_test(openssl_answers),
 		cmocka_unit_test(live_get_and_post),
