@@ -42,6 +42,10 @@ comes_back_as_it_was(void **state)
 	struct cm_evidence e = rig_evidence(1, CM_STATUS_REVOKED, NOW - 10), got;
 
 	e.serial[0] = 0;	/* a leading 00 and a NUL are part of it */
+	e.confirmed = NOW - 3;
+	e.ask_after = NOW + 77;
+	memset(e.source, 's', sizeof(e.source) - 1);
+	memset(e.signer, 'n', sizeof(e.signer) - 1);
 	rig_keep_evidence(r, &e, 0, NOW);
 	rig_reopen(r);
 	got = only(r);
@@ -53,7 +57,104 @@ comes_back_as_it_was(void **state)
 	assert_int_equal(got.next_update, e.next_update);
 	assert_int_equal(got.revoked_at, e.revoked_at);
 	assert_int_equal(got.learned, e.learned);
+	assert_int_equal(got.confirmed, e.confirmed);
+	assert_int_equal(got.ask_after, e.ask_after);
 	assert_string_equal(got.source, e.source);
+	assert_string_equal(got.signer, e.signer);
+}
+
+struct seen {
+	unsigned count;
+	uint8_t first[4], last[4];	/* of each one's issuer key and serial */
+	enum cm_err answer;
+};
+
+static enum cm_err
+see(void *arg, const struct cm_evidence *e)
+{
+	struct seen *seen = arg;
+
+	assert_true(seen->count < 4);
+	seen->first[seen->count] = e->issuer_key[0];
+	seen->last[seen->count++] = e->serial[1];
+	return seen->answer;
+}
+
+static void
+listed_by_issuer_and_serial(void **state)
+{
+	static const uint8_t issuers[] = { 2, 1, 1 }, serials[] = { 1, 9, 3 };
+	struct rig *r = *state;
+	struct seen seen = { .count = 0 };
+
+	assert_int_equal(cm_accounts_each_evidence(r->store, r->trace, see, &seen), CM_OK);
+	assert_int_equal(seen.count, 0);
+	for (size_t i = 0; i < CM_COUNT(issuers); i++) {
+		struct cm_evidence e = rig_evidence(issuers[i], CM_STATUS_GOOD, NOW);
+
+		e.serial[1] = serials[i];
+		rig_keep_evidence(r, &e, 0, NOW);
+	}
+	assert_int_equal(cm_accounts_each_evidence(r->store, r->trace, see, &seen), CM_OK);
+	assert_int_equal(seen.count, 3);
+	assert_memory_equal(seen.first, ((const uint8_t[]){ 1, 1, 2 }), 3);
+	assert_memory_equal(seen.last, ((const uint8_t[]){ 3, 9, 1 }), 3);
+	seen = (struct seen){ .answer = CM_ERR_USAGE };	/* the visitor's answer is handed through */
+	assert_int_equal(cm_accounts_each_evidence(r->store, r->trace, see, &seen), CM_ERR_USAGE);
+	assert_int_equal(seen.count, 1);
+	seen = (struct seen){ .answer = CM_OK };
+	rig_sql(r, "UPDATE evidence SET status = 2");
+	assert_int_equal(cm_accounts_each_evidence(r->store, r->trace, see, &seen), CM_ERR_SYSTEM);
+	assert_int_equal(cm_trace_reason(r->trace), CM_REASON_STORE);
+}
+
+/* Only an administrator forgives, one certificate at a time, and a damaged log does not undo it. */
+static void
+forgotten_by_hand(void **state)
+{
+	struct rig *r = *state;
+	struct cm_evidence e = rig_evidence(1, CM_STATUS_REVOKED, NOW), other = e;
+	const struct cm_blob serial = { e.serial, e.serial_len }, shorter = { e.serial, 1 };
+
+	other.serial[1] = 2;
+	rig_keep_evidence(r, &e, 0, NOW);
+	rig_keep_evidence(r, &other, 0, NOW);
+	assert_int_equal(cm_accounts_forget_evidence(r->store, e.issuer_key, shorter, r->trace), CM_ERR_ABSENT);
+	assert_int_equal(cm_trace_reason(r->trace), CM_REASON_NONE);
+	assert_int_equal(count(r), 2);
+	assert_int_equal(cm_accounts_forget_evidence(r->store, e.issuer_key, serial, r->trace), CM_OK);
+	assert_int_equal(rig_log_size(r), 0);
+	assert_int_equal(only(r).serial[1], 2);
+	assert_int_equal(cm_accounts_forget_evidence(r->store, e.issuer_key, serial, r->trace), CM_ERR_ABSENT);
+	/* and what is damaged can be forgotten as well */
+	rig_sql(r, "UPDATE evidence SET digest = x''");
+	assert_int_equal(cm_accounts_forget_evidence(r->store, other.issuer_key,
+	    (struct cm_blob){ other.serial, other.serial_len }, r->trace), CM_OK);
+	assert_int_equal(count(r), 0);
+}
+
+/* The same answer again is as young as the last time that somebody gave it. */
+static void
+confirmed_again(void **state)
+{
+	static const struct { time_t this_update, confirmed; bool replaces; } rows[] = {
+		{ NOW - 100, NOW - 90, true }, { NOW - 100, NOW - 95, false }, { NOW - 100, NOW - 50, true },
+		{ NOW - 101, NOW, false }, { NOW - 99, NOW - 80, true },
+		/* of a clock that was far ahead: whatever comes later replaces it */
+		{ NOW - 99, NOW + DAY, true }, { NOW - 99, NOW - 10, true }, { NOW - 200, NOW - 5, false },
+	};
+	struct rig *r = *state;
+
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct cm_evidence e = rig_evidence(1, CM_STATUS_GOOD, rows[i].this_update), before = { 0 }, after;
+
+		before = i > 0 ? only(r) : before;
+		e.confirmed = e.learned = rows[i].confirmed;
+		rig_keep_evidence(r, &e, 0, NOW);
+		after = only(r);
+		assert_int_equal(after.confirmed, rows[i].replaces ? e.confirmed : before.confirmed);
+		assert_int_equal(after.this_update, rows[i].replaces ? e.this_update : before.this_update);
+	}
 }
 
 /* SSSD#7404: a serial once seen revoked is never forgiven. */
@@ -263,7 +364,8 @@ damaged_rows_are_said(void **state)
 	static const char *const damages[] = {
 		"UPDATE evidence SET status = 1", "UPDATE evidence SET serial = x'1002'",
 		"UPDATE evidence SET issuer_key = x'00'", "UPDATE evidence SET next_update = 0",
-		"UPDATE evidence SET source = 'a' || char(0) || 'b'", "UPDATE evidence SET status = 7",
+		"UPDATE evidence SET source = 'a' || char(0) || 'b'", "UPDATE evidence SET confirmed = confirmed + 1",
+		"UPDATE evidence SET ask_after = 1", "UPDATE evidence SET signer = 'CN=x'", "UPDATE evidence SET status = 7",
 		"UPDATE evidence SET digest = x''", "UPDATE clock SET floor = 1", "UPDATE clock SET id = 2",
 		"UPDATE clock SET boot_id = printf('%99d', 1)",
 		"DROP TABLE clock", "ALTER TABLE evidence ADD COLUMN more TEXT",
@@ -332,6 +434,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(comes_back_as_it_was),
+		TEST(listed_by_issuer_and_serial),
+		TEST(forgotten_by_hand),
+		TEST(confirmed_again),
 		TEST(attack_revoked_serial_forgiven),
 		TEST(a_hold_ends),
 		TEST(newer_good_replaces_older),

@@ -183,6 +183,33 @@ class AnswersTest(Scenario):
         self.assertRegex(text, r'(?m)^accounts.offline_days += 30 +# default$')
         self.assertEqual(answer['values']['accounts.offline_days']['unit'], 'days')
 
+    def test_config_shows_every_key_of_revocation_as_it_was_set(self):
+        given = {'level': 'soft 72h', 'check': 'leaf', 'order': 'crl', 'ask_always': 'yes', 'undated_max': '60',
+                 'crl_mirror': 'http://far.test/ http://near.test/', 'ocsp_get': 'yes', 'ocsp_hash': 'sha256',
+                 'private_redirects': 'yes'}
+        self.rules = 'rule "strict" {\n  filter = "(mail={rfc822_name})"\n  level = "3 90m"\n}\n'
+        text, answer = self.both('config', 'show', **{f'trust__{key}': value for key, value in given.items()})
+        for key, value in given.items():
+            shown = answer['values'][f'trust.{key}']
+            self.assertEqual(shown['value'], value)
+            self.assertNotEqual(shown['default'], value)
+            self.assertRegex(text, rf'(?m)^trust\.{key} += {value} +# {self.folder}/cardmap.conf:\d+$')
+        self.assertEqual(answer['rules'][0]['values']['level']['value'], 'hard 90m')
+        self.assertIn('no mistakes', self.both('config', 'check', **{f'trust__{key}': value
+                                                                    for key, value in given.items()})[0])
+
+    def test_config_check_names_keys_that_contradict_each_other(self):
+        text, answer = self.both('config', 'check', status=78, trust__require_nonce='yes', trust__ocsp_get='yes')
+        self.assertIn('trust.require_nonce and trust.ocsp_get: a request by GET has no nonce', text)
+        self.assertEqual(len(answer['mistakes']), 1)
+        self.rules = 'rule "strict" {\n  attribute = altSecurityIdentities\n  value = "{public_key!sha1}"\n  level = hard\n}\n'
+        text, answer = self.both('config', 'check', status=78, trust__level='off')
+        self.assertRegex(text, r'cardmap\.conf:\d+: rule "strict": level: trust\.level = off, and then no chain')
+        self.assertIn('no mistakes', self.both('config', 'check', trust__level='chain')[0])
+        self.rules = self.rules.replace('level = hard', 'level = off')
+        text, answer = self.both('config', 'check', status=78)
+        self.assertRegex(text, r'cardmap\.conf:\d+: rule "strict": level = off: the chain is checked before anybody')
+
     def test_verbose_shows_the_stages(self):
         out = self.cardmap('whois', '--config', self.conf(), '--verbose').out
         self.assertRegex(out, r'(?m)^account +ok +\d+\.\d\d ms')
