@@ -67,11 +67,11 @@ open_folder(const char *path, struct cm_trace *t, int *fd)
 }
 
 static enum cm_err
-check_file(int fd, const char *path, struct cm_trace *t)
+check_file(int folder, const char *name, const char *path, struct cm_trace *t)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) != 0)
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return cm_trace_fail(t, CM_REASON_STORE, "%s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
 		return cm_trace_fail(t, CM_REASON_STORE, "%s: not a file of its own: remove it", path);
@@ -81,6 +81,9 @@ check_file(int fd, const char *path, struct cm_trace *t)
 	if ((st.st_mode & 077) != 0)
 		return cm_trace_fail(t, CM_REASON_STORE, "%s: others may read or write it: remove it, "
 		    "or chmod 600 it if nobody has", path);
+	/* A disk that went read-only keeps nobody out: what is known is read, and keeping anything is what fails. */
+	if (faccessat(folder, name, R_OK | W_OK, AT_EACCESS) != 0 && errno != EROFS)
+		return cm_trace_fail(t, CM_REASON_STORE, "%s: %s", path, strerror(errno));
 	return CM_OK;
 }
 
@@ -167,35 +170,30 @@ out:
 
 /*
  * Make sure the file is there and ours alone before SQLite opens it by name:
- * in a folder that only we write, the name stays that file's.  SQLite gives
- * its -wal and -shm the same mode.
+ * in a folder that only we write, the name stays that file's.  It is not opened
+ * here: to close it would take away the locks that another connection of this
+ * process has on it (fcntl(2), F_SETLK).  SQLite gives its -wal and -shm the
+ * same mode.
  */
 static enum cm_err
 prepare_file(const char *path, unsigned busy_ms, struct cm_trace *t)
 {
-	const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 	char *copy = strdup(path);
+	const char *name;
 	enum cm_err err;
-	int folder = -1, fd = -1;
+	int folder = -1;
+	struct stat st;
 
 	if (copy == NULL)
 		return CM_ERR_NOMEM;
+	name = basename(copy);
 	if ((err = open_folder(path, t, &folder)) != CM_OK)
 		goto out;
-	fd = openat(folder, basename(copy), flags);
-	if (fd < 0 && errno == ENOENT) {
-		if ((err = make_file(folder, path, busy_ms, t)) != CM_OK)
-			goto out;
-		fd = open(path, flags);
-	}
-	/* A disk that went read-only keeps nobody out: what is known is read, and keeping anything is what fails. */
-	if (fd < 0 && errno == EROFS)
-		fd = open(path, (flags & ~O_RDWR) | O_RDONLY);
-	err = fd < 0 ? cm_trace_fail(t, CM_REASON_STORE, "%s: %s", path, strerror(errno)) :
-	    check_file(fd, path, t);
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+		err = make_file(folder, path, busy_ms, t);
+	if (err == CM_OK)
+		err = check_file(folder, name, path, t);
 out:
-	if (fd >= 0)
-		close(fd);
 	if (folder >= 0)
 		close(folder);
 	free(copy);

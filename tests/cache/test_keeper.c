@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -96,6 +97,33 @@ kept_by_another_thread(void **state)
 	cm_memory_free(&after);
 	cm_memory_free(&w.m);
 	cm_memory_free(&w.m);
+}
+
+/*
+ * POSIX (fcntl, F_SETLK): whoever closes any descriptor of a file gives up all
+ * locks that the process has on it.  The second connection must not cost the
+ * first one its own, or another process may take the log away under it.
+ */
+static void
+locks_of_the_first_connection_stay(void **state)
+{
+	enum { SHARED_FIRST = 0x40000002, SHARED_SIZE = 510 };	/* of SQLite's file format */
+	struct rig *r = *state;
+	struct cm_memory *m = recall(r);
+	struct cm_evidence e = fresh(1, CM_STATUS_GOOD);
+	int status = -1;
+	pid_t child;
+
+	assert_int_equal(keep(m, &e), CM_OK);
+	if ((child = fork()) == 0) {
+		struct flock lock = { .l_type = F_WRLCK, .l_start = SHARED_FIRST, .l_len = SHARED_SIZE };
+		const int fd = open(r->path, O_RDWR | O_CLOEXEC);
+
+		_exit(fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_RDLCK ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	cm_memory_free(&m);
 }
 
 /* Nobody is forgiven by being asked again, and what may never be undone is not left in the log. */
@@ -411,6 +439,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(kept_by_another_thread),
+		TEST(locks_of_the_first_connection_stay),
 		TEST(attack_revoked_is_forgiven),
 		TEST(nothing_new_writes_nothing),
 		TEST(addresses_that_do_not_fit),
