@@ -39,7 +39,7 @@ cm_cli_evidence(const struct cm_evidence *e, time_t now)
 	cm_cli_set(o, "signer", e->signer);
 	cm_cli_set_time(o, "this_update", e->this_update);
 	cm_cli_set_time(o, "next_update", e->next_update);
-	cm_cli_set_time(o, "revoked_at", e->revoked_at);
+	cm_cli_set_time(o, "revoked_at", e->revoked_at != CM_NEVER_ISSUED ? e->revoked_at : 0);
 	cm_cli_set_time(o, "learned", e->learned);
 	cm_cli_set_time(o, "confirmed", e->confirmed);
 	json_object_set_new(o, "age_s", json_integer((json_int_t)now - said));

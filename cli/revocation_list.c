@@ -87,7 +87,7 @@ tell(const struct cm_cli_revocation *r, const struct owner *o, const char *issue
 	json_array_append_new(list, one);
 	cm_cli_line(r->cli, status, "%s%s%s, of %s", cm_buf_str(&serial), o->account != NULL ? " of " :
 	    o->ca ? " (a CA)" : "", o->account != NULL ? o->account : "", issuer != NULL ? issuer : "a CA that is not known here any more");
-	cm_cli_line(r->cli, "  since", "%s", cm_clock_text(e->revoked_at != 0 ? e->revoked_at : e->this_update, since));
+	cm_cli_line(r->cli, "  since", "%s", e->revoked_at == CM_NEVER_ISSUED ? "ever: its CA never issued it" : cm_clock_text(e->revoked_at != 0 ? e->revoked_at : e->this_update, since));
 	cm_cli_line(r->cli, "  until", "%s", e->status == CM_STATUS_REVOKED ? e->on_hold ? "a later list ends the hold" :
 	    "cardmap revocation forget" : cm_cli_end(e->next_update, until));
 	cm_cli_line(r->cli, "  says", "%s%s%s", e->source, e->signer[0] != '\0' ? ", signed by " : "", e->signer);
@@ -221,7 +221,7 @@ tell_forgotten(const struct cm_cli_revocation *r, const struct cm_evidence *e, c
 	else
 		cm_buf_add_str(&text, "carried over from a list that no longer names it");
 	name_caller(&who);
-	cm_log_event((enum cm_log_target)c->conf->service.log, "revocation forgotten", CM_OK, CM_REASON_NONE,
+	cm_log_event((enum cm_log_target)c->conf->service.log, "forget", CM_OK, CM_REASON_NONE,
 	    "serial %s of %s: %s; by %s", cm_buf_str(&serial), issuer, cm_buf_str(&text), cm_buf_str(&who));
 	cm_cli_set(c->answer, "serial", cm_buf_str(&serial));
 	cm_cli_set(c->answer, "issuer", issuer);

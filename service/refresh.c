@@ -151,8 +151,11 @@ static void
 tell(void *arg, const struct cm_source *s, bool ok, const char *text)
 {
 	const struct telling *t = arg;
-	const struct cm_refreshed told = { .issuer = t->job->subject, .source = s, .ok = ok, .text = text };
+	struct cm_refreshed told = { .issuer = t->job->subject, .source = s, .ok = ok, .text = text };
 
+	for (size_t i = 0; i < t->run->jobs.count; i++)
+		if (memcmp(t->run->jobs.jobs[i].key, s->issuer_key, sizeof(s->issuer_key)) == 0)
+			told.issuer = t->run->jobs.jobs[i].subject;
 	pthread_mutex_lock(&t->run->lock);
 	t->run->r->asked++;
 	t->run->r->failed += !ok;

@@ -10,6 +10,7 @@ struct cm_refresh_job {
 	size_t der_len;
 	uint8_t key[32];
 	char *subject;
+	bool signs_lists;
 	struct cm_source *sources;
 	size_t source_count;
 	struct cm_blob *certs;		/* each ptr owned */

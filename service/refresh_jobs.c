@@ -73,7 +73,8 @@ find_job(void *arg, const struct cm_trust_issuer *i)
 		return CM_ERR_NOMEM;
 	c->jobs->jobs = more;
 	j = &more[c->jobs->count++];
-	*j = (struct cm_refresh_job){ .der = copy(i->der), .der_len = i->der.len, .subject = strdup(i->subject) };
+	*j = (struct cm_refresh_job){ .der = copy(i->der), .der_len = i->der.len, .subject = strdup(i->subject),
+		.signs_lists = i->signs_lists };
 	memcpy(j->key, i->key, sizeof(j->key));
 	c->found = j;
 	return j->der != NULL && j->subject != NULL ? CM_OK : CM_ERR_NOMEM;
@@ -161,52 +162,72 @@ is_address(const char *text)
 	return strstr(text, "://") != NULL;
 }
 
-/* Did some issuer's list come from there?  Then no other's does. */
-static bool
-is_of_another(const struct collecting *c, const struct cm_refresh_job *j, const char *url)
+static enum cm_err
+add_configured(struct cm_refresh_job *j, enum cm_source_kind kind, const char *url)
 {
-	for (size_t i = 0; i < c->jobs->count; i++) {
-		const struct cm_refresh_job *other = &c->jobs->jobs[i];
+	struct cm_source s = { .kind = kind };
 
-		for (size_t k = 0; other != j && k < other->source_count; k++)
-			if (other->sources[k].kind == CM_SOURCE_CRL && other->sources[k].answered != 0 &&
-			    strcmp(other->sources[k].url, url) == 0)
-				return true;
-	}
-	return false;
+	if (!is_address(url) || strlen(url) >= sizeof(s.url))
+		return CM_OK;
+	memcpy(s.issuer_key, j->key, sizeof(s.issuer_key));
+	snprintf(s.url, sizeof(s.url), "%s", url);
+	return add_source(j, &s);
 }
+
+static void
+remove_source(struct cm_refresh_job *j, const char *url)
+{
+	for (size_t i = j->source_count; i-- > 0;)
+		if (j->sources[i].kind == CM_SOURCE_CRL && strcmp(j->sources[i].url, url) == 0)
+			memmove(&j->sources[i], &j->sources[i + 1], (--j->source_count - i) * sizeof(*j->sources));
+}
+
+/* Whose list is kept from this address. */
+struct owner {
+	const char *url;
+	uint8_t key[32];
+	bool known;
+};
 
 static enum cm_err
-add_configured(const struct collecting *c, struct cm_refresh_job *j, enum cm_source_kind kind, char *const *urls)
+find_owner(void *arg, const struct cm_kept_list *l)
 {
-	enum cm_err err = CM_OK;
+	struct owner *o = arg;
 
-	for (; err == CM_OK && *urls != NULL; urls++) {
-		struct cm_source s = { .kind = kind };
-
-		if (!is_address(*urls) || strlen(*urls) >= sizeof(s.url) ||
-		    (kind == CM_SOURCE_CRL && is_of_another(c, j, *urls)))
-			continue;
-		memcpy(s.issuer_key, j->key, sizeof(s.issuer_key));
-		snprintf(s.url, sizeof(s.url), "%s", *urls);
-		err = add_source(j, &s);
+	if (!o->known && strcmp(l->source, o->url) == 0) {
+		memcpy(o->key, l->issuer_key, sizeof(o->key));
+		o->known = true;
 	}
-	return err;
+	return CM_OK;
 }
 
-/* Whose list a configured address has is not known before it was asked: then every CA here may be it. */
+/*
+ * Every login asks a configured list about every CA, but it is one CA's: it is
+ * fetched for that one, or for any, where it is not known yet whose it is.
+ */
+static enum cm_err
+share_out(struct collecting *c, const char *url)
+{
+	struct owner o = { .url = url };
+	struct cm_refresh_job *to = NULL;
+	enum cm_err err = cm_trust_each_kept_list(c->r->host->trust, find_owner, &o);
+
+	for (size_t i = 0; err == CM_OK && i < c->jobs->count; i++) {
+		struct cm_refresh_job *j = &c->jobs->jobs[i];
+
+		if (to == NULL && (o.known ? memcmp(j->key, o.key, sizeof(o.key)) == 0 : j->signs_lists))
+			to = j;
+		else
+			remove_source(j, url);
+	}
+	return err == CM_OK && to != NULL ? add_configured(to, CM_SOURCE_CRL, url) : err;
+}
+
+/* A CA of the configuration may be the one whose list is configured, though no card of it was seen. */
 static enum cm_err
 add_issuer(void *arg, const struct cm_trust_issuer *i)
 {
-	struct collecting *c = arg;
-	const struct cm_conf *conf = c->r->host->conf;
-	enum cm_err err = CM_OK;
-
-	if (!i->signs_lists || conf->trust.crl[0] == NULL)
-		return CM_OK;
-	if ((err = find_job(c, i)) != CM_OK || c->found == NULL)
-		return err;
-	return add_configured(c, c->found, CM_SOURCE_CRL, conf->trust.crl);
+	return i->signs_lists ? find_job(arg, i) : CM_OK;
 }
 
 enum cm_err
@@ -214,18 +235,22 @@ cm_refresh_collect(const struct cm_refreshing *r, const struct cm_known *known, 
     struct cm_refresh_jobs *out)
 {
 	struct collecting c = { .r = r, .known = known, .trace = t, .jobs = out };
+	const struct cm_conf *conf = r->host->conf;
 	struct cm_accounts *store = r->host->accounts;
 	enum cm_err err;
 
 	if ((err = cm_accounts_each_source(store, t, add_seen, &c)) != CM_OK ||
-	    (err = cm_accounts_list(store, t, add_kept, &c)) != CM_OK ||
-	    (err = cm_trust_each_issuer(r->host->trust, add_issuer, &c)) != CM_OK)
+	    (err = cm_accounts_list(store, t, add_kept, &c)) != CM_OK)
 		return err;
+	if (conf->trust.crl[0] != NULL && (err = cm_trust_each_issuer(r->host->trust, add_issuer, &c)) != CM_OK)
+		return err;
+	for (char *const *url = conf->trust.crl; err == CM_OK && *url != NULL; url++)
+		err = share_out(&c, *url);
 	for (size_t i = 0; i < out->count; i++)
-		if ((err = add_configured(&c, &out->jobs[i], CM_SOURCE_OCSP, r->host->conf->trust.ocsp_url)) != CM_OK)
-			return err;
-	if (out->count > 0 || r->issuers == NULL || r->issuers[0] == NULL)
-		return CM_OK;
+		for (char *const *url = conf->trust.ocsp_url; err == CM_OK && *url != NULL; url++)
+			err = add_configured(&out->jobs[i], CM_SOURCE_OCSP, *url);
+	if (err != CM_OK || out->count > 0 || r->issuers == NULL || r->issuers[0] == NULL)
+		return err;
 	cm_trace_fail(t, CM_REASON_NO_SUCH_ISSUER, "%s: no CA with this in its subject has certificates, lists or sources here",
 	    r->issuers[0]);
 	return CM_ERR_ABSENT;

@@ -397,9 +397,11 @@ lists_speak(struct cm_refresh_run *run, struct cm_question *q)
 	return e->status != CM_STATUS_UNKNOWN;
 }
 
+/* *needs: a responder has to know it. */
 static enum cm_err
-plan_answer(struct cm_refresh_run *run, X509 *cert)
+plan_answer(struct cm_refresh_run *run, X509 *cert, bool *needs)
 {
+	const size_t before = run->lane_count;
 	const struct cm_evidence *kept;
 	struct cm_question q;
 	enum cm_err err;
@@ -408,10 +410,11 @@ plan_answer(struct cm_refresh_run *run, X509 *cert)
 		const struct cm_evidence name = q.answer, *revoked = cm_known_revoked(run->known, &name);
 
 		if ((revoked == NULL || revoked->on_hold) && !lists_speak(run, &q) && run->trust->o.use_ocsp &&
-		    (err = add_responders(run, cert)) == CM_OK && run->lane_count > 0 &&
-		    (kept = kept_answer(run, &name)) != NULL && run->lanes[run->lane_count - 1].cert == cert)
-			run->lanes[run->lane_count - 1].due = due_at(run, kept->source, kept);
+		    (err = add_responders(run, cert)) == CM_OK && run->lane_count > before &&
+		    (kept = kept_answer(run, &name)) != NULL)
+			run->lanes[before].due = due_at(run, kept->source, kept);
 	}
+	*needs = run->lane_count > before;
 	cm_refresh_end_question(&q);
 	return err == CM_ERR_SYNTAX ? CM_OK : err;
 }
@@ -454,32 +457,37 @@ note_answers(struct cm_refresh_run *run, X509 *cert)
 	note_next(run, due_at(run, e.source, &e));
 }
 
+static void
+note_silent_responders(struct cm_refresh_run *run)
+{
+	for (size_t i = 0; i < run->source_count; i++)
+		if (run->sources[i].kind == CM_SOURCE_OCSP && run->sources[i].probe_at > run->known->now)
+			note_next(run, run->sources[i].probe_at);
+}
+
 static enum cm_err
 refresh_answers(struct cm_refresh_run *run)
 {
-	enum cm_err err = CM_OK;
+	const size_t count = run->r->cert_count;
+	X509 **certs = calloc(count + 1, sizeof(*certs));
+	bool *needs = calloc(count + 1, sizeof(*needs));
+	enum cm_err err = certs != NULL && needs != NULL ? CM_OK : CM_ERR_NOMEM;
 
-	for (size_t i = 0; err == CM_OK && i < run->r->cert_count; i++) {
-		X509 *cert = cert_of(run->r->certs[i]);
-
-		if (cert != NULL)
-			err = plan_answer(run, cert);
-		X509_free(cert);
-	}
+	for (size_t i = 0; err == CM_OK && i < count; i++)
+		if ((certs[i] = cert_of(run->r->certs[i])) != NULL)
+			err = plan_answer(run, certs[i], &needs[i]);
 	if (err == CM_OK && run->trust->o.use_ocsp)
 		err = plan_probes(run);
 	if (err == CM_OK)
 		err = ask_what_is_due(run);
-	for (size_t i = 0; err == CM_OK && i < run->r->cert_count; i++) {
-		X509 *cert = cert_of(run->r->certs[i]);
-
-		if (cert != NULL)
-			note_answers(run, cert);
-		X509_free(cert);
-	}
-	for (size_t i = 0; i < run->source_count; i++)
-		if (run->sources[i].kind == CM_SOURCE_OCSP && run->sources[i].probe_at > run->known->now)
-			note_next(run, run->sources[i].probe_at);
+	for (size_t i = 0; err == CM_OK && i < count; i++)
+		if (needs[i])
+			note_answers(run, certs[i]);
+	note_silent_responders(run);
+	for (size_t i = 0; certs != NULL && i < count; i++)
+		X509_free(certs[i]);
+	free(certs);
+	free(needs);
 	return err;
 }
 

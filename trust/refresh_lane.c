@@ -46,12 +46,40 @@ cm_refresh_keep(struct cm_refresh_run *run, const struct cm_evidence *e)
 		keep_failed(run);
 }
 
+struct of_key {
+	struct cm_refresh_run *run;
+	const struct cm_source *s;
+	enum cm_err err;
+	bool found;
+};
+
+static enum cm_err
+keep_for(void *arg, const struct cm_trust_issuer *i)
+{
+	struct of_key *k = arg;
+	const struct cm_keeper *keeper = k->run->known->keeper;
+
+	if (!k->found && memcmp(i->key, k->s->issuer_key, sizeof(i->key)) == 0) {
+		k->found = true;
+		k->err = keeper->keep_source(keeper->arg, k->s, i->der);
+	}
+	return CM_OK;
+}
+
 static void
 keep_source(struct cm_refresh_run *run, const struct cm_source *s)
 {
 	const struct cm_keeper *k = run->known->keeper;
+	struct of_key other = { .run = run, .s = s };
+	enum cm_err err;
 
-	if (k != NULL && k->keep_source(k->arg, s, run->r->issuer) != CM_OK)
+	if (k == NULL)
+		return;
+	if (memcmp(s->issuer_key, run->key, sizeof(run->key)) == 0)
+		err = k->keep_source(k->arg, s, run->r->issuer);
+	else if ((err = cm_trust_each_issuer(run->trust, keep_for, &other)) == CM_OK)
+		err = other.err;
+	if (err != CM_OK)
 		keep_failed(run);
 }
 
@@ -167,8 +195,18 @@ describe_list(const struct cm_crl_index *x, bool same, struct cm_buf *out)
 	cm_buf_addf(out, ", %llu entries%s", (unsigned long long)x->about.entries, same ? ": not modified" : "");
 }
 
+/* Whose list a configured address has is known now. */
+static void
+note_whose(struct cm_refresh_run *run, const struct cm_refresh_lane *l, const struct cm_crl_index *x)
+{
+	struct cm_source *s = cm_refresh_source(run, l->kind, l->urls[l->at]);
+
+	if (s != NULL && s->seen == 0)
+		memcpy(s->issuer_key, x->issuer_key, sizeof(s->issuer_key));
+}
+
 static enum cm_err
-take_list(struct cm_refresh_lane *l, struct cm_buf *text)
+take_list(struct cm_refresh_run *run, struct cm_refresh_lane *l, struct cm_buf *text)
 {
 	struct cm_crl_index *lists = NULL;
 	enum cm_err err;
@@ -176,8 +214,10 @@ take_list(struct cm_refresh_lane *l, struct cm_buf *text)
 	l->q.lists = &lists;
 	l->q.objection = CM_OBJECTION_NONE;
 	err = cm_crl_arrived(&l->q, &l->coming, &l->fetch);
-	if (err == CM_OK && lists != NULL)
+	if (err == CM_OK && lists != NULL) {
 		describe_list(lists, l->fetch.not_modified, text);
+		note_whose(run, l, lists);
+	}
 	cm_crl_list_close(&lists);
 	l->q.lists = NULL;
 	return err;
@@ -217,13 +257,6 @@ take_answer(struct cm_refresh_run *run, struct cm_refresh_lane *l, struct cm_buf
 	return CM_OK;
 }
 
-/* A configured address may be another CA's: whose it is nobody knew, and it is no failure. */
-static bool
-is_of_another(const struct cm_refresh_lane *l, const struct cm_source *s)
-{
-	return s->seen == 0 && s->answered == 0 && l->kind == CM_SOURCE_CRL && l->q.objection == CM_OBJECTION_OTHER_ISSUER;
-}
-
 /* Such as a serverless ldap: address where there is no directory: the list has others. */
 static bool
 is_not_for_us(const struct cm_refresh_lane *l)
@@ -240,9 +273,7 @@ conclude(struct cm_refresh_run *run, struct cm_refresh_lane *l, enum cm_err err,
 	struct cm_buf why;
 
 	l->well = l->well || err == CM_OK;
-	if (s != NULL && is_of_another(l, s))
-		l->well = true;
-	if (s == NULL || is_of_another(l, s) || is_not_for_us(l))
+	if (s == NULL || is_not_for_us(l))
 		return;
 	run->failed = run->failed || err != CM_OK;
 	cm_buf_init(&why, 0);
@@ -267,7 +298,7 @@ take(struct cm_refresh_run *run, struct cm_refresh_lane *l)
 	enum cm_err err;
 
 	cm_buf_init(&text, 0);
-	err = l->kind == CM_SOURCE_OCSP ? take_answer(run, l, &text) : take_list(l, &text);
+	err = l->kind == CM_SOURCE_OCSP ? take_answer(run, l, &text) : take_list(run, l, &text);
 	conclude(run, l, err, &text);
 	end_asking(l);
 	cm_buf_free(&text);

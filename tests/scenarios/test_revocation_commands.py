@@ -1,0 +1,416 @@
+#!/usr/bin/python3
+"""test_revocation_commands.py: cardmap revocation: status, refresh, import, list, forget and check, among real servers.
+
+What status foretells is compared with the login itself, at that time and with no network.
+"""
+import fcntl
+import re
+import signal
+import subprocess
+import time
+from datetime import datetime, timezone
+
+import scenario
+import answers
+from answers import DAY, HOUR
+from revocation import Page, RevocationCase
+from scenario import SECONDS, Terminal
+from web import silent
+
+INTER, ROOT = 'CN=Cardmap Test Issuing CA', 'CN=Cardmap Test Root CA'
+LIST, ROOT_LIST = 'http://127.0.0.1:8080/inter.crl', 'http://127.0.0.1:8080/root.crl'
+OCSP = 'http://127.0.0.1:8081/'
+NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+
+
+def moment(text):
+    return datetime.strptime(text, '%Y-%m-%d %H:%M:%S UTC').replace(tzinfo=timezone.utc).timestamp()
+
+
+class CommandsCase(RevocationCase):
+    def command(self, *arguments, status=0, reason=None, more=None, **options):
+        answer = self.cardmap('revocation', '--config', self.conf(**(more or {})), '--json', *arguments, status=status, **options)
+        if reason:
+            self.assertEqual(answer.reason, reason, str(answer))
+        return answer
+
+    def text(self, *arguments, status=0, more=None, **options):
+        return self.cardmap('revocation', '--config', self.conf(**(more or {})), *arguments, status=status, **options).out
+
+    def refresh(self, *arguments, **options):
+        return self.command('refresh', *arguments, **options)
+
+    @staticmethod
+    def source(answer, url):
+        found = [one for one in answer.json['sources'] if one['url'] == url]
+        if len(found) != 1:
+            raise AssertionError(f'{url} is told {len(found)} times\n{answer}')
+        return found[0]
+
+    def no_network(self):
+        for server in (self.ocsp, self.lists, self.web):
+            server.forget()
+            server.pages['/'] = silent
+        scenario.RIG.stop('slapd')
+
+    def write(self, name, data):
+        path = self.folder / name
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+        return path
+
+
+class RefreshTest(CommandsCase):
+    def test_nothing_was_seen(self):
+        answer = self.refresh()
+        self.assertEqual((answer.json['issuers'], answer.json['sources'], answer.json['next']), (0, [], None))
+        self.assertEqual(self.requests(), [])
+        self.assertIn('log in once', self.text('refresh'))
+
+    def test_afterwards_a_login_knows_and_asks_nobody(self):
+        """The list that says it came beside the logins; the responder, which still says good, is not asked."""
+        self.enter()
+        self.publish(answers.entry_of(self.pki, self.CARD), number=2)
+        answer = self.refresh()
+        self.assertEqual(self.source(answer, LIST)['text'], 'list number 2, 1 entries')
+        self.assertIn(INTER, self.source(answer, LIST)['issuer'])
+        self.assertEqual({one['url'] for one in answer.json['sources']}, {LIST, ROOT_LIST})
+        self.no_network()
+        answer = self.login(card=self.CARD, status=3, reason='revoked')
+        self.assertIn(LIST, answer.json['message'])
+
+    def test_what_did_not_change_is_not_sent_again(self):
+        self.enter()
+        self.refresh()
+        self.forget_requests()
+        answer = self.refresh()
+        self.assertEqual([(got.path, got.status, got.sent) for got in self.requests('.crl')].sort(),
+                         [('/inter.crl', 304, 0), ('/root.crl', 304, 0)].sort())
+        self.assertIn('not modified', self.source(answer, LIST)['text'])
+
+    def test_a_download_that_broke_off_goes_on(self):
+        data = self.a_list(*[answers.Entry(0x50000 + i) for i in range(5000)], number=2)
+        self.enter()
+        self.lists.pages['/inter.crl'] = Page(data, etag='"big"', cut=len(data) // 2)
+        answer = self.refresh(status=4, reason='source_silent')
+        self.assertIn('[broken_answer]', self.source(answer, LIST)['text'])
+        self.lists.pages['/inter.crl'] = Page(data, etag='"big"')
+        self.forget_requests()
+        answer = self.refresh()
+        got, = self.requests('/inter.crl')
+        self.assertEqual((got.status, got.headers['Range'], got.sent),
+                         (206, f'bytes={len(data) // 2}-', len(data) - len(data) // 2))
+        self.assertEqual(self.source(answer, LIST)['text'], 'list number 2, 5000 entries')
+
+    def test_one_that_fails_does_not_stop_the_others(self):
+        self.enter()
+        self.publish(number=2)
+        self.lists.pages['/root.crl'] = Page(status=500)
+        answer = self.refresh(status=4, reason='source_silent')
+        self.assertEqual((self.source(answer, LIST)['ok'], self.source(answer, ROOT_LIST)['ok']), (True, False))
+        self.assertIn('[http_status]', self.source(answer, ROOT_LIST)['text'])
+        self.assertIsNotNone(self.source(answer, ROOT_LIST)['probe_at'])
+        self.assertEqual(answer.json['failed'], 1)
+        text = self.text('refresh', status=4)
+        self.assertRegex(text, rf'(?m)^failed +CRL {ROOT_LIST}: .*\[http_status\]$')
+        self.assertRegex(text, rf'(?m)^ok +CRL {LIST}: ')
+        self.assertNotIn('\033', text)
+
+    def test_a_silent_server_costs_its_silence_and_no_more(self):
+        self.enter()
+        self.lists.pages['/inter.crl'] = silent
+        self.settings['trust.timeout'] = 100
+        answer = self.refresh(status=4, reason='source_silent')
+        self.assertIn('[no_answer]', self.source(answer, LIST)['text'])
+        self.assertTrue(self.source(answer, ROOT_LIST)['ok'])
+
+    def test_only_these_issuers(self):
+        self.enter()
+        self.forget_requests()
+        answer = self.refresh('cardmap test root')
+        self.assertEqual([one['url'] for one in answer.json['sources']], [ROOT_LIST])
+        self.assertEqual([got.path for got in self.requests()], ['/root.crl'])
+        self.refresh('CN=Nobody', status=1, reason='no_such_issuer')
+
+    def test_configured_lists_before_any_card_was_seen(self):
+        """Whose list it is tells the list: no CA that is here stumbles over the other's."""
+        answer = self.refresh(more={'trust__crl': [LIST, ROOT_LIST]})
+        self.assertEqual({(one['url'], one['issuer'].split(',')[0]) for one in answer.json['sources']},
+                         {(LIST, INTER), (ROOT_LIST, ROOT)})
+        self.forget_requests()
+        self.refresh(more={'trust__crl': [LIST, ROOT_LIST]})
+        self.assertEqual(sorted(got.path for got in self.requests()), ['/inter.crl', '/root.crl'], 'each asked once, of its own CA')
+
+    def test_answers_are_renewed_before_they_end(self):
+        """No list speaks of this card: its responder is asked again, the login then asks nobody."""
+        card = 'aia-only'
+        self.ocsp.pages['/'] = self.new_responder(until=10 * HOUR).page
+        self.web.pages['/ocsp/'] = self.new_responder(until=10 * HOUR).page
+        more = {'trust__use_crl': 'no', 'trust__check': 'leaf'}
+        self.enter(card=card, more=more)
+        self.forget_requests()
+        self.assertEqual(self.refresh('--due', more=more).json['asked'], 0)
+        answer = self.refresh('--due', more=more, **self.at('+9.5h'))
+        self.assertEqual([(one['kind'], one['ok']) for one in answer.json['sources']], [('OCSP', True)])
+        self.assertIn('good until', answer.json['sources'][0]['text'])
+        self.assertEqual(len(self.requests()), 1)
+
+    def test_the_news_is_kept_though_the_list_goes(self):
+        self.enter()
+        self.publish(answers.entry_of(self.pki, self.CARD), number=2)
+        self.refresh()
+        self.publish(number=3)
+        self.refresh()
+        self.refused()
+
+    # -- when
+
+    def test_due_between_half_and_nine_tenths_of_its_life(self):
+        life = 10 * DAY
+        self.publish(until=life)
+        self.enter()
+        began = time.time()
+        answer = self.refresh()
+        after = moment(answer.json['next']) - began
+        self.assertTrue(life / 2 - 120 <= after <= life * 0.9 + 120, answer.json['next'])
+        self.assertAlmostEqual(answer.json['next_s'], after, delta=SECONDS)
+        self.forget_requests()
+        answer = self.refresh('--due')
+        self.assertEqual((answer.json['asked'], self.requests()), (0, []))
+        for when, asked in (('+4.9d', 0), ('+9.1d', 2)):
+            self.forget_requests()
+            self.refresh('--due', **self.at(when))
+            self.assertEqual(len(self.requests()), asked, when)
+
+    def test_a_list_that_ended_is_not_asked_for_all_the_time(self):
+        """Its CA is late: not modified, and again in minutes."""
+        self.publish(until=HOUR)
+        self.responder.until = 10 * HOUR
+        self.enter()
+        self.refresh()
+        for _ in range(2):
+            answer = self.refresh(**self.at('+2h'))
+            self.assertIn('not modified', self.source(answer, LIST)['text'])
+        self.assertTrue(60 <= answer.json['next_s'] <= 300, answer.json['next_s'])
+        self.forget_requests()
+        self.refresh('--due', **self.at('+2h'))
+        self.assertEqual(self.requests(), [])
+
+    def test_one_that_failed_is_asked_again_soon(self):
+        self.enter()
+        self.lists.pages['/inter.crl'] = Page(status=404)
+        answer = self.refresh(status=4)
+        self.assertTrue(0 < answer.json['next_s'] <= 10, answer.json['next_s'])
+        self.publish(number=2)
+        self.assertTrue(self.source(self.refresh('--due', **self.at('+1m')), LIST)['ok'])
+
+    # -- alone, and whole
+
+    def test_only_one_at_a_time(self):
+        self.enter()
+        with open(f'{self.store}.refresh', 'w', encoding='ascii') as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            answer = self.refresh(status=4, reason='refresh_runs')
+            self.assertIn(str(self.store), answer.json['message'])
+        self.refresh()
+
+    def test_interrupted_it_leaves_all_whole(self):
+        self.enter()
+        self.refresh()
+        self.lists.pages['/inter.crl'] = silent
+        self.forget_requests()
+        running = subprocess.Popen([scenario.program(), 'revocation', 'refresh', '--config', self.conf()],
+                                   env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        scenario.wait_until(lambda: self.lists.came >= 2, 'the list to be asked for')
+        running.send_signal(signal.SIGINT)
+        self.assertEqual(running.wait(SECONDS), -signal.SIGINT)
+        self.publish(number=2)
+        self.assertEqual(self.source(self.refresh(), LIST)['text'], 'list number 2, 0 entries')
+
+    def test_a_bar_on_a_terminal_and_nowhere_else(self):
+        data = self.a_list(*[answers.Entry(0x50000 + i) for i in range(20000)], number=2)
+        self.enter()
+        self.lists.pages['/inter.crl'] = Page(data)
+        self.assertNotIn('%', self.cardmap('revocation', '--config', self.conf(), 'refresh').err)
+        self.lists.pages['/inter.crl'] = Page(data, etag='"other"')
+        terminal = Terminal([scenario.program(), 'revocation', 'refresh', '--config', self.conf()], self.environment())
+        status, text = terminal.end()
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r'\[[#.]{30}\] +\d+%')
+        self.assertRegex(text, r'of \d+ kB')
+
+    def test_for_the_owner_of_the_store_alone(self):
+        self.enter()
+        self.refresh(status=4, reason='store', wrapper=NOBODY)
+
+
+class ImportTest(CommandsCase):
+    def test_lists_carried_in_let_in_at_hard(self):
+        files = [self.write('inter.crl', self.a_list(number=7)), self.write('root.pem', answers.pem(self.a_list(authority='root')))]
+        self.enter()
+        self.fresh_store()
+        for server in (self.ocsp, self.lists):
+            server.pages['/'] = silent
+            server.pages.pop('/inter.crl', None)
+            server.pages.pop('/root.crl', None)
+        answer = self.command('import', *files)
+        self.assertEqual([one['result'] for one in answer.json['files']], ['ok', 'ok'])
+        self.assertIn('number 7', answer.json['files'][0]['imported'])
+        self.forget_requests()
+        answer = self.enter('hard', asked=0)
+        self.assertRegex('\n'.join(answer.seen('revocation', 'status')), r'number 7')
+
+    def test_an_answer_of_a_responder(self):
+        asked = answers.Asked('sha1', self.serial(self.CARD), b'', None)
+        name = answers.cert_id(answers.certificate(self.pki, 'inter'), asked.serial, 'sha1')
+        data = answers.ocsp_answer(self.pki, 'ocsp', [answers.single(name, 'revoked')])
+        answer = self.command('import', self.write('answer.der', data))
+        self.assertEqual(answer.json['files'][0]['result'], 'ok', str(answer))
+        self.forget_requests()
+        self.refused(asked=0)
+
+    def test_its_age_is_that_of_the_list(self):
+        self.enter()
+        self.fresh_store()
+        for server in (self.ocsp, self.lists):
+            server.forget()
+        files = [self.write(f'{name}.crl', self.a_list(authority=name, this=-100 * HOUR, until=10 * DAY)) for name in ('inter', 'root')]
+        self.command('import', *files)
+        self.enter('hard')
+        self.refused('revocation_too_old', 'soft 72h')
+
+    def test_what_is_wrong_is_named_and_the_others_are_taken(self):
+        good = self.write('good.crl', self.a_list(number=9))
+        cases = {
+            'text': b'this is no list', 'empty': b'', 'half': self.a_list()[:-20],
+            'stranger': answers.revocation_list(self.pki, 'look-alike-ca'),
+        }
+        for name, data in cases.items():
+            with self.subTest(name):
+                bad = self.write(name, data)
+                answer = self.command('import', bad, good, status=3, reason='revocation_data')
+                self.assertEqual([one['result'] == 'ok' for one in answer.json['files']], [False, True])
+                self.assertIn(str(bad), answer.json['files'][0]['message'])
+
+    def test_an_older_one_is_a_rollback(self):
+        self.command('import', self.write('new.crl', self.a_list(number=9)))
+        answer = self.command('import', self.write('old.crl', self.a_list(number=8, this=-HOUR)), status=3, reason='revocation_data')
+        self.assertIn('older', answer.json['message'])
+
+    def test_no_such_file(self):
+        answer = self.command('import', self.folder / 'none.crl', status=4)
+        self.assertIn('none.crl', answer.json['message'])
+
+
+class ListAndForgetTest(CommandsCase):
+    def revoke_once(self):
+        """Seen revoked; all is well again, or seems so."""
+        self.say(self.CARD)
+        self.refused()
+        self.say(self.CARD, 'good')
+
+    def evidence(self, *arguments, **options):
+        return self.command('list', *arguments, **options).json['evidence']
+
+    def test_everything_with_its_account(self):
+        self.assertEqual(self.evidence(), [])
+        self.enter()
+        found = {one['account']: one for one in self.evidence()}
+        card = found['alice']
+        self.assertEqual((int(card['serial'], 16), card['status']), (self.serial(self.CARD), 'good'))
+        self.assertIn(INTER, card['issuer'])
+        self.assertEqual(card['source'], f'OCSP {OCSP}')
+        self.assertIn('CN=Cardmap Test OCSP', card['signer'])
+        self.assertAlmostEqual(moment(card['next_update']) - moment(card['this_update']), HOUR, delta=1)
+        self.assertTrue(0 <= card['age_s'] < SECONDS)
+        self.assertEqual(self.evidence('--revoked'), [])
+        self.assertEqual([one['account'] for one in self.evidence('issuing')], ['alice'])
+        self.assertRegex(self.text('list'), rf'(?m)^good +{card["serial"]} of alice, of {INTER}')
+
+    def test_revoked_alone(self):
+        self.enter()
+        self.revoke_once()
+        one, = self.evidence('--revoked')
+        self.assertEqual((one['status'], one['account']), ('revoked', 'alice'))
+        self.assertIsNotNone(one['revoked_at'])
+        self.assertIn('revocation forget', self.text('list', '--revoked'))
+
+    def test_forgiven_by_an_administrator_who_is_named_in_the_log(self):
+        self.enter()
+        self.revoke_once()
+        self.refused()
+        done = self.command('forget', self.pki / f'{self.CARD}.pem')
+        self.assertIn('revoked on', done.json['forgotten'])
+        self.assertIsNone(done.json['still_listed'])
+        self.assertRegex(done.err, r'forget ok: serial [0-9a-f]+ of CN=Cardmap Test Issuing CA.*: revoked on .*; by uid 0')
+        self.enter()
+
+    def test_by_its_serial_number_and_its_ca(self):
+        self.enter()
+        self.revoke_once()
+        serial = self.evidence('--revoked')[0]['serial']
+        self.command('forget', serial, '--issuer', 'Nobody', status=1, reason='no_evidence')
+        self.refused()
+        spelled = ':'.join(re.findall('..', serial.upper()))
+        self.command('forget', spelled, '--issuer', INTER)
+        self.enter()
+
+    def test_a_list_in_force_that_names_it_is_said(self):
+        self.publish(answers.entry_of(self.pki, self.CARD))
+        self.settings['trust.use_ocsp'] = 'no'
+        self.refused()
+        done = self.command('forget', self.pki / f'{self.CARD}.pem')
+        self.assertIn(LIST, done.json['still_listed'])
+        self.refused(asked=0)
+        self.publish(number=2)
+        self.refresh(status=None)
+
+    def test_nothing_to_forget(self):
+        for what, status, reason in (('4711', 1, 'no_evidence'), ('no-such-file', 64, 'usage')):
+            self.command('forget', what, status=status, reason=reason)
+        self.enter()
+        self.command('forget', '4711', status=1, reason='no_evidence')
+
+    def test_for_the_owner_of_the_store_alone(self):
+        self.enter()
+        self.revoke_once()
+        for action in (('forget', self.pki / f'{self.CARD}.pem'), ('list',), ('status',)):
+            self.command(*action, status=3, reason='not_root', wrapper=NOBODY)
+        self.refused()
+
+
+class CheckTest(CommandsCase):
+    def test_every_source_with_its_objection_and_the_evidence(self):
+        self.ocsp.pages['/'] = self.new_responder(nonce='wrong').page
+        answer = self.check(self.CARD, 0)
+        self.assertEqual(answer.json['status'], 'good')
+        self.assertEqual(self.objections(answer)[f'OCSP {OCSP}'], 'other_nonce')
+        self.assertTrue([one for one in answer.json['evidence'] if LIST in one['source']], str(answer))
+        text = self.text('check', self.pki / f'{self.CARD}.pem')
+        self.assertRegex(text, rf'(?m)^evidence +good until .*{LIST}')
+
+    def test_what_is_kept_counts(self):
+        self.enter()
+        self.say(self.CARD)
+        self.refused(more={'trust__ask_always': 'yes'})
+        self.no_network()
+        answer = self.check(self.CARD, 3)
+        self.assertEqual((answer.json['status'], answer.reason), ('revoked', 'revoked'))
+
+    def test_who_may_not_read_the_store_is_told_what_servers_say(self):
+        self.enter()
+        answer = self.cardmap('revocation', '--config', self.conf(), '--json', 'check', self.pki / f'{self.CARD}.crt',
+                              wrapper=NOBODY)
+        self.assertEqual(answer.json['status'], 'good')
+        self.assertTrue(self.requests())
+
+
+class UsageTest(CommandsCase):
+    def test_options_of_another_action(self):
+        for arguments in (('status', '--due'), ('list', '--due'), ('refresh', '--revoked'), ('import',), ('forget',), ('check',),
+                          ('status', 'x'), ('nonsense',), ('list', 'a', 'b'), ('check', 'x', '--issuer', 'y')):
+            with self.subTest(arguments):
+                self.command(*arguments, status=64, reason='usage')
+
+
+if __name__ == '__main__':
+    scenario.main()
