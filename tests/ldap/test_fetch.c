@@ -26,6 +26,8 @@
 #define SLACK_MS	250
 #define DEADLINE_MS	400
 #define PATIENT_MS	20000
+/* Long before that, however busy the machine. */
+#define SOON_MS		5000
 
 #define NAMED		"ldap://127.0.0.1:" LISTS_PORT "/"
 #define ISSUING		"CN=Issuing%20CA%201,CN=dc1," LISTS_BASE
@@ -399,9 +401,9 @@ cancelling_ends_any_wait(void **state)
 		assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 		assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &ends[1]), 0);
 		g = fetch_of(&fake, stops[i].starttls ? &how : NULL, PATIENT_MS, ends[0]);
-		if (g.ms > 50 + SLACK_MS)
+		if (g.ms > SOON_MS)
 			fail_msg("%s: took %lld ms: %s", stops[i].what, (long long)g.ms, cm_buf_str(&g.why));
-		assert_true(g.f.cancelled && !g.f.silent);
+		assert_true(g.f.cancelled && !g.f.silent && g.f.connections <= 1);
 		expect_got(&g, CM_ERR_OFFLINE, "given up");
 		pthread_join(thread, NULL);
 		g = get(NULL, NAMED ISSUING);
@@ -468,7 +470,7 @@ a_name_nobody_knows_is_waited_for_no_longer(void **state)
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &ends[1]), 0);
 	g = fetch(NULL, url, 1 << 20, PATIENT_MS, ends[0]);
-	assert_true(g.f.cancelled && g.ms <= 50 + SLACK_MS);
+	assert_true(g.f.cancelled && g.ms <= SOON_MS);
 	expect_got(&g, CM_ERR_OFFLINE, "given up");
 	pthread_join(thread, NULL);
 	close(ends[0]);
@@ -534,6 +536,7 @@ a_list_of_a_million_takes_no_more_memory_than_said(void **state)
 	assert_true(g.f.too_large && g.f.bytes < 1 << 20);
 	expect_got(&g, CM_ERR_OFFLINE, "more than the");
 	g = fetch(NULL, all, 64 << 20, PATIENT_MS, -1);
+	assert_true(g.f.bytes < 1 << 20);
 	expect_got(&g, CM_ERR_AMBIGUOUS, "more than one value");
 
 	f.max = list.len;
