@@ -6,6 +6,7 @@
 struct cm_fetcher {
 	struct cm_fetcher_options o;
 	CURLM *multi;
+	struct cm_sockets sockets;
 	struct cm_transfer *asked;	/* no order */
 	struct cm_transfer *done;	/* the first that was done first */
 	atomic_bool woken;
@@ -117,7 +118,7 @@ cm_fetcher_add(struct cm_fetcher *f, struct cm_fetch *one)
 	struct cm_transfer *t;
 
 	cm_fetch_clear(one);
-	if ((t = cm_transfer_new(&f->o, one)) == NULL)
+	if ((t = cm_transfer_new(&f->o, &f->sockets, one)) == NULL)
 		return CM_ERR_NOMEM;
 	t->next = f->asked;
 	f->asked = t;

@@ -46,11 +46,23 @@ void cm_http_authority(const char *url, struct cm_buf *out);	/* "host", "host:po
 bool cm_address_is_private(const struct sockaddr *a);
 bool cm_address_text_is_private(const char *text);
 
+/* ---- fetch_socket.c: connections. */
+
+struct cm_transfer;
+/* Those of a fetcher that are open; curl's. */
+struct cm_sockets {
+	int fds[256];
+	size_t count;
+};
+/* Addresses are judged, octets counted.  false: curl refuses. */
+bool cm_sockets_watch(struct cm_transfer *t);
+
 /* ---- fetch_transfer.c: one question, through its redirects. */
 
 struct cm_transfer {
 	struct cm_transfer *next;	/* the fetcher's list */
 	const struct cm_fetcher_options *o;
+	struct cm_sockets *sockets;	/* the fetcher's */
 	struct cm_fetch *f;		/* the asker's */
 	int64_t since;			/* cm_clock_us() */
 	long ms;			/* that it was given */
@@ -65,11 +77,13 @@ struct cm_transfer {
 	bool named, sent, answered, headed, begun;	/* how far the exchange came */
 	bool moved;			/* from the file into memory */
 	size_t head, page;		/* octets of header lines; of what is read past */
+	int fd;				/* curl's connection, once it is sent; -1: not known */
+	uint64_t before;		/* octets that had come over it by then */
 	uint64_t here, until;		/* octets of the answer; all of it, 0: not known */
 };
 bool cm_fetch_is_http(const char *url);
 /* NULL: out of memory. */
-struct cm_transfer *cm_transfer_new(const struct cm_fetcher_options *o, struct cm_fetch *f);
+struct cm_transfer *cm_transfer_new(const struct cm_fetcher_options *o, struct cm_sockets *sockets, struct cm_fetch *f);
 void cm_transfer_free(struct cm_transfer **t);
 /* Make ready for the first exchange, or the next.  false: it ends here, with its objection. */
 bool cm_transfer_prepare(struct cm_transfer *t);

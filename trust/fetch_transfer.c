@@ -233,51 +233,6 @@ take_body(char *p, size_t size, size_t count, void *arg)
 	return ok ? len : CURL_WRITEFUNC_ERROR;
 }
 
-static void
-object_to_address(struct cm_transfer *t)
-{
-	cm_transfer_object(t, CM_OBJECTION_REDIRECTED_PRIVATE, "it sent us on to %s, which is a loopback, link-local or "
-	    "private address; trust.private_redirects = yes allows that", cm_buf_str(&t->host));
-}
-
-/* The address that is connected to is judged, not the name: a name may lead anywhere. */
-static curl_socket_t
-open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
-{
-	struct cm_transfer *t = arg;
-	curl_socket_t fd;
-
-	(void)purpose;
-	t->named = true;
-	if (t->judged && cm_address_is_private(&a->addr)) {
-		object_to_address(t);
-		return CURL_SOCKET_BAD;
-	}
-	fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
-	t->f->connections += fd >= 0;
-	return fd;
-}
-
-/* A connection that another question made was judged for that one. */
-static int
-before_sending(void *arg, char *address, char *own, int port, int own_port)
-{
-	struct cm_transfer *t = arg;
-
-	(void)own;
-	(void)port;
-	(void)own_port;
-	if (t->judged && cm_address_text_is_private(address)) {
-		object_to_address(t);
-		return CURL_PREREQFUNC_ABORT;
-	}
-	/* One that was refused is no objection when another of the name's was taken. */
-	if (t->f->objection == CM_OBJECTION_REDIRECTED_PRIVATE)
-		t->f->objection = CM_OBJECTION_NONE;
-	t->named = t->sent = true;
-	return CURL_PREREQFUNC_OK;
-}
-
 /* ---- the request */
 
 #define SET(option, value) ok = ok && curl_easy_setopt(t->curl, CURLOPT_##option, value) == CURLE_OK
@@ -300,11 +255,7 @@ set_limits(struct cm_transfer *t, long ms)
 	SET(WRITEDATA, t);
 	SET(HEADERFUNCTION, take_head);
 	SET(HEADERDATA, t);
-	SET(OPENSOCKETFUNCTION, open_socket);
-	SET(OPENSOCKETDATA, t);
-	SET(PREREQFUNCTION, before_sending);
-	SET(PREREQDATA, t);
-	return ok;
+	return ok && cm_sockets_watch(t);
 }
 
 static bool
@@ -462,13 +413,14 @@ has_part(const struct cm_fetch *f)
 }
 
 struct cm_transfer *
-cm_transfer_new(const struct cm_fetcher_options *o, struct cm_fetch *f)
+cm_transfer_new(const struct cm_fetcher_options *o, struct cm_sockets *sockets, struct cm_fetch *f)
 {
 	struct cm_transfer *t = calloc(1, sizeof(*t));
 
 	if (t == NULL)
 		return NULL;
 	t->o = o;
+	t->sockets = sockets;
 	t->f = f;
 	t->since = cm_clock_us();
 	t->ms = cm_deadline_left(f->deadline);

@@ -167,6 +167,7 @@ failures(void **state)
 		{ "attack: endless", { .mode = WEB_ENDLESS }, 0, CM_OBJECTION_TOO_LARGE, "larger than 65536 bytes" },
 		{ "attack: header lines without end", { .mode = WEB_HEADERS }, 0, CM_OBJECTION_TOO_LARGE, "header" },
 		{ "attack: a header line without end", { .mode = WEB_LINE }, 0, CM_OBJECTION_TOO_LARGE, "header" },
+		{ "attack: a chunk's head without end", { .mode = WEB_CHUNK }, 0, CM_OBJECTION_TOO_LARGE, "larger than 65536" },
 		{ "broken off", { .mode = WEB_SHORT }, 0, CM_OBJECTION_BROKEN_ANSWER, "after 3 bytes of 1000" },
 		{ "no answer, and the end", { .mode = WEB_CLOSE }, 0, CM_OBJECTION_BROKEN_ANSWER, "without an answer" },
 		{ "no HTTP", { .mode = WEB_RAW, .bytes = (const uint8_t *)"SSH-2.0-x\r\n\r\n", .len = 13 }, 0,
@@ -315,6 +316,32 @@ one_connection_for_several_questions(void **state)
 	cm_buf_free(&out);
 }
 
+/* What came over it for others is not counted, and what comes now is. */
+static void
+limits_hold_on_a_connection_that_is_open(void **state)
+{
+	static const uint8_t list[200000];
+	struct web w = { .mode = WEB_BYTES, .bytes = list, .len = sizeof(list) };
+	struct cm_fetcher *f = fetcher(NULL);
+	struct cm_buf out = { 0 };
+
+	(void)state;
+	web_start(&w);
+	for (unsigned i = 0; i < 4; i++) {
+		struct cm_fetch one = { .url = w.url, .out = &out, .fd = -1, .max = sizeof(list) };
+
+		w.mode = i < 3 ? WEB_BYTES : WEB_CHUNK;
+		add(f, &one);
+		assert_ptr_equal(cm_fetcher_next(f, cm_deadline_in(LONG)), &one);
+		expect("again", &one, i < 3 ? CM_OBJECTION_NONE : CM_OBJECTION_TOO_LARGE, NULL);
+		assert_int_equal(one.connections, i == 0);
+		cm_fetch_clear(&one);
+	}
+	cm_fetcher_free(&f);
+	web_stop(&w);
+	cm_buf_free(&out);
+}
+
 /* The one that answers is had while the others are still silent. */
 static void
 the_first_is_not_held_up(void **state)
@@ -439,6 +466,7 @@ main(void)
 		cmocka_unit_test(nowhere),
 		cmocka_unit_test(all_at_once),
 		cmocka_unit_test(one_connection_for_several_questions),
+		cmocka_unit_test(limits_hold_on_a_connection_that_is_open),
 		cmocka_unit_test(the_first_is_not_held_up),
 		cmocka_unit_test(woken_from_elsewhere),
 		cmocka_unit_test(let_go_while_a_name_is_looked_up),

@@ -18,6 +18,7 @@ enum web_mode {
 	WEB_ENDLESS,		/* 42 MB, not announced */
 	WEB_HEADERS,		/* header lines without end */
 	WEB_LINE,		/* one header line without end */
+	WEB_CHUNK,		/* a chunk whose head has no end */
 	WEB_SHORT,		/* ends before the announced length */
 	WEB_CLOSE,		/* takes the request, ends the connection */
 	WEB_RAW,		/* .bytes, with no head of ours; then the end */
