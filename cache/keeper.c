@@ -11,14 +11,28 @@ struct cm_keeping {
 	bool expired;			/* what is too old has been removed */
 };
 
+/*
+ * What was good can be asked again: a power cut may take back the last of it,
+ * and a login does not wait for the disk.  What was revoked must be there.
+ */
+static enum cm_err
+sync_each(struct cm_keeping *k, bool each)
+{
+	return cm_store_exec(&k->store, each ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", k->trace);
+}
+
 /* Begin a call: the connection is there. */
 static enum cm_err
 begin(struct cm_keeping *k)
 {
+	enum cm_err err;
+
 	if (k->trace == NULL && cm_trace_new(&k->trace) != CM_OK)
 		return CM_ERR_NOMEM;
 	cm_trace_clear_reason(k->trace);
-	return k->store.db != NULL ? CM_OK : cm_store_open(&k->store, k->trace);
+	if (k->store.db != NULL)
+		return CM_OK;
+	return (err = cm_store_open(&k->store, k->trace)) == CM_OK ? sync_each(k, false) : err;
 }
 
 static const char *
@@ -56,13 +70,23 @@ begin_writing(struct cm_keeping *k, time_t now)
 	return CM_OK;
 }
 
-/* Within what is left of the time that was begun at start. */
-static void
-settle(struct cm_keeping *k, cm_deadline deadline)
+/* On the disk, and out of the log; within what is left of the time. */
+static enum cm_err
+keep_revoked(struct cm_keeping *k, const struct cm_evidence *e, time_t now, cm_deadline deadline)
 {
-	sqlite3_busy_timeout(k->store.db, cm_deadline_left(deadline));
-	cm_store_settle(&k->store);
-	sqlite3_busy_timeout(k->store.db, KEEPER_MS);
+	enum cm_err err, after;
+
+	if ((err = sync_each(k, true)) != CM_OK)
+		return err;
+	if ((err = begin_writing(k, now)) == CM_OK)
+		err = cm_store_end(&k->store, cm_evidence_keep(&k->store, e, now, k->trace), k->trace);
+	if (err == CM_OK) {
+		sqlite3_busy_timeout(k->store.db, cm_deadline_left(deadline));
+		cm_store_settle(&k->store);
+		sqlite3_busy_timeout(k->store.db, KEEPER_MS);
+	}
+	after = sync_each(k, false);
+	return err != CM_OK ? err : after;
 }
 
 static enum cm_err
@@ -78,12 +102,11 @@ keep(void *arg, const struct cm_evidence *e)
 	/* Most of what is learned again is known already: that takes no lock and no sync. */
 	if ((err = cm_evidence_is_news(&k->store, e, now, k->trace)) != CM_OK)
 		return err == CM_ERR_ABSENT ? CM_OK : err;
+	if (e->status == CM_STATUS_REVOKED)
+		return keep_revoked(k, e, now, deadline);
 	if ((err = begin_writing(k, now)) != CM_OK)
 		return err;
-	err = cm_store_end(&k->store, cm_evidence_keep(&k->store, e, now, k->trace), k->trace);
-	if (err == CM_OK && e->status == CM_STATUS_REVOKED)
-		settle(k, deadline);
-	return err;
+	return cm_store_end(&k->store, cm_evidence_keep(&k->store, e, now, k->trace), k->trace);
 }
 
 static enum cm_err
