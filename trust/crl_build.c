@@ -268,6 +268,17 @@ out:
 	return err;
 }
 
+static void
+finish(struct builder *w)
+{
+	for (size_t i = 0; i < w->run_count; i++)
+		free(w->runs[i].records);
+	if (w->spill >= 0)
+		close(w->spill);
+	free(w->records);
+	free(w->out);
+}
+
 enum cm_err
 cm_crl_build(const struct cm_crl_building *b, struct cm_buf *why)
 {
@@ -277,17 +288,22 @@ cm_crl_build(const struct cm_crl_building *b, struct cm_buf *why)
 	struct cm_crl_list list = { 0 };
 	enum cm_err err = CM_ERR_NOMEM;
 
-	if ((w.out = malloc(OUT_SIZE)) == NULL)
-		goto out;
-	if ((err = cm_crl_parse(&parsing, &list, why)) == CM_OK)
+	if ((w.out = malloc(OUT_SIZE)) != NULL && (err = cm_crl_parse(&parsing, &list, why)) == CM_OK)
 		err = write_index(&w, &list.about);
-out:
-	for (size_t i = 0; i < w.run_count; i++)
-		free(w.runs[i].records);
-	if (w.spill >= 0)
-		close(w.spill);
-	free(w.records);
-	free(w.out);
+	finish(&w);
 	cm_crl_list_free(&list);
+	return err;
+}
+
+enum cm_err
+cm_crl_build_from(const struct cm_crl_building *b, const struct cm_crl_about *about, cm_crl_feed feed, void *arg,
+    struct cm_buf *why)
+{
+	struct builder w = { .b = b, .spill = -1, .index = -1, .why = why };
+	enum cm_err err = CM_ERR_NOMEM;
+
+	if ((w.out = malloc(OUT_SIZE)) != NULL && (err = feed(arg, add_entry, &w)) == CM_OK)
+		err = about->entries > 0 ? write_index(&w, about) : CM_ERR_ABSENT;
+	finish(&w);
 	return err;
 }

@@ -31,9 +31,8 @@ read_nothing(struct reading *r, struct cm_blob v)
 	return NULL;
 }
 
-/* Which of the names, DER one behind the other, this one is, counted from 1; it is added where it is new. */
-static const char *
-number_of(struct cm_buf *names, struct cm_blob name, uint16_t *out)
+const char *
+cm_crl_entry_issuer(struct cm_buf *names, struct cm_blob name, uint16_t *out)
 {
 	struct cm_blob left = cm_buf_blob(names), content;
 	uint16_t n = 1;
@@ -73,7 +72,7 @@ read_issuer(struct reading *r, struct cm_blob v)
 		if (!cm_der_take(&rest, 0x30, &content) || rest.len != 0)
 			return "an entry's certificateIssuer is malformed";
 		r->e->issuer = 0;
-		return cm_blob_equal(name, r->own) ? NULL : number_of(r->names, name, &r->e->issuer);
+		return cm_blob_equal(name, r->own) ? NULL : cm_crl_entry_issuer(r->names, name, &r->e->issuer);
 	}
 	return "an entry's certificateIssuer names no directoryName";
 }

@@ -336,9 +336,13 @@ entry_at(const struct cm_crl_index *x, uint64_t i)
 bool
 cm_crl_index_is_whole(const struct cm_crl_index *x)
 {
-	for (uint64_t i = 0; i < x->about.entries; i++)
+	for (uint64_t i = 0; i < x->about.entries; i++) {
 		if (entry_at(x, i) == NULL)
 			return false;
+		/* What was read need not stay in memory. */
+		if (i % 65536 == 65535)
+			madvise((void *)(uintptr_t)x->map, x->size, MADV_DONTNEED);
+	}
 	return true;
 }
 
@@ -371,12 +375,33 @@ search(const struct cm_crl_index *x, const uint8_t *key, const uint8_t **found)
 	return CM_OK;
 }
 
+static void
+take_entry(const struct cm_crl_index *x, const uint8_t *e, struct cm_crl_entry *out)
+{
+	const uint8_t *rest = e + key_size(x);
+
+	*out = (struct cm_crl_entry){ .issuer = x->issuer_width != 0 ? (uint16_t)(e[0] << 8 | e[1]) : 0, .reason = rest[6] };
+	memcpy(out->serial + CM_CRL_SERIAL_MAX - x->about.width, e + x->issuer_width, x->about.width);
+	for (size_t i = 1; i < 6; i++)
+		out->revoked_at = out->revoked_at << 8 | rest[i];
+}
+
+bool
+cm_crl_index_entry(const struct cm_crl_index *x, uint64_t i, struct cm_crl_entry *out)
+{
+	const uint8_t *e = entry_at(x, i);
+
+	if (e != NULL)
+		take_entry(x, e, out);
+	return e != NULL;
+}
+
 static enum cm_err
 find_key(const struct cm_crl_index *x, uint16_t issuer, struct cm_blob serial, struct cm_crl_entry *out)
 {
 	const size_t width = x->about.width;
 	uint8_t key[KEY_MAX] = { 0 };
-	const uint8_t *e = NULL, *rest;
+	const uint8_t *e = NULL;
 	enum cm_err err;
 
 	/* Longer than all there are. */
@@ -389,11 +414,7 @@ find_key(const struct cm_crl_index *x, uint16_t issuer, struct cm_blob serial, s
 	memcpy(key + key_size(x) - serial.len, serial.ptr, serial.len);
 	if ((err = search(x, key, &e)) != CM_OK)
 		return err;
-	rest = e + key_size(x);
-	*out = (struct cm_crl_entry){ .issuer = issuer, .reason = rest[6] };
-	memcpy(out->serial + CM_CRL_SERIAL_MAX - width, e + x->issuer_width, width);
-	for (size_t i = 1; i < 6; i++)
-		out->revoked_at = out->revoked_at << 8 | rest[i];
+	take_entry(x, e, out);
 	return CM_OK;
 }
 

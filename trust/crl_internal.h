@@ -2,6 +2,7 @@
 #ifndef CM_TRUST_CRL_INTERNAL_H
 #define CM_TRUST_CRL_INTERNAL_H
 
+#include <dirent.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
@@ -128,6 +129,8 @@ enum cm_objection cm_crl_objection_of(const char *why);
 /* One entry's DER, without its head.  names: the Names so far, *issuer: the one that holds on.  NULL: it is one. */
 const char *cm_crl_entry_parse(struct cm_blob der, struct cm_blob own, struct cm_buf *names,
     struct cm_crl_entry *e, size_t *width);
+/* Which of the names (DER, one behind the other) this one is, from 1; it is added where it is new.  NULL: *out; or why not. */
+const char *cm_crl_entry_issuer(struct cm_buf *names, struct cm_blob name, uint16_t *out);
 /* Extensions ::= SEQUENCE OF: the next one's OID, whether critical, its value's content. */
 bool cm_crl_extension_next(struct cm_blob *in, struct cm_blob *oid, bool *critical, struct cm_blob *value);
 
@@ -159,6 +162,7 @@ struct cm_crl_index {
 
 	struct cm_crl_index *next;	/* of several; owned by the one before */
 	bool beside;			/* kept, and not the one in force of its key and scope */
+	bool gone;			/* no list: what former ones revoked */
 	bool came;			/* by network, in this round */
 	bool asked;			/* this one was asked for: why it does not count is said */
 };
@@ -174,6 +178,8 @@ bool cm_crl_index_is_whole(const struct cm_crl_index *x);	/* every entry is as i
  */
 CM_MUST_USE enum cm_err cm_crl_index_find(const struct cm_crl_index *x, const X509_NAME *issuer,
     struct cm_blob serial, struct cm_crl_entry *out);
+/* The i-th, as it is sorted.  false: damaged. */
+bool cm_crl_index_entry(const struct cm_crl_index *x, uint64_t i, struct cm_crl_entry *out);
 /* Header as it stands in the file, digest included. */
 void cm_crl_index_write_header(const struct cm_crl_about *a, const struct cm_crl_origin *o,
     const uint8_t issuer_key[32], struct cm_buf *out);
@@ -196,6 +202,25 @@ struct cm_crl_building {
 };
 /* As cm_crl_parse(); CM_ERR_SYSTEM also when the index cannot be written. */
 CM_MUST_USE enum cm_err cm_crl_build(const struct cm_crl_building *b, struct cm_buf *why);
+/*
+ * Of no list: feed() gives the entries, in any order, and about is read when it
+ * has returned.  CM_ERR_ABSENT: there were none, and nothing was created.
+ */
+typedef enum cm_err (*cm_crl_feed)(void *arg, cm_crl_visit visit, void *visit_arg);
+CM_MUST_USE enum cm_err cm_crl_build_from(const struct cm_crl_building *b, const struct cm_crl_about *about,
+    cm_crl_feed feed, void *arg, struct cm_buf *why);
+
+/* ---- crl_gone.c: what a list said, and its successor says no more. */
+
+struct cm_crl_gone {
+	const struct cm_crl_index *gone;	/* so far; NULL: nothing */
+	const struct cm_crl_index *old;		/* is replaced; NULL: nothing is */
+	const struct cm_crl_index *fresh;	/* by this; NULL: by nothing */
+	const struct cm_crl_index *base;	/* of a delta CRL: says it too; NULL: none */
+	const uint8_t *forget;			/* not this serial number, CM_CRL_SERIAL_MAX octets; NULL: none is left out */
+};
+/* b: list, issuer and origin are not looked at.  CM_ERR_ABSENT: nothing is gone, or the list is the same; nothing was made. */
+CM_MUST_USE enum cm_err cm_crl_gone_build(const struct cm_crl_gone *g, struct cm_crl_building *b, struct cm_buf *why);
 
 /* A file that has no name, of folder, or in memory where folder is -1 or takes none.  -1: errno says why. */
 int cm_crl_temporary(int folder);
@@ -236,6 +261,17 @@ CM_MUST_USE enum cm_err cm_crl_store_confirm(const struct cm_crl_store *s, const
 int cm_crl_store_take_part(const struct cm_crl_store *s, const char *url, char name[CM_CRL_NAME], char *etag, size_t size);
 CM_MUST_USE enum cm_err cm_crl_store_keep_part(const struct cm_crl_store *s, const char *url, const char *name, const char *etag);
 void cm_crl_store_remove(const struct cm_crl_store *s, const char *name);
+
+/* Of crl_store.c for crl_part.c and crl_keep.c.  NULL or -1: errno. */
+#define CM_CRL_NEW	"new."
+#define CM_CRL_PART	"part."
+void cm_crl_hex_name(const uint8_t digest[32], const char *end, char *name, size_t size);
+void cm_crl_name_in_force(const struct cm_crl_about *a, char name[CM_CRL_NAME]);
+int cm_crl_store_lock(const struct cm_crl_store *s);	/* held until it is closed */
+struct cm_crl_index *cm_crl_store_open_index(const struct cm_crl_store *s, const char *name);	/* of this key, and whole */
+DIR *cm_crl_store_entries(const struct cm_crl_store *s);
+int cm_crl_store_create_locked(const struct cm_crl_store *s, char name[CM_CRL_NAME]);
+bool cm_crl_part_is_recent(int fd);
 
 /* A new file of this folder, held so that nobody sweeps it away: name is where it is.  -1: errno. */
 int cm_crl_store_create(const struct cm_crl_store *s, char name[CM_CRL_NAME]);

@@ -93,7 +93,7 @@ name_answer(const struct told *t, size_t others, struct cm_evidence *e)
 	struct cm_buf text;
 
 	cm_buf_init(&text, 0);
-	cm_buf_add_str(&text, "CRL ");
+	cm_buf_add_str(&text, t->x->gone ? "a former CRL " : "CRL ");
 	add_source(t->x, &text);
 	if (t->delta != NULL) {
 		cm_buf_add_str(&text, " with changes ");
@@ -125,7 +125,7 @@ date_answer(const struct told *t, struct cm_evidence *e)
 /* ---- 6.3.3 (i) and (j): what stands in them. */
 
 static bool
-look_up(struct judging *j, const struct cm_crl_index *x)
+look_up(struct judging *j, const struct cm_crl_index *x, bool speaks)
 {
 	const struct cm_blob serial = { j->q->answer.serial, j->q->answer.serial_len };
 	struct told *more, *t;
@@ -135,6 +135,10 @@ look_up(struct judging *j, const struct cm_crl_index *x)
 	j->told = more;
 	t = &j->told[j->count++];
 	*t = (struct told){ .x = x };
+	if (!speaks) {
+		t->fit = (struct cm_crl_fit){ .why = "it is the list of another CA", .objection = CM_OBJECTION_OTHER_ISSUER };
+		return true;
+	}
 	cm_crl_fit(j->q->cert, &x->about, &t->fit);
 	t->err = cm_crl_index_find(x, X509_get_issuer_name(j->q->cert), serial, &t->entry);
 	return true;
@@ -156,11 +160,11 @@ revoked_by(const struct judging *j)
 static bool
 ends_hold(const struct judging *j, const struct told *held, const struct told *t)
 {
-	if (!same_group(held, t) || is_ahead(j, t) || t->x->about.this_update <= held->x->about.this_update)
+	if (t->x->gone || !same_group(held, t) || is_ahead(j, t) || t->x->about.this_update <= held->x->about.this_update)
 		return false;
 	if (!t->x->about.delta)
 		return says_nothing(t);
-	return says(t, 2) && cm_crl_delta_fits(&t->x->about, &held->x->about);
+	return t->good && says(t, 2) && cm_crl_delta_fits(&t->x->about, &held->x->about);
 }
 
 static const struct told *
@@ -195,7 +199,7 @@ newer_than(const struct judging *j, const struct told *t)
 	for (size_t i = 0; i < j->count; i++) {
 		const struct told *o = &j->told[i];
 
-		if (o != t && o->fit.fits && o->x->about.delta == t->x->about.delta && same_group(o, t) && !is_ahead(j, o) &&
+		if (o != t && o->fit.fits && !o->x->gone && o->x->about.delta == t->x->about.delta && same_group(o, t) && !is_ahead(j, o) &&
 		    cm_crl_is_older(&t->x->about, &o->x->about))
 			return o;
 	}
@@ -263,7 +267,7 @@ delta_of(const struct judging *j, const struct told *base)
 	for (size_t i = 0; i < j->count; i++) {
 		const struct told *d = &j->told[i];
 
-		if (d->x->about.delta && d->good && same_group(d, base) && cm_crl_delta_fits(&d->x->about, &base->x->about) &&
+		if (d->good && d->x->about.delta && same_group(d, base) && cm_crl_delta_fits(&d->x->about, &base->x->about) &&
 		    (best == NULL || cm_crl_is_older(&best->x->about, &d->x->about)))
 			best = d;
 	}
@@ -279,25 +283,28 @@ judge_complete(const struct judging *j, struct told *t)
 		cm_object(&one, CM_OBJECTION_DAMAGED, "its index is damaged");
 	} else if (is_newest(j, t, &one)) {
 		t->delta = delta_of(j, t);
-		t->good = counts_now(j, t, &one);
-		/* Changes that say less than the list does are left out. */
-		if (!t->good && t->delta != NULL) {
-			t->delta = NULL;
-			cm_buf_truncate(&one.why, 0);
+		/* What changes end the list itself still says. */
+		if (says(t, 1) && t->delta == NULL)
+			cm_object(&one, CM_OBJECTION_NOT_THE_END_OF_HOLD, "the hold that it says was ended by what does not count any more");
+		else
 			t->good = counts_now(j, t, &one);
-		}
 	}
 	object_as(t, &one);
 }
 
 static void
-judge_each(struct judging *j)
+judge_deltas(struct judging *j)
 {
 	for (size_t i = 0; i < j->count; i++)
-		if (j->told[i].fit.fits && j->told[i].x->about.delta)
+		if (j->told[i].fit.fits && !j->told[i].x->gone && j->told[i].x->about.delta)
 			judge_delta(j, &j->told[i]);
+}
+
+static void
+judge_lists(struct judging *j)
+{
 	for (size_t i = 0; i < j->count; i++)
-		if (j->told[i].fit.fits && !j->told[i].x->about.delta)
+		if (j->told[i].fit.fits && !j->told[i].x->gone && !j->told[i].x->about.delta)
 			judge_complete(j, &j->told[i]);
 }
 
@@ -439,9 +446,13 @@ is_of_interest(const struct judging *j, const struct told *t)
 	bool asked = false, fits = false;
 
 	for (size_t i = 0; i < j->count; i++) {
+		if (j->told[i].x->gone)
+			continue;
 		asked = asked || j->told[i].x->asked;
 		fits = fits || j->told[i].fit.fits;
 	}
+	if (t->x->gone)
+		return false;
 	if (asked)
 		return t->x->asked;
 	return t->fit.fits || !fits;
@@ -457,7 +468,7 @@ object(struct judging *j)
 	for (size_t i = 0; i < j->count; i++)
 		if (is_of_interest(j, &j->told[i]))
 			object_to(j->q, &j->told[i], several > 1);
-	if (j->count == 0)
+	if (several == 0)
 		cm_object(j->q, CM_OBJECTION_NONE_KEPT, "no list is kept");
 	return CM_STATUS_UNKNOWN;
 }
@@ -468,9 +479,10 @@ decide(struct judging *j)
 	const struct cm_evidence before = j->q->answer;
 	const struct told *t;
 
+	judge_deltas(j);
 	if ((t = revoked_by(j)) != NULL || (t = held_by(j)) != NULL)
 		return refuse(j, t);
-	judge_each(j);
+	judge_lists(j);
 	if ((t = best_of_all_reasons(j)) != NULL) {
 		name_answer(t, 0, &j->q->answer);
 		take(j, t, &j->q->answer);
@@ -490,16 +502,17 @@ cm_crl_judge(struct cm_question *q, const struct cm_crl_lists *lists)
 	struct judging j = { .q = q };
 	enum cm_status status = CM_STATUS_UNKNOWN;
 	const struct cm_crl_index *x;
-	bool ok = true;
+	bool ok = true, speaks;
 
 	if (q->answer.serial_len == 0 || (q->answer.serial[0] & 0x80) != 0) {
 		cm_object(q, CM_OBJECTION_UNLISTABLE, "no list can name this certificate: its serial number is negative");
 		return CM_STATUS_UNKNOWN;
 	}
 	for (x = lists->round; ok && x != NULL; x = x->next)
-		ok = !cm_crl_lists_of(lists, x->issuer_key) || was_seen(&j, x) || look_up(&j, x);
+		if ((speaks = cm_crl_lists_of(lists, x->issuer_key)) || x->asked)
+			ok = was_seen(&j, x) || look_up(&j, x, speaks);
 	for (x = lists->kept; ok && x != NULL; x = x->next)
-		ok = was_seen(&j, x) || look_up(&j, x);
+		ok = was_seen(&j, x) || look_up(&j, x, true);
 	if (ok)
 		status = decide(&j);
 	else

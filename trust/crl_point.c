@@ -93,7 +93,7 @@ cm_crl_addresses(struct cm_question *q, cm_crl_point_visit visit, void *arg)
 	if (more)
 		cm_crl_gather(q, &lists);
 	for (x = lists.kept; more && x != NULL; x = x->next)
-		more = x->about.delta || x->beside || visit_freshest(x, visit, arg);
+		more = x->about.delta || x->beside || x->gone || visit_freshest(x, visit, arg);
 	for (x = lists.round; more && x != NULL; x = x->next)
 		more = x->about.delta || visit_freshest(x, visit, arg);
 	cm_crl_list_close(&lists.kept);

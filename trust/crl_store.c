@@ -3,6 +3,7 @@
  *
  *	trust.crl_dir/KEY/SCOPE.crl	the list in force of this key and scope
  *	                 /SCOPE.delta	a delta CRL of the same
+ *	                 /SCOPE.gone	what lists of the same revoked that are not in force any more (crl_gone.c)
  *	                 /PATH.file	a list in an administrator's file, where another is in force
  *	                 /new.RANDOM	being written, and locked by who writes it
  *	                 /part.URL	of a list what came before it broke off, and
@@ -23,14 +24,13 @@
 
 #include "trust/crl_internal.h"
 
-#define NAME_SIZE	CM_CRL_NAME
 #define LOCK_MS		1000	/* names change in far less */
-#define NEW		"new."
-#define PART		"part."
+#define NEW		CM_CRL_NEW
+#define PART		CM_CRL_PART
 #define PART_MAX_AGE	(7 * 86400)	/* seconds */
 
-static void
-hex_name(const uint8_t digest[32], const char *end, char *name, size_t size)
+void
+cm_crl_hex_name(const uint8_t digest[32], const char *end, char *name, size_t size)
 {
 	for (size_t i = 0; i < 8; i++)
 		snprintf(name + 2 * i, size - 2 * i, "%02x", digest[i]);
@@ -70,13 +70,13 @@ void
 cm_crl_store_open(struct cm_crl_store *s, const char *path, const uint8_t issuer_key[32], bool keeps,
     struct cm_buf *warning)
 {
-	char name[NAME_SIZE];
+	char name[CM_CRL_NAME];
 	int top;
 
 	*s = (struct cm_crl_store){ .folder = -1, .keeps = keeps, .issuer_key = issuer_key };
 	if (path == NULL)
 		return;
-	hex_name(issuer_key, "", name, sizeof(name));
+	cm_crl_hex_name(issuer_key, "", name, sizeof(name));
 	if ((top = open_folder(AT_FDCWD, path, keeps)) >= 0)
 		s->folder = open_folder(top, name, keeps);
 	if (s->folder < 0 && keeps)
@@ -94,8 +94,8 @@ cm_crl_store_close(struct cm_crl_store *s)
 }
 
 /* Of this key, and whole; or NULL. */
-static struct cm_crl_index *
-open_index(const struct cm_crl_store *s, const char *name)
+struct cm_crl_index *
+cm_crl_store_open_index(const struct cm_crl_store *s, const char *name)
 {
 	const int fd = openat(s->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct cm_crl_index *x = NULL;
@@ -112,8 +112,8 @@ open_index(const struct cm_crl_store *s, const char *name)
 	return x;
 }
 
-static DIR *
-open_entries(const struct cm_crl_store *s)
+DIR *
+cm_crl_store_entries(const struct cm_crl_store *s)
 {
 	const int fd = s->folder >= 0 ? openat(s->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -126,8 +126,9 @@ open_entries(const struct cm_crl_store *s)
 void
 cm_crl_store_load(const struct cm_crl_store *s, struct cm_crl_index **head)
 {
-	static const char *const in_force[] = { ".crl", ".delta", NULL }, *const beside[] = { ".file", NULL };
-	DIR *d = open_entries(s);
+	static const char *const in_force[] = { ".crl", ".delta", ".gone", NULL }, *const beside[] = { ".file", NULL },
+	    *const gone[] = { ".gone", NULL };
+	DIR *d = cm_crl_store_entries(s);
 	const struct dirent *e;
 
 	while (d != NULL && (e = readdir(d)) != NULL) {
@@ -135,9 +136,10 @@ cm_crl_store_load(const struct cm_crl_store *s, struct cm_crl_index **head)
 		struct cm_crl_index *x;
 
 		if ((!is_beside && !cm_folder_name_ends(e->d_name, in_force)) ||
-		    (x = open_index(s, e->d_name)) == NULL)
+		    (x = cm_crl_store_open_index(s, e->d_name)) == NULL)
 			continue;
 		x->beside = is_beside;
+		x->gone = cm_folder_name_ends(e->d_name, gone);
 		x->next = *head;
 		*head = x;
 	}
@@ -171,8 +173,8 @@ cm_crl_delta_fits(const struct cm_crl_about *delta, const struct cm_crl_about *b
 	    compare_numbers(&delta->base, &base->number) <= 0 && compare_numbers(&delta->number, &base->number) >= 0;
 }
 
-static void
-name_in_force(const struct cm_crl_about *a, char name[NAME_SIZE])
+void
+cm_crl_name_in_force(const struct cm_crl_about *a, char name[CM_CRL_NAME])
 {
 	uint8_t digest[32] = { 0 };
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -183,16 +185,7 @@ name_in_force(const struct cm_crl_about *a, char name[NAME_SIZE])
 	    EVP_DigestUpdate(ctx, a->scope.ptr, a->scope.len) == 1)
 		EVP_DigestFinal_ex(ctx, digest, NULL);
 	EVP_MD_CTX_free(ctx);
-	hex_name(digest, a->delta ? ".delta" : ".crl", name, NAME_SIZE);
-}
-
-static void
-name_beside(const char *source, char name[NAME_SIZE])
-{
-	uint8_t digest[32] = { 0 };
-
-	EVP_Digest(source, strlen(source), digest, NULL, EVP_sha256(), NULL);
-	hex_name(digest, ".file", name, NAME_SIZE);
+	cm_crl_hex_name(digest, a->delta ? ".delta" : ".crl", name, CM_CRL_NAME);
 }
 
 void
@@ -229,8 +222,8 @@ cm_crl_describe(const struct cm_crl_about *a, struct cm_buf *out)
 }
 
 /* Held until the descriptor is closed; -1: errno. */
-static int
-lock(const struct cm_crl_store *s)
+int
+cm_crl_store_lock(const struct cm_crl_store *s)
 {
 	const int fd = s->folder < 0 ? -1 : openat(s->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	const cm_deadline d = cm_deadline_in(LOCK_MS);
@@ -248,8 +241,8 @@ lock(const struct cm_crl_store *s)
 	return fd;
 }
 
-static bool
-is_recent(int fd)
+bool
+cm_crl_part_is_recent(int fd)
 {
 	const time_t now = time(NULL);
 	struct stat st;
@@ -261,7 +254,7 @@ is_recent(int fd)
 static void
 sweep(const struct cm_crl_store *s)
 {
-	DIR *d = open_entries(s);
+	DIR *d = cm_crl_store_entries(s);
 	const struct dirent *e;
 
 	while (d != NULL && (e = readdir(d)) != NULL) {
@@ -272,7 +265,7 @@ sweep(const struct cm_crl_store *s)
 		if ((!is_part && strncmp(e->d_name, NEW, strlen(NEW)) != 0) ||
 		    (left = openat(s->folder, e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0)
 			continue;
-		if (is_part ? !is_recent(left) : flock(left, LOCK_EX | LOCK_NB) == 0)
+		if (is_part ? !cm_crl_part_is_recent(left) : flock(left, LOCK_EX | LOCK_NB) == 0)
 			unlinkat(s->folder, e->d_name, 0);
 		close(left);
 	}
@@ -280,284 +273,41 @@ sweep(const struct cm_crl_store *s)
 		closedir(d);
 }
 
-/* One import. */
-struct importing {
-	const struct cm_crl_store *s;
-	struct cm_crl_import *i;
-	int fd;				/* of the new index; owned */
-	char name[NAME_SIZE];		/* "": it has none */
-};
-
+/* While names are locked. */
 int
-cm_crl_store_create(const struct cm_crl_store *s, char name[NAME_SIZE])
+cm_crl_store_create_locked(const struct cm_crl_store *s, char name[CM_CRL_NAME])
 {
 	uint64_t random = 0;
-	int held, fd = -1;
+	int fd = -1;
 
 	name[0] = '\0';
-	if ((held = lock(s)) < 0)
-		return -1;
-	sweep(s);
 	if (getrandom(&random, sizeof(random), 0) == sizeof(random)) {
-		snprintf(name, NAME_SIZE, NEW "%016llx", (unsigned long long)random);
+		snprintf(name, CM_CRL_NAME, NEW "%016llx", (unsigned long long)random);
 		fd = openat(s->folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	}
-	/* While names are locked nobody else can have taken it. */
+	/* Nobody else can have taken it. */
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		close(fd);
 		fd = -1;
 	}
 	if (fd < 0)
 		name[0] = '\0';
-	close(held);
 	return fd;
-}
-
-static int
-create_in_folder(void *arg)
-{
-	struct importing *m = arg;
-
-	return m->fd = cm_crl_store_create(m->s, m->name);
-}
-
-static int
-create_in_memory(void *arg)
-{
-	struct importing *m = arg;
-
-	return m->fd = cm_crl_temporary(-1);
-}
-
-static void
-discard(struct importing *m)
-{
-	if (m->name[0] != '\0')
-		unlinkat(m->s->folder, m->name, 0);
-	m->name[0] = '\0';
-	if (m->fd >= 0)
-		close(m->fd);
-	m->fd = -1;
-}
-
-static enum cm_err
-build(struct importing *m, int folder, struct cm_buf *why)
-{
-	const struct cm_crl_building b = { .list = m->i->list, .folder = folder, .arg = m, .max = m->i->max,
-	    .create = folder >= 0 ? create_in_folder : create_in_memory, .issuer = m->i->issuer,
-	    .issuer_key = m->s->issuer_key, .origin = m->i->origin, .progress = m->i->progress,
-	    .progress_arg = m->i->progress_arg };
-
-	return cm_crl_build(&b, why);
-}
-
-/* Where there is no folder, or no room in it, the index lives as long as it is asked. */
-static enum cm_err
-build_somewhere(struct importing *m, struct cm_buf *why)
-{
-	const size_t said = why->len;
-	const bool keeps = m->s->keeps && m->s->folder >= 0;
-	enum cm_err err = CM_ERR_SYSTEM;
-
-	if (keeps && (err = build(m, m->s->folder, why)) == CM_OK && fsync(m->fd) != 0) {
-		cm_buf_addf(why, "its index cannot be written: %s", strerror(errno));
-		err = CM_ERR_SYSTEM;
-	}
-	if (err != CM_ERR_SYSTEM)
-		return err;
-	discard(m);
-	if (m->i->warning != NULL && keeps)
-		cm_buf_addf(m->i->warning, "the list of %s is not kept: %s", m->i->origin.source, cm_buf_str(why) + said);
-	cm_buf_truncate(why, said);
-	return build(m, -1, why);
-}
-
-static bool
-is_from(const struct cm_crl_index *x, const char *source)
-{
-	return cm_blob_equal(x->source, cm_blob_str(source));
-}
-
-/* A delta whose base is not in force here. */
-static bool
-is_lost(const struct importing *m, const struct cm_crl_about *delta)
-{
-	struct cm_crl_about complete = *delta;
-	char name[NAME_SIZE];
-	struct cm_crl_index *base;
-	bool lost;
-
-	complete.delta = false;
-	name_in_force(&complete, name);
-	base = open_index(m->s, name);
-	lost = base == NULL || !cm_crl_delta_fits(delta, &base->about);
-	cm_crl_index_close(&base);
-	return lost;
-}
-
-/* Under which name it stays; "": under none. */
-static void
-choose_name(const struct importing *m, const struct cm_crl_index *x, char name[NAME_SIZE])
-{
-	struct cm_crl_index *now;
-
-	name_in_force(&x->about, name);
-	now = open_index(m->s, name);
-	/* What is dated ahead would shut out all that is to come. */
-	if (x->about.this_update > m->i->now + CM_CLOCK_SKEW)
-		m->i->left_out = CM_OBJECTION_FUTURE;
-	else if (!m->i->beside && now != NULL && cm_crl_is_older(&x->about, &now->about))
-		m->i->left_out = CM_OBJECTION_ROLLBACK;
-	/* A delta that can be applied is worth more than one whose base is not here. */
-	else if (x->about.delta && now != NULL && is_lost(m, &now->about) < is_lost(m, &x->about))
-		m->i->left_out = CM_OBJECTION_NO_BASE;
-	else if (m->i->beside && now != NULL && !cm_crl_is_older(&now->about, &x->about) &&
-	    (!is_from(now, m->i->origin.source) || cm_crl_is_older(&x->about, &now->about)))
-		name_beside(m->i->origin.source, name);
-	if (m->i->left_out != CM_OBJECTION_NONE)
-		name[0] = '\0';
-	cm_crl_index_close(&now);
-}
-
-/* rename(2) is the one moment of change: before it the old one is whole, after it the new one. */
-static enum cm_err
-keep(struct importing *m, const struct cm_crl_index *x)
-{
-	char name[NAME_SIZE], other[NAME_SIZE];
-	int held;
-
-	if ((held = lock(m->s)) < 0)
-		return CM_ERR_SYSTEM;
-	choose_name(m, x, name);
-	if (name[0] != '\0' && renameat(m->s->folder, m->name, m->s->folder, name) != 0) {
-		close(held);
-		return CM_ERR_SYSTEM;
-	}
-	if (name[0] != '\0')
-		m->name[0] = '\0';
-	/* The file's own former list says nothing any more. */
-	name_beside(m->i->origin.source, other);
-	if (m->i->beside && name[0] != '\0' && strcmp(name, other) != 0)
-		unlinkat(m->s->folder, other, 0);
-	fsync(m->s->folder);
-	close(held);
-	return CM_OK;
-}
-
-enum cm_err
-cm_crl_store_import(struct cm_crl_store *s, struct cm_crl_import *i, struct cm_crl_index **out,
-    struct cm_buf *why)
-{
-	struct importing m = { .s = s, .i = i, .fd = -1 };
-	enum cm_err err;
-
-	*out = NULL;
-	i->left_out = CM_OBJECTION_NONE;
-	if ((err = build_somewhere(&m, why)) == CM_OK && (err = cm_crl_index_open(m.fd, out, why)) == CM_OK) {
-		if (m.name[0] == '\0') {
-			i->left_out = CM_OBJECTION_NOT_KEPT;
-		} else if (keep(&m, *out) != CM_OK) {
-			i->left_out = CM_OBJECTION_NOT_KEPT;
-			if (i->warning != NULL)
-				cm_buf_addf(i->warning, "the list of %s is not kept: %s", i->origin.source, strerror(errno));
-		}
-	}
-	discard(&m);
-	return err;
-}
-
-/* ---- What broke off on its way. */
-
-/* "part.<16 hex of the URL>"; its ETag stands in a file beside. */
-static void
-name_part(const char *url, const char *end, char name[NAME_SIZE])
-{
-	uint8_t digest[32] = { 0 };
-
-	EVP_Digest(url, strlen(url), digest, NULL, EVP_sha256(), NULL);
-	memcpy(name, PART, strlen(PART));
-	hex_name(digest, end, name + strlen(PART), NAME_SIZE - strlen(PART));
-}
-
-static bool
-read_etag(const struct cm_crl_store *s, const char *name, char *etag, size_t size)
-{
-	const int fd = openat(s->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	const ssize_t n = fd >= 0 ? read(fd, etag, size - 1) : -1;
-
-	if (fd >= 0)
-		close(fd);
-	etag[n > 0 ? n : 0] = '\0';
-	return n > 0;
 }
 
 int
-cm_crl_store_take_part(const struct cm_crl_store *s, const char *url, char name[NAME_SIZE], char *etag, size_t size)
+cm_crl_store_create(const struct cm_crl_store *s, char name[CM_CRL_NAME])
 {
-	char part[NAME_SIZE], beside[NAME_SIZE];
-	uint64_t random = 0;
-	int held, fd = -1;
+	int held, fd;
 
-	name_part(url, "", part);
-	name_part(url, ".etag", beside);
 	name[0] = '\0';
-	if ((held = lock(s)) < 0)
+	if ((held = cm_crl_store_lock(s)) < 0)
 		return -1;
-	if (read_etag(s, beside, etag, size) && getrandom(&random, sizeof(random), 0) == sizeof(random) &&
-	    (fd = openat(s->folder, part, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) >= 0) {
-		snprintf(name, NAME_SIZE, NEW "%016llx", (unsigned long long)random);
-		/* Under the new name nobody else goes on with it, and it is swept away if this process ends. */
-		if (!is_recent(fd) || flock(fd, LOCK_EX | LOCK_NB) != 0 || renameat(s->folder, part, s->folder, name) != 0) {
-			close(fd);
-			fd = -1;
-			name[0] = '\0';
-		}
-	}
-	unlinkat(s->folder, beside, 0);
-	unlinkat(s->folder, part, 0);
+	sweep(s);
+	fd = cm_crl_store_create_locked(s, name);
 	close(held);
 	return fd;
 }
-
-static bool
-write_etag(const struct cm_crl_store *s, const char *name, const char *etag)
-{
-	const int fd = openat(s->folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	const bool ok = fd >= 0 && write(fd, etag, strlen(etag)) == (ssize_t)strlen(etag);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-enum cm_err
-cm_crl_store_keep_part(const struct cm_crl_store *s, const char *url, const char *name, const char *etag)
-{
-	char part[NAME_SIZE], beside[NAME_SIZE];
-	enum cm_err err = CM_ERR_SYSTEM;
-	int held;
-
-	name_part(url, "", part);
-	name_part(url, ".etag", beside);
-	if ((held = lock(s)) < 0)
-		return err;
-	/* Never one's octets with the other's ETag, whenever this ends. */
-	unlinkat(s->folder, part, 0);
-	if (!write_etag(s, beside, etag))
-		unlinkat(s->folder, beside, 0);
-	else if (renameat(s->folder, name, s->folder, part) == 0)
-		err = CM_OK;
-	close(held);
-	return err;
-}
-
-void
-cm_crl_store_remove(const struct cm_crl_store *s, const char *name)
-{
-	unlinkat(s->folder, name, 0);
-}
-
-/* ---- In place. */
 
 /* In place: 12 octets that say of themselves whether they are whole. */
 static enum cm_err
@@ -574,13 +324,13 @@ cm_crl_store_confirm(const struct cm_crl_store *s, const struct cm_crl_index *x,
 {
 	enum cm_err err = CM_ERR_SYSTEM;
 	struct cm_crl_index *same = NULL;
-	char name[NAME_SIZE];
+	char name[CM_CRL_NAME];
 	int held, fd = -1;
 
-	if ((held = lock(s)) < 0)
+	if ((held = cm_crl_store_lock(s)) < 0)
 		return err;
-	name_in_force(&x->about, name);
-	if ((same = open_index(s, name)) == NULL || same->size != x->size ||
+	cm_crl_name_in_force(&x->about, name);
+	if ((same = cm_crl_store_open_index(s, name)) == NULL || same->size != x->size ||
 	    memcmp(same->map, x->map, x->header_size) != 0)
 		err = CM_ERR_ABSENT;
 	else if ((fd = openat(s->folder, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) >= 0)
@@ -591,3 +341,4 @@ cm_crl_store_confirm(const struct cm_crl_store *s, const struct cm_crl_index *x,
 	close(held);
 	return err;
 }
+

@@ -3,6 +3,7 @@
 
 #include <openssl/objects.h>
 #include <openssl/rsa.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +261,36 @@ put_entry(struct octets *o, struct octets *scratch, const struct crl_list *l, si
 	}
 }
 
+/* Its certificateIssuer where it is not the list's own, once for all that follow. */
+static void
+put_named(struct octets *o, const struct crl_list *l, const struct crl_named *n, const X509_NAME **holds)
+{
+	const X509_NAME *issuer = X509_get_issuer_name(n->cert);
+	struct octets e = { 0 }, extensions = { 0 }, general = { 0 };
+	uint8_t *serial = NULL, *der = NULL;
+	int len = i2d_ASN1_INTEGER(X509_get0_serialNumber(n->cert), &serial);
+
+	put(&e, serial, (size_t)len);
+	put_time(&e, n->when != 0 ? n->when : l->this_update, false);
+	if (n->reason >= 0)
+		put_extension(&extensions, "2.5.29.21", false, (uint8_t[]){ 0x0a, 1, (uint8_t)n->reason }, 3);
+	if (X509_NAME_cmp(issuer, *holds) != 0) {
+		len = i2d_X509_NAME(issuer, &der);
+		put_element(&general, 0xa4, der, (size_t)len);
+		wrap(&general, 0x30);
+		put_extension(&extensions, "2.5.29.29", true, general.p, general.len);
+		*holds = issuer;
+	}
+	if (extensions.len > 0)
+		put_element(&e, 0x30, extensions.p, extensions.len);
+	put_element(o, 0x30, e.p, e.len);
+	free(e.p);
+	free(extensions.p);
+	free(general.p);
+	OPENSSL_free(serial);
+	OPENSSL_free(der);
+}
+
 static void
 put_number(struct octets *o, const char *oid, bool critical, long n)
 {
@@ -278,23 +309,91 @@ put_number(struct octets *o, const char *oid, bool critical, long n)
 	free(v.p);
 }
 
+/* RFC 5280 4.2.1.13: DistributionPointName; CN is 2.5.4.3. */
 static void
-put_scope(struct octets *o, const struct crl_list *l)
+put_point(struct octets *o, const struct crl_list *l)
 {
-	static const uint8_t indirect[] = { 0x84, 0x01, 0xff };
-	struct octets v = { 0 }, at = { 0 };
+	struct octets at = { 0 };
 
 	if (l->point != NULL) {
 		put_element(&at, 0x86, l->point, strlen(l->point));
 		wrap(&at, 0xa0);	/* fullName */
-		wrap(&at, 0xa0);	/* distributionPoint */
-		put(&v, at.p, at.len);
+	} else {
+		put(&at, "\x06\x03\x55\x04\x03", 5);
+		put_element(&at, 0x0c, l->relative, strlen(l->relative));
+		wrap(&at, 0x30);
+		wrap(&at, 0xa1);	/* nameRelativeToCRLIssuer */
 	}
-	if (l->issuers != 0)
-		put(&v, indirect, sizeof(indirect));
+	wrap(&at, 0xa0);		/* distributionPoint */
+	put(o, at.p, at.len);
+	free(at.p);
+}
+
+/* Named bits, the last zeros left out (X.690 11.2.2). */
+static void
+put_reasons(struct octets *o, unsigned reasons)
+{
+	uint8_t bits[3] = { 0 };
+	size_t len = 1;
+	int last = 0;
+
+	for (int n = 0; n < 9; n++)
+		if ((reasons & 1u << n) != 0) {
+			bits[1 + n / 8] |= (uint8_t)(0x80 >> n % 8);
+			last = n;
+			len = 2 + (size_t)n / 8;
+		}
+	bits[0] = (uint8_t)(7 - last % 8);
+	put_element(o, 0x83, bits, len);
+}
+
+static void
+put_scope(struct octets *o, const struct crl_list *l)
+{
+	static const struct {
+		unsigned flag;
+		uint8_t tag;
+	} flags[] = { { CRL_ONLY_USERS, 0x81 }, { CRL_ONLY_CAS, 0x82 }, { 0, 0x83 }, { CRL_INDIRECT, 0x84 },
+	    { CRL_ONLY_ATTRIBUTES, 0x85 } };
+	const unsigned scope = l->scope | (l->issuers != 0 ? CRL_INDIRECT : 0);
+	struct octets v = { 0 };
+
+	if (l->point != NULL || l->relative != NULL)
+		put_point(&v, l);
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (flags[i].flag == 0 && l->reasons != 0)
+			put_reasons(&v, l->reasons);
+		else if ((scope & flags[i].flag) != 0)
+			put_element(&v, flags[i].tag, "\xff", 1);
 	wrap(&v, 0x30);
 	put_extension(o, "2.5.29.28", true, v.p, v.len);
-	free(at.p);
+	free(v.p);
+}
+
+static void
+put_freshest(struct octets *o, const char *uri)
+{
+	struct octets v = { 0 };
+
+	put_element(&v, 0x86, uri, strlen(uri));
+	wrap(&v, 0xa0);		/* fullName */
+	wrap(&v, 0xa0);		/* distributionPoint */
+	wrap(&v, 0x30);		/* DistributionPoint */
+	wrap(&v, 0x30);
+	put_extension(o, "2.5.29.46", false, v.p, v.len);
+	free(v.p);
+}
+
+static void
+put_key_id(struct octets *o, X509 *ca)
+{
+	const ASN1_OCTET_STRING *id = X509_get0_subject_key_id(ca);
+	struct octets v = { 0 };
+
+	if (id != NULL)
+		put_element(&v, 0x80, ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id));
+	wrap(&v, 0x30);
+	put_extension(o, "2.5.29.35", false, v.p, v.len);
 	free(v.p);
 }
 
@@ -309,8 +408,12 @@ put_extensions(struct octets *o, const struct crl_list *l)
 		put_number(&e, "2.5.29.20", false, l->number);
 	if (l->base != 0)
 		put_number(&e, "2.5.29.27", true, l->base);
-	if (l->issuers != 0 || l->point != NULL)
+	if (l->issuers != 0 || l->point != NULL || l->relative != NULL || l->scope != 0 || l->reasons != 0)
 		put_scope(&e, l);
+	if (l->key_id)
+		put_key_id(&e, l->ca);
+	if (l->freshest != NULL)
+		put_freshest(&e, l->freshest);
 	if (is_form(l, "critical unknown in the list"))
 		put_extension(&e, "1.2.3.4", true, "\x05\x00", 2);
 	if (e.len > 0) {
@@ -324,7 +427,10 @@ static void
 put_entries(struct octets *o, const struct crl_list *l)
 {
 	struct octets entries = { 0 }, scratch = { 0 };
+	const X509_NAME *holds = X509_get_subject_name(l->ca);
 
+	for (size_t i = 0; i < l->named_count; i++)
+		put_named(&entries, l, &l->named[i], &holds);
 	for (size_t i = 0; i < l->entries; i++)
 		put_entry(&entries, &scratch, l, i);
 	if (is_form(l, "2^31 entries declared"))

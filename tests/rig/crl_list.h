@@ -23,6 +23,20 @@ enum {
 	CRL_UTC_MIXED = 128,	/* every seventh date is a GeneralizedTime */
 };
 
+/* What issuingDistributionPoint says beside its name and reasons. */
+enum {
+	CRL_ONLY_USERS = 1, CRL_ONLY_CAS = 2, CRL_ONLY_ATTRIBUTES = 4,
+	CRL_INDIRECT = 8,	/* also where issuers is 0 */
+	CRL_SCOPE = 16,		/* it is there, though it says nothing */
+};
+
+/* An entry about this very certificate. */
+struct crl_named {
+	const X509 *cert;	/* of another issuer than the list's: with certificateIssuer */
+	int reason;		/* RFC 5280 5.3.1; -1: none is given */
+	time_t when;		/* 0: when the list is of */
+};
+
 struct crl_list {
 	X509 *ca;			/* borrowed: names the issuer */
 	EVP_PKEY *key;			/* borrowed: signs; the CA's, if it is to be believed */
@@ -33,7 +47,14 @@ struct crl_list {
 	time_t this_update, next_update;	/* next_update 0: names none */
 	long number, base;		/* 0: none; base makes it a delta CRL */
 	unsigned issuers;		/* not 0: indirect, with the certificates of so many other CAs in turn */
-	const char *point;		/* not NULL: issuingDistributionPoint with this URI */
+	const char *point;		/* not NULL: issuingDistributionPoint with this URI, */
+	const char *relative;		/* or with nameRelativeToCRLIssuer, of this CN */
+	unsigned scope;
+	unsigned reasons;		/* onlySomeReasons: bit n is ReasonFlags' n; 0: all */
+	const char *freshest;		/* not NULL: freshestCRL with this URI */
+	bool key_id;			/* authorityKeyIdentifier: the CA's subjectKeyIdentifier */
+	const struct crl_named *named;	/* before the other entries */
+	size_t named_count;
 	const char *hostile;		/* a name of crl_list_hostile(); NULL: an honest list */
 	bool pss;			/* RSASSA-PSS, of an RSA key */
 };

@@ -2,7 +2,9 @@
  * tests/rig/crlgen.c - make a revocation list: crlgen CA.crt CA.key OUT [NAME=VALUE...]
  *
  * entries= serial_len= seed= flags= number= base= issuers=, this_update= and next_update= in seconds from now, point=URI,
- * hostile=FORM: see crl_list.h.  A million entries take a second or two.
+ * relative=CN,
+ * scope= reasons= freshest=URI key_id=1, named=CERT.pem (and reason= for it), hostile=FORM: see crl_list.h.  A million
+ * entries take a second or two.
  */
 #include <openssl/pem.h>
 #include <stdio.h>
@@ -12,14 +14,28 @@
 #include "tests/rig/crl_list.h"
 
 static bool
-set(struct crl_list *l, const char *pair)
+set_named(struct crl_list *l, struct crl_named *named, const char *path)
+{
+	FILE *f = fopen(path, "r");
+
+	if (f == NULL)
+		return false;
+	named->cert = PEM_read_X509(f, NULL, NULL, NULL);
+	fclose(f);
+	l->named = named;
+	l->named_count = named->cert != NULL;
+	return named->cert != NULL;
+}
+
+static bool
+set(struct crl_list *l, struct crl_named *named, const char *pair)
 {
 	const char *value = strchr(pair, '=');
 	const struct {
 		const char *name;
 		unsigned *number;
 	} numbers[] = { { "serial_len", &l->serial_len }, { "seed", &l->seed }, { "flags", &l->flags },
-	    { "issuers", &l->issuers } };
+	    { "issuers", &l->issuers }, { "scope", &l->scope }, { "reasons", &l->reasons } };
 	const size_t len = value != NULL ? (size_t)(value - pair) : 0;
 	const long n = value != NULL ? strtol(value + 1, NULL, 0) : 0;
 
@@ -45,6 +61,16 @@ set(struct crl_list *l, const char *pair)
 		l->point = value + 1;
 	else if (IS("hostile"))
 		l->hostile = value + 1;
+	else if (IS("relative"))
+		l->relative = value + 1;
+	else if (IS("freshest"))
+		l->freshest = value + 1;
+	else if (IS("key_id"))
+		l->key_id = n != 0;
+	else if (IS("reason"))
+		named->reason = (int)n;
+	else if (IS("named"))
+		return set_named(l, named, value + 1);
 	else
 		return false;
 #undef IS
@@ -63,6 +89,7 @@ main(int argc, char **argv)
 {
 	struct crl_list l = { .entries = 10, .serial_len = 16, .seed = 1, .number = 1, .this_update = time(NULL) - 60,
 	    .next_update = time(NULL) + 7 * 86400 };
+	struct crl_named named = { .reason = -1 };
 	FILE *ca, *key, *out;
 	uint8_t *der;
 	size_t len;
@@ -77,13 +104,14 @@ main(int argc, char **argv)
 	if (l.ca == NULL || l.key == NULL)
 		return usage("no certificate, or no key");
 	for (int i = 4; i < argc; i++)
-		if (!set(&l, argv[i]))
+		if (!set(&l, &named, argv[i]))
 			return usage(argv[i]);
 	der = crl_list_make(&l, &len);
 	out = der != NULL ? fopen(argv[3], "w") : NULL;
 	ok = out != NULL && fwrite(der, 1, len, out) == len && fclose(out) == 0;
 	free(der);
 	X509_free(l.ca);
+	X509_free((X509 *)(uintptr_t)named.cert);
 	EVP_PKEY_free(l.key);
 	return ok ? 0 : usage("the list cannot be made, or not be written");
 }

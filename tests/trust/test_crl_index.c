@@ -283,13 +283,15 @@ struct seen {
 	long number;
 	bool right;
 	const struct crl_list *list;	/* what the one in force must say */
+	const ASN1_INTEGER *named;	/* NULL: nobody is looked for */
+	bool revoked;			/* it stands in any of them, or in what is gone */
 };
 
 /* Every entry of the list is found, and its neighbours are not. */
 static bool
 says(const struct cm_crl_index *x, const struct crl_list *l)
 {
-	bool right = x->about.entries == l->entries;
+	bool right = x->about.entries == l->entries + l->named_count;
 
 	for (size_t i = 0; right && i < l->entries; i += 1 + l->entries / 100) {
 		uint8_t serial[CRL_SERIAL_MAX];
@@ -306,6 +308,14 @@ says(const struct cm_crl_index *x, const struct crl_list *l)
 static void
 see(struct seen *s, const struct cm_crl_index *x)
 {
+	if (s->named != NULL) {
+		struct cm_crl_entry e;
+
+		s->revoked = s->revoked || find(x, X509_get_subject_name(ca), ASN1_STRING_get0_data(s->named),
+		    (size_t)ASN1_STRING_length(s->named), &e) == CM_OK;
+	}
+	if (x->gone)
+		return;
 	if (x->beside) {
 		s->beside++;
 		return;
@@ -316,9 +326,9 @@ see(struct seen *s, const struct cm_crl_index *x)
 }
 
 static struct seen
-in_force(const char *folder, const struct crl_list *l)
+look(const char *folder, const struct crl_list *l, const ASN1_INTEGER *named)
 {
-	struct seen s = { .list = l };
+	struct seen s = { .list = l, .named = named };
 	struct cm_crl_index *lists = NULL;
 	struct cm_crl_store store;
 
@@ -329,6 +339,12 @@ in_force(const char *folder, const struct crl_list *l)
 		see(&s, x);
 	cm_crl_list_close(&lists);
 	return s;
+}
+
+static struct seen
+in_force(const char *folder, const struct crl_list *l)
+{
+	return look(folder, l, NULL);
 }
 
 static void
@@ -662,43 +678,68 @@ count_files(const char *folder, const char *pattern)
 	return n;
 }
 
+/* The next list: one entry more, and every other one names who was revoked for good. */
+static struct crl_list
+next_of(const struct crl_list *l, const struct crl_named *named)
+{
+	struct crl_list next = *l;
+
+	next.number++;
+	next.entries++;
+	next.named = named;
+	next.named_count = l->named_count == 0;
+	return next;
+}
+
+static void
+import_in_child(const struct crl_list *l, const char *folder, int64_t us)
+{
+	size_t len;
+	uint8_t *der = crl_list_make(l, &len);
+	struct imported r;
+	int status;
+	pid_t pid;
+
+	/* In the child nothing but the import takes time. */
+	if ((pid = fork()) == 0) {
+		r = import_bytes(der, len, folder, "http://a/");
+		_exit(r.err);
+	}
+	nanosleep(&(const struct timespec){ us / 1000000, us % 1000000 * 1000 }, NULL);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	free(der);
+}
+
 static void
 killed_at_any_moment(void **state)
 {
 	const char *const folder = strdup(scratch("killed"));
+	X509 *const alice = load_x509("alice-p256");
+	const struct crl_named named = { .cert = alice, .reason = 1 };
 	struct crl_list l = list_of(4000), before;
-	int64_t begin = cm_clock_us(), took;
 	unsigned replaced = 0;
+	int64_t begin, took;
 	struct imported r;
 	struct seen s;
 
 	(void)state;
 	l.serial_len = 16;
-	r = import(&l, folder, "http://a/");
+	before = next_of(&l, &named);
+	begin = cm_clock_us();
+	r = import(&before, folder, "http://a/");
 	took = cm_clock_us() - begin;
 	cm_crl_index_close(&r.x);
-	before = l;
 	for (int i = 0; i < KILLED; i++) {
 		uint32_t random = 0;
-		int64_t wait;
-		int status;
-		pid_t pid;
 
 		assert_int_equal(RAND_bytes((uint8_t *)&random, sizeof(random)), 1);
-		wait = random % (took + took / 2);
-		l = before;
-		l.number++;
-		l.seed++;
-		if ((pid = fork()) == 0) {
-			r = import(&l, folder, "http://a/");
-			_exit(0);
-		}
-		nanosleep(&(const struct timespec){ wait / 1000000, wait % 1000000 * 1000 }, NULL);
-		kill(pid, SIGKILL);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		s = in_force(folder, NULL);
+		l = next_of(&before, &named);
+		import_in_child(&l, folder, random % (took + took / 2));
+		s = look(folder, NULL, X509_get0_serialNumber(alice));
 		assert_int_equal(s.in_force, 1);
 		assert_true(s.number == before.number || s.number == l.number);
+		assert_true(s.revoked);
 		if (s.number == l.number) {
 			before = l;
 			replaced++;
@@ -707,12 +748,12 @@ killed_at_any_moment(void **state)
 	}
 	/* Both have happened, or the moments were none. */
 	assert_in_range(replaced, 1, KILLED - 1);
-	l = before;
-	l.number++;
+	l = next_of(&before, &named);
 	r = import(&l, folder, "http://a/");
 	assert_string_equal(r.warning, "");
 	cm_crl_index_close(&r.x);
 	assert_int_equal(count_files(folder, "new.*"), 0);
+	X509_free(alice);
 	free((void *)(uintptr_t)folder);
 }
 

@@ -39,17 +39,23 @@ ask(const struct host *h, const char *cert)
 	return r;
 }
 
-/* What is answered from here on. */
+/* What is answered from here on; NULL, when the server has stopped: nothing.  Until then a former answer may still be sent. */
 static void
 serve(struct web *w, const struct crl_recipe *r)
 {
-	static uint8_t *der;
+	static uint8_t *made[16];
+	static size_t count;
 	int len;
 
-	OPENSSL_free(der);
-	der = r != NULL ? make_crl(r, &len) : NULL;
-	w->bytes = der;
-	w->len = der != NULL ? (size_t)len : 0;
+	if (r == NULL) {
+		while (count > 0)
+			OPENSSL_free(made[--count]);
+		w->bytes = NULL;
+		return;
+	}
+	assert_true(count < CM_COUNT(made));
+	w->bytes = made[count++] = make_crl(r, &len);
+	w->len = (size_t)len;
 }
 
 /* The only file so named below folder. */
