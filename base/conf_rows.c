@@ -45,7 +45,7 @@ static const struct cm_conf_row rows[] = {
 	TEXT(trust, intermediates, list, "/etc/cardmap/intermediates.d", "certificates between card and root: files or folders; the default where it exists"),
 	TEXT(trust, pins, list, NULL, "SHA-256 fingerprints: only cards issued by one of these CAs"),
 	TEXT(trust, ocsp_url, list, NULL, "responders asked instead of the certificate's own"),
-	TEXT(trust, crl, list, NULL, "revocation lists beside the certificate's own: http:// URLs, files or folders"),
+	TEXT(trust, crl, list, NULL, "revocation lists beside the certificate's own: http:// or ldap:// addresses, files or folders"),
 	TEXT(trust, crl_mirror, mirrors, NULL, "FROM TO: lists whose address begins with FROM are fetched from TO first"),
 	TEXT(trust, crl_dir, path, NULL, "where indexes of revocation lists are kept; without it the folder crl beside accounts.path"),
 	TEXT(trust, use_ocsp, flag, "yes", "ask OCSP responders"),
