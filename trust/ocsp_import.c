@@ -8,6 +8,10 @@
 
 /* Ten thousand certificates are about a megabyte. */
 #define FILE_SIZE_MAX	((size_t)16 << 20)
+/* So many that are not taken are told one by one. */
+#define TOLD_MAX	100
+/* After so many that were kept, how far it is. */
+#define PROGRESS_STEP	16
 
 /* One call of cm_ocsp_import_file(). */
 struct importing {
@@ -17,6 +21,7 @@ struct importing {
 	struct cm_trace *t;
 	OCSP_BASICRESP *basic;		/* of the response at hand; owned */
 	bool *taken;			/* owned: which of its certificates were looked at */
+	size_t size;			/* of the file */
 	struct cm_question q;		/* of the CA at hand */
 	unsigned good, revoked;		/* that are kept now */
 	unsigned refused;		/* that are not, and why the first was not: */
@@ -38,7 +43,8 @@ refuse(struct importing *m, unsigned count)
 		cm_buf_add_str(&about, ": ");
 	}
 	cm_buf_add_blob(&about, cm_buf_blob(&m->q.why));
-	cm_trace_add(m->t, "ocsp", "%s: %s [%s]", m->i->path, cm_buf_str(&about), cm_objection_name(m->q.objection));
+	if (m->refused < TOLD_MAX)
+		cm_trace_add(m->t, "ocsp", "%s: %s [%s]", m->i->path, cm_buf_str(&about), cm_objection_name(m->q.objection));
 	if (m->refused == 0) {
 		m->objection = m->q.objection;
 		cm_buf_add_blob(&m->why, cm_buf_blob(&about));
@@ -70,6 +76,20 @@ is_heard(struct importing *m, const struct cm_evidence *kept)
 	return false;
 }
 
+static void
+tell_progress(const struct importing *m, uint64_t done, uint64_t of)
+{
+	if (m->i->progress != NULL && of > 0)
+		m->i->progress(m->i->arg, m->i->path, m->size * done / of, m->size);
+}
+
+/* Revoked for good, it cannot become worse. */
+static bool
+is_final(const struct cm_evidence *kept)
+{
+	return kept->status == CM_STATUS_REVOKED && !kept->on_hold;
+}
+
 static enum cm_err
 keep(struct importing *m)
 {
@@ -81,7 +101,7 @@ keep(struct importing *m)
 		refuse(m, 1);
 		return CM_OK;
 	}
-	if (err == CM_OK || err == CM_ERR_ABSENT)
+	if (err == CM_ERR_ABSENT || (err == CM_OK && !is_final(&kept)))
 		err = k->keep(k->arg, e);
 	if (err != CM_OK)
 		return cm_trace_fail(m->t, CM_REASON_SYSTEM, "%s: what it says cannot be kept%s%s", m->i->path,
@@ -147,9 +167,12 @@ take_mine(struct importing *m, unsigned count, const bool *mine)
 		return CM_OK;
 	}
 	snprintf(m->signer, sizeof(m->signer), "%s", m->q.answer.signer);
-	for (int i = 0; err == CM_OK && i < OCSP_resp_count(m->basic); i++)
+	for (int i = 0; err == CM_OK && i < OCSP_resp_count(m->basic); i++) {
 		if (mine[i])
 			err = take(m, OCSP_resp_get0(m->basic, i));
+		if (i % PROGRESS_STEP == PROGRESS_STEP - 1)
+			tell_progress(m, (uint64_t)i, (uint64_t)OCSP_resp_count(m->basic));
+	}
 	return err;
 }
 
@@ -268,12 +291,13 @@ cm_ocsp_import_file(struct cm_trust *tr, const struct cm_trust_import *i, const 
 	if (err != CM_OK && err != CM_ERR_NOMEM)
 		err = cm_trace_fail(t, CM_REASON_SYSTEM, "%s: cannot be read, or is larger than %zu MiB", i->path,
 		    FILE_SIZE_MAX >> 20);
+	m.size = file.len;
 	if (err == CM_OK && file.len > 0)
 		err = file.ptr[0] == 0x30 ? import_der(&m, cm_buf_blob(&file)) : import_pem(&m, cm_buf_blob(&file));
 	if (err == CM_OK)
 		err = tell(&m, out);
-	if (err == CM_OK && i->progress != NULL)
-		i->progress(i->arg, i->path, file.len, file.len);
+	if (err == CM_OK)
+		tell_progress(&m, 1, 1);
 	cm_buf_free(&m.why);
 	cm_buf_free(&file);
 	return err;

@@ -447,6 +447,37 @@ rollback(void **state)
 	}
 }
 
+/* What was revoked for good is not made a hold of. */
+static void
+hold_after_revoked(void **state)
+{
+	const struct answer revoked = { .from = -HOUR, .to = DAY, .status = REVOKED, .reason = STOLEN },
+	    hold = { .from = -60, .to = DAY, .status = REVOKED, .reason = HOLD };
+	struct kept k = { 0 };
+
+	(void)state;
+	assert_int_equal(import(answer_file("revoked.der", alice, &revoked), &k).err, CM_OK);
+	assert_int_equal(import(answer_file("hold.der", alice, &hold), &k).err, CM_OK);
+	assert_int_equal(k.e[0].status, CM_STATUS_REVOKED);
+	assert_false(k.e[0].on_hold);
+	assert_has(k.e[0].source, "revoked.der");
+}
+
+/* A large one: each is kept, and how far it is can be shown. */
+static void
+many_certificates(void **state)
+{
+	const struct answer a = { .to = DAY, .others = 500, .status = V_OCSP_CERTSTATUS_UNKNOWN };
+	struct kept k = { 0 };
+	struct imported r = import(answer_file("many.der", alice, &a), &k);
+
+	(void)state;
+	assert_int_equal(r.err, CM_ERR_REFUSED);
+	assert_has(r.message, "does not know the certificate");
+	assert_in_range(r.progress, 30, 32);
+	assert_int_equal(k.count, 0);
+}
+
 /* A hold that a later list has ended is not told again by an older answer. */
 static void
 hold_of_before_the_list(void **state)
@@ -499,6 +530,8 @@ main(void)
 		cmocka_unit_test(issuers),
 		cmocka_unit_test(renewed_issuer),
 		cmocka_unit_test(rollback),
+		cmocka_unit_test(hold_after_revoked),
+		cmocka_unit_test(many_certificates),
 		cmocka_unit_test(hold_of_before_the_list),
 		cmocka_unit_test(nowhere_to_keep),
 	};

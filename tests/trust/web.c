@@ -110,12 +110,39 @@ send_zeros(struct conn *c, long announced)
 			return;
 }
 
-static void
-send_answer(struct conn *c, const uint8_t *body, size_t len)
+/* RFC 5019 section 5: the request is the last part of the path.  Its length; 0: there is none. */
+static size_t
+asked_by_get(const char *request, uint8_t der[512])
 {
-	int n;
-	uint8_t *der = make_answer(&c->w->answer, body, len, &n);
+	const char *at = memrchr(request, '/', strlen("GET ") + strcspn(request + strlen("GET "), " ?\r"));
+	uint8_t text[512];
+	size_t len = 0, n;
 
+	for (at = at != NULL ? at + 1 : ""; *at != '\0' && *at != ' ' && *at != '?' && len < sizeof(text); at++) {
+		char hex[3] = "";
+
+		text[len++] = (uint8_t)*at;
+		if (*at == '%' && at[1] != '\0' && at[2] != '\0') {
+			memcpy(hex, at + 1, 2);
+			text[len - 1] = (uint8_t)strtoul(hex, NULL, 16);
+			at += 2;
+		}
+	}
+	n = cm_base64_parse((struct cm_blob){ text, len }, true, der);
+	return n != SIZE_MAX ? n : 0;
+}
+
+static void
+send_answer(struct conn *c, const char *request, const uint8_t *body, size_t len)
+{
+	uint8_t asked[512], *der;
+	int n;
+
+	if (strncmp(request, "GET ", 4) == 0) {
+		len = asked_by_get(request, asked);
+		body = asked;
+	}
+	der = make_answer(&c->w->answer, body, len, &n);
 	send_head(c, 200, "", n);
 	send_all(c, der, (size_t)n);
 	OPENSSL_free(der);
@@ -267,7 +294,7 @@ reply(struct conn *c, const char *request, const uint8_t *body, size_t len)
 
 	switch (w->mode) {
 	case WEB_OCSP:
-		send_answer(c, body, len);
+		send_answer(c, request, body, len);
 		break;
 	case WEB_BYTES:
 		send_bytes(c, request);
