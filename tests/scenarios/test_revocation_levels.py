@@ -54,7 +54,7 @@ class LevelTest(RevocationCase):
                 self.enter(level, asked=0, **self.at('+50m'))
                 self.nobody_answers()
                 answer = self.refused('revocation_too_old', level, **self.at('+2h'))
-                self.assertRegex(answer.json['message'], r'good until \d{4}-\d\d-\d\d \d\d:\d\d.* OCSP http://127\.0\.0\.1:8081/')
+                self.assertRegex(answer.json['message'], r'good until \w{3} \d{4}-\d\d-\d\d \d\d:\d\d UTC, OCSP http://127\.0\.0\.1:8081/')
                 self.enter(level.split()[0], **self.at('+2h'))
                 self.ocsp.pages['/'] = self.responder.page
                 self.publish()
@@ -211,11 +211,12 @@ class KeptTest(RevocationCase):
                     answer = self.enter(level, asked=0, more=more)
                     self.assertRegex(' '.join(answer.seen('revocation', 'status') + answer.seen('revocation', 'evidence')
                                               + answer.seen('revocation', 'crl') + answer.seen('revocation', 'ocsp')),
-                                     rf'good until \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC, {source}')
+                                     rf'good until \w{{3}} \d{{4}}-\d\d-\d\d \d\d:\d\d UTC, {source}')
 
     def test_offline_a_refusal_names_it_too(self):
+        self.enter('hard')
         self.say(self.CARD)
-        self.refused('revoked', 'hard')
+        self.refused('revoked', 'hard', more={'trust__ask_always': 'yes'})
         scenario.RIG.stop('slapd')
         self.ocsp.pages, self.lists.pages = {'/': GONE}, {'/': GONE}
         answer = self.refused('revoked', 'hard', asked=0)
@@ -309,6 +310,7 @@ class HoldTest(RevocationCase):
         self.settings['trust.use_ocsp'] = 'no'
 
     def hold(self, card=None, **fields):
+        self.web.pages['/delta.crl'] = Page(self.a_list(number=1, base=1))
         self.publish(held(self.pki, card or self.CARD), **fields)
         self.refused('revoked', card=card or self.CARD)
 
@@ -360,6 +362,7 @@ class HoldTest(RevocationCase):
     def test_a_hold_said_by_a_responder(self):
         self.settings['trust.use_ocsp'] = 'yes'
         self.say(self.CARD, 'revoked certificateHold')
+        self.responder.this = -60
         self.refused()
         self.responder.status.clear()
         self.refused(more={'trust__use_crl': 'no'})

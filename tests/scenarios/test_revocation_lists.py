@@ -180,7 +180,7 @@ class ShapeTest(ListCase):
                     if here and not status:
                         self.enter('hard', 'cdp-only')
                     else:
-                        self.assertEqual(self.objection('cdp-only', f'CRL {WEB}/inter.crl number 1'), 'scope')
+                        self.assertEqual(self.objection('cdp-only', f'CRL {WEB}/inter.crl'), 'scope')
 
     def test_authorities_only_is_for_authorities(self):
         self.lists.pages['/root.crl'] = Page(self.a_list(authority='root', idp=scope(authorities=True)))

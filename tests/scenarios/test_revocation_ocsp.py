@@ -138,11 +138,8 @@ class ObjectionTest(OcspCase):
         self.bad('no-nocheck')
         self.publish('ocsp-checkable')
         self.enter('soft', more={'trust__use_ocsp': 'no'})
-        self.assertEqual(self.objection_of_kept(), 'unauthorised')
-
-    def objection_of_kept(self):
-        answer = self.refused('revocation_unknown', 'hard', more={**ALONE, 'trust__ask_always': 'yes'})
-        return self.objections(answer).get(f'OCSP {HERE}')
+        answer = self.enter('hard', more={'trust__ask_always': 'yes', 'trust__check': 'leaf'})
+        self.assertEqual(self.objections(answer)[f'OCSP {HERE}'], 'unauthorised', str(answer))
 
 
 class QuestionTest(OcspCase):
