@@ -134,6 +134,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         finally:
             self.server.note(self)
+            self.server.done()
 
     do_GET = do_HEAD = do_POST = answer_any
 
@@ -172,7 +173,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self, port, log, address='0.0.0.0', handler=Handler):
         super().__init__((address, port), handler)
         self.log = log
-        self.came, self.coming = 0, threading.Condition()
+        self.came, self.busy, self.coming = 0, 0, threading.Condition()
 
     def handle_error(self, request, client_address):
         """Clients that leave are what the tests are about."""
@@ -183,7 +184,18 @@ class Server(http.server.ThreadingHTTPServer):
     def arrived(self):
         with self.coming:
             self.came += 1
+            self.busy += 1
             self.coming.notify_all()
+
+    def done(self):
+        with self.coming:
+            self.busy -= 1
+            self.coming.notify_all()
+
+    def settle(self):
+        """Until nobody is being answered: who was left by a client notices it in a moment."""
+        with self.coming:
+            return self.coming.wait_for(lambda: not self.busy, HOLD_SECONDS)
 
     def wait_for(self, count):
         with self.coming:
@@ -236,6 +248,7 @@ class Web(Server):
 
     def forget(self):
         """Between two tests: no page, no request."""
+        self.settle()
         self.pages.clear()
         self.requests.clear()
         self.came = 0
