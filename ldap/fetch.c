@@ -196,6 +196,37 @@ note(struct fetching *x)
 	x->f->distrusted = s->distrusted;
 }
 
+static enum cm_err
+search_as(struct fetching *x, const char *attribute)
+{
+	const char *const attributes[] = { attribute, NULL };
+	const struct cm_server_search q = {
+		.base = x->url.parts->lud_dn, .scope = x->url.parts->lud_scope,
+		.filter = cm_buf_str(&x->url.filter), .attributes = attributes, .limit = ENTRIES_MAX,
+	};
+	enum cm_err err;
+	int msgid;
+
+	if ((err = cm_server_search(x->server, &q, x->trace, &msgid)) != CM_OK)
+		return err;
+	return receive(x, msgid);
+}
+
+/*
+ * RFC 4523 section 2 wants ";binary", and AD CS leaves it out: first as it is
+ * written, then the other way.  Not both at once: a server might show the list twice.
+ */
+static enum cm_err
+search(struct fetching *x)
+{
+	const char *plain = cm_buf_str(&x->url.attribute), *binary = cm_buf_str(&x->url.binary);
+	enum cm_err err = search_as(x, x->url.says_binary ? binary : plain);
+
+	if (err == CM_OK && x->entry && x->held == NULL && !x->several)
+		err = search_as(x, x->url.says_binary ? plain : binary);
+	return err;
+}
+
 /*
  * CM_OK, CM_ERR_ABSENT, CM_ERR_AMBIGUOUS, CM_ERR_SYSTEM (with why): it answered.
  * All else stands in the trace.
@@ -204,22 +235,13 @@ static enum cm_err
 ask(struct fetching *x, const struct cm_server_options *o, cm_deadline deadline,
     struct cm_buf *why)
 {
-	const char *const attributes[] = {
-		cm_buf_str(&x->url.binary), cm_buf_str(&x->url.attribute), NULL,
-	};
-	const struct cm_server_search q = {
-		.base = x->url.parts->lud_dn, .scope = x->url.parts->lud_scope,
-		.filter = cm_buf_str(&x->url.filter), .attributes = attributes, .limit = ENTRIES_MAX,
-	};
 	enum cm_err err;
-	int msgid;
 
 	x->several = x->entry = false;
 	if ((err = cm_server_new(o, x->trace, &x->server)) != CM_OK)
 		return err;
 	x->server->link.deadline = deadline;
-	if ((err = cm_server_search(x->server, &q, x->trace, &msgid)) == CM_OK &&
-	    (err = receive(x, msgid)) == CM_OK && (err = judge(x, why)) == CM_OK)
+	if ((err = search(x)) == CM_OK && (err = judge(x, why)) == CM_OK)
 		err = write_value(x, why);
 	note(x);
 	ldap_msgfree(x->held);

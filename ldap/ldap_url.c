@@ -70,8 +70,9 @@ set_attribute(struct cm_ldap_url *u)
 		return "it names no attribute";
 	name = by_name(name);
 	len = strlen(name);
-	if (len > sizeof(binary_option) - 1 &&
-	    strcasecmp(name + len - (sizeof(binary_option) - 1), binary_option) == 0)
+	u->says_binary = len > sizeof(binary_option) - 1 &&
+	    strcasecmp(name + len - (sizeof(binary_option) - 1), binary_option) == 0;
+	if (u->says_binary)
 		len -= sizeof(binary_option) - 1;
 	cm_buf_add(&u->attribute, name, len);
 	cm_buf_addf(&u->binary, "%s%s", cm_buf_str(&u->attribute), binary_option);

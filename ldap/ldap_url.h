@@ -12,6 +12,7 @@ struct cm_ldap_url {
 	struct cm_buf server;	/* "ldap://[::1]:389"; empty: serverless */
 	struct cm_buf filter;	/* in parentheses */
 	struct cm_buf attribute, binary;	/* its name without ";binary", and with it */
+	bool says_binary;		/* it is written so */
 };
 /*
  * CM_ERR_SYNTAX  it is none, asks for several attributes, or has an extension that must be understood: why

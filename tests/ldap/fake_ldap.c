@@ -145,6 +145,22 @@ answer_account(int fd, int id, enum fake_mode mode)
 	send_result(fd, id, LDAP_RES_SEARCH_RESULT, mode == FAKE_SIZE ? LDAP_SIZELIMIT_EXCEEDED : 0);
 }
 
+/* RFC 4522: some servers know a list by one of its names alone. */
+static void
+answer_list(int fd, int id, const struct berval *request, enum fake_mode mode)
+{
+	const bool binary = memmem(request->bv_val, request->bv_len, ";binary", 7) != NULL;
+	BerElement *ber = ber_alloc_t(LBER_USE_DER);
+
+	ber_printf(ber, "{it{s{", id, (ber_tag_t)LDAP_RES_SEARCH_ENTRY, "cn=x");
+	if (binary == (mode == FAKE_LIST_BINARY))
+		add_attribute(ber, binary ? "certificateRevocationList;binary" : "certificateRevocationList",
+		    FAKE_LIST, sizeof(FAKE_LIST) - 1);
+	ber_printf(ber, "}}}");
+	send_ber(fd, ber);
+	send_result(fd, id, LDAP_RES_SEARCH_RESULT, LDAP_SUCCESS);
+}
+
 static void
 drip(int fd)
 {
@@ -174,6 +190,8 @@ answer_search(int fd, int id, const struct berval *request, enum fake_mode mode)
 		send_result(fd, id, LDAP_RES_SEARCH_RESULT, LDAP_BUSY);
 	else if (mode == FAKE_UNWILLING)
 		send_result(fd, id, LDAP_RES_SEARCH_RESULT, LDAP_UNWILLING_TO_PERFORM);
+	else if (mode == FAKE_LIST_BINARY || mode == FAKE_LIST_PLAIN)
+		answer_list(fd, id, request, mode);
 	else if (asks_for_account(request))
 		answer_account(fd, id, mode);
 	else

@@ -26,6 +26,8 @@ enum fake_mode {
 	FAKE_BUSY,
 	FAKE_UNWILLING,
 	FAKE_ONE_EACH,		/* answers one search for each connection */
+	FAKE_LIST_BINARY,	/* shows a list only to who asks with ";binary", */
+	FAKE_LIST_PLAIN,	/* ... without */
 	FAKE_RELAY,		/* passes everything to a real server and back */
 };
 
@@ -38,6 +40,9 @@ struct fake {
 /* On host, a loopback address; scheme "ldap" or "ldaps" for the uri.  to: RELAY's port on 127.0.0.1. */
 struct fake fake_start(enum fake_mode mode, const char *scheme, const char *host, int to);
 void fake_stop(struct fake *f);
+
+/* The list that those two show. */
+#define FAKE_LIST	"0\3\2\1\1"
 
 /* The entry that the fakes show. */
 #define FAKE_IDENTITY	"Kerberos:alice@CARDMAP.TEST"

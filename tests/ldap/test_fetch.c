@@ -336,6 +336,28 @@ the_value_is_known_by_any_of_its_names(void **state)
 #undef V
 }
 
+static void
+a_list_is_asked_for_by_either_name(void **state)
+{
+	static const char *const names[] = { "certificateRevocationList", "certificateRevocationList;binary" };
+	static const enum fake_mode modes[] = { FAKE_LIST_PLAIN, FAKE_LIST_BINARY };
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		struct fake fake = fake_start(modes[i / 2], "ldap", "127.0.0.1", 0);
+		char url[256];
+		struct got g;
+
+		snprintf(url, sizeof(url), "%s/cn=x?%s", fake.uri, names[i % 2]);
+		g = get(NULL, url);
+		assert_int_equal(g.err, CM_OK);
+		assert_int_equal(g.f.connections, 1);
+		assert_true(cm_blob_equal(cm_buf_blob(&g.value), cm_blob_str(FAKE_LIST)));
+		drop(&g);
+		fake_stop(&fake);
+	}
+}
+
 static struct got
 fetch_of(const struct fake *fake, const struct cm_ldap_fetching *how, unsigned ms, int cancel)
 {
@@ -580,6 +602,7 @@ main(void)
 		cmocka_unit_test(ldaps_addresses_are_trusted_by_the_directorys_ca),
 		cmocka_unit_test(what_is_no_such_url_is_asked_of_nobody),
 		cmocka_unit_test(the_value_is_known_by_any_of_its_names),
+		cmocka_unit_test(a_list_is_asked_for_by_either_name),
 		cmocka_unit_test(silence_at_any_point_ends_at_the_deadline),
 		cmocka_unit_test(cancelling_ends_any_wait),
 		cmocka_unit_test(a_silent_server_leaves_time_for_the_next),
