@@ -9,6 +9,7 @@ struct cm_keeping {
 	struct cm_accounts store;	/* not open before it is used */
 	struct cm_trace *trace;		/* of the last call, for why() */
 	bool expired;			/* what is too old has been removed */
+	bool held;			/* by another process, when it was last waited for */
 };
 
 /*
@@ -56,12 +57,16 @@ find(void *arg, struct cm_evidence *e)
 	    (struct cm_blob){ asked.serial, asked.serial_len }, k->trace, e);
 }
 
+/* Of several things to keep in a row one waits, unless it is worth it. */
 static enum cm_err
-begin_writing(struct cm_keeping *k, time_t now)
+begin_writing(struct cm_keeping *k, time_t now, bool wait)
 {
 	enum cm_err err;
 
-	if ((err = cm_store_begin(&k->store, k->trace)) != CM_OK || k->expired)
+	sqlite3_busy_timeout(k->store.db, k->held && !wait ? 0 : KEEPER_MS);
+	err = cm_store_begin(&k->store, k->trace);
+	k->held = err != CM_OK && (sqlite3_errcode(k->store.db) & 0xFF) == SQLITE_BUSY;
+	if (err != CM_OK || k->expired)
 		return err;
 	if ((err = cm_evidence_expire(&k->store, now, k->trace)) != CM_OK ||
 	    (err = cm_source_expire(&k->store, now, k->trace)) != CM_OK)
@@ -78,7 +83,7 @@ keep_revoked(struct cm_keeping *k, const struct cm_evidence *e, time_t now, cm_d
 
 	if ((err = sync_each(k, true)) != CM_OK)
 		return err;
-	if ((err = begin_writing(k, now)) == CM_OK)
+	if ((err = begin_writing(k, now, true)) == CM_OK)
 		err = cm_store_end(&k->store, cm_evidence_keep(&k->store, e, now, k->trace), k->trace);
 	if (err == CM_OK) {
 		sqlite3_busy_timeout(k->store.db, cm_deadline_left(deadline));
@@ -104,7 +109,7 @@ keep(void *arg, const struct cm_evidence *e)
 		return err == CM_ERR_ABSENT ? CM_OK : err;
 	if (e->status == CM_STATUS_REVOKED)
 		return keep_revoked(k, e, now, deadline);
-	if ((err = begin_writing(k, now)) != CM_OK)
+	if ((err = begin_writing(k, now, false)) != CM_OK)
 		return err;
 	return cm_store_end(&k->store, cm_evidence_keep(&k->store, e, now, k->trace), k->trace);
 }
@@ -122,7 +127,7 @@ keep_source(void *arg, const struct cm_source *s, struct cm_blob issuer)
 	if (k->store.version == CM_STORE_VERSION &&
 	    (err = cm_source_is_kept(&k->store, s, issuer, k->trace)) != CM_ERR_ABSENT)
 		return err;
-	if ((err = begin_writing(k, cm_clock_now())) != CM_OK)
+	if ((err = begin_writing(k, cm_clock_now(), false)) != CM_OK)
 		return err;
 	return cm_store_end(&k->store, cm_source_keep(&k->store, s, issuer, k->trace), k->trace);
 }

@@ -228,6 +228,15 @@ a_held_store_is_not_waited_for(void **state)
 	assert_in_range(cm_clock_us() - start, 900000, 5000000);
 	assert_non_null(strstr(m->keeper.why(m->keeper.arg), "another process holds it for more than 1 s"));
 	assert_int_equal(find(m, &good), CM_OK);
+	/* what is less than revoked is then not waited for once more, however much of it there is */
+	start = cm_clock_us();
+	for (uint8_t n = 10; n < 20; n++) {
+		const struct cm_evidence e = fresh(n, CM_STATUS_GOOD);
+
+		assert_int_equal(keep(m, &e), CM_ERR_SYSTEM);
+	}
+	assert_true(cm_clock_us() - start < 5000000);
+	assert_int_equal(keep(m, &revoked), CM_ERR_SYSTEM);
 	assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
 	/* Who reads for long keeps revoked in the log, and nobody waiting. */
 	assert_int_equal(sqlite3_exec(db, "BEGIN; SELECT * FROM evidence", NULL, NULL, NULL), SQLITE_OK);
