@@ -69,10 +69,10 @@ after_scheme(const char *url)
 static const char *
 append_mirror(void *field, const struct cm_conf_row *r, const char *text)
 {
-	const size_t from = strcspn(text, " \t");
-	const char *to = text + from + strspn(text + from, " \t"), *host;
+	const size_t from = strcspn(text, " ");
+	const char *to = text + from + strspn(text + from, " "), *host;
 
-	if (from == 0 || to[0] == '\0' || strcspn(to, " \t") != strlen(to))
+	if (from == 0 || to[0] == '\0' || strpbrk(to, " \t") != NULL || memchr(text, '\t', from) != NULL)
 		return "expected two addresses, 'FROM TO'";
 	if (after_scheme(text) == NULL || (host = after_scheme(to)) == NULL)
 		return "expected addresses that begin with http://, https://, ldap:// or ldaps://";

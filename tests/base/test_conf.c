@@ -130,6 +130,7 @@ test_mistakes(void **state)
 		{ "trust {\n undated_max = 604801\n}\n", ":2: trust.undated_max = 604801: out of range; expected 0 to 604800 s" },
 		{ "trust {\n crl_mirror = 'http://a/'\n}\n", ":2: trust.crl_mirror = http://a/: expected two addresses, 'FROM TO'" },
 		{ "trust {\n crl_mirror = 'http://a/ http://b/ http://c/'\n}\n", ": expected two addresses" },
+		{ "trust {\n crl_mirror = 'http://a/\thttp://b/'\n}\n", ": expected two addresses" },
 		{ "trust {\n crl_mirror = { 'http://a/ http://b/', 'http://a/ file:///b' }\n}\n", ": expected addresses that begin with http://" },
 		{ "trust {\n crl_mirror = 'http://a/ https:///b'\n}\n", ": the second address names no server" },
 		{ "rule a {\n filter = x\n level = off\n}\n", ":3: rule \"a\": level = off: the chain is checked before anybody is asked" },
