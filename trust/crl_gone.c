@@ -168,6 +168,7 @@ cm_crl_gone_build(const struct cm_crl_gone *g, struct cm_crl_building *b, struct
 	c.about.entries = 0;
 	c.about.issuers = (struct cm_blob){ 0 };
 	c.about.width = CM_CRL_SERIAL_MAX;
+	c.about.delta = c.about.base.there = false;
 	/* It is no list, and never the same as one. */
 	c.about.size = 0;
 	memset(c.about.sha256, 0, sizeof(c.about.sha256));

@@ -60,7 +60,7 @@ names(const struct cm_crl_index *x, struct cm_blob serial, struct cm_crl_entry *
 {
 	const uint8_t *p = x->about.issuer.ptr;
 	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)x->about.issuer.len);
-	const bool found = name != NULL && !x->beside && !x->about.delta &&
+	const bool found = name != NULL && !x->beside && !x->gone && !x->about.delta &&
 	    cm_crl_index_find(x, name, serial, e) == CM_OK && e->reason != CM_CRL_REMOVED;
 
 	X509_NAME_free(name);
@@ -94,13 +94,12 @@ cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], st
 	return err;
 }
 
-/* Nothing is carried over: a list that is replaced takes its entries with it. */
 enum cm_err
 cm_trust_forget_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial, struct cm_trace *t)
 {
-	(void)tr;
-	(void)issuer_key;
-	(void)serial;
-	(void)t;
-	return CM_ERR_ABSENT;
+	const enum cm_err err = cm_crl_forget(tr->o.crl_dir, issuer_key, serial);
+
+	if (err == CM_ERR_SYSTEM)
+		cm_trace_fail(t, CM_REASON_SYSTEM, "%s: what former lists revoked cannot be written there", tr->o.crl_dir);
+	return err;
 }

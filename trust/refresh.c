@@ -244,7 +244,7 @@ note_due(struct cm_refresh_run *run, struct cm_refresh_lane *l)
 			.learned = x->learned, .confirmed = x->confirmed };
 		time_t due;
 
-		if (x->beside || x->source.len >= sizeof(url))
+		if (x->beside || x->gone || x->source.len >= sizeof(url))
 			continue;
 		memcpy(url, x->source.ptr, x->source.len);
 		url[x->source.len] = '\0';
