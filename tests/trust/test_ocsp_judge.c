@@ -406,6 +406,35 @@ responders_on_lists(void **state)
 	}
 }
 
+/* A signer's name that is too long for evidence ends with a whole character, whatever room there is. */
+static void
+long_names(void **state)
+{
+	static const char unit[] = "Z\xc3\xbcrich \xe2\x82\xac \xf0\x9f\x92\xb3";
+	X509_NAME *name = X509_NAME_new();
+	struct cm_buf whole;
+	char cut[300];
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(X509_NAME_add_entry_by_txt(name, "OU", MBSTRING_UTF8, (const uint8_t *)unit, -1, -1, 0), 1);
+	cm_buf_init(&whole, 0);
+	cm_name_text(name, &whole);
+	assert_true(whole.len > sizeof(cut));
+	for (size_t size = 1; size <= sizeof(cut); size++) {
+		size_t at = 0, n = 1;
+
+		cm_name_cut(name, cut, size);
+		assert_in_range(strlen(cut), size > 4 ? size - 4 : 0, size - 1);
+		assert_memory_equal(cut, cm_buf_str(&whole), strlen(cut));
+		for (; at < strlen(cut) && n > 0; at += n)
+			n = cm_utf8_length((const uint8_t *)cut + at, strlen(cut) - at);
+		assert_int_equal(at, strlen(cut));
+	}
+	cm_buf_free(&whole);
+	X509_NAME_free(name);
+}
+
 /* Not OCSP at all. */
 static void
 other_bytes(void **state)
@@ -442,6 +471,7 @@ main(void)
 		cmocka_unit_test(what_it_said),
 		cmocka_unit_test(revoked_responders),
 		cmocka_unit_test(responders_on_lists),
+		cmocka_unit_test(long_names),
 		cmocka_unit_test(other_bytes),
 	};
 
