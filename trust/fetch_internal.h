@@ -76,6 +76,7 @@ struct cm_transfer {
 	bool again;			/* the part was of no use: once more, from the beginning */
 	bool named, sent, answered, headed, begun;	/* how far the exchange came */
 	bool moved;			/* from the file into memory */
+	char detail[CURL_ERROR_SIZE];	/* what curl has to say */
 	size_t head, page;		/* octets of header lines; of what is read past */
 	int fd;				/* curl's connection, once it is sent; -1: not known */
 	uint64_t before;		/* octets that had come over it by then */

@@ -36,9 +36,8 @@ static void
 object_to_time(struct cm_transfer *t)
 {
 	const char *host = cm_buf_str(&t->host);
-	curl_off_t connected = 0;
+	const bool tls = strncasecmp(cm_buf_str(&t->url), "https:", 6) == 0;
 
-	curl_easy_getinfo(t->curl, CURLINFO_CONNECT_TIME_T, &connected);
 	if (t->begun && t->f->total > 0)
 		cm_transfer_object(t, CM_OBJECTION_SLOW_ANSWER, "not the whole answer within %ld ms: %llu bytes of %llu came",
 		    t->ms, (unsigned long long)t->here, (unsigned long long)t->f->total);
@@ -55,7 +54,7 @@ object_to_time(struct cm_transfer *t)
 		    "see /etc/resolv.conf", t->ms, host);
 	else
 		cm_transfer_object(t, CM_OBJECTION_NO_CONNECTION, "no connection to %s within %ld ms%s; "
-		    "does a firewall drop it?", host, t->ms, connected > 0 ? ": no TLS handshake" : "");
+		    "does a firewall drop it?", host, t->ms, tls ? ", the TLS handshake included" : "");
 }
 
 static void
@@ -87,7 +86,7 @@ static void
 object_to_tls(struct cm_transfer *t, CURLcode rc)
 {
 	cm_transfer_object(t, CM_OBJECTION_TLS, "the TLS certificate of %s is not one of an anchor here, or has another "
-	    "name: %s", cm_buf_str(&t->host), curl_easy_strerror(rc));
+	    "name: %s", cm_buf_str(&t->host), t->detail[0] != '\0' ? t->detail : curl_easy_strerror(rc));
 }
 
 /* What curl does when one header line goes on beyond 100 KB. */

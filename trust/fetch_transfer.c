@@ -306,6 +306,7 @@ set_request(struct cm_transfer *t)
 	SET(CAINFO_BLOB, &ca);
 	SET(CAPATH, NULL);
 	SET(PRIVATE, t);
+	SET(ERRORBUFFER, t->detail);
 	if (t->f->body.len > 0) {
 		SET(POSTFIELDSIZE, (long)t->f->body.len);
 		SET(POSTFIELDS, (const char *)t->f->body.ptr);
@@ -337,6 +338,7 @@ cm_transfer_prepare(struct cm_transfer *t)
 	cm_http_authority(url, &t->host);
 	t->judged = t->f->redirects > 0 && !t->o->private_redirects && !cm_http_same_host(t->f->url, url) && !is_configured(t);
 	t->named = t->sent = t->answered = t->headed = t->begun = t->again = false;
+	t->detail[0] = '\0';
 	t->head = t->page = 0;
 	t->f->total = t->until = t->here = 0;
 	cm_buf_truncate(&t->location, 0);

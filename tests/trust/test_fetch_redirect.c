@@ -348,14 +348,16 @@ https(void **state)
 		const struct web_wire *wire;
 		unsigned ms;
 		enum cm_objection objection;
+		const char *part;
 	} rows[] = {
-		{ "good", PKI("server-chain.pem"), PKI("server.key"), PKI("root.crt"), &good, LONG, CM_OBJECTION_NONE },
-		{ "a stranger's", PKI("stranger.crt"), PKI("stranger.key"), PKI("root.crt"), &good, LONG, CM_OBJECTION_TLS },
-		{ "of another name", PKI("bob.pem"), PKI("bob.key"), PKI("root.crt"), &good, LONG, CM_OBJECTION_TLS },
-		{ "no anchors: not the web's", PKI("server-chain.pem"), PKI("server.key"), NULL, &good, LONG, CM_OBJECTION_TLS },
+		{ "good", PKI("server-chain.pem"), PKI("server.key"), PKI("root.crt"), &good, LONG, CM_OBJECTION_NONE, "" },
+		{ "a stranger's", PKI("stranger.crt"), PKI("stranger.key"), PKI("root.crt"), &good, LONG, CM_OBJECTION_TLS,
+		    "unable to get" },
+		{ "of another name", PKI("bob.pem"), PKI("bob.key"), PKI("root.crt"), &good, LONG, CM_OBJECTION_TLS, "127.0.0.1" },
+		{ "no anchors: not the web's", PKI("server-chain.pem"), PKI("server.key"), NULL, &good, LONG, CM_OBJECTION_TLS, "" },
 		{ "handshake without end", PKI("server-chain.pem"), PKI("server.key"), PKI("root.crt"), &silent, 300,
-		    CM_OBJECTION_NO_CONNECTION },
-		{ "the end at once", PKI("server-chain.pem"), PKI("server.key"), PKI("root.crt"), &ends, LONG, CM_OBJECTION_BROKEN_ANSWER },
+		    CM_OBJECTION_NO_CONNECTION, "TLS handshake" },
+		{ "the end at once", PKI("server-chain.pem"), PKI("server.key"), PKI("root.crt"), &ends, LONG, CM_OBJECTION_BROKEN_ANSWER, "without an answer" },
 	};
 
 	(void)state;
@@ -382,7 +384,7 @@ https(void **state)
 		assert_int_equal(cm_fetcher_add(f, &one), CM_OK);
 		assert_ptr_equal(cm_fetcher_next(f, cm_deadline_in(LONG)), &one);
 		cm_fetcher_free(&f);
-		expect(rows[i].name, &one, rows[i].objection, NULL);
+		expect(rows[i].name, &one, rows[i].objection, rows[i].part);
 		assert_string_equal(cm_buf_str(&out), rows[i].objection == CM_OBJECTION_NONE ? "list" : "");
 		web_stop(&w);
 		SSL_CTX_free(ctx);
