@@ -49,7 +49,6 @@ from pathlib import Path
 import answers
 import pki
 import web
-from web import drip_headers, silent
 
 HUGE = 42 << 20
 
@@ -177,8 +176,8 @@ def signature_end(data):
 
 
 MODES = {
-    'silent': silent, 'reset': reset, 'drip': web.drip(4000), 'drip-headers': drip_headers, 'huge': huge, 'endless': endless,
-    'early-close': early_close, 'garbage': garbage, 'try-later': try_later, 'wrong-206': wrong_206,
+    'silent': web.silent, 'reset': reset, 'drip': web.drip(4000), 'drip-headers': web.drip_headers(), 'huge': huge,
+    'endless': endless, 'early-close': early_close, 'garbage': garbage, 'try-later': try_later, 'wrong-206': wrong_206,
     'redirect-loop': redirect_loop, 'redirect-file': redirect('file:///etc/passwd'),
     'redirect-private': redirect('http://10.0.0.1:8080/inter.crl'),
 }

@@ -18,7 +18,6 @@ import hashlib
 import http.server
 import os
 import re
-import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -292,20 +291,15 @@ def drip(length=42 << 20, seconds=1.0, first=b'\x30'):
     return answer
 
 
-def drip_headers(handler, _body):
-    """A header that never ends, one byte a second."""
-    handler.close_connection = True
-    handler.wfile.write(b'HTTP/1.1 200 OK\r\nX-Slow: ')
-    while True:
-        handler.wfile.write(b'x')
-        handler.wfile.flush()
-        time.sleep(1)
-
-
-def unused_port():
-    with socket.socket() as link:
-        link.bind(('127.0.0.1', 0))
-        return link.getsockname()[1]
+def drip_headers(seconds=1.0):
+    """A header that never ends, one byte at a time."""
+    def answer(handler, _body):
+        handler.close_connection = True
+        handler.wfile.write(b'HTTP/1.1 200 OK\r\nX-Slow: ')
+        while True:
+            handler.wfile.write(b'x')
+            time.sleep(seconds)
+    return answer
 
 
 def main():

@@ -4,7 +4,6 @@ import shutil
 
 import scenario  # first: it names the rig's folder
 import answers
-from answers import DAY, HOUR
 from rig import HTTP_PORT, OCSP_PORT, WEB_PORT, WORK
 from scenario import Scenario
 from web import Page, Web

@@ -54,7 +54,8 @@ class LevelTest(RevocationCase):
                 self.enter(level, asked=0, **self.at('+50m'))
                 self.nobody_answers()
                 answer = self.refused('revocation_too_old', level, **self.at('+2h'))
-                self.assertRegex(answer.json['message'], r'good until \w{3} \d{4}-\d\d-\d\d \d\d:\d\d UTC, OCSP http://127\.0\.0\.1:8081/')
+                self.assertRegex(answer.json['message'],
+                                 r'good until \w{3} \d{4}-\d\d-\d\d \d\d:\d\d UTC, OCSP http://127\.0\.0\.1:8081/')
                 self.enter(level.split()[0], **self.at('+2h'))
                 self.ocsp.pages['/'] = self.responder.page
                 self.publish()
@@ -69,7 +70,8 @@ class LevelTest(RevocationCase):
         self.enter('hard 1h', asked=0, more=more, **self.at('+150m'))
 
     def test_the_units_of_an_age(self):
-        for age, within, beyond in (('90s', '+80s', '+100s'), ('10m', '+9m', '+11m'), ('2h', '+1h', '+3h'), ('3d', '+2d', '+4d')):
+        for age, within, beyond in (('90s', '+80s', '+100s'), ('10m', '+9m', '+11m'), ('2h', '+1h', '+3h'),
+                                    ('3d', '+2d', '+4d')):
             with self.subTest(age):
                 self.fresh_store()
                 self.responder.until = 20 * DAY
@@ -88,7 +90,7 @@ class LevelTest(RevocationCase):
 
 class RuleTest(RevocationCase):
     def rule_levels(self, **levels):
-        self.rules = ''.join(RULE.format(name=name, cn=name.capitalize(), level=level.replace('_', ' ')) for name, level in levels.items())
+        self.rules = ''.join(RULE.format(name=name, cn=name.capitalize(), level=level) for name, level in levels.items())
 
     def test_a_rule_is_stricter_than_the_rest(self):
         self.rule_levels(alice='hard', bob='soft')
@@ -107,7 +109,7 @@ class RuleTest(RevocationCase):
         self.enter('hard', 'alice-p256')
 
     def test_a_rule_has_an_age(self):
-        self.rule_levels(alice='hard_1h')
+        self.rule_levels(alice='hard 1h')
         self.responder.until = 10 * DAY
         self.enter('soft', **self.at('+0'))
         self.ocsp.pages, self.lists.pages = {'/': GONE}, {'/': GONE}
@@ -115,7 +117,7 @@ class RuleTest(RevocationCase):
         self.refused('revocation_too_old', 'soft', **self.at('+2h'))
 
     def test_a_kept_account_keeps_its_level(self):
-        self.rule_levels(alice='hard_1h')
+        self.rule_levels(alice='hard 1h')
         self.responder.until = 10 * DAY
         self.enter('soft', **self.at('+0'))
         scenario.RIG.stop('slapd')

@@ -157,7 +157,8 @@ class ShapeTest(ListCase):
         inter = answers.certificate(self.pki, 'inter').subject
 
         def listed(*entries):
-            return self.lists_of(indirect=self.a_list(*entries, authority='list-signer', idp=scope(f'{WEB}/indirect.crl', indirect=True)))
+            point = scope(f'{WEB}/indirect.crl', indirect=True)
+            self.lists_of(indirect=self.a_list(*entries, authority='list-signer', idp=point))
         serial = self.serial('cdp-indirect')
         other = answers.certificate(self.pki, 'second-ca').subject
         self.says('cdp-indirect', lambda: listed(Entry(serial, issuer=other)), lambda: listed(Entry(serial, issuer=inter)))

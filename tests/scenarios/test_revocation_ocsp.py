@@ -162,7 +162,8 @@ class QuestionTest(OcspCase):
         self.enter('hard', more={**ALONE, 'trust__ocsp_get': 'yes'})
 
     def test_get_and_a_wanted_nonce_do_not_go_together(self):
-        answer = self.cardmap('config', '--config', self.conf(trust__ocsp_get='yes', trust__require_nonce='yes'), 'check', status=78)
+        conf = self.conf(trust__ocsp_get='yes', trust__require_nonce='yes')
+        answer = self.cardmap('config', '--config', conf, 'check', status=78)
         self.assertIn('ocsp_get', answer.out + answer.err)
 
     def test_either_hash_names_the_certificate(self):
@@ -215,8 +216,9 @@ class ElsewhereTest(OcspCase):
 
     def test_to_another_address_of_this_network(self):
         for location in ('http://127.0.0.3:8090/elsewhere', 'http://10.0.0.1/', 'http://192.168.1.1/', 'http://169.254.1.1/',
-                         'http://[::1]:8090/elsewhere', 'http://172.16.0.1/', 'http://[fd00::1]/', 'http://localhost:8090/elsewhere',
-                         'http://[::ffff:127.0.0.3]:8090/elsewhere', 'http://2130706435:8090/elsewhere', 'http://0.0.0.0:8090/elsewhere'):
+                         'http://[::1]:8090/elsewhere', 'http://172.16.0.1/', 'http://[fd00::1]/',
+                         'http://localhost:8090/elsewhere', 'http://[::ffff:127.0.0.3]:8090/elsewhere',
+                         'http://2130706435:8090/elsewhere', 'http://0.0.0.0:8090/elsewhere'):
             with self.subTest(location):
                 self.redirect(location)
                 self.assertEqual(self.objection(more=self.GET), 'redirected_private')

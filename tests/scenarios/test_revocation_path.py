@@ -44,11 +44,6 @@ class PathCase(RevocationCase):
 
 class DeadSourceTest(PathCase):
     """A source that gives nothing delays one login by the deadline at most, and none after it."""
-    DEAD = {
-        'silent': silent, 'dripping': drip(4000), 'dripping headers': drip_headers, 'refusing': GONE.answer,
-        'early close': Page(bytes(1000), cut=100).answer, 'huge': Page(bytes(HUGE)).answer,
-    }
-
     def delays_once(self, reason, addresses, read_most, **more):
         """Logins with it: at soft they pass, at hard they are refused; only the first asks."""
         more = {**ALONE, **more}
@@ -77,7 +72,7 @@ class DeadSourceTest(PathCase):
         self.delays_once('no_answer', 1, 0)
 
     def test_dripping(self):
-        for page in (drip(4000), drip_headers):
+        for page in (drip(4000, 0.1), drip_headers(0.1)):
             self.ocsp.pages['/'] = page
             self.delays_once('slow_answer', 1, 100)
 
