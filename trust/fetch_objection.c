@@ -46,7 +46,7 @@ object_to_time(struct cm_transfer *t)
 		    t->ms, (unsigned long long)t->here);
 	else if (t->answered)
 		cm_transfer_object(t, CM_OBJECTION_SLOW_ANSWER, "not the whole answer within %ld ms: "
-		    "%s sent part of a header", t->ms, host);
+		    "%s sent %s header, and then nothing", t->ms, host, t->headed ? "a" : "part of a");
 	else if (t->sent)
 		cm_transfer_object(t, CM_OBJECTION_NO_ANSWER, "no answer within %ld ms: %s took the question", t->ms, host);
 	else if (!t->named)

@@ -180,20 +180,36 @@ begin(struct cm_transfer *t)
 
 /* ---- what curl calls */
 
+/* An error is known by its head: its page is not waited for, and where there is none the connection stays. */
+static bool
+ends_with_head(struct cm_transfer *t)
+{
+	const char *length = line(t, "Content-Length");
+
+	if (status_of(t) < 400)
+		return false;
+	begin(t);
+	return length == NULL || strcmp(length, "0") != 0;
+}
+
 static size_t
 take_head(char *p, size_t size, size_t count, void *arg)
 {
 	struct cm_transfer *t = arg;
 
 	t->answered = true;
-	/* The empty line; what 1xx ends is not the answer's. */
-	if (p[0] == '\r' || p[0] == '\n')
-		t->headed = status_of(t) >= 200;
 	t->head += size * count;
-	if (t->head <= CM_FETCH_HEAD_MAX)
-		return size * count;
-	cm_transfer_object(t, CM_OBJECTION_TOO_LARGE, "the answer's header is larger than %d bytes", CM_FETCH_HEAD_MAX);
-	return CURL_WRITEFUNC_ERROR;
+	if (t->head > CM_FETCH_HEAD_MAX) {
+		cm_transfer_object(t, CM_OBJECTION_TOO_LARGE, "the answer's header is larger than %d bytes", CM_FETCH_HEAD_MAX);
+		return CURL_WRITEFUNC_ERROR;
+	}
+	/* The empty line; what 1xx ends is not the answer's. */
+	if ((p[0] == '\r' || p[0] == '\n') && status_of(t) >= 200 && !t->headed) {
+		t->headed = true;
+		if (ends_with_head(t))
+			return CURL_WRITEFUNC_ERROR;
+	}
+	return size * count;
 }
 
 static bool
@@ -388,9 +404,11 @@ cm_transfer_goes_on(struct cm_transfer *t, CURLcode rc)
 		begin(t);
 	if (t->f->objection != CM_OBJECTION_NONE)
 		return false;
-	if (t->location.len > 0)
+	if (rc == CURLE_OPERATION_TIMEDOUT)
+		cm_transfer_object_to(t, rc);
+	else if (t->location.len > 0)
 		return follow(t);
-	if (t->again) {	/* RFC 9110 15.5.17: the part is not of what is there now */
+	else if (t->again) {	/* RFC 9110 15.5.17: the part is not of what is there now */
 		t->ranged = false;
 		cm_sink_begin(t, 0);
 		return t->f->objection == CM_OBJECTION_NONE;

@@ -177,6 +177,11 @@ failures(void **state)
 		{ "packed", { .mode = WEB_BYTES, .bytes = (const uint8_t *)"x", .len = 1, .head = "Content-Encoding: gzip\r\n" }, 0,
 		    CM_OBJECTION_BROKEN_ANSWER, "gzip" },
 		{ "404", { .mode = WEB_STATUS, .status = 404 }, 0, CM_OBJECTION_HTTP_STATUS, "HTTP status 404" },
+		{ "404, whose page drips", { .mode = WEB_DRIP, .status = 404 }, 0, CM_OBJECTION_HTTP_STATUS, "HTTP status 404" },
+		{ "302, whose page drips", { .mode = WEB_DRIP, .status = 302, .head = "Location: /x\r\n" }, 300,
+		    CM_OBJECTION_SLOW_ANSWER, "not the whole answer" },
+		{ "200, and no more", { .mode = WEB_RAW, .bytes = (const uint8_t *)"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n", .len = 37 },
+		    0, CM_OBJECTION_BROKEN_ANSWER, "broke off" },
 		{ "500", { .mode = WEB_STATUS, .status = 500 }, 0, CM_OBJECTION_HTTP_STATUS, "HTTP status 500" },
 		{ "204", { .mode = WEB_STATUS, .status = 204 }, 0, CM_OBJECTION_HTTP_STATUS, "HTTP status 204" },
 		{ "a part that nobody asked for", { .mode = WEB_STATUS, .status = 206 }, 0, CM_OBJECTION_HTTP_STATUS, "206" },
@@ -294,7 +299,7 @@ all_at_once(void **state)
 static void
 one_connection_for_several_questions(void **state)
 {
-	struct web w = { .mode = WEB_BYTES, .bytes = (const uint8_t *)"x", .len = 1 };
+	struct web w = { .bytes = (const uint8_t *)"x", .len = 1, .status = 404 };
 	struct cm_fetcher *f = fetcher(NULL);
 	struct cm_buf out = { 0 };
 
@@ -303,9 +308,11 @@ one_connection_for_several_questions(void **state)
 	for (unsigned i = 0; i < 5; i++) {
 		struct cm_fetch one = { .url = w.url, .out = &out, .fd = -1 };
 
+		/* An error without a page is no end of it. */
+		w.mode = i == 2 ? WEB_STATUS : WEB_BYTES;
 		add(f, &one);
 		assert_ptr_equal(cm_fetcher_next(f, cm_deadline_in(LONG)), &one);
-		expect("again", &one, CM_OBJECTION_NONE, NULL);
+		expect("again", &one, i == 2 ? CM_OBJECTION_HTTP_STATUS : CM_OBJECTION_NONE, NULL);
 		assert_int_equal(one.connections, i == 0);
 		cm_fetch_clear(&one);
 	}

@@ -308,7 +308,8 @@ reply(struct conn *c, const char *request, const uint8_t *body, size_t len)
 		c->over = true;
 		break;
 	case WEB_DRIP:
-		drip(c, "HTTP/1.1 200 X\r\nContent-Length: 1000\r\n\r\n");
+		send_head(c, w->status != 0 ? w->status : 200, "", 1000);
+		drip(c, "");
 		break;
 	case WEB_DRIP_HEAD:
 		drip(c, "HTTP/1.1 200 X\r\nX-Line: ");

@@ -12,7 +12,7 @@ enum web_mode {
 	WEB_BYTES,		/* .bytes, as they are; with .etag or .modified also as conditions and ranges want them */
 	WEB_STATUS,		/* .status and no body */
 	WEB_SILENT,		/* takes the request, never answers */
-	WEB_DRIP,		/* a byte now and then, without end */
+	WEB_DRIP,		/* .status, or 200, and a byte now and then, without end */
 	WEB_DRIP_HEAD,		/* so already in its header */
 	WEB_HUGE,		/* 42 MB, announced */
 	WEB_ENDLESS,		/* 42 MB, not announced */
