@@ -44,6 +44,7 @@ check_chain(struct cm_login *l)
 {
 	enum cm_err err;
 
+	cm_inquiry_end(&l->inquiry);
 	cm_verdict_free(&l->verdict);
 	cm_memory_free(&l->memory);
 	l->known = (struct cm_known){ .now = cm_clock_now() };
@@ -54,6 +55,8 @@ check_chain(struct cm_login *l)
 			return err;
 		l->known = l->memory->known;
 	}
+	if (l->look_only)
+		l->known.keeper = NULL;
 	return cm_trust_check_chain(l->host->trust, l->cert, &l->known, l->trace, &l->verdict);
 }
 
@@ -216,6 +219,21 @@ wants_name(const struct cm_login *l, enum cm_err err)
 }
 
 /*
+ * Questions about a card that somebody's rules map go out here, so that they are
+ * under way while the directory is asked, whatever state that is in.  Whose
+ * rule judges them is not known yet: the strictest asks.
+ */
+static enum cm_err
+ask_revocation(struct cm_login *l)
+{
+	const struct cm_trust_policy strictest = cm_host_strictest(l->host);
+
+	cm_inquiry_end(&l->inquiry);
+	return cm_trust_ask_revocation(l->host->trust, l->verdict, &l->known, &strictest,
+	    cm_deadline_in(l->host->conf->trust.timeout), &l->inquiry);
+}
+
+/*
  * The directory answers with one account, none, or silence.  Only silence
  * lets the kept account speak.  It says nothing about any other server:
  * revocation and the KDC are asked all the same.  Any other answer than the
@@ -242,6 +260,9 @@ find_account(struct cm_login *l)
 			cm_trace_add(l->trace, "warning", "what was kept for this card could not be withdrawn");
 		goto out;
 	}
+	/* After the last child without exec of its own: a thread runs from here on. */
+	if (l->verdict != NULL && (err = ask_revocation(l)) != CM_OK)
+		goto out;
 	err = cm_mapping_find(&m, &l->account);
 	if (err == CM_ERR_OFFLINE)
 		err = find_without_directory(l, &m);
@@ -254,16 +275,17 @@ out:
 	return err;
 }
 
-/* A revoked answer is kept for good, though this login ends here. */
+/* By the level of the rule that mapped the card, be its account kept or not. */
 static enum cm_err
 check_revocation(struct cm_login *l)
 {
-	enum cm_err err = cm_trust_check_revocation(l->host->trust, l->verdict, &l->known,
-	    l->deadline, l->trace);
+	const struct cm_trust_policy policy = cm_host_policy_of(l->host, l->account != NULL ? l->account->rule : NULL);
+	enum cm_err err = CM_OK;
 
-	if (err == CM_ERR_REFUSED && cm_trace_reason(l->trace) == CM_REASON_REVOKED &&
-	    !l->look_only && cm_accounts_remember_revoked(l->host->accounts, l->verdict, NULL) != CM_OK)
-		cm_trace_add(l->trace, "warning", "the revocation could not be kept: see accounts.path");
+	if (l->inquiry == NULL)
+		err = ask_revocation(l);
+	if (err == CM_OK)
+		err = cm_trust_judge_revocation(l->inquiry, &policy, l->trace);
 	return err;
 }
 
@@ -583,6 +605,7 @@ cm_login_clear(struct cm_login *l)
 	cm_ticket_free(&l->ticket);
 	cm_proof_free(&l->proof);
 	cm_account_free(&l->account);
+	cm_inquiry_end(&l->inquiry);
 	cm_verdict_free(&l->verdict);
 	cm_memory_free(&l->memory);
 	cm_cert_free(&l->cert);

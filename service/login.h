@@ -35,6 +35,7 @@ struct cm_login {
 	struct cm_memory *memory;	/* what this host knew when it began */
 	struct cm_known known;		/* the same, as trust/ takes it; borrows from memory */
 	struct cm_verdict *verdict;
+	struct cm_inquiry *inquiry;	/* after its revocation: under way while the directory is asked */
 	struct cm_account *account;
 	bool account_kept;		/* the directory was silent: this is the kept account */
 	int64_t kept_age;		/* seconds since its last online login */

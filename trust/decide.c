@@ -42,14 +42,6 @@ cm_decision_passes(enum cm_decision d)
 	return d == CM_DECIDED_UNASKED || d == CM_DECIDED_GOOD || d == CM_DECIDED_ENDED || d == CM_DECIDED_SOFT;
 }
 
-int64_t
-cm_evidence_age(const struct cm_heard *h, time_t now)
-{
-	if (h->now)
-		return 0;
-	return now - (h->e.confirmed != 0 ? h->e.confirmed : h->e.this_update);
-}
-
 /* A clock that runs behind makes old evidence look young. */
 static bool
 clock_is_sound(const struct cm_case *c, const struct cm_evidence *e)
@@ -66,12 +58,22 @@ end_of(const struct cm_case *c, const struct cm_evidence *e)
 	return e->next_update != 0 ? e->next_update : e->this_update + c->undated_max;
 }
 
+/* Who confirms what has ended confirms it until its end: an expired list that somebody replays is as old as that. */
+int64_t
+cm_decide_age(const struct cm_case *c, const struct cm_heard *h)
+{
+	const time_t now = cm_known_time(c->known), end = end_of(c, &h->e);
+	const time_t said = h->now ? now : h->e.confirmed != 0 ? h->e.confirmed : h->e.this_update;
+
+	return now - (said > end ? end : said);
+}
+
 static enum worth
 worth_of(const struct cm_case *c, const struct cm_heard *h, const struct cm_heard *held)
 {
 	const time_t now = cm_known_time(c->known), end = end_of(c, &h->e);
 	const bool current = end + (h->now ? CM_CLOCK_SKEW : 0) >= now;
-	const bool old = c->policy.max_age > 0 && cm_evidence_age(h, now) > c->policy.max_age;
+	const bool old = c->policy.max_age > 0 && cm_decide_age(c, h) > c->policy.max_age;
 
 	if (h->e.status != CM_STATUS_GOOD || h->e.this_update > now + CM_CLOCK_SKEW || end < h->e.this_update)
 		return WORTHLESS;
@@ -89,8 +91,8 @@ worth_of(const struct cm_case *c, const struct cm_heard *h, const struct cm_hear
 static bool
 is_better(const struct cm_case *c, const struct piece *a, const struct piece *b)
 {
-	const time_t now = cm_known_time(c->known);
-	int64_t age_a, age_b;
+	const int64_t age_a = a->heard != NULL ? cm_decide_age(c, a->heard) : 0;
+	const int64_t age_b = b->heard != NULL ? cm_decide_age(c, b->heard) : 0;
 
 	if (b->heard == NULL || a->leads_to != b->leads_to)
 		return b->heard == NULL || a->leads_to < b->leads_to;
@@ -98,8 +100,6 @@ is_better(const struct cm_case *c, const struct piece *a, const struct piece *b)
 		return a->worth > b->worth;
 	if (a->heard->now != b->heard->now)
 		return a->heard->now;
-	age_a = cm_evidence_age(a->heard, now);
-	age_b = cm_evidence_age(b->heard, now);
 	return age_a != age_b ? age_a < age_b : end_of(c, &a->heard->e) > end_of(c, &b->heard->e);
 }
 

@@ -87,8 +87,8 @@ cm_evidence_name_serial(const ASN1_INTEGER *serial, X509 *issuer, struct cm_evid
 	return name_issuer(issuer, e) ? CM_OK : CM_ERR_NOMEM;
 }
 
-static bool
-is_about(const struct cm_evidence *e, const struct cm_evidence *who)
+bool
+cm_evidence_is_about(const struct cm_evidence *e, const struct cm_evidence *who)
 {
 	return e->serial_len == who->serial_len &&
 	    memcmp(e->serial, who->serial, who->serial_len) == 0 &&
@@ -104,7 +104,7 @@ cm_known_revoked(const struct cm_known *known, const struct cm_evidence *who)
 	for (size_t i = 0; i < known->count; i++) {
 		const struct cm_evidence *e = &known->evidence[i];
 
-		if (e->status != CM_STATUS_REVOKED || !is_about(e, who))
+		if (e->status != CM_STATUS_REVOKED || !cm_evidence_is_about(e, who))
 			continue;
 		if (!e->on_hold)
 			return e;
@@ -141,7 +141,7 @@ cm_evidence_current(struct cm_question *q, const struct cm_evidence *e, time_t s
 		cm_object(q, CM_OBJECTION_MALFORMED_DATES, "ends before it begins (nextUpdate before thisUpdate)");
 		return false;
 	}
-	if (end + skew >= q->now)
+	if (end + skew >= q->now || q->ended_counts)
 		return true;
 	if (e->next_update == 0)
 		cm_object(q, CM_OBJECTION_STALE, "of %s, names no nextUpdate and so counted for %s only",
@@ -179,7 +179,7 @@ cm_evidence_ask(struct cm_question *q, const char *unused)
 	for (size_t i = 0; i < q->known->count; i++) {
 		const struct cm_evidence *e = &q->known->evidence[i];
 
-		if (e->status == CM_STATUS_GOOD && is_about(e, &q->answer) &&
+		if (e->status == CM_STATUS_GOOD && cm_evidence_is_about(e, &q->answer) &&
 		    (best == NULL || cm_evidence_end(q->trust, e) > cm_evidence_end(q->trust, best)))
 			best = e;
 	}

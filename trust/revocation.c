@@ -1,437 +1,156 @@
-/* trust/revocation.c - whom to ask about each certificate, in which order, and what follows at each level. */
+/* trust/revocation.c - an inquiry after revocation, from its beginning to what follows of it. */
+#include <errno.h>
 #include <openssl/x509v3.h>
+#include <signal.h>
 #include <stdlib.h>
 
-#include "trust/trust_internal.h"
+#include "base/conf.h"
+#include "trust/inquiry_internal.h"
 
-struct step;
+#define CLOSING_MS	100	/* for the thread to say itself who was silent until the deadline */
 
-/* One call of cm_trust_check_revocation(). */
-struct round {
-	const struct cm_trust *trust;
-	struct cm_verdict *v;
-	const struct cm_known *known;
-	cm_deadline deadline;
-	struct cm_trace *t;
-	struct step *steps;		/* owned; certificate by certificate, leaf first */
-	size_t count;
-	enum cm_err err;		/* of making the steps: sticks */
-};
+/* ---- The first half: what is known here, and the questions. */
 
-/* Adds a step for each place where this kind of source may know cert. */
-typedef void (*collect_fn)(struct round *r, int cert);
-
-static void collect_ocsp(struct round *r, int cert);
-static void collect_crl_urls(struct round *r, int cert);
-static void collect_crl_files(struct round *r, int cert);
-static void collect_kept(struct round *r, int cert);
-
-enum { OCSP, CRL_URL, CRL_FILE, KEPT };
-
-/* In this order; the first that knows ends the search.  A new source is one row. */
-static const struct source {
-	const char *key;	/* in the trace */
-	const char *name;
-	bool network;
-	bool always;		/* heard whatever others say: who put a file there may say "revoked" */
-	collect_fn collect;
-	enum cm_status (*ask)(struct cm_question *, const char *where);
-} sources[] = {
-	[OCSP] = { "ocsp", "OCSP", true, false, collect_ocsp, cm_ocsp_ask },
-	[CRL_URL] = { "crl", "CRL", true, false, collect_crl_urls, cm_crl_ask_url },
-	[CRL_FILE] = { "crl", "CRL", false, true, collect_crl_files, cm_crl_ask_file },
-	[KEPT] = { "evidence", "kept", false, false, collect_kept, cm_evidence_ask },
-};
-
-struct step {
-	const struct source *source;
-	int cert;		/* index in the chain */
-	char *where;		/* owned */
-};
-
-static void
-add_step(struct round *r, int row, int cert, const char *where, size_t len)
+static enum cm_err
+new_inquiry(struct cm_inquiry **out)
 {
-	struct step *more;
-	char *copy;
+	struct cm_inquiry *i = calloc(1, sizeof(*i));
+	pthread_condattr_t attr;
 
-	/* A NUL inside would make another address of it. */
-	if (r->err != CM_OK || len == 0 || memchr(where, '\0', len) != NULL)
-		return;
-	for (size_t i = 0; i < r->count; i++)
-		if (r->steps[i].cert == cert && r->steps[i].source == &sources[row] &&
-		    strlen(r->steps[i].where) == len && memcmp(r->steps[i].where, where, len) == 0)
-			return;
-	copy = strndup(where, len);
-	more = realloc(r->steps, (r->count + 1) * sizeof(*more));
-	if (more != NULL)
-		r->steps = more;
-	if (more == NULL || copy == NULL) {
-		free(copy);
-		r->err = CM_ERR_NOMEM;
-		return;
-	}
-	r->steps[r->count++] = (struct step){ &sources[row], cert, copy };
-}
-
-static X509 *
-cert_at(const struct round *r, int i)
-{
-	return sk_X509_value(r->v->chain, i);
-}
-
-static void
-collect_ocsp(struct round *r, int cert)
-{
-	const char *const *urls = r->trust->o.ocsp_urls;
-	STACK_OF(OPENSSL_STRING) *aia = NULL;
-
-	if (!r->trust->o.use_ocsp)
-		return;
-	if (urls != NULL && urls[0] != NULL) {
-		for (; *urls != NULL; urls++)
-			add_step(r, OCSP, cert, *urls, strlen(*urls));
-		return;
-	}
-	aia = X509_get1_ocsp(cert_at(r, cert));
-	for (int i = 0; i < sk_OPENSSL_STRING_num(aia); i++)
-		add_step(r, OCSP, cert, sk_OPENSSL_STRING_value(aia, i),
-		    strlen(sk_OPENSSL_STRING_value(aia, i)));
-	X509_email_free(aia);
-}
-
-static void
-add_point(struct round *r, int cert, const DIST_POINT *point)
-{
-	/* A list for some reasons only, or of another issuer, cannot say "good". */
-	if (point->distpoint == NULL || point->distpoint->type != 0 ||
-	    point->reasons != NULL || point->CRLissuer != NULL)
-		return;
-	for (int i = 0; i < sk_GENERAL_NAME_num(point->distpoint->name.fullname); i++) {
-		int type;
-		const ASN1_STRING *uri = GENERAL_NAME_get0_value(
-		    sk_GENERAL_NAME_value(point->distpoint->name.fullname, i), &type);
-
-		if (type == GEN_URI)
-			add_step(r, CRL_URL, cert, (const char *)ASN1_STRING_get0_data(uri),
-			    (size_t)ASN1_STRING_length(uri));
-	}
-}
-
-/* The certificate's own, then the configured ones of this form. */
-static void
-collect_crl_urls(struct round *r, int cert)
-{
-	const char *const *extra = r->trust->o.crls;
-	CRL_DIST_POINTS *points;
-
-	if (!r->trust->o.use_crl)
-		return;
-	points = X509_get_ext_d2i(cert_at(r, cert), NID_crl_distribution_points, NULL, NULL);
-	for (int i = 0; i < sk_DIST_POINT_num(points); i++)
-		add_point(r, cert, sk_DIST_POINT_value(points, i));
-	CRL_DIST_POINTS_free(points);
-	for (; extra != NULL && *extra != NULL; extra++)
-		if (cm_fetch_can(*extra))
-			add_step(r, CRL_URL, cert, *extra, strlen(*extra));
-}
-
-static void
-collect_crl_files(struct round *r, int cert)
-{
-	const char *const *extra = r->trust->o.use_crl ? r->trust->o.crls : NULL;
-
-	for (; extra != NULL && *extra != NULL; extra++)
-		if (!cm_fetch_can(*extra))
-			add_step(r, CRL_FILE, cert, *extra, strlen(*extra));
-}
-
-static void
-collect_kept(struct round *r, int cert)
-{
-	add_step(r, KEPT, cert, "evidence", strlen("evidence"));
+	if ((*out = i) == NULL)
+		return CM_ERR_NOMEM;
+	pthread_mutex_init(&i->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&i->closing, &attr);
+	pthread_condattr_destroy(&attr);
+	if (cm_trace_new(&i->trace) != CM_OK)
+		return CM_ERR_NOMEM;
+	cm_trace_begin(i->trace, "revocation");
+	return CM_OK;
 }
 
 /* Below the anchor: nobody can revoke an anchor but who trusts it. */
-static int
-last_cert(const struct round *r)
-{
-	return sk_X509_num(r->v->chain) - 2;
-}
-
 static enum cm_err
-plan(struct round *r)
+name_certificates(struct cm_inquiry *i)
 {
-	for (int cert = 0; cert <= last_cert(r); cert++)
-		for (size_t i = 0; i < CM_COUNT(sources); i++)
-			sources[i].collect(r, cert);
-	return r->err;
-}
-
-static bool
-goes_out(const struct step *s)
-{
-	return s->source->network && cm_fetch_can(s->where);
-}
-
-/* What is left is shared by all that may still have to be asked, so that a silent one leaves time for the next. */
-static cm_deadline
-share(const struct round *r, const struct step *s)
-{
-	const unsigned left = (unsigned)cm_deadline_left(r->deadline);
-	unsigned asking = 0;
-
-	for (; s < r->steps + r->count; s++)
-		asking += goes_out(s);
-	return cm_deadline_in(asking == 0 ? 0 : left / asking);
-}
-
-static void
-trace_step(const struct round *r, const char *key, const struct cm_question *q, enum cm_status status)
-{
-	const struct cm_evidence *e = &q->answer;
-	char from[CM_TIME_SIZE], to[CM_TIME_SIZE];
-
-	if (status == CM_STATUS_UNKNOWN)
-		cm_trace_add(r->t, key, q->objection != CM_OBJECTION_NONE ? "%s: %s [%s]" : "%s: %s", e->source,
-		    cm_buf_str(&q->why), cm_objection_name(q->objection));
-	else if (status == CM_STATUS_REVOKED)
-		cm_trace_add(r->t, key, "%s: revoked on %s%s", e->source,
-		    cm_clock_text(e->revoked_at, from), q->note);
-	else
-		cm_trace_add(r->t, key, "%s: good, of %s%s%s%s", e->source,
-		    cm_clock_text(e->this_update, from), e->next_update != 0 ? " until " : "",
-		    e->next_update != 0 ? cm_clock_text(e->next_update, to) : "", q->note);
-}
-
-static enum cm_status
-run_step(const struct round *r, const struct step *s, struct cm_question *q)
-{
-	if (s->source->network && !cm_fetch_can(s->where)) {
-		cm_buf_add_str(&q->why, "only http:// and https:// addresses can be asked");
-		return CM_STATUS_UNKNOWN;
-	}
-	q->deadline = share(r, s);
-	return s->source->ask(q, s->where);
-}
-
-/* One source.  On an answer, *e is what it said; else *failures is longer. */
-static enum cm_status
-ask(struct round *r, const struct step *s, struct cm_evidence *e, struct cm_buf *failures)
-{
-	struct cm_question q = {
-		.trust = r->trust, .known = r->known, .now = cm_known_time(r->known),
-		.cert = cert_at(r, s->cert), .issuer = cert_at(r, s->cert + 1),
-		.answer = *e, .note = "",
-	};
-	struct cm_buf warning;
-	enum cm_status status;
-
-	cm_buf_init(&q.why, 0);
-	cm_buf_init(&warning, 0);
-	q.warning = &warning;
-	q.answer.learned = r->known->now;
-	snprintf(q.answer.source, sizeof(q.answer.source), "%s %s", s->source->name, s->where);
-	status = run_step(r, s, &q);
-	trace_step(r, s->source->key, &q, status);
-	if (warning.len > 0)
-		cm_trace_add(r->t, "warning", "%s", cm_buf_str(&warning));
-	if (status == CM_STATUS_UNKNOWN) {
-		cm_buf_addf(failures, "%s%s: %s", failures->len > 0 ? "; " : "", q.answer.source,
-		    cm_buf_str(&q.why));
-	} else {
-		*e = q.answer;
-		e->status = status;
-		/* The clock's floor is made of what came now, and is not ahead. */
-		if (goes_out(s) && !q.kept && e->this_update <= q.now + CM_CLOCK_SKEW &&
-		    e->this_update > r->v->signed_time)
-			r->v->signed_time = e->this_update;
-	}
-	cm_buf_free(&q.why);
-	cm_buf_free(&warning);
-	return status;
-}
-
-static void
-name_cert(const struct round *r, int cert, struct cm_buf *out)
-{
-	cm_buf_init(out, 0);
-	cm_buf_add_str(out, cert == 0 ? "the certificate of " : "the CA certificate of ");
-	cm_name_text(X509_get_subject_name(cert_at(r, cert)), out);
-}
-
-static enum cm_err
-refuse_revoked(struct round *r, int cert, const struct cm_evidence *e)
-{
-	char when[CM_TIME_SIZE];
-	struct cm_buf who;
-	enum cm_err err;
-
-	name_cert(r, cert, &who);
-	if (cert == 0)
-		r->v->status = CM_STATUS_REVOKED;
-	cm_trace_add(r->t, "status", "revoked: %s", cm_buf_str(&who));
-	err = cm_trace_fail(r->t, CM_REASON_REVOKED, "%s was revoked on %s, says %s", cm_buf_str(&who),
-	    cm_clock_text(e->revoked_at != 0 ? e->revoked_at : e->this_update, when), e->source);
-	cm_buf_free(&who);
-	return err;
-}
-
-static bool
-has_source(const struct round *r, int cert)
-{
-	for (size_t i = 0; i < r->count; i++)
-		if (r->steps[i].cert == cert && r->steps[i].source != &sources[KEPT])
-			return true;
-	return false;
-}
-
-static const char *
-nobody_to_ask(const struct round *r)
-{
-	const struct cm_trust_options *o = &r->trust->o;
-
-	if (!o->use_ocsp && !o->use_crl)
-		return "trust.use_ocsp and trust.use_crl are both off";
-	if (!o->use_ocsp)
-		return "it names no CRL (cRLDistributionPoints), trust.crl is not set, and trust.use_ocsp is off";
-	if (!o->use_crl)
-		return "it names no OCSP responder (authorityInfoAccess), trust.ocsp_url is not set, "
-		    "and trust.use_crl is off";
-	return "it names neither an OCSP responder (authorityInfoAccess) nor a CRL "
-	    "(cRLDistributionPoints), and trust.ocsp_url and trust.crl are not set";
-}
-
-/* SmartCardServices(7): at 2 an answer that cannot be had passes, at 3 it does not. */
-static enum cm_err
-decide_unknown(struct round *r, int cert, const struct cm_buf *failures)
-{
-	const bool hard = r->trust->o.level == CM_TRUST_HARD;
+	const int all = sk_X509_num(i->v->chain) - 1;
+	const size_t count = all < 0 ? 0 : i->trust->o.leaf_only && all > 1 ? 1 : (size_t)all;
 	enum cm_err err = CM_OK;
-	struct cm_buf who;
 
-	name_cert(r, cert, &who);
-	cm_trace_add(r->t, "status", "unknown: %s: %s", cm_buf_str(&who),
-	    hard ? "refused at level hard" : "passes at level soft");
-	if (hard)
-		err = cm_trace_fail(r->t, CM_REASON_REVOCATION_UNKNOWN,
-		    "nobody said that %s is good, and level hard wants it: %s%s%s", cm_buf_str(&who),
-		    has_source(r, cert) ? "" : nobody_to_ask(r), has_source(r, cert) ? "" : "; ",
-		    cm_buf_str(failures));
-	cm_buf_free(&who);
+	if (count == 0)
+		return CM_OK;
+	if ((i->certs = calloc(count, sizeof(*i->certs))) == NULL)
+		return CM_ERR_NOMEM;
+	for (; err == CM_OK && i->count < count; i->count++) {
+		struct cm_asked *a = &i->certs[i->count];
+
+		a->number = i->count;
+		a->cert = sk_X509_value(i->v->chain, (int)i->count);
+		a->issuer = sk_X509_value(i->v->chain, (int)i->count + 1);
+		cm_buf_init(&a->failures, 0);
+		cm_buf_init(&a->kept_failure, 0);
+		err = cm_evidence_name(a->cert, a->issuer, &a->name);
+	}
+	if (err == CM_ERR_SYNTAX) {
+		cm_trace_fail(i->trace, CM_REASON_CERT_MALFORMED,
+		    "a serial number in the chain is longer than 20 octets (RFC 5280 4.1.2.2)");
+		err = CM_OK;	/* said when it is judged */
+	}
 	return err;
 }
 
-static enum cm_err
-decide_known(struct round *r, int cert, const struct cm_evidence *e)
-{
-	struct cm_buf who;
-	enum cm_err err;
-
-	if ((err = cm_verdict_add(r->v, e)) != CM_OK)
-		return err;
-	if (e->status == CM_STATUS_REVOKED)
-		return refuse_revoked(r, cert, e);
-	if (cert == 0)
-		r->v->status = CM_STATUS_GOOD;
-	name_cert(r, cert, &who);
-	cm_trace_add(r->t, "status", "good: %s", cm_buf_str(&who));
-	cm_buf_free(&who);
-	return CM_OK;
-}
-
-/* CM_ERR_REFUSED when one is known to be revoked: then nobody needs to be asked. */
-static enum cm_err
-check_known(struct round *r)
-{
-	struct cm_evidence name;
-	enum cm_err err;
-
-	for (int cert = 0; cert <= last_cert(r); cert++) {
-		const struct cm_evidence *e;
-
-		if ((err = cm_evidence_name(cert_at(r, cert), cert_at(r, cert + 1), &name)) != CM_OK)
-			return err != CM_ERR_SYNTAX ? err : cm_trace_fail(r->t, CM_REASON_CERT_MALFORMED,
-			    "a serial number in the chain is longer than 20 octets (RFC 5280 4.1.2.2)");
-		if ((e = cm_known_revoked(r->known, &name)) == NULL || e->on_hold)
-			continue;
-		cm_trace_add(r->t, "evidence", "%s: revoked; nobody was asked again", e->source);
-		return decide_known(r, cert, e);
-	}
-	return CM_OK;
-}
-
-/* Of who is known to be on hold "good" is heard only where it ends the hold. */
+/* What is known revoked for good: then nobody is asked about anything. */
 static bool
-is_heard(struct round *r, const struct cm_evidence *held, const struct cm_evidence *e, struct cm_buf *failures)
+is_known_revoked(const struct cm_inquiry *i)
 {
-	if (held == NULL || e->status != CM_STATUS_GOOD || cm_evidence_ends_hold(held, e))
-		return true;
-	cm_trace_add(r->t, "evidence", "%s: on hold: only a later list of the CA ends that, not %s", held->source, e->source);
-	cm_buf_addf(failures, "%s%s: does not end the hold", failures->len > 0 ? "; " : "", e->source);
+	for (size_t n = 0; n < i->count; n++) {
+		const struct cm_evidence *e = cm_known_revoked(i->known, &i->certs[n].name);
+
+		if (e != NULL && !e->on_hold)
+			return true;
+	}
 	return false;
 }
 
-/* name says who is asked about. */
-static enum cm_status
-search(struct round *r, int cert, const struct cm_evidence *name, struct cm_evidence *e,
-    struct cm_buf *failures)
+/* In the thread nothing of the certificates is written: what OpenSSL works out once and keeps is worked out here. */
+static void
+warm(const struct cm_inquiry *i)
 {
-	const struct cm_evidence *held = cm_known_revoked(r->known, name);
-	enum cm_status found = CM_STATUS_UNKNOWN;
+	for (int n = 0; n < sk_X509_num(i->v->chain); n++)
+		X509_check_purpose(sk_X509_value(i->v->chain, n), -1, 0);
+}
 
-	for (size_t i = 0; found != CM_STATUS_REVOKED && i < r->count; i++) {
-		struct cm_evidence answer = *name;
-		enum cm_status status;
+static void
+object_to_all(struct cm_inquiry *i, enum cm_objection o, const char *why)
+{
+	for (struct cm_lane *l = i->lanes; l != NULL; l = l->next)
+		for (size_t n = 0; n < l->url_count; n++) {
+			struct cm_asking k;
 
-		if (r->steps[i].cert != cert ||
-		    (found == CM_STATUS_GOOD && !r->steps[i].source->always))
-			continue;
-		status = ask(r, &r->steps[i], &answer, failures);
-		if (!is_heard(r, held, &answer, failures))
-			continue;
-		if (status == CM_STATUS_REVOKED || (status == CM_STATUS_GOOD && found == CM_STATUS_UNKNOWN)) {
-			*e = answer;
-			found = status;
+			cm_asking_begin(&k, i, l->about);
+			cm_asking_source(&k, l->kind, l->urls[n]);
+			k.q.network = true;
+			if (o != CM_OBJECTION_NONE)
+				cm_object(&k.q, o, "%s", why);
+			else
+				cm_buf_add_str(&k.q.why, why);
+			cm_inquiry_tell(i, l->about, &k, CM_STATUS_UNKNOWN);
+			cm_asking_end(&k);
 		}
-	}
-	if (found == CM_STATUS_UNKNOWN && held != NULL) {
-		*e = *held;
-		found = CM_STATUS_REVOKED;
-	}
-	return found;
 }
 
 static enum cm_err
-check_cert(struct round *r, int cert)
+start(struct cm_inquiry *i)
 {
-	enum cm_status status;
-	struct cm_evidence name, e;
-	struct cm_buf failures;
+	const struct cm_trust_options *o = &i->trust->o;
+	const struct cm_fetcher_options f = {
+		.anchors = cm_buf_blob(&i->trust->anchors_pem), .private_redirects = o->private_redirects,
+		.configured = { o->ocsp_urls, o->crls }, .ldap = o->ldap,
+	};
+	sigset_t all, before;
 	enum cm_err err;
+	int failed;
 
-	if ((err = cm_evidence_name(cert_at(r, cert), cert_at(r, cert + 1), &name)) != CM_OK)
+	if ((err = cm_fetcher_new(&f, &i->fetcher)) != CM_OK)
 		return err;
-	cm_buf_init(&failures, 0);
-	status = search(r, cert, &name, &e, &failures);
-	err = status == CM_STATUS_UNKNOWN ? decide_unknown(r, cert, &failures) :
-	    decide_known(r, cert, &e);
-	cm_buf_free(&failures);
-	return err;
+	warm(i);
+	/* Signals are for who asked us. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	failed = pthread_create(&i->thread, NULL, cm_inquiry_run, i);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	i->runs = failed == 0;
+	return failed == 0 ? CM_OK : CM_ERR_NOMEM;
 }
 
 static enum cm_err
-check_all(struct round *r)
+ask(struct cm_inquiry *i)
 {
+	bool missing = false;
 	enum cm_err err;
 
-	if ((err = check_known(r)) != CM_OK)
-		return err;
-	if ((err = plan(r)) != CM_OK)
-		return err;
-	for (int cert = 0; err == CM_OK && cert <= last_cert(r); cert++)
-		err = check_cert(r, cert);
-	return err;
+	for (size_t n = 0; n < i->count; n++)
+		if ((err = cm_inquiry_hear_kept(i, &i->certs[n])) != CM_OK)
+			return err;
+	for (size_t n = 0; n < i->count; n++)
+		if (cm_inquiry_revoked(i, &i->certs[n]))
+			return i->to_keep_count > 0 ? start(i) : CM_OK;
+	for (size_t n = 0; n < i->count; n++) {
+		struct cm_asked *a = &i->certs[n];
+
+		a->missing = i->trust->o.ask_always || !cm_inquiry_satisfied(i, a);
+		if (a->missing && (err = cm_inquiry_plan(i, a)) != CM_OK)
+			return err;
+		missing = missing || a->missing;
+	}
+	if (i->known->offline)
+		object_to_all(i, CM_OBJECTION_NONE, "offline: nobody is asked");
+	else if (cm_deadline_passed(i->deadline))
+		object_to_all(i, CM_OBJECTION_NO_TIME, "no time was left to ask it");
+	else if ((missing && i->lanes != NULL) || i->to_keep_count > 0)
+		return start(i);
+	return CM_OK;
 }
 
 static void
@@ -444,24 +163,341 @@ forget_answers(struct cm_verdict *v)
 }
 
 enum cm_err
-cm_trust_check_revocation(struct cm_trust *tr, struct cm_verdict *v, const struct cm_known *known,
-    cm_deadline deadline, struct cm_trace *t)
+cm_trust_ask_revocation(struct cm_trust *tr, struct cm_verdict *v, const struct cm_known *known,
+    const struct cm_trust_policy *policy, cm_deadline deadline, struct cm_inquiry **out)
 {
-	struct round r = { .trust = tr, .v = v, .known = known, .deadline = deadline, .t = t };
-	enum cm_err err = CM_OK;
+	struct cm_inquiry *i;
+	enum cm_err err;
 
+	*out = NULL;
 	/* Only of a chain that this trust verified: a stranger's card causes no traffic. */
 	if (v == NULL || !v->chain_passed || v->trust != tr)
 		return CM_ERR_STATE;
 	forget_answers(v);
-	if (tr->o.level < CM_TRUST_SOFT)
-		cm_trace_add(t, "status", "not asked for: trust.level is %s",
-		    tr->o.level == CM_TRUST_OFF ? "off" : "chain");
+	if ((err = new_inquiry(&i)) != CM_OK)
+		goto out;
+	i->trust = tr;
+	i->v = v;
+	i->known = known;
+	i->policy = *policy;
+	i->deadline = deadline;
+	i->length = cm_deadline_left(deadline);
+	i->hedge = cm_deadline_in((unsigned)i->length / CM_HEDGE);
+	if (policy->level < CM_TRUST_SOFT || (err = name_certificates(i)) != CM_OK ||
+	    cm_trace_reason(i->trace) != CM_REASON_NONE)
+		goto out;
+	if (is_known_revoked(i)) {
+		for (size_t n = 0; err == CM_OK && n < i->count; n++)
+			err = cm_inquiry_hear_known(i, &i->certs[n]);
+	} else {
+		err = ask(i);
+	}
+out:
+	if (err == CM_OK)
+		*out = i;
 	else
-		err = check_all(&r);
-	for (size_t i = 0; i < r.count; i++)
-		free(r.steps[i].where);
-	free(r.steps);
-	v->revocation_passed = err == CM_OK;
+		cm_inquiry_end(&i);
+	return err;
+}
+
+/* ---- The second half: what follows. */
+
+static void
+wait_until_decided(struct cm_inquiry *i)
+{
+	const cm_deadline last = i->deadline + CLOSING_MS;
+	const struct timespec until = { .tv_sec = (time_t)(last / 1000), .tv_nsec = (long)(last % 1000) * 1000000 };
+	int rc = 0;
+
+	pthread_mutex_lock(&i->lock);
+	while (i->runs && !i->closed && rc == 0)
+		rc = pthread_cond_timedwait(&i->closing, &i->lock, &until);
+	if (!i->closed && i->runs)
+		cm_trace_add(i->trace, "warning", "at the deadline an answer was still being read");
+	i->closed = true;
+	pthread_mutex_unlock(&i->lock);
+}
+
+static void
+copy_trace(const struct cm_inquiry *i, struct cm_trace *t)
+{
+	const struct cm_trace_stage *s = cm_trace_stage(i->trace, 0);
+
+	for (size_t n = 0; s != NULL && n < s->count; n++)
+		cm_trace_add(t, s->items[n].key, "%s", s->items[n].text);
+}
+
+struct judging {
+	struct cm_inquiry *i;
+	const struct cm_asked *a;
+	struct cm_case c;
+	struct cm_trace *t;
+	struct cm_buf who, level, evidence;
+};
+
+static void
+judging_begin(struct judging *j, struct cm_inquiry *i, const struct cm_asked *a, const struct cm_trust_policy *p)
+{
+	const struct cm_conf_level l = { .level = (unsigned)p->level, .max_age = p->max_age };
+
+	j->i = i;
+	j->a = a;
+	cm_inquiry_case(i, a, &j->c);
+	j->c.policy = *p;
+	cm_buf_init(&j->who, 0);
+	cm_buf_init(&j->level, 0);
+	cm_buf_init(&j->evidence, 0);
+	cm_buf_add_str(&j->who, a->number == 0 ? "the certificate of " : "the CA certificate of ");
+	cm_name_text(X509_get_subject_name(a->cert), &j->who);
+	cm_conf_level_text(&l, &j->level);
+}
+
+static void
+judging_end(struct judging *j)
+{
+	cm_buf_free(&j->who);
+	cm_buf_free(&j->level);
+	cm_buf_free(&j->evidence);
+}
+
+static const char *
+nobody_to_ask(const struct judging *j)
+{
+	const struct cm_trust_options *o = &j->i->trust->o;
+
+	if (j->a->has_source)
+		return "";
+	if (!o->use_ocsp && !o->use_crl)
+		return "trust.use_ocsp and trust.use_crl are both off; ";
+	if (!o->use_ocsp)
+		return "it names no CRL (cRLDistributionPoints), trust.crl is not set, and trust.use_ocsp is off; ";
+	if (!o->use_crl)
+		return "it names no OCSP responder (authorityInfoAccess), trust.ocsp_url is not set, "
+		    "and trust.use_crl is off; ";
+	return "it names neither an OCSP responder (authorityInfoAccess) nor a CRL "
+	    "(cRLDistributionPoints), and trust.ocsp_url and trust.crl are not set; ";
+}
+
+/* Who was asked and why that was of no use; then what is kept. */
+static void
+add_failures(const struct judging *j, struct cm_buf *out)
+{
+	cm_buf_add_str(out, cm_buf_str(&j->a->failures));
+	if (j->a->kept_failure.len > 0)
+		cm_buf_addf(out, "%s%s", out->len > 0 ? "; " : "", cm_buf_str(&j->a->kept_failure));
+	if (j->c.by != NULL && j->c.by->e.status == CM_STATUS_GOOD) {
+		cm_buf_addf(out, "%slast said: ", out->len > 0 ? "; " : "");
+		cm_evidence_text(&j->c.by->e, out);
+	}
+}
+
+static enum cm_err
+pass_good(struct judging *j)
+{
+	cm_evidence_text(&j->c.by->e, &j->evidence);
+	if (j->a->number == 0)
+		j->i->v->status = CM_STATUS_GOOD;
+	cm_trace_add(j->t, "status", "good: %s: %s", cm_buf_str(&j->who), cm_buf_str(&j->evidence));
+	return cm_verdict_add(j->i->v, &j->c.by->e);
+}
+
+static enum cm_err
+pass_ended(struct judging *j)
+{
+	char age[CM_TIME_SIZE];
+
+	cm_evidence_text(&j->c.by->e, &j->evidence);
+	if (j->a->number == 0)
+		j->i->v->status = CM_STATUS_GOOD;
+	cm_trace_add(j->t, "status", "good: %s: %s; that has ended, and is %s old: passes at level %s", cm_buf_str(&j->who),
+	    cm_buf_str(&j->evidence), cm_clock_age(cm_decide_age(&j->c, j->c.by), age), cm_buf_str(&j->level));
+	return cm_verdict_add(j->i->v, &j->c.by->e);
+}
+
+/* SmartCardServices(7): at 2 an answer that cannot be had passes, at 3 it does not. */
+static enum cm_err
+pass_unknown(struct judging *j)
+{
+	cm_trace_add(j->t, "status", "unknown: %s: passes at level %s", cm_buf_str(&j->who), cm_buf_str(&j->level));
+	return CM_OK;
+}
+
+static enum cm_err
+refuse_revoked(struct judging *j)
+{
+	const struct cm_evidence *e = &j->c.by->e;
+	char when[CM_TIME_SIZE];
+	enum cm_err err;
+
+	if ((err = cm_verdict_add(j->i->v, e)) != CM_OK)
+		return err;
+	if (j->a->number == 0)
+		j->i->v->status = CM_STATUS_REVOKED;
+	cm_trace_add(j->t, "status", "revoked: %s", cm_buf_str(&j->who));
+	return cm_trace_fail(j->t, CM_REASON_REVOKED, "%s was revoked on %s, says %s", cm_buf_str(&j->who),
+	    cm_clock_text(e->revoked_at != 0 ? e->revoked_at : e->this_update, when), e->source);
+}
+
+static enum cm_err
+refuse_too_old(struct judging *j)
+{
+	char age[CM_TIME_SIZE];
+
+	cm_evidence_text(&j->c.by->e, &j->evidence);
+	cm_trace_add(j->t, "status", "too old: %s: refused at level %s", cm_buf_str(&j->who), cm_buf_str(&j->level));
+	return cm_trace_fail(j->t, CM_REASON_REVOCATION_TOO_OLD, "nobody has said for %s that %s is good, and level %s "
+	    "wants it said since: %s%s%s%s", cm_clock_age(cm_decide_age(&j->c, j->c.by), age), cm_buf_str(&j->who),
+	    cm_buf_str(&j->level), nobody_to_ask(j), cm_buf_str(&j->a->failures), j->a->failures.len > 0 ? "; last said: " :
+	    "last said: ", cm_buf_str(&j->evidence));
+}
+
+static enum cm_err
+refuse_unknown(struct judging *j)
+{
+	add_failures(j, &j->evidence);
+	cm_trace_add(j->t, "status", "unknown: %s: refused at level %s", cm_buf_str(&j->who), cm_buf_str(&j->level));
+	return cm_trace_fail(j->t, CM_REASON_REVOCATION_UNKNOWN, "nobody said that %s is good, and level %s wants it: %s%s",
+	    cm_buf_str(&j->who), cm_buf_str(&j->level), nobody_to_ask(j), cm_buf_str(&j->evidence));
+}
+
+static enum cm_err
+pass_unasked(struct judging *j)
+{
+	cm_trace_add(j->t, "status", "not asked for: the level is %s", cm_buf_str(&j->level));
+	return CM_OK;
+}
+
+static enum cm_err (*const outcomes[])(struct judging *) = {
+	[CM_DECIDED_UNASKED] = pass_unasked,
+	[CM_DECIDED_GOOD] = pass_good,
+	[CM_DECIDED_ENDED] = pass_ended,
+	[CM_DECIDED_SOFT] = pass_unknown,
+	[CM_DECIDED_REVOKED] = refuse_revoked,
+	[CM_DECIDED_TOO_OLD] = refuse_too_old,
+	[CM_DECIDED_UNKNOWN] = refuse_unknown,
+};
+
+static void
+warn_of_clock(const struct cm_inquiry *i, struct cm_trace *t)
+{
+	char now[CM_TIME_SIZE], then[CM_TIME_SIZE];
+	const struct cm_known *k = i->known;
+
+	if (k->now < k->floor)
+		cm_trace_add(t, "warning", "this computer's clock says %s, before %s that was already signed, so that nothing "
+		    "good that is kept counts: set it", cm_clock_text(k->now, now), cm_clock_text(k->floor, then));
+	else
+		cm_trace_add(t, "warning", "this computer's clock says %s, and cannot be relied on, so that nothing good that "
+		    "is kept counts: set it", cm_clock_text(k->now, now));
+}
+
+/* The revoked first: of others nobody may have waited for an answer. */
+static enum cm_err
+judge_all(struct cm_inquiry *i, const struct cm_trust_policy *p, struct cm_trace *t)
+{
+	bool clock = i->clock;
+	enum cm_err err = CM_OK;
+
+	for (int round = 0; err == CM_OK && round < 2; round++)
+		for (size_t n = 0; err == CM_OK && n < i->count; n++) {
+			struct judging j = { .t = t };
+			enum cm_decision d;
+
+			judging_begin(&j, i, &i->certs[n], p);
+			d = cm_decide(&j.c);
+			clock = clock || j.c.clock;
+			if (round == 1 || d == CM_DECIDED_REVOKED)
+				err = outcomes[d](&j);
+			judging_end(&j);
+		}
+	if (clock)
+		warn_of_clock(i, t);
+	return err;
+}
+
+static bool
+is_stricter(const struct cm_trust_policy *a, const struct cm_trust_policy *b)
+{
+	return a->level > b->level || (a->level >= CM_TRUST_SOFT && a->max_age > 0 &&
+	    (b->max_age == 0 || a->max_age < b->max_age));
+}
+
+enum cm_err
+cm_trust_judge_revocation(struct cm_inquiry *i, const struct cm_trust_policy *policy, struct cm_trace *t)
+{
+	enum cm_err err;
+
+	forget_answers(i->v);
+	/* What was not asked for cannot be judged. */
+	if (is_stricter(policy, &i->policy))
+		return CM_ERR_STATE;
+	if (policy->level < CM_TRUST_SOFT) {
+		cm_trace_add(t, "status", "not asked for: trust.level is %s", policy->level == CM_TRUST_OFF ? "off" : "chain");
+		i->v->revocation_passed = true;
+		return CM_OK;
+	}
+	wait_until_decided(i);
+	copy_trace(i, t);
+	if (cm_trace_reason(i->trace) != CM_REASON_NONE)
+		return cm_trace_fail(t, cm_trace_reason(i->trace), "%s", cm_trace_message(i->trace));
+	i->v->signed_time = i->signed_time;
+	err = judge_all(i, policy, t);
+	i->v->revocation_passed = err == CM_OK;
+	return err;
+}
+
+void
+cm_inquiry_end(struct cm_inquiry **ip)
+{
+	struct cm_inquiry *i = *ip;
+
+	if (i == NULL)
+		return;
+	*ip = NULL;
+	pthread_mutex_lock(&i->lock);
+	i->closed = i->ending = true;
+	pthread_mutex_unlock(&i->lock);
+	if (i->runs) {
+		cm_fetcher_wake(i->fetcher);
+		pthread_join(i->thread, NULL);
+	}
+	while (i->lanes != NULL) {
+		struct cm_lane *l = i->lanes;
+
+		i->lanes = l->next;
+		cm_lane_free(&l);
+	}
+	while (i->sources != NULL) {
+		struct cm_source_state *s = i->sources;
+
+		i->sources = s->next;
+		free(s);
+	}
+	for (size_t n = 0; n < i->count; n++) {
+		free(i->certs[n].heard);
+		cm_buf_free(&i->certs[n].failures);
+		cm_buf_free(&i->certs[n].kept_failure);
+	}
+	free(i->certs);
+	free(i->to_keep);
+	cm_fetcher_free(&i->fetcher);
+	cm_crl_list_close(&i->lists);
+	cm_trace_free(&i->trace);
+	pthread_cond_destroy(&i->closing);
+	pthread_mutex_destroy(&i->lock);
+	free(i);
+}
+
+enum cm_err
+cm_trust_check_revocation(struct cm_trust *tr, struct cm_verdict *v, const struct cm_known *known,
+    cm_deadline deadline, struct cm_trace *t)
+{
+	const struct cm_trust_policy policy = { .level = tr->o.level, .max_age = tr->o.max_age };
+	struct cm_inquiry *i = NULL;
+	enum cm_err err = cm_trust_ask_revocation(tr, v, known, &policy, deadline, &i);
+
+	if (err == CM_OK)
+		err = cm_trust_judge_revocation(i, &policy, t);
+	cm_inquiry_end(&i);
 	return err;
 }

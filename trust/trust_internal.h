@@ -56,6 +56,8 @@ struct cm_question {
 	struct cm_buf why;		/* and in words */
 	const char *note;		/* said beside a good answer: static text, or "" */
 	bool kept;			/* the answer was kept here: it says nothing of what the time is now */
+	bool network;			/* a server is asked: its answer is of now, unless it was kept */
+	bool ended_counts;		/* asked is also what has ended: who decides looks at its dates himself */
 	struct cm_buf *warning;		/* borrowed: for people, whatever the answer; NULL: not wanted */
 	struct cm_crl_index **lists;	/* borrowed: lists that came in this round, of all its questions, for cm_crl_list_close(); NULL: none are kept for others */
 };
@@ -173,6 +175,7 @@ time_t cm_known_time(const struct cm_known *known);
 CM_MUST_USE enum cm_err cm_evidence_name(X509 *cert, X509 *issuer, struct cm_evidence *e);
 /* The same by the serial number alone. */
 CM_MUST_USE enum cm_err cm_evidence_name_serial(const ASN1_INTEGER *serial, X509 *issuer, struct cm_evidence *e);
+bool cm_evidence_is_about(const struct cm_evidence *e, const struct cm_evidence *who);	/* the same certificate */
 /* Kept evidence that it is revoked, a hold last, or NULL. */
 const struct cm_evidence *cm_known_revoked(const struct cm_known *known, const struct cm_evidence *who);
 /* A source: kept good evidence that still counts. */

@@ -143,6 +143,7 @@ class EvidenceTest(OfflineCase):
         self.assertEqual(self.at('+2h').account, 'alice', 'soft passes')
 
     def test_only_ldap_blocked_does_not_skip_revocation(self):
+        self.settings['trust.ask_always'] = 'yes'
         self.login()
         scenario.RIG.revoke('alice-rsa2048')
         for how in ('stop', 'freeze'):
@@ -152,6 +153,7 @@ class EvidenceTest(OfflineCase):
             scenario.RIG.start('slapd')
 
     def test_only_ldap_blocked_and_revocation_is_asked(self):
+        self.settings['trust.ask_always'] = 'yes'
         self.login()
         scenario.RIG.stop('slapd')
         with Counts() as counts:

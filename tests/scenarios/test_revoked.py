@@ -9,6 +9,12 @@ HARD = {'trust__level': 'hard'}
 
 
 class RevokedCase(Scenario):
+    ask_always = 'yes'  # what was good a moment ago is not taken for good now
+
+    def setUp(self):
+        super().setUp()
+        self.settings['trust.ask_always'] = self.ask_always
+
     def refused(self, **options):
         before = self.tickets()
         answer = self.login(status=3, reason='revoked', **options)
@@ -44,7 +50,8 @@ class RevokedTest(RevokedCase):
         for stopped, source in (('ocsp', 'CRL http://127.0.0.1:8080/inter.crl'),
                                 ('http', 'OCSP http://127.0.0.1:8081/')):
             scenario.RIG.start(*SERVERS).stop(stopped)
-            answer = self.refused(more={'accounts__path': self.folder / f'store/{stopped}.db'})
+            answer = self.refused(more={'accounts__path': self.folder / f'store/{stopped}.db',
+                                        'trust__crl_dir': self.folder / f'store/{stopped}'})
             self.assertIn(source, answer.json['message'])
 
     def test_by_a_list_in_a_file(self):
@@ -145,6 +152,8 @@ class NeverForgivenTest(RevokedCase):
 
 
 class HardTest(RevokedCase):
+    ask_always = 'no'
+
     def test_no_aia_and_no_cdp_fails_closed_and_says_what_was_missing(self):
         answer = self.login(card='no-aia-cdp', status=3, reason='revocation_unknown', more=HARD)
         for word in ('authorityInfoAccess', 'cRLDistributionPoints', 'trust.ocsp_url', 'trust.crl'):

@@ -476,10 +476,20 @@ assert_has(const char *text, const char *part)
 		fail_msg("\"%s\" does not hold \"%s\"", text != NULL ? text : "(none)", part);
 }
 
+/* All that was said under this key, the last first: of several sources that are asked at once none comes last for sure. */
 static void
 keep_text(char *to, size_t size, const struct cm_trace *t, const char *key)
 {
-	snprintf(to, size, "%s", cm_trace_find(t, key) != NULL ? cm_trace_find(t, key) : "");
+	size_t len = 0;
+
+	to[0] = '\0';
+	for (size_t i = cm_trace_count(t); i > 0; i--) {
+		const struct cm_trace_stage *s = cm_trace_stage(t, i - 1);
+
+		for (size_t k = s->count; k > 0; k--)
+			if (strcmp(s->items[k - 1].key, key) == 0 && len < size)
+				len += (size_t)snprintf(to + len, size - len, "%s%s", len > 0 ? "\n" : "", s->items[k - 1].text);
+	}
 }
 
 struct outcome

@@ -92,7 +92,7 @@ struct outcome {
 	time_t signed_time;
 	struct cm_evidence evidence[4];
 	size_t count;
-	char message[2048], ocsp[1024], crl[1024], kept[1024];	/* from the trace: "" when nothing was said */
+	char message[4096], ocsp[4096], crl[4096], kept[1024];	/* from the trace: "" when nothing was said */
 	int64_t ms;			/* for revocation alone */
 };
 /* The chain must pass. */

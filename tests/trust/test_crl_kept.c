@@ -318,11 +318,13 @@ files(void **state)
 	write_bytes(path, der, (size_t)len);
 	OPENSSL_free(der);
 	assert_int_equal(ask(&h, "bob").reason, CM_REASON_REVOKED);
-	/* Gone: nothing answers for it, though the index stays. */
+	/* Gone: that is said; what its list said is known until it ends. */
 	assert_int_equal(unlink(path), 0);
 	r = ask(&h, "no-aia-cdp");
-	assert_int_equal(r.reason, CM_REASON_REVOCATION_UNKNOWN);
+	assert_int_equal(r.reason, CM_REASON_NONE);
 	assert_has(r.crl, "there is no such file");
+	assert_has(r.crl, "kept here");
+	assert_int_equal(ask(&h, "bob").reason, CM_REASON_REVOKED);
 }
 
 /* Two lists of one CA in a folder, one of them old: both are read once, and "revoked" of either is heard. */

@@ -53,6 +53,10 @@ static const struct row {
 	{ "a server, and it is contradicted", { { GOOD, -24, 24, 0, false, true } }, CONTRADICTED, "--GGGG", { 0, 0 } },
 	{ "a server's old list that is still the last", { { GOOD, -100, 24, 0, true, true } }, SOUND, "--GGGG", { 0, 0 } },
 
+	{ "a server's list that has ended", { { GOOD, -24, -1, 0, true, true } }, SOUND, "--sEUU", { 0, 0 } },
+	{ "a server that replays one ended long ago", { { GOOD, -100, -80, 0, true, true } }, SOUND, "--sOUU", { 0, 0 } },
+	{ "confirmed after its end", { { GOOD, -100, -80, -1, true, false } }, SOUND, "--sOUU", { 0, 0 } },
+
 	{ "revoked", { { REVOKED, -24, 24, 0, false, false } }, SOUND, "--RRRR", { 0, 0 } },
 	{ "revoked, ended", { { REVOKED, -80, -24, 0, false, false } }, SOUND, "--RRRR", { 0, 0 } },
 	{ "revoked, behind", { { REVOKED, -24, 24, 0, false, false } }, BEHIND, "--RRRR", { 0, 0 } },

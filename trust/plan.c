@@ -1,0 +1,259 @@
+/* trust/plan.c - who may know whether a certificate was revoked: responders, distribution points, what is configured. */
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+#include "trust/inquiry_internal.h"
+
+struct planning {
+	struct cm_inquiry *i;
+	struct cm_asked *about;
+	enum cm_err err;	/* sticks */
+};
+
+static void collect_responders(struct planning *p);
+static void collect_points(struct planning *p);
+static void collect_lists(struct planning *p);
+
+/* Each makes lanes: one for each list, one for all responders.  A new kind of source is one row. */
+static const struct source {
+	bool lists;
+	void (*collect)(struct planning *);
+} sources[] = {
+	{ false, collect_responders },
+	{ true, collect_points },
+	{ true, collect_lists },
+};
+
+void
+cm_lane_free(struct cm_lane **lp)
+{
+	struct cm_lane *l = *lp;
+
+	if (l == NULL)
+		return;
+	for (size_t n = 0; n < l->url_count; n++)
+		free(l->urls[n]);
+	free(l->urls);
+	cm_ocsp_request_free(&l->request);
+	cm_crl_coming_free(&l->coming);
+	cm_fetch_clear(&l->fetch);
+	cm_buf_free(&l->url);
+	cm_buf_free(&l->answer);
+	cm_buf_free(&l->why);
+	free(l->asked_url);
+	free(l);
+	*lp = NULL;
+}
+
+static struct cm_lane *
+new_lane(struct planning *p, enum cm_source_kind kind)
+{
+	struct cm_lane *l = calloc(1, sizeof(*l));
+
+	if (l == NULL) {
+		p->err = CM_ERR_NOMEM;
+		return NULL;
+	}
+	l->kind = kind;
+	l->about = p->about;
+	l->flight = -1;
+	cm_buf_init(&l->url, 0);
+	cm_buf_init(&l->answer, p->i->trust->o.ocsp_max);
+	cm_buf_init(&l->why, 0);
+	cm_fetch_clear(&l->fetch);
+	return l;
+}
+
+static bool
+has_address(const struct cm_lane *l, const char *url)
+{
+	for (size_t n = 0; n < l->url_count; n++)
+		if (strcmp(l->urls[n], url) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_address(struct planning *p, struct cm_lane *l, const char *url)
+{
+	char **more, *copy;
+
+	if (p->err != CM_OK || url[0] == '\0' || has_address(l, url))
+		return;
+	copy = strdup(url);
+	if ((more = realloc(l->urls, (l->url_count + 1) * sizeof(*more))) != NULL)
+		l->urls = more;
+	if (more == NULL || copy == NULL) {
+		free(copy);
+		p->err = CM_ERR_NOMEM;
+		return;
+	}
+	l->urls[l->url_count++] = copy;
+}
+
+/* Its mirrors first. */
+static void
+add_list_address(struct planning *p, struct cm_lane *l, const char *url)
+{
+	const char *const *m = p->i->trust->o.crl_mirrors;
+	struct cm_buf at;
+
+	for (; m != NULL && *m != NULL; m++) {
+		const size_t from = strcspn(*m, " "), gap = strspn(*m + from, " ");
+
+		if (from == 0 || gap == 0 || strncmp(url, *m, from) != 0)
+			continue;
+		cm_buf_init(&at, 0);
+		cm_buf_addf(&at, "%s%s", *m + from + gap, url + from);
+		if (cm_buf_status(&at) == CM_OK)
+			add_address(p, l, cm_buf_str(&at));
+		else
+			p->err = CM_ERR_NOMEM;
+		cm_buf_free(&at);
+	}
+	add_address(p, l, url);
+}
+
+/* One that asks for nothing new is left out. */
+static bool
+is_planned(const struct planning *p, const struct cm_lane *l)
+{
+	for (const struct cm_lane *o = p->i->lanes; o != NULL; o = o->next) {
+		size_t n = 0;
+
+		if (o->about != l->about || o->kind != l->kind || o->probe)
+			continue;
+		while (n < l->url_count && has_address(o, l->urls[n]))
+			n++;
+		if (n == l->url_count)
+			return true;
+	}
+	return false;
+}
+
+/* Behind those there are: in the order in which they were named. */
+static void
+add_lane(struct planning *p, struct cm_lane *l)
+{
+	struct cm_lane **end = &p->i->lanes;
+
+	if (l == NULL || p->err != CM_OK || l->url_count == 0 || is_planned(p, l)) {
+		cm_lane_free(&l);
+		return;
+	}
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = l;
+	p->about->has_source = true;
+	for (size_t n = 0; n < l->url_count; n++)
+		if (cm_fetch_can(l->urls[n]))
+			cm_source_of(p->i, l, l->urls[n]);
+}
+
+/* Those of the configuration are asked instead of the certificate's. */
+static void
+collect_responders(struct planning *p)
+{
+	const char *const *configured = p->i->trust->o.ocsp_urls;
+	STACK_OF(OPENSSL_STRING) *aia = NULL;
+	struct cm_lane *l = new_lane(p, CM_SOURCE_OCSP);
+
+	if (l == NULL)
+		return;
+	for (; configured != NULL && *configured != NULL; configured++)
+		add_address(p, l, *configured);
+	if (l->url_count == 0)
+		aia = X509_get1_ocsp(p->about->cert);
+	for (int n = 0; n < sk_OPENSSL_STRING_num(aia); n++)
+		add_address(p, l, sk_OPENSSL_STRING_value(aia, n));
+	X509_email_free(aia);
+	add_lane(p, l);
+}
+
+static bool
+add_point(void *arg, const struct cm_crl_point *at)
+{
+	struct planning *p = arg;
+	struct cm_lane *l = new_lane(p, at->delta ? CM_SOURCE_DELTA : CM_SOURCE_CRL);
+
+	for (size_t n = 0; l != NULL && n < at->count; n++)
+		add_list_address(p, l, at->urls[n]);
+	add_lane(p, l);
+	return p->err == CM_OK;
+}
+
+static bool
+add_changes(void *arg, const struct cm_crl_point *at)
+{
+	return !at->delta || add_point(arg, at);
+}
+
+static void
+visit_points(struct planning *p, bool (*visit)(void *, const struct cm_crl_point *))
+{
+	struct cm_asking k;
+
+	cm_asking_begin(&k, p->i, p->about);
+	cm_crl_addresses(&k.q, visit, p);
+	cm_asking_end(&k);
+}
+
+static void
+collect_points(struct planning *p)
+{
+	visit_points(p, add_point);
+}
+
+static void
+collect_lists(struct planning *p)
+{
+	const char *const *url = p->i->trust->o.crls;
+
+	for (; p->err == CM_OK && url != NULL && *url != NULL; url++) {
+		struct cm_lane *l = cm_fetch_can(*url) ? new_lane(p, CM_SOURCE_CRL) : NULL;
+
+		if (l != NULL)
+			add_list_address(p, l, *url);
+		add_lane(p, l);
+	}
+}
+
+enum cm_err
+cm_inquiry_plan(struct cm_inquiry *i, struct cm_asked *a)
+{
+	const struct cm_trust_options *o = &i->trust->o;
+	struct planning p = { .i = i, .about = a };
+
+	for (size_t n = 0; p.err == CM_OK && n < CM_COUNT(sources); n++)
+		if (sources[n].lists ? o->use_crl : o->use_ocsp)
+			sources[n].collect(&p);
+	return p.err;
+}
+
+enum cm_err
+cm_inquiry_plan_changes(struct cm_inquiry *i, struct cm_asked *a)
+{
+	struct planning p = { .i = i, .about = a };
+
+	visit_points(&p, add_changes);
+	return p.err;
+}
+
+struct cm_lane *
+cm_inquiry_add_probe(struct cm_inquiry *i, const struct cm_lane *of, const char *url)
+{
+	struct planning p = { .i = i, .about = of->about };
+	struct cm_lane *l = new_lane(&p, of->kind);
+
+	if (l == NULL)
+		return NULL;
+	l->probe = true;
+	add_address(&p, l, url);
+	if (p.err != CM_OK) {
+		cm_lane_free(&l);
+		return NULL;
+	}
+	l->next = i->lanes;
+	i->lanes = l;
+	return l;
+}
