@@ -15,15 +15,11 @@ static enum cm_err
 new_inquiry(struct cm_inquiry **out)
 {
 	struct cm_inquiry *i = calloc(1, sizeof(*i));
-	pthread_condattr_t attr;
 
 	if ((*out = i) == NULL)
 		return CM_ERR_NOMEM;
 	pthread_mutex_init(&i->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&i->closing, &attr);
-	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&i->closing, NULL);
 	if (cm_trace_new(&i->trace) != CM_OK)
 		return CM_ERR_NOMEM;
 	cm_trace_begin(i->trace, "revocation");
@@ -211,7 +207,7 @@ wait_until_decided(struct cm_inquiry *i)
 
 	pthread_mutex_lock(&i->lock);
 	while (i->runs && !i->closed && rc == 0)
-		rc = pthread_cond_timedwait(&i->closing, &i->lock, &until);
+		rc = pthread_cond_clockwait(&i->closing, &i->lock, CLOCK_MONOTONIC, &until);
 	if (!i->closed && i->runs)
 		cm_trace_add(i->trace, "warning", "at the deadline an answer was still being read");
 	i->closed = true;
