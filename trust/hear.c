@@ -77,6 +77,8 @@ trace_answer(struct cm_trace *t, const struct cm_asking *k, enum cm_status statu
 		cm_trace_add(t, k->key, "%s: %s [%s]", e->source, cm_buf_str(&k->q.why), cm_objection_name(k->q.objection));
 	else if (status == CM_STATUS_UNKNOWN)
 		cm_trace_add(t, k->key, "%s: %s", e->source, cm_buf_str(&k->q.why));
+	else if (status == CM_STATUS_REVOKED && e->revoked_at == CM_NEVER_ISSUED)
+		cm_trace_add(t, k->key, "%s: never issued by its CA", e->source);
 	else if (status == CM_STATUS_REVOKED)
 		cm_trace_add(t, k->key, "%s: revoked on %s%s%s", e->source, cm_clock_text(e->revoked_at, from),
 		    e->on_hold ? ", on hold" : "", k->q.note);

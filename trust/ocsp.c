@@ -181,37 +181,3 @@ cm_ocsp_judge(struct cm_question *q, struct cm_blob der, const struct cm_ocsp_re
 	ERR_clear_error();
 	return status;
 }
-
-/* ---- until the inquiry asks */
-
-static enum cm_err
-exchange(struct cm_question *q, const char *url, struct cm_blob body, struct cm_buf *answer)
-{
-	struct cm_fetch f = {	/* RFC 6960 appendix A.1: POST */
-		.url = url, .body = body, .type = "application/ocsp-request", .out = answer,
-		.max = q->trust->o.ocsp_max, .deadline = q->deadline,
-	};
-	const enum cm_err err = cm_fetch_now(&f, cm_buf_blob(&q->trust->anchors_pem));
-
-	if (err != CM_OK)
-		cm_object(q, f.objection, "%s", cm_buf_str(&f.why));
-	cm_fetch_clear(&f);
-	return err;
-}
-
-enum cm_status
-cm_ocsp_ask(struct cm_question *q, const char *url)
-{
-	struct cm_ocsp_request *request = NULL;
-	enum cm_status status = CM_STATUS_UNKNOWN;
-	struct cm_buf answer;
-
-	if (cm_ocsp_request_new(q, &request) != CM_OK)
-		return unknown(q, CM_OBJECTION_NOT_KEPT, "the request could not be made: out of memory");
-	cm_buf_init(&answer, q->trust->o.ocsp_max);
-	if (exchange(q, url, cm_ocsp_request_body(request), &answer) == CM_OK)
-		status = cm_ocsp_judge(q, cm_buf_blob(&answer), request, true);
-	cm_buf_free(&answer);
-	cm_ocsp_request_free(&request);
-	return status;
-}

@@ -330,6 +330,9 @@ refuse_revoked(struct judging *j)
 	if (j->a->number == 0)
 		j->i->v->status = CM_STATUS_REVOKED;
 	cm_trace_add(j->t, "status", "revoked: %s", cm_buf_str(&j->who));
+	if (e->revoked_at == CM_NEVER_ISSUED)
+		return cm_trace_fail(j->t, CM_REASON_REVOKED, "%s was never issued by its CA, says %s", cm_buf_str(&j->who),
+		    e->source);
 	return cm_trace_fail(j->t, CM_REASON_REVOKED, "%s was revoked on %s, says %s", cm_buf_str(&j->who),
 	    cm_clock_text(e->revoked_at != 0 ? e->revoked_at : e->this_update, when), e->source);
 }

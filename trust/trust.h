@@ -69,7 +69,7 @@ size_t cm_trust_anchor_count(const struct cm_trust *tr);	/* at level off none is
  * but from their own store.
  */
 enum cm_status { CM_STATUS_UNKNOWN, CM_STATUS_GOOD, CM_STATUS_REVOKED };
-#define CM_NEVER_ISSUED	((time_t)1)	/* in place of when it was revoked: its CA does not know of it (RFC 6960 4.4.8) */
+#define CM_NEVER_ISSUED	((time_t)-1)	/* in place of when it was revoked: its CA does not know of it (RFC 6960 4.4.8) */
 struct cm_evidence {
 	uint8_t issuer_key[32];		/* SHA-256 of the issuer's SubjectPublicKeyInfo */
 	uint8_t serial[32];		/* content octets of serialNumber */

@@ -91,8 +91,6 @@ bool cm_folder_name_ends(const char *name, const char *const *ends);	/* NULL-ter
 /* A name as openssl rehash makes it: eight hex digits, ".", the mark ("" or "r"), a number. */
 bool cm_folder_name_hashed(const char *name, const char *mark);
 
-/* trust/ocsp.c */
-enum cm_status cm_ocsp_ask(struct cm_question *q, const char *url);
 /* trust/ocsp_request.c: one certificate's question, the same for every responder. */
 struct cm_ocsp_request;
 CM_MUST_USE enum cm_err cm_ocsp_request_new(const struct cm_question *q, struct cm_ocsp_request **out);
