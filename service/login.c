@@ -13,6 +13,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "service/login_internal.h"
 #include "service/mapping.h"
 
 /* The card may be any card until "possession"; nothing before grants. */
@@ -219,21 +220,6 @@ wants_name(const struct cm_login *l, enum cm_err err)
 }
 
 /*
- * Questions about a card that somebody's rules map go out here, so that they are
- * under way while the directory is asked, whatever state that is in.  Whose
- * rule judges them is not known yet: the strictest asks.
- */
-static enum cm_err
-ask_revocation(struct cm_login *l)
-{
-	const struct cm_trust_policy strictest = cm_host_strictest(l->host);
-
-	cm_inquiry_end(&l->inquiry);
-	return cm_trust_ask_revocation(l->host->trust, l->verdict, &l->known, &strictest,
-	    cm_deadline_in(l->host->conf->trust.timeout), &l->inquiry);
-}
-
-/*
  * The directory answers with one account, none, or silence.  Only silence
  * lets the kept account speak.  It says nothing about any other server:
  * revocation and the KDC are asked all the same.  Any other answer than the
@@ -261,7 +247,7 @@ find_account(struct cm_login *l)
 		goto out;
 	}
 	/* After the last child without exec of its own: a thread runs from here on. */
-	if (l->verdict != NULL && (err = ask_revocation(l)) != CM_OK)
+	if (l->verdict != NULL && (err = cm_login_ask_revocation(l)) != CM_OK)
 		goto out;
 	err = cm_mapping_find(&m, &l->account);
 	if (err == CM_ERR_OFFLINE)
@@ -272,20 +258,6 @@ find_account(struct cm_login *l)
 		withdraw(l, err, l->account);
 out:
 	cm_mapping_clear(&m);
-	return err;
-}
-
-/* By the level of the rule that mapped the card, be its account kept or not. */
-static enum cm_err
-check_revocation(struct cm_login *l)
-{
-	const struct cm_trust_policy policy = cm_host_policy_of(l->host, l->account != NULL ? l->account->rule : NULL);
-	enum cm_err err = CM_OK;
-
-	if (l->inquiry == NULL)
-		err = ask_revocation(l);
-	if (err == CM_OK)
-		err = cm_trust_judge_revocation(l->inquiry, &policy, l->trace);
 	return err;
 }
 
@@ -472,7 +444,7 @@ static const struct stage {
 	{ CM_BEFORE_PIN, BUDGET(card),      false, "certificate", read_certificate },
 	{ CM_BEFORE_PIN, BUDGET(card),      true,  "chain",       check_chain },
 	{ CM_BEFORE_PIN, BUDGET(directory), true,  "account",     find_account },
-	{ CM_BEFORE_PIN, BUDGET(trust),     true,  "revocation",  check_revocation },
+	{ CM_BEFORE_PIN, BUDGET(trust),     true,  "revocation",  cm_login_check_revocation },
 	{ CM_AFTER_PIN,  BUDGET(card),      false, "fresh",       check_fresh },
 	{ CM_AFTER_PIN,  BUDGET(card),      false, "pin",         unlock_card },
 	{ CM_AFTER_PIN,  BUDGET(kerberos),  false, "possession",  prove_possession },
@@ -577,7 +549,7 @@ cm_login_explain(struct cm_login *l)
 	for (size_t i = 0; i < CM_COUNT(stages) && stages[i].phase == CM_BEFORE_PIN; i++) {
 		enum cm_err err;
 
-		if (stages[i].run == check_revocation && l->verdict == NULL)
+		if (stages[i].run == cm_login_check_revocation && l->verdict == NULL)
 			continue;	/* a stranger's certificate causes no questions */
 		err = run_stage(l, &stages[i]);
 		first = first != CM_OK ? first : err;
