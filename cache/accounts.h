@@ -71,10 +71,6 @@ struct cm_remember {
 CM_MUST_USE enum cm_err cm_accounts_remember(struct cm_accounts *s,
     const struct cm_remember *r, struct cm_trace *t);
 
-/* A revoked answer is kept for good, whatever becomes of the login; other evidence in v is not touched. */
-CM_MUST_USE enum cm_err cm_accounts_remember_revoked(struct cm_accounts *s,
-    const struct cm_verdict *v, struct cm_trace *t);
-
 /* A directory answered that this certificate opens nothing: the kept mapping ends. */
 CM_MUST_USE enum cm_err cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c,
     struct cm_trace *t);

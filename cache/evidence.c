@@ -361,21 +361,3 @@ cm_memory_free(struct cm_memory **m)
 	free(*m);
 	*m = NULL;
 }
-
-enum cm_err
-cm_accounts_remember_revoked(struct cm_accounts *s, const struct cm_verdict *v,
-    struct cm_trace *t)
-{
-	size_t count = 0;
-	const struct cm_evidence *e = cm_verdict_evidence(v, &count);
-	enum cm_err err = CM_OK;
-
-	for (size_t i = 0; err == CM_OK && i < count; i++) {
-		if (e[i].status != CM_STATUS_REVOKED)
-			continue;
-		if ((err = cm_store_begin(s, t)) == CM_OK)
-			err = cm_store_end(s, cm_evidence_keep(s, &e[i], cm_clock_now(), t), t);
-		cm_store_settle(s);
-	}
-	return err;
-}

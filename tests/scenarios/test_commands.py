@@ -156,6 +156,18 @@ class AnswersTest(Scenario):
         _, answer = self.both('revocation', 'check', pki / 'bob.pem', status=3, trust__level='hard')
         self.assertEqual((answer['status'], answer['reason']), ('unknown', 'revocation_unknown'))
 
+    def test_a_store_that_the_former_version_made_is_told_of_as_ever(self):
+        self.store.write_bytes((scenario.HERE.parent / 'fuzz/seeds/store/database').read_bytes()[1:])
+        self.store.chmod(0o600)
+        for _ in range(2):  # moved over by the first, and then of this version
+            kept = self.both('accounts', 'list')[1]['accounts']
+            self.assertEqual([(one['account']['name'], one['account']['uid']) for one in kept], [('alice', 4000)])
+            evidence = self.both('revocation', '--revoked', 'list')[1]['evidence']
+            self.assertEqual([(item['serial'], item['status'], item['source'], item['learned'], item['confirmed'])
+                              for item in evidence],
+                             [('1001', 'revoked', 'OCSP http://ocsp.test/ 1', '2027-01-15 08:00:05 UTC',
+                               '2027-01-15 08:00:05 UTC')])
+
     def test_config_check_finds_no_mistake_in_the_rigs(self):
         self.assertIn('no mistakes', self.both('config', 'check')[0])
 
