@@ -1,4 +1,5 @@
 /* cli/revocation_refresh.c - have lists and answers here before logins want them: from the network, or from files. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,12 +84,22 @@ tell_warnings(const struct cm_cli *c)
 	json_object_set_new(c->answer, "warnings", told);
 }
 
+/* As who does not look at it ends: the shell stops its script. */
+static void
+end_by(int number)
+{
+	fflush(stdout);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
 enum cm_err
 cm_cli_revocation_refresh(struct cm_cli_revocation *r)
 {
 	struct telling t = { .cli = r->cli, .list = json_array() };
 	struct cm_refreshing all = {
 		.host = r->host, .due_only = r->cli->due, .issuers = r->cli->args + 1, .told = tell_source, .arg = &t,
+		.interruptible = true,
 	};
 	enum cm_err err;
 
@@ -100,6 +111,8 @@ cm_cli_revocation_refresh(struct cm_cli_revocation *r)
 	err = cm_refresh_all(&all, r->cli->trace);
 	cm_trace_end(r->cli->trace, err);
 	cm_cli_bar_clear(&t.bar);
+	if (all.signal != 0)
+		end_by(all.signal);
 	tell_warnings(r->cli);
 	json_object_set_new(r->cli->answer, "issuers", json_integer((json_int_t)all.issuer_count));
 	json_object_set_new(r->cli->answer, "asked", json_integer((json_int_t)all.asked));

@@ -1,10 +1,15 @@
 /* service/refresh.c - one refresh: alone on this store, its issuers at once. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "service/refresh_internal.h"
@@ -24,6 +29,9 @@ struct running {
 	uint64_t seed;
 	pthread_mutex_t lock, keeping;
 	size_t next;			/* job */
+	size_t working;			/* threads */
+	int ended;			/* an eventfd: the last of them has */
+	atomic_bool stop;
 };
 
 /* What the callbacks of one issuer need. */
@@ -164,6 +172,14 @@ tell(void *arg, const struct cm_source *s, bool ok, const char *text)
 	pthread_mutex_unlock(&t->run->lock);
 }
 
+static bool
+is_stopped(void *arg)
+{
+	const struct telling *t = arg;
+
+	return atomic_load(&t->run->stop);
+}
+
 static void
 run_job(struct running *run, struct cm_refresh_job *j)
 {
@@ -175,7 +191,7 @@ run_job(struct running *run, struct cm_refresh_job *j)
 		.due_only = run->r->due_only, .seed = run->seed,
 		.silence = run->r->host->conf->trust.timeout * SILENCE_TIMES,
 		.progress = run->r->progress != NULL ? note_progress : NULL,
-		.told = tell, .arg = &telling, .next = &j->next,
+		.told = tell, .stop = is_stopped, .arg = &telling, .next = &j->next,
 	};
 	struct cm_trace *t = NULL;
 
@@ -195,33 +211,84 @@ static void *
 work(void *arg)
 {
 	struct running *run = arg;
+	struct cm_refresh_job *j;
+	bool last;
 
-	for (;;) {
-		struct cm_refresh_job *j;
-
+	do {
 		pthread_mutex_lock(&run->lock);
-		j = run->next < run->jobs.count ? &run->jobs.jobs[run->next++] : NULL;
+		j = !atomic_load(&run->stop) && run->next < run->jobs.count ? &run->jobs.jobs[run->next++] : NULL;
 		pthread_mutex_unlock(&run->lock);
-		if (j == NULL)
-			return NULL;
-		run_job(run, j);
-	}
+		if (j != NULL)
+			run_job(run, j);
+	} while (j != NULL);
+	pthread_mutex_lock(&run->lock);
+	last = --run->working == 0;
+	pthread_mutex_unlock(&run->lock);
+	if (last && run->ended >= 0)
+		(void)eventfd_write(run->ended, 1);
+	return NULL;
+}
+
+/* Until the last thread has ended; a signal asks them to. */
+static void
+wait_for_all(struct running *run, int signals)
+{
+	struct pollfd p[] = { { .fd = run->ended, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+	struct signalfd_siginfo got;
+
+	while (p[0].fd >= 0 && (poll(p, CM_COUNT(p), -1) >= 0 || errno == EINTR) && p[0].revents == 0)
+		if (p[1].revents != 0 && read(signals, &got, sizeof(got)) == sizeof(got)) {
+			run->r->signal = (int)got.ssi_signo;
+			atomic_store(&run->stop, true);
+		}
 }
 
 /* The keeper is not for the thread that made it; where none can be made, it has to do. */
 static void
-run_all(struct running *run)
+run_threads(struct running *run, int signals)
 {
 	const size_t want = run->jobs.count < AT_ONCE ? run->jobs.count : AT_ONCE;
 	pthread_t threads[AT_ONCE];
 	size_t n = 0;
 
+	run->working = want;
+	run->ended = eventfd(0, EFD_CLOEXEC);
 	while (n < want && pthread_create(&threads[n], NULL, work, run) == 0)
 		n++;
-	if (n == 0)
+	pthread_mutex_lock(&run->lock);
+	run->working -= want - n;
+	if (run->working == 0 && run->ended >= 0)	/* as fast as they were made */
+		(void)eventfd_write(run->ended, 1);
+	run->working += n == 0;
+	pthread_mutex_unlock(&run->lock);
+	if (n > 0)
+		wait_for_all(run, signals);
+	else
 		work(run);
 	while (n > 0)
 		pthread_join(threads[--n], NULL);
+	if (run->ended >= 0)
+		close(run->ended);
+}
+
+/* Threads inherit what is blocked: a signal is read here, and ends nobody in the middle of something. */
+static void
+run_all(struct running *run)
+{
+	sigset_t ends, before;
+	int signals = -1;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	if (run->r->interruptible && pthread_sigmask(SIG_BLOCK, &ends, &before) == 0 &&
+	    (signals = signalfd(-1, &ends, SFD_CLOEXEC)) < 0)
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	run_threads(run, signals);
+	if (signals >= 0) {
+		close(signals);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
 }
 
 /* No memory and the like first, then silence, then an issuer that is trusted no more. */
@@ -313,6 +380,7 @@ cm_refresh_all(struct cm_refreshing *r, struct cm_trace *t)
 	int lock;
 
 	r->issuer_count = r->asked = r->failed = 0;
+	r->signal = 0;
 	r->next = 0;
 	if ((lock = lock_store(r->host->conf->accounts.path, t, &err)) < 0)
 		return err;

@@ -25,7 +25,9 @@ struct cm_refreshing {
 	void (*progress)(void *arg, uint64_t done, uint64_t total);	/* octets of everything, as far as it is known; NULL: not wanted */
 	void (*told)(void *arg, const struct cm_refreshed *r);
 	void *arg;
+	bool interruptible;		/* SIGINT and SIGTERM end it, so that what came of a download stays; not beside other threads */
 
+	int signal;			/* that ended it: the caller ends as it asks; 0: none */
 	size_t issuer_count;		/* that were gone through */
 	size_t asked, failed;		/* sources */
 	time_t next;			/* when the first of all this is due again; 0: nothing will be */

@@ -380,6 +380,25 @@ give_up_silent(struct cm_refresh_run *run)
 	}
 }
 
+/* What came of a list stays, for the next time; whose answer nobody waited for is no failure of his. */
+static bool
+let_go(struct cm_refresh_run *run)
+{
+	if (run->r->stop == NULL || !run->r->stop(run->r->arg))
+		return false;
+	for (size_t i = 0; i < run->lane_count; i++) {
+		struct cm_refresh_lane *l = &run->lanes[i];
+
+		if (l->asked && l->coming != NULL) {
+			cm_fetcher_remove(run->fetcher, &l->fetch);
+			l->fetch.objection = CM_OBJECTION_BROKEN_ANSWER;
+			if (cm_crl_arrived(&l->q, &l->coming, &l->fetch) == CM_OK)
+				l->well = true;
+		}
+	}
+	return true;
+}
+
 static bool
 has_more(const struct cm_refresh_run *run, const struct cm_refresh_lane *l)
 {
@@ -431,7 +450,7 @@ cm_refresh_ask(struct cm_refresh_run *run)
 {
 	enum cm_err err = run->lane_count > 0 ? open_fetcher(run) : CM_OK;
 
-	while (err == CM_OK && begin_some(run) > 0) {
+	while (err == CM_OK && !let_go(run) && begin_some(run) > 0) {
 		struct cm_fetch *f = cm_fetcher_next(run->fetcher, cm_deadline_in(LOOK_MS));
 
 		if (f != NULL)

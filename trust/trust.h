@@ -233,12 +233,13 @@ struct cm_refresh {
 	void (*progress)(void *arg, const char *url, uint64_t done, uint64_t total);
 	/* Each source when it is done: what it is now, and what became of it ("list number 17, 5,000 entries", "not modified"). */
 	void (*told)(void *arg, const struct cm_source *s, bool ok, const char *text);
+	bool (*stop)(void *arg);		/* asked all the time; true: let go, and keep what came.  NULL: go on to the end */
 	void *arg;
 	time_t *next;				/* set: when the first of all this is due again; 0: there is nothing to ask.  NULL: not wanted */
 };
 /*
  * CM_OK           all was learned, or was not due
- * CM_ERR_OFFLINE  something could not be; each source was told
+ * CM_ERR_OFFLINE  something could not be; each source was told, unless it was stopped
  * CM_ERR_REFUSED, CM_ERR_SYNTAX  the issuer's certificate does not verify
  */
 CM_MUST_USE enum cm_err cm_trust_refresh(struct cm_trust *tr, const struct cm_refresh *r,
