@@ -63,7 +63,7 @@ static const struct command {
 	{ "accounts", cm_cli_accounts, "list | show NAME | forget NAME", 1, 2, "",
 	  "mobile accounts kept for use with no network",
 	  "forget ends what was kept for an account; what is known to be revoked stays.\n" },
-	{ "revocation", cm_cli_revocation, "check FILE | refresh [ISSUER...] | import FILE... | list [ISSUER] | "
+	{ "revocation", cm_cli_revocation, "check FILE | status | refresh [ISSUER...] | import FILE... | list [ISSUER] | "
 	  "forget SERIAL|FILE", 1, 65536, "Dkn",
 	  "revoked or not: who says so, what is kept, what an offline login will decide",
 	  "check judges chain and revocation of a certificate at trust.level, and names every source\n"
@@ -176,6 +176,7 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "cert", "alice.pem" },
 		{ "accounts", "list" },
 		{ "revocation", "check alice.pem" },
+		{ "revocation", "status" },
 		{ "revocation", "refresh --due" },
 		{ "revocation", "import inter.crl" },
 		{ "revocation", "list --revoked" },

@@ -184,6 +184,7 @@ static const struct action {
 	enum cm_err (*run)(struct cm_cli_revocation *r);
 } actions[] = {
 	{ "check", 2, 2, "", IF_READABLE, cm_cli_revocation_check },
+	{ "status", 1, 1, "", WANTED, cm_cli_revocation_status },
 	{ "refresh", 1, INT_MAX, "D", MADE, cm_cli_revocation_refresh },
 	{ "import", 2, INT_MAX, "", MADE, cm_cli_revocation_import },
 	{ "list", 1, 2, "k", WANTED, cm_cli_revocation_list },
@@ -233,7 +234,7 @@ cm_cli_revocation(struct cm_cli *c)
 
 	if (a == NULL)
 		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE, "usage: cardmap revocation check FILE | "
-		    "refresh [--due] [ISSUER...] | import FILE... | list [--revoked] [ISSUER] | "
+		    "status | refresh [--due] [ISSUER...] | import FILE... | list [--revoked] [ISSUER] | "
 		    "forget SERIAL|FILE [--issuer NAME]"));
 	if ((err = open_host(&r, a->store)) == CM_OK)
 		err = a->run(&r);

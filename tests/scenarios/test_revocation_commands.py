@@ -5,8 +5,10 @@ What status foretells is compared with the login itself, at that time and with n
 """
 import fcntl
 import re
+import shutil
 import signal
 import subprocess
+import threading
 import time
 from datetime import datetime, timezone
 
@@ -140,6 +142,44 @@ class RefreshTest(CommandsCase):
         self.refresh(more={'trust__crl': [LIST, ROOT_LIST]})
         self.assertEqual(sorted(got.path for got in self.requests()), ['/inter.crl', '/root.crl'], 'each asked once, of its own CA')
 
+    def test_of_several_addresses_the_first_that_has_it(self):
+        card = 'cdp-two'  # 127.0.0.2, then 127.0.0.3
+        self.enter(card=card)
+        self.publish(number=2)
+        self.forget_requests()
+        self.refresh('issuing')
+        self.assertEqual([got.address for got in self.requests('/inter.crl')], ['127.0.0.2'])
+        self.web.pages['127.0.0.2/inter.crl'] = Page(status=503)
+        self.forget_requests()
+        answer = self.refresh('issuing', status=4, reason='source_silent')
+        self.assertEqual([(one['url'].split('/')[2].split(':')[0], one['ok']) for one in answer.json['sources']],
+                         [('127.0.0.2', False), ('127.0.0.3', True)])
+
+    def test_a_mirror_before_the_address_itself(self):
+        mirror = {'trust__crl_mirror': ['http://127.0.0.1:8080/ http://127.0.0.1:8090/']}
+        self.enter()
+        self.forget_requests()
+        self.refresh(more=mirror)
+        self.assertEqual(([got.path for got in self.lists.asked()], sorted(got.path for got in self.web.asked())),
+                         ([], ['/inter.crl', '/root.crl']))
+        self.forget_requests()
+        self.refresh(more=mirror)
+        self.assertEqual(([got.path for got in self.lists.asked()], [got.status for got in self.web.asked()]), ([], [304, 304]))
+        del self.web.pages['/inter.crl']
+        self.refresh(more=mirror, status=4)
+        self.assertEqual([got.path for got in self.lists.asked()], ['/inter.crl'])
+
+    def test_changes_to_a_list_too(self):
+        card, delta = 'cdp-fresh', 'http://127.0.0.1:8090/delta.crl'
+        self.publish(number=5)
+        self.web.pages['/delta.crl'] = Page(self.a_list(number=6, base=5))
+        self.enter(card=card)
+        self.web.pages['/delta.crl'] = Page(self.a_list(answers.entry_of(self.pki, card), number=7, base=5))
+        answer = self.refresh()
+        self.assertEqual((self.source(answer, delta)['kind'], self.source(answer, delta)['text']), ('delta', 'changes number 7, 1 entries'))
+        self.no_network()
+        self.login(card=card, status=3, reason='revoked')
+
     def test_answers_are_renewed_before_they_end(self):
         """No list speaks of this card: its responder is asked again, the login then asks nobody."""
         card = 'aia-only'
@@ -213,18 +253,43 @@ class RefreshTest(CommandsCase):
             self.assertIn(str(self.store), answer.json['message'])
         self.refresh()
 
-    def test_interrupted_it_leaves_all_whole(self):
+    def interrupted(self, number):
+        """A refresh of a list that stops coming at its half."""
+        data = self.a_list(*[answers.Entry(0x50000 + i) for i in range(5000)], number=2)
+        half = threading.Event()
+
+        def page(handler, _body):
+            handler.begin(length=len(data), ETag='"big"')
+            handler.write(data[:len(data) // 2])
+            half.set()
+            silent(handler, b'')
+        self.lists.pages['/inter.crl'] = page
+        running = subprocess.Popen([scenario.program(), 'revocation', 'refresh', '--config', self.conf(trust__timeout=3000)],
+                                   env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.assertTrue(half.wait(SECONDS))
+        store = self.folder / 'store/crl'
+        scenario.wait_until(lambda: any(path.stat().st_size >= len(data) // 2 for path in store.glob('*/*')), 'the half to be there')
+        running.send_signal(number)
+        self.assertEqual(running.wait(SECONDS), -number)
+        return data
+
+    def test_interrupted_it_goes_on_where_it_was(self):
         self.enter()
         self.refresh()
-        self.lists.pages['/inter.crl'] = silent
+        data = self.interrupted(signal.SIGINT)
+        self.lists.pages['/inter.crl'] = Page(data, etag='"big"')
         self.forget_requests()
-        running = subprocess.Popen([scenario.program(), 'revocation', 'refresh', '--config', self.conf()],
-                                   env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        scenario.wait_until(lambda: self.lists.came >= 2, 'the list to be asked for')
-        running.send_signal(signal.SIGINT)
-        self.assertEqual(running.wait(SECONDS), -signal.SIGINT)
-        self.publish(number=2)
-        self.assertEqual(self.source(self.refresh(), LIST)['text'], 'list number 2, 0 entries')
+        self.assertEqual(self.source(self.refresh(), LIST)['text'], 'list number 2, 5000 entries')
+        got, = self.requests('/inter.crl')
+        self.assertEqual((got.status, got.sent), (206, len(data) - len(data) // 2))
+
+    def test_killed_it_leaves_all_whole(self):
+        self.enter()
+        self.refresh()
+        self.interrupted(signal.SIGKILL)
+        self.enter('hard', more={'trust__use_ocsp': 'no'})
+        self.publish(number=3)
+        self.assertEqual(self.source(self.refresh(), LIST)['text'], 'list number 3, 0 entries')
 
     def test_a_bar_on_a_terminal_and_nowhere_else(self):
         data = self.a_list(*[answers.Entry(0x50000 + i) for i in range(20000)], number=2)
@@ -305,7 +370,7 @@ class ListAndForgetTest(CommandsCase):
     def revoke_once(self):
         """Seen revoked; all is well again, or seems so."""
         self.say(self.CARD)
-        self.refused()
+        self.refused(more={'trust__ask_always': 'yes'})
         self.say(self.CARD, 'good')
 
     def evidence(self, *arguments, **options):
@@ -362,7 +427,10 @@ class ListAndForgetTest(CommandsCase):
         self.assertIn(LIST, done.json['still_listed'])
         self.refused(asked=0)
         self.publish(number=2)
-        self.refresh(status=None)
+        self.refresh()
+        self.refused(asked=0)
+        self.assertIsNone(self.command('forget', self.pki / f'{self.CARD}.pem').json['still_listed'])
+        self.enter()
 
     def test_nothing_to_forget(self):
         for what, status, reason in (('4711', 1, 'no_evidence'), ('no-such-file', 64, 'usage')):
@@ -402,6 +470,123 @@ class CheckTest(CommandsCase):
                               wrapper=NOBODY)
         self.assertEqual(answer.json['status'], 'good')
         self.assertTrue(self.requests())
+
+
+class StatusTest(CommandsCase):
+    TIMES = {'now': '+0', 'tomorrow': '+1d', 'in_a_week': '+7d'}
+
+    def status(self, level='soft', **more):
+        return self.command('status', more={'trust__level': level, **more}).json
+
+    def issuer(self, status, name):
+        found, = [one for one in status['issuers'] if one['subject'].startswith(name)]
+        return found
+
+    def test_before_anything_was_learned(self):
+        status = self.status()
+        self.assertEqual((status['issuers'], status['accounts']), ([], []))
+        self.assertIn('log in once', self.text('status'))
+        self.assertFalse(self.store.exists())
+
+    def test_each_issuer_with_sources_and_lists(self):
+        self.publish(number=4711, until=5 * DAY)
+        self.enter()
+        self.refresh()
+        inter = self.issuer(self.status(), INTER)
+        self.assertEqual({(one['kind'], one['url'], one['state']) for one in inter['sources']},
+                         {('OCSP', OCSP, 'alive'), ('CRL', LIST, 'alive')})
+        kept, = inter['lists']
+        self.assertEqual((kept['number'], kept['entries'], kept['source'], kept['damage']), ('4711', 0, LIST, None))
+        self.assertAlmostEqual(moment(kept['next_update']) - moment(kept['this_update']), 5 * DAY, delta=61)
+        self.assertEqual(kept['list_bytes'], len(self.lists.pages['/inter.crl'].data))
+        self.assertTrue(0 < kept['index_bytes'] < 2 * kept['list_bytes'])
+        self.assertTrue(0 <= kept['age_s'] < SECONDS)
+        text = self.text('status')
+        for word in (INTER, 'number 4711', LIST, '0 entries', 'alive', 'tomorrow', 'in a week', 'alice'):
+            self.assertIn(word, text)
+        self.assertNotIn('\033', text)
+
+    def test_a_silent_source_since_when_and_why(self):
+        self.ocsp.pages['/'] = self.lists.pages['/inter.crl'] = silent
+        self.enter()
+        inter = self.issuer(self.status(), INTER)
+        found, = [one for one in inter['sources'] if one['kind'] == 'OCSP']
+        self.assertEqual((found['state'], found['answered'], found['failures']), ('silent', None, 1))
+        self.assertAlmostEqual(moment(found['probe_at']) - moment(found['asked']), 5, delta=1)
+        text = self.text('status')
+        self.assertRegex(text, rf'source +OCSP {OCSP}: silent: .*probed again from .*cardmap revocation refresh')
+        self.ocsp.pages['/'] = self.responder.page
+        self.publish()
+        self.assertTrue(self.source(self.refresh(), OCSP)['ok'], 'seen alive')
+        found, = [one for one in self.issuer(self.status(), INTER)['sources'] if one['kind'] == 'OCSP']
+        self.assertEqual((found['state'], found['failures']), ('alive', 0))
+
+    def test_it_asks_nobody(self):
+        self.enter()
+        self.forget_requests()
+        with scenario.Counts() as counts:
+            self.status('hard', trust__ask_always='yes', trust__crl=[LIST])
+        self.assertEqual((self.requests(), counts.packets['connections'], counts.slapd), ([], 0, []))
+
+    def test_it_foretells_what_a_login_then_decides(self):
+        """Every level, three times: the login itself, with no network and its clock there."""
+        levels = ('chain', 'soft', 'soft 12h', 'soft 72h', 'soft 30d', 'hard', 'hard 12h', 'hard 30d')
+        self.publish(until=3 * DAY)
+        self.responder.until = 3 * DAY
+        self.enter()
+        self.refresh()
+        told = {level: self.status(level) for level in levels}
+        self.no_network()
+        seen = set()
+        for level in levels:
+            row, = told[level]['accounts']
+            self.assertEqual((row['account'], row['level']), ('alice', level))
+            for name, when in self.TIMES.items():
+                with self.subTest(level=level, when=name):
+                    # A clock that was once there would be behind for the next.
+                    copy = self.folder / f'{level} {name}'
+                    shutil.copytree(self.store.parent, copy)
+                    entered = self.login(card=self.CARD, status=None, **self.at(when, more={
+                        'trust__level': level, 'accounts__path': copy / self.store.name}))
+                    foretold = row['forecast'][name]
+                    self.assertEqual((foretold['opens'], foretold.get('reason')), (entered.status == 0, entered.reason),
+                                     f'{foretold}\n{entered}')
+                    seen.add(entered.reason)
+        self.assertEqual(seen, {None, 'revocation_unknown', 'revocation_too_old'}, 'each outcome was foretold once')
+
+    def test_the_level_is_that_of_the_accounts_rule(self):
+        self.rules = f"""rule "strict" {{
+            match = '<ISSUER>{INTER}'
+            attribute = 'altSecurityIdentities'
+            value = 'Kerberos:{{subject_nt_principal}}'
+            level = 'hard 1h'
+        }}
+        """
+        self.enter()
+        row, = self.status()['accounts']
+        self.assertEqual((row['rule'], row['level']), ('strict', 'hard 1h'))
+        self.assertEqual([row['forecast'][name]['opens'] for name in self.TIMES], [True, False, False])
+        self.assertEqual(row['forecast']['tomorrow']['reason'], 'revocation_unknown')
+        inter = self.issuer(self.status(), INTER)
+        self.assertEqual([one['forecast']['in_a_week']['opens'] for one in inter['lists']], [True] * len(inter['lists']))
+
+    def test_other_reasons_than_revocation(self):
+        self.enter(more={'accounts__offline_days': 2})
+        row, = self.status(accounts__offline_days=2)['accounts']
+        self.assertTrue(row['forecast']['tomorrow']['opens'])
+        self.assertEqual(row['forecast']['in_a_week']['reason'], 'kept_too_old')
+        self.say(self.CARD)
+        self.refused(more={'trust__ask_always': 'yes'})
+        row, = self.status()['accounts']
+        self.assertEqual([row['forecast'][name]['reason'] for name in self.TIMES], ['revoked'] * 3)
+
+    def test_at_soft_it_says_that_nobody_will_have_said_good(self):
+        self.publish(until=2 * DAY)
+        self.enter()
+        self.refresh()
+        row, = self.status()['accounts']
+        self.assertEqual([row['forecast'][name]['unknown'] for name in self.TIMES], [False, False, True])
+        self.assertIn('yes, unknown', self.text('status'))
 
 
 class UsageTest(CommandsCase):

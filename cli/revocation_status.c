@@ -1,0 +1,410 @@
+/*
+ * cli/revocation_status.c - what is known of each CA, and what a login without the network will decide.
+ *
+ * Asks nobody.  The answer is made as JSON, and what people read is made of that.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/revocation.h"
+#include "service/forecast.h"
+
+#define DAY		86400
+#define WHO_COLUMNS	40
+
+/* The columns of the forecast. */
+static const struct time_ahead {
+	const char *name, *title;
+	int seconds;
+} times[] = {
+	{ "now", "now", 0 },
+	{ "tomorrow", "tomorrow", DAY },
+	{ "in_a_week", "in a week", 7 * DAY },
+};
+
+struct status {
+	struct cm_cli_revocation *r;
+	struct cm_cli_issuers issuers;
+	json_t *list;			/* of issuers, each with "sources", "lists", "evidence" */
+	json_t *accounts;
+};
+
+static json_t *
+find_issuer(struct status *s, const uint8_t key[32], const char *name)
+{
+	struct cm_buf hex = { 0 };
+	json_t *o = NULL, *one;
+	size_t i;
+
+	cm_buf_add_hex(&hex, (struct cm_blob){ key, 32 });
+	json_array_foreach(s->list, i, one)
+		if (strcmp(json_string_value(json_object_get(one, "key")), cm_buf_str(&hex)) == 0)
+			o = one;
+	if (o == NULL) {
+		o = json_object();
+		if (name == NULL)
+			name = cm_cli_issuer_of(&s->issuers, key);
+		cm_cli_set(o, "subject", name != NULL ? name : "(a CA that is not known here any more)");
+		cm_cli_set(o, "key", cm_buf_str(&hex));
+		json_object_set_new(o, "sources", json_array());
+		json_object_set_new(o, "lists", json_array());
+		json_array_append_new(s->list, o);
+	}
+	cm_buf_free(&hex);
+	return o;
+}
+
+/* As a login would take it (trust/ask.c). */
+static const char *
+state_of(const struct cm_source *s, time_t now)
+{
+	if (s->asked == 0)
+		return "never asked";
+	if (s->probe_at == 0)
+		return "alive";
+	return now - s->asked < CM_SOURCE_SILENT_MAX && s->asked <= now ? "silent" : "was silent";
+}
+
+static enum cm_err
+add_source(void *arg, struct cm_blob issuer, const struct cm_source *src)
+{
+	struct status *s = arg;
+	json_t *o = json_object();
+
+	(void)issuer;
+	cm_cli_set(o, "kind", cm_cli_source_kind(src->kind));
+	cm_cli_set(o, "url", src->url);
+	cm_cli_set(o, "state", state_of(src, s->r->known.now));
+	cm_cli_set_time(o, "seen", src->seen);
+	cm_cli_set_time(o, "asked", src->asked);
+	cm_cli_set_time(o, "answered", src->answered);
+	json_object_set_new(o, "failures", json_integer(src->failures));
+	cm_cli_set(o, "why", src->failures > 0 ? src->why : "");
+	cm_cli_set_time(o, "probe_at", src->probe_at);
+	json_array_append_new(json_object_get(find_issuer(s, src->issuer_key, NULL), "sources"), o);
+	return CM_OK;
+}
+
+/* What it stands on, certificate by certificate. */
+static void
+add_statuses(const struct cm_trace *t, struct cm_buf *out)
+{
+	for (size_t i = 0; i < cm_trace_count(t); i++) {
+		const struct cm_trace_stage *s = cm_trace_stage(t, i);
+
+		for (size_t k = 0; k < s->count; k++)
+			if (strcmp(s->items[k].key, "status") == 0)
+				cm_buf_addf(out, "%s%s", out->len > 0 ? "; " : "", s->items[k].text);
+	}
+}
+
+static json_t *
+outlook(enum cm_err err, struct cm_trace *t)
+{
+	const struct cm_trace_stage *s = cm_cli_failed_stage(t);
+	json_t *o = json_object();
+	struct cm_buf text = { 0 };
+
+	if (err != CM_OK)
+		cm_buf_add_str(&text, cm_cli_why(t, s));
+	else
+		add_statuses(t, &text);
+	json_object_set_new(o, "opens", json_boolean(err == CM_OK));
+	/* Nobody will have said "good": a level that lets in all the same. */
+	json_object_set_new(o, "unknown", json_boolean(err == CM_OK && strstr(cm_buf_str(&text), "unknown: ") != NULL));
+	if (err != CM_OK)
+		cm_cli_set(o, "reason", cm_reason_name(s != NULL ? s->reason : cm_trace_reason(t)));
+	cm_cli_set(o, "text", cm_buf_str(&text));
+	cm_buf_free(&text);
+	return o;
+}
+
+/* What a login stands on that has this list and nothing else. */
+static enum cm_err
+foretell_list(const struct status *s, const struct cm_kept_list *l, json_t *out)
+{
+	const struct cm_trust_policy policy = cm_host_policy_of(s->r->host, NULL);
+	enum cm_err err = CM_OK;
+
+	for (size_t i = 0; i < CM_COUNT(times) && err != CM_ERR_NOMEM; i++) {
+		struct cm_known known = s->r->known;
+		struct cm_trace *t = NULL;
+
+		known.now += times[i].seconds;
+		if ((err = cm_trace_new(&t)) != CM_OK)
+			return err;
+		cm_trace_begin(t, "revocation");
+		err = cm_trust_judge_list(s->r->host->trust, l, &policy, &known, t);
+		cm_trace_end(t, err);
+		json_object_set_new(out, times[i].name, outlook(err, t));
+		cm_trace_free(&t);
+	}
+	return err == CM_ERR_NOMEM ? err : CM_OK;
+}
+
+static enum cm_err
+add_list(void *arg, const struct cm_kept_list *l)
+{
+	struct status *s = arg;
+	json_t *o = json_object(), *forecast = json_object();
+
+	cm_cli_set(o, "issuer", l->issuer);
+	cm_cli_set(o, "source", l->source);
+	cm_cli_set(o, "number", l->number);
+	json_object_set_new(o, "delta", json_boolean(l->delta));
+	json_object_set_new(o, "indirect", json_boolean(l->indirect));
+	cm_cli_set_time(o, "this_update", l->this_update);
+	cm_cli_set_time(o, "next_update", l->next_update);
+	cm_cli_set_time(o, "learned", l->learned);
+	cm_cli_set_time(o, "confirmed", l->confirmed);
+	json_object_set_new(o, "age_s", json_integer((json_int_t)(s->r->known.now - l->confirmed)));
+	json_object_set_new(o, "entries", json_integer((json_int_t)l->entries));
+	json_object_set_new(o, "list_bytes", json_integer((json_int_t)l->list_size));
+	json_object_set_new(o, "index_bytes", json_integer((json_int_t)l->index_size));
+	json_object_set_new(o, "damage", l->damage != NULL ? json_string(l->damage) : json_null());
+	json_object_set_new(o, "forecast", forecast);
+	json_array_append_new(json_object_get(find_issuer(s, l->issuer_key, l->issuer), "lists"), o);
+	return l->delta || l->damage != NULL ? CM_OK : foretell_list(s, l, forecast);
+}
+
+/* The configured addresses that nobody has named yet stand at no CA. */
+static void
+add_configured(struct status *s)
+{
+	json_t *list = json_array();
+	char *const *const lists[] = { s->r->cli->conf->trust.crl, s->r->cli->conf->trust.ocsp_url };
+
+	for (size_t i = 0; i < CM_COUNT(lists); i++)
+		for (char *const *p = lists[i]; *p != NULL; p++)
+			json_array_append_new(list, json_string(*p));
+	json_object_set_new(s->r->cli->answer, "configured", list);
+}
+
+static enum cm_err
+foretell_account(struct status *s, const struct cm_cert *cert, json_t *out)
+{
+	enum cm_err err;
+
+	for (size_t i = 0; i < CM_COUNT(times); i++) {
+		struct cm_trace *t = NULL;
+
+		if ((err = cm_trace_new(&t)) != CM_OK)
+			return err;
+		err = cm_forecast_login(s->r->host, &s->r->known, cert, s->r->known.now + times[i].seconds, t);
+		json_object_set_new(out, times[i].name, outlook(err, t));
+		cm_trace_free(&t);
+		if (err == CM_ERR_NOMEM)
+			return err;
+	}
+	return CM_OK;
+}
+
+static enum cm_err
+add_account(void *arg, const struct cm_kept *k)
+{
+	struct status *s = arg;
+	const struct cm_trust_policy policy = cm_host_policy_of(s->r->host, k->account->rule);
+	const struct cm_conf_level level = { (unsigned)policy.level, (unsigned)policy.max_age };
+	json_t *o = json_object(), *forecast = json_object();
+	struct cm_cert *cert = NULL;
+	struct cm_buf text = { 0 };
+	enum cm_err err;
+
+	cm_conf_level_text(&level, &text);
+	cm_cli_set(o, "account", k->account->name);
+	json_object_set_new(o, "uid", json_integer(k->account->uid));
+	cm_cli_set(o, "rule", k->account->rule);
+	cm_cli_set(o, "level", cm_buf_str(&text));
+	json_object_set_new(o, "forecast", forecast);
+	json_array_append_new(s->accounts, o);
+	if ((err = cm_cert_decode(k->cert_der, s->r->cli->trace, &cert)) == CM_OK) {
+		cm_cli_set(o, "certificate", cm_cert_subject_text(cert));
+		err = foretell_account(s, cert, forecast);
+	}
+	cm_buf_free(&text);
+	cm_cert_free(&cert);
+	return err;
+}
+
+static enum cm_err
+collect(struct status *s)
+{
+	struct cm_cli_revocation *r = s->r;
+	enum cm_err err;
+
+	if ((err = cm_cli_issuers_read(r, &s->issuers)) != CM_OK)
+		return err;
+	if (r->host->accounts != NULL && (err = cm_accounts_each_source(r->host->accounts, r->cli->trace, add_source, s)) != CM_OK)
+		return err;
+	if ((err = cm_trust_each_kept_list(r->host->trust, add_list, s)) != CM_OK)
+		return err;
+	add_configured(s);
+	return r->host->accounts != NULL ? cm_accounts_list(r->host->accounts, r->cli->trace, add_account, s) : CM_OK;
+}
+
+/* ---- for people */
+
+static const char *
+text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text != NULL ? text : "";
+}
+
+static bool
+is_set(const json_t *o, const char *key)
+{
+	return text_of(o, key)[0] != '\0';
+}
+
+static void
+print_source(const struct cm_cli *c, const json_t *o)
+{
+	const char *state = text_of(o, "state");
+	struct cm_buf b = { 0 };
+
+	if (strcmp(state, "never asked") == 0)
+		cm_buf_add_str(&b, "never asked");
+	else if (strcmp(state, "alive") == 0)
+		cm_buf_addf(&b, "alive, answered %s", text_of(o, "answered"));
+	else
+		cm_buf_addf(&b, "%s: %s%s%s; asked %s, %lld times in vain; probed again from %s; now: cardmap revocation refresh", state,
+		    is_set(o, "answered") ? "no answer that counts since " : "never gave one that counts",
+		    text_of(o, "answered"), is_set(o, "why") ? ": " : "", text_of(o, "asked"),
+		    (long long)json_integer_value(json_object_get(o, "failures")), text_of(o, "probe_at"));
+	if (is_set(o, "why") && strcmp(state, "alive") != 0)
+		cm_buf_addf(&b, " (%s)", text_of(o, "why"));
+	cm_cli_line(c, "  source", "%s %s: %s", text_of(o, "kind"), text_of(o, "url"), cm_buf_str(&b));
+	cm_buf_free(&b);
+}
+
+static void
+print_list(const struct cm_cli *c, const json_t *o)
+{
+	const json_int_t age = json_integer_value(json_object_get(o, "age_s"));
+	char said[CM_TIME_SIZE], list[CM_CLI_SIZE_TEXT], index[CM_CLI_SIZE_TEXT];
+
+	cm_cli_line(c, json_is_true(json_object_get(o, "delta")) ? "  delta" : "  list", "%s%s%s, from %s",
+	    is_set(o, "number") ? "number " : "without a number", text_of(o, "number"),
+	    json_is_true(json_object_get(o, "indirect")) ? ", indirect" : "", text_of(o, "source"));
+	if (is_set(o, "damage")) {
+		cm_cli_line(c, "", "  damaged: %s; cardmap revocation refresh fetches it again", text_of(o, "damage"));
+		return;
+	}
+	cm_cli_line(c, "", "  of %s until %s", text_of(o, "this_update"), is_set(o, "next_update") ? text_of(o, "next_update") :
+	    "(no end named)");
+	cm_cli_line(c, "", "  last confirmed %s, %s%s", text_of(o, "confirmed"), age < 0 ? "ahead of this computer's clock" :
+	    cm_clock_age(age, said), age < 0 ? "" : " ago");
+	cm_cli_line(c, "", "  %lld entries, %s, index %s", (long long)json_integer_value(json_object_get(o, "entries")),
+	    cm_cli_size((uint64_t)json_integer_value(json_object_get(o, "list_bytes")), list),
+	    cm_cli_size((uint64_t)json_integer_value(json_object_get(o, "index_bytes")), index));
+}
+
+/* Of a long name its beginning, whole characters of it (RFC 3629 section 3). */
+static void
+print_name(const char *name)
+{
+	size_t len = strlen(name), columns = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (((uint8_t)name[i] & 0xC0) == 0x80)
+			continue;
+		if (columns == WHO_COLUMNS)
+			len = i;
+		else
+			columns++;
+	}
+	printf("  %.*s%*s", (int)len, name, (int)(WHO_COLUMNS - columns), "");
+}
+
+/* The first that does not open says why. */
+static void
+print_row(const struct cm_cli *c, const char *who, const char *level, const json_t *forecast)
+{
+	const json_t *no = NULL;
+	const char *when = "";
+
+	print_name(who);
+	printf("  %-9s", level);
+	for (size_t i = 0; i < CM_COUNT(times); i++) {
+		const json_t *o = json_object_get(forecast, times[i].name);
+		const bool opens = json_is_true(json_object_get(o, "opens"));
+		const char *word = !opens ? "no" : json_is_true(json_object_get(o, "unknown")) ? "yes, unknown" : "yes";
+
+		printf("  %s%-12s%s", !c->colour ? "" : opens ? "\033[32m" : "\033[31m", word, c->colour ? "\033[0m" : "");
+		if (!opens && no == NULL) {
+			no = o;
+			when = times[i].title;
+		}
+	}
+	putchar('\n');
+	if (no != NULL)
+		cm_cli_line(c, "", "%s: %s: %s", when, text_of(no, "reason"), text_of(no, "text"));
+}
+
+static void
+print_forecast(const struct status *s)
+{
+	const struct cm_conf_level *level = &s->r->cli->conf->trust.level;
+	const json_t *one, *l;
+	struct cm_buf text = { 0 };
+	size_t i, k;
+
+	cm_conf_level_text(level, &text);
+	printf("\n%-*s  %-9s  %-12s  %-12s  %s\n", WHO_COLUMNS + 2, "lets in with no network?", "level", times[0].title,
+	    times[1].title, times[2].title);
+	json_array_foreach(s->accounts, i, one)
+		print_row(s->r->cli, text_of(one, "account"), text_of(one, "level"), json_object_get(one, "forecast"));
+	json_array_foreach(s->list, i, one)
+		json_array_foreach(json_object_get(one, "lists"), k, l)
+			if (json_object_size(json_object_get(l, "forecast")) > 0)
+				print_row(s->r->cli, text_of(one, "subject"), cm_buf_str(&text), json_object_get(l, "forecast"));
+	cm_buf_free(&text);
+}
+
+static void
+print(const struct status *s)
+{
+	const struct cm_cli *c = s->r->cli;
+	const json_t *one, *o;
+	size_t i, k;
+
+	json_array_foreach(s->list, i, one) {
+		cm_cli_line(c, "issuer", "%s", text_of(one, "subject"));
+		json_array_foreach(json_object_get(one, "sources"), k, o)
+			print_source(c, o);
+		json_array_foreach(json_object_get(one, "lists"), k, o)
+			print_list(c, o);
+	}
+	json_array_foreach(json_object_get(c->answer, "configured"), i, o)
+		cm_cli_line(c, "configured", "%s", json_string_value(o));
+	if (json_array_size(s->list) == 0)
+		cm_cli_line(c, "issuer", "none was seen yet: log in once, or cardmap revocation import FILE");
+	if (s->r->known.stale_clock)
+		cm_cli_line(c, "clock", "cannot be relied on: nothing kept that is good counts at soft with an age, and at hard; "
+		    "set it right");
+	if (json_array_size(s->accounts) == 0)
+		cm_cli_line(c, "account", "none is kept: with no network nobody logs in");
+	if (json_array_size(s->list) + json_array_size(s->accounts) > 0)
+		print_forecast(s);
+}
+
+enum cm_err
+cm_cli_revocation_status(struct cm_cli_revocation *r)
+{
+	struct status s = { .r = r, .list = json_array(), .accounts = json_array() };
+	enum cm_err err;
+
+	cm_cli_set_time(r->cli->answer, "now", r->known.now);
+	json_object_set_new(r->cli->answer, "clock_unsound", json_boolean(r->known.stale_clock));
+	json_object_set_new(r->cli->answer, "issuers", s.list);
+	json_object_set_new(r->cli->answer, "accounts", s.accounts);
+	cm_trace_begin(r->cli->trace, "status");
+	err = collect(&s);
+	cm_trace_end(r->cli->trace, err);
+	if (err == CM_OK && !r->cli->json)
+		print(&s);
+	cm_cli_issuers_free(&s.issuers);
+	return err;
+}
