@@ -12,6 +12,10 @@
  *	  login.before_pin_ms, login.after_pin_ms  all stages before the PIN, and after it
  *				(with the store's fsync and the user's ccache)
  *	bench_login offline	a card that opened its account before, the servers gone
+ *	bench_login beside FIGURE NAME=CONF NAME=CONF...
+ *				revocation.login_NAME_ms, a whole login by each of these configurations, which take
+ *				turns, and of the stage that asks about revocation alone; revocation.FIGURE_ms, what
+ *				the last took longer than the first in the same round
  *
  * memory.login is the most that the process of one online login held.
  */
@@ -26,7 +30,8 @@
 #define WARM_UP	5
 #define CARD	"alice-rsa2048"
 
-enum value { TICKET, KINIT, VERIFIED, KINIT_VERIFIED, BEFORE_PIN, AFTER_PIN, VALUES };
+enum value { TICKET, KINIT, VERIFIED, KINIT_VERIFIED, BEFORE_PIN, AFTER_PIN, REVOCATION, VALUES };
+#define BESIDE_MAX	4
 
 struct bench {
 	struct cm_trace *trace;
@@ -67,14 +72,24 @@ set(struct bench *b, const char *key, const char *fmt, const char *value)
 }
 
 static void
-open_host(struct bench *b)
+open_host(struct bench *b, const char *conf)
 {
 	bench_must(cm_trace_new(&b->trace), "trace", NULL);
-	bench_must(cm_conf_load(bench_rig("CM_RIG_CONF"), b->trace, &b->conf), "configuration", b->trace);
+	bench_must(cm_conf_load(conf, b->trace, &b->conf), "configuration", b->trace);
 	set(b, "card.source", "file:%s/" CARD ".pem", bench_rig("CM_RIG_PKI"));
 	set(b, "service.log", "%s", "none");
 	bench_must(cm_host_open(b->conf, CM_NEED_LOGIN, b->trace, &b->host), "host", b->trace);
 	bench_must(cm_secret_new(cm_blob_str(bench_rig("CM_RIG_PIN")), &b->pin), "PIN", NULL);
+}
+
+static void
+close_host(struct bench *b)
+{
+	cm_account_free(&b->account);
+	cm_secret_free(&b->pin);
+	cm_host_close(&b->host);
+	cm_conf_free(&b->conf);
+	cm_trace_free(&b->trace);
 }
 
 static void
@@ -122,6 +137,7 @@ login_once(struct bench *b, size_t at)
 	start = cm_clock_us();
 	bench_must(cm_login_finish(&l, b->pin), "login", l.trace);
 	b->values[AFTER_PIN][at] = ms_since(start);
+	b->values[REVOCATION][at] = stage_ms(l.trace, "revocation");
 	b->values[VERIFIED][at] = stage_ms(l.trace, "fresh") + stage_ms(l.trace, "pin") +
 	    stage_ms(l.trace, "possession") + stage_ms(l.trace, "ticket");
 	if (b->account == NULL)
@@ -237,32 +253,67 @@ offline(struct bench *b)
 	printf("login.offline %.2f ms\n", median(b, AFTER_PIN));
 }
 
+static void
+beside(const char *figure, size_t count, char **names)
+{
+	static struct bench b[BESIDE_MAX];
+	static double difference[ROUNDS];
+
+	for (size_t i = 0; i < count; i++) {
+		char *conf = strchr(names[i], '=');
+
+		if (conf == NULL)
+			bench_die(names[i], "is not NAME=CONF");
+		*conf = '\0';
+		open_host(&b[i], conf + 1);
+	}
+	for (int round = -WARM_UP; round < ROUNDS; round++)
+		for (size_t i = 0; i < count; i++)
+			login_once(&b[i], round < 0 ? 0 : (size_t)round);
+	for (size_t at = 0; at < ROUNDS; at++)
+		difference[at] = b[count - 1].values[BEFORE_PIN][at] + b[count - 1].values[AFTER_PIN][at] -
+		    b[0].values[BEFORE_PIN][at] - b[0].values[AFTER_PIN][at];
+	for (size_t i = 0; i < count; i++) {
+		for (size_t at = 0; at < ROUNDS; at++)
+			b[i].values[AFTER_PIN][at] += b[i].values[BEFORE_PIN][at];
+		printf("revocation.login_%s_ms %.2f ms\n", names[i], median(&b[i], AFTER_PIN));
+		printf("revocation.login_%s_stage_ms %.2f ms\n", names[i], median(&b[i], REVOCATION));
+		close_host(&b[i]);
+	}
+	printf("revocation.%s_ms %.2f ms\n", figure, bench_median(difference, ROUNDS));
+}
+
+static void
+alone(struct bench *b, bool servers)
+{
+	open_host(b, bench_rig("CM_RIG_CONF"));
+	if (servers)
+		online(b);
+	else
+		offline(b);
+	if (b->krb5 != NULL) {
+		krb5_kt_close(b->krb5, b->keytab);
+		krb5_free_principal(b->krb5, b->client);
+		krb5_free_principal(b->krb5, b->server);
+		krb5_free_context(b->krb5);
+	}
+	free(b->identity);
+	cm_pkinit_close(&b->bare);
+	close_host(b);
+}
+
 int
 main(int argc, char **argv)
 {
 	static struct bench b;
 
-	if (argc != 2 || (strcmp(argv[1], "online") != 0 && strcmp(argv[1], "offline") != 0)) {
-		fprintf(stderr, "usage: bench_login online | offline\n");
-		return 64;
-	}
-	open_host(&b);
-	if (strcmp(argv[1], "online") == 0)
-		online(&b);
+	if (argc == 2 && strcmp(argv[1], "online") == 0)
+		alone(&b, true);
+	else if (argc == 2 && strcmp(argv[1], "offline") == 0)
+		alone(&b, false);
+	else if (argc > 4 && argc <= 3 + BESIDE_MAX && strcmp(argv[1], "beside") == 0)
+		beside(argv[2], (size_t)argc - 3, argv + 3);
 	else
-		offline(&b);
-	if (b.krb5 != NULL) {
-		krb5_kt_close(b.krb5, b.keytab);
-		krb5_free_principal(b.krb5, b.client);
-		krb5_free_principal(b.krb5, b.server);
-		krb5_free_context(b.krb5);
-	}
-	free(b.identity);
-	cm_account_free(&b.account);
-	cm_secret_free(&b.pin);
-	cm_pkinit_close(&b.bare);
-	cm_host_close(&b.host);
-	cm_conf_free(&b.conf);
-	cm_trace_free(&b.trace);
+		bench_die("usage", "bench_login online | offline | beside FIGURE NAME=CONF NAME=CONF...");
 	return 0;
 }
