@@ -235,7 +235,8 @@ cm_crl_ask_url(struct cm_question *q, const char *url)
 	enum cm_status status = cm_crl_ask_kept(q);
 
 	if (status != CM_STATUS_UNKNOWN) {
-		q->note = ", kept here";
+		if (q->note[0] == '\0')
+			q->note = ", kept here";
 		return status;
 	}
 	cm_buf_truncate(&q->why, said);

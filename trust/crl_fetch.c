@@ -129,10 +129,10 @@ confirm(struct cm_question *q, struct cm_crl_coming *c)
 		cm_object(q, CM_OBJECTION_HTTP_STATUS, "it answers \"not modified\", and was not asked that");
 		return err;
 	}
+	/* Where nothing is to be written, or can be, it is known to this round all the same. */
 	cm_crl_store_open(&s, q->trust->o.crl_dir, c->here->issuer_key, q->trust->o.crl_keep, NULL);
-	err = cm_crl_store_confirm(&s, c->here, q->known->now);
+	err = s.keeps ? cm_crl_store_confirm(&s, c->here, q->known->now) : CM_OK;
 	cm_crl_store_close(&s);
-	/* Where nothing may be written it is known to this round all the same. */
 	c->here->confirmed = q->known->now;
 	if (err == CM_ERR_ABSENT)
 		cm_object(q, CM_OBJECTION_NOT_KEPT, "it is not modified, and the list that it is was removed meanwhile");

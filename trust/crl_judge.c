@@ -345,9 +345,24 @@ lacks_changes(const struct judging *j, const struct told *t)
 	    X509_get_ext_by_NID(j->q->cert, NID_freshest_crl, -1) >= 0);
 }
 
+/* Changes that are newer than the list, and cannot be applied to it or do not count, are said. */
+static const char *
+note_of(const struct judging *j, const struct told *t)
+{
+	for (size_t i = 0; t->delta == NULL && i < j->count; i++) {
+		const struct told *d = &j->told[i];
+
+		if (d->fit.fits && !d->x->gone && d->x->about.delta && same_group(d, t) && cm_crl_is_older(&t->x->about, &d->x->about))
+			return d->good ? ", without its changes (delta CRL), which are of a later list" :
+			    ", without its changes (delta CRL), which do not count any more";
+	}
+	return "";
+}
+
 static void
 take(struct judging *j, const struct told *t, struct cm_evidence *e)
 {
+	j->q->note = note_of(j, t);
 	date_answer(t, e);
 	if (lacks_changes(j, t))
 		e->ask_after = e->learned;

@@ -43,143 +43,144 @@ static const struct row {
 	bool on_hold;
 	const char *part;		/* of the reason, or of the source */
 	enum oracle oracle;
+	const char *note;		/* of what is said beside "good"; NULL: nothing is */
 } rows[] = {
 	/* ---- (b) (1): the issuer */
-	{ "the issuer's list", "", false, { { CA, .number = 1 } }, GOOD, false, "number 1", SAME },
-	{ "it stands in it", "", false, { { CA, .number = 1, .listed = true, .reason = 1 } }, REVOKED, false, "number 1", SAME },
-	{ "of another CA", "", false, { { OTHER, .number = 1 } }, UNKNOWN, false, "the list of another CA", SAME },
-	{ "the issuer's next key", "", false, { { CA_NEW, .number = 1 } }, GOOD, false, "number 1", SAME },
+	{ "the issuer's list", "", false, { { CA, .number = 1 } }, GOOD, false, "number 1", SAME, NULL },
+	{ "it stands in it", "", false, { { CA, .number = 1, .listed = true, .reason = 1 } }, REVOKED, false, "number 1", SAME, NULL },
+	{ "of another CA", "", false, { { OTHER, .number = 1 } }, UNKNOWN, false, "the list of another CA", SAME, NULL },
+	{ "the issuer's next key", "", false, { { CA_NEW, .number = 1 } }, GOOD, false, "number 1", SAME, NULL },
 	{ "the issuer's next key says revoked", "", false, { { CA, .number = 1 }, { CA_NEW, .number = 2, .listed = true, .reason = 1 } },
-	    REVOKED, false, "number 2", OTHER_WAY },
-	{ "another issuer is named", DP_OTHER, false, { { OTHER, .number = 1, .scope = CRL_INDIRECT } }, GOOD, false, "number 1", SAME },
+	    REVOKED, false, "number 2", OTHER_WAY, NULL },
+	{ "another issuer is named", DP_OTHER, false, { { OTHER, .number = 1, .scope = CRL_INDIRECT } }, GOOD, false, "number 1", SAME, NULL },
 	{ "another issuer is named, and says revoked", DP_OTHER, false, { { OTHER, .number = 1, .scope = CRL_INDIRECT, .listed = true,
-	    .reason = 1 } }, REVOKED, false, "number 1", SAME },
+	    .reason = 1 } }, REVOKED, false, "number 1", SAME, NULL },
 	{ "another issuer is named, and its list is not indirect", DP_OTHER, false, { { OTHER, .number = 1 } }, UNKNOWN, false,
-	    "the list of another CA", SAME },
+	    "the list of another CA", SAME, NULL },
 	{ "an indirect list of who is not named", "", false, { { OTHER, .number = 1, .scope = CRL_INDIRECT } }, UNKNOWN, false,
-	    "the list of another CA", SAME },
-	{ "an indirect list of the issuer", "", false, { { CA, .number = 1, .scope = CRL_INDIRECT } }, GOOD, false, "number 1", SAME },
+	    "the list of another CA", SAME, NULL },
+	{ "an indirect list of the issuer", "", false, { { CA, .number = 1, .scope = CRL_INDIRECT } }, GOOD, false, "number 1", SAME, NULL },
 	{ "an indirect list of the issuer says revoked", "", false, { { CA, .number = 1, .scope = CRL_INDIRECT, .listed = true,
-	    .reason = 1 } }, REVOKED, false, "number 1", SAME },
+	    .reason = 1 } }, REVOKED, false, "number 1", SAME, NULL },
 	/* ---- (f): whose path ends elsewhere, or who may not */
 	{ "attack: a look-alike of the other issuer", DP_OTHER, false, { { STRANGER, .number = 1, .scope = CRL_INDIRECT } }, UNKNOWN,
-	    false, "", SAME },
-	{ "without cRLSign", DP_NO_SIGN, false, { { NO_SIGN, .number = 1, .scope = CRL_INDIRECT } }, UNKNOWN, false, "cRLSign", SAME },
+	    false, "", SAME, NULL },
+	{ "without cRLSign", DP_NO_SIGN, false, { { NO_SIGN, .number = 1, .scope = CRL_INDIRECT } }, UNKNOWN, false, "cRLSign", SAME, NULL },
 	{ "of another anchor", DP_ELSEWHERE, false, { { ELSEWHERE, .number = 1, .scope = CRL_INDIRECT } }, UNKNOWN, false,
-	    "comes from no anchor", SAME },
+	    "comes from no anchor", SAME, NULL },
 	/* ---- (b) (2) (i): the point */
-	{ "the point's part", DP_HERE, false, { { CA, .number = 1, .point = HERE } }, GOOD, false, "number 1", SAME },
-	{ "another point's part", DP_HERE, false, { { CA, .number = 1, .point = THERE } }, UNKNOWN, false, "another distribution point", SAME },
+	{ "the point's part", DP_HERE, false, { { CA, .number = 1, .point = HERE } }, GOOD, false, "number 1", SAME, NULL },
+	{ "another point's part", DP_HERE, false, { { CA, .number = 1, .point = THERE } }, UNKNOWN, false, "another distribution point", SAME, NULL },
 	{ "another point's part says revoked", DP_HERE, false, { { CA, .number = 1, .point = THERE, .listed = true, .reason = 1 } },
-	    UNKNOWN, false, "another distribution point", SAME },
-	{ "a point, and none is named", "", false, { { CA, .number = 1, .point = HERE } }, UNKNOWN, false, "another distribution point", SAME },
-	{ "a whole list, and a point is named", DP_HERE, false, { { CA, .number = 1 } }, GOOD, false, "number 1", SAME },
-	{ "the second point's part", DP_BOTH, false, { { CA, .number = 1, .point = THERE } }, GOOD, false, "number 1", SAME },
+	    UNKNOWN, false, "another distribution point", SAME, NULL },
+	{ "a point, and none is named", "", false, { { CA, .number = 1, .point = HERE } }, UNKNOWN, false, "another distribution point", SAME, NULL },
+	{ "a whole list, and a point is named", DP_HERE, false, { { CA, .number = 1 } }, GOOD, false, "number 1", SAME, NULL },
+	{ "the second point's part", DP_BOTH, false, { { CA, .number = 1, .point = THERE } }, GOOD, false, "number 1", SAME, NULL },
 	{ "the first is good, the second says revoked", DP_BOTH, false, { { CA, .number = 1, .point = HERE },
-	    { CA, .number = 2, .point = THERE, .listed = true, .reason = 1 } }, REVOKED, false, "number 2", OTHER_WAY },
-	{ "a name relative to the issuer", DP_RELATIVE, false, { { CA, .number = 1, .relative = "part" } }, GOOD, false, "number 1", SAME },
+	    { CA, .number = 2, .point = THERE, .listed = true, .reason = 1 } }, REVOKED, false, "number 2", OTHER_WAY, NULL },
+	{ "a name relative to the issuer", DP_RELATIVE, false, { { CA, .number = 1, .relative = "part" } }, GOOD, false, "number 1", SAME, NULL },
 	{ "another name relative to the issuer", DP_RELATIVE, false, { { CA, .number = 1, .relative = "other" } }, UNKNOWN, false,
-	    "another distribution point", SAME },
+	    "another distribution point", SAME, NULL },
 	{ "a relative name against a full one", DP_HERE, false, { { CA, .number = 1, .relative = "part" } }, UNKNOWN, false,
-	    "another distribution point", SAME },
-	{ "no name, but another issuer", DP_OTHER_BARE, false, { { OTHER, .number = 1, .scope = CRL_INDIRECT } }, GOOD, false, "number 1", SAME },
+	    "another distribution point", SAME, NULL },
+	{ "no name, but another issuer", DP_OTHER_BARE, false, { { OTHER, .number = 1, .scope = CRL_INDIRECT } }, GOOD, false, "number 1", SAME, NULL },
 	{ "no name, and the list has another", DP_OTHER_BARE, false, { { OTHER, .number = 1, .scope = CRL_INDIRECT, .point = HERE } },
-	    UNKNOWN, false, "another distribution point", LAXER },
+	    UNKNOWN, false, "another distribution point", LAXER, NULL },
 	/* ---- (b) (2) (ii), (iii), (iv): of whom */
-	{ "users only, a user", "", false, { { CA, .number = 1, .scope = CRL_ONLY_USERS } }, GOOD, false, "number 1", SAME },
-	{ "users only, a CA", "", true, { { CA, .number = 1, .scope = CRL_ONLY_USERS } }, UNKNOWN, false, "not about CAs", SAME },
-	{ "CAs only, a CA", "", true, { { CA, .number = 1, .scope = CRL_ONLY_CAS } }, GOOD, false, "number 1", SAME },
-	{ "CAs only, a user", "", false, { { CA, .number = 1, .scope = CRL_ONLY_CAS } }, UNKNOWN, false, "about CAs only", SAME },
+	{ "users only, a user", "", false, { { CA, .number = 1, .scope = CRL_ONLY_USERS } }, GOOD, false, "number 1", SAME, NULL },
+	{ "users only, a CA", "", true, { { CA, .number = 1, .scope = CRL_ONLY_USERS } }, UNKNOWN, false, "not about CAs", SAME, NULL },
+	{ "CAs only, a CA", "", true, { { CA, .number = 1, .scope = CRL_ONLY_CAS } }, GOOD, false, "number 1", SAME, NULL },
+	{ "CAs only, a user", "", false, { { CA, .number = 1, .scope = CRL_ONLY_CAS } }, UNKNOWN, false, "about CAs only", SAME, NULL },
 	{ "attribute certificates only", "", false, { { CA, .number = 1, .scope = CRL_ONLY_ATTRIBUTES } }, UNKNOWN, false,
-	    "attribute certificates", SAME },
-	{ "a scope that says nothing", "", false, { { CA, .number = 1, .scope = CRL_SCOPE } }, GOOD, false, "number 1", SAME },
+	    "attribute certificates", SAME, NULL },
+	{ "a scope that says nothing", "", false, { { CA, .number = 1, .scope = CRL_SCOPE } }, GOOD, false, "number 1", SAME, NULL },
 	{ "users and CAs apart, a user", "", false, { { CA, .number = 1, .scope = CRL_ONLY_CAS }, { CA, .number = 2, .scope = CRL_ONLY_USERS } },
-	    GOOD, false, "number 2", SAME },
+	    GOOD, false, "number 2", SAME, NULL },
 	/* ---- (d), (e), (l): reasons */
-	{ "half of the reasons", "", false, { { CA, .number = 1, .reasons = FIRST } }, UNKNOWN, false, "some reasons only", SAME },
+	{ "half of the reasons", "", false, { { CA, .number = 1, .reasons = FIRST } }, UNKNOWN, false, "some reasons only", SAME, NULL },
 	{ "both halves", "", false, { { CA, .number = 1, .reasons = FIRST }, { CA, .number = 2, .reasons = SECOND } }, GOOD, false,
-	    "and 1 other", SAME },
+	    "and 1 other", SAME, NULL },
 	{ "both halves but one reason", "", false, { { CA, .number = 1, .reasons = FIRST & ~KEY }, { CA, .number = 2, .reasons = SECOND } },
-	    UNKNOWN, false, "some reasons only", SAME },
+	    UNKNOWN, false, "some reasons only", SAME, NULL },
 	{ "both halves, one revoked", "", false, { { CA, .number = 1, .reasons = FIRST }, { CA, .number = 2, .reasons = SECOND, .listed = true,
-	    .reason = 5 } }, REVOKED, false, "number 2", SAME },
+	    .reason = 5 } }, REVOKED, false, "number 2", SAME, NULL },
 	{ "half of the reasons, revoked", "", false, { { CA, .number = 1, .reasons = FIRST, .listed = true, .reason = 1 } }, REVOKED, false,
-	    "number 1", SAME },
+	    "number 1", SAME, NULL },
 	{ "both halves, one has expired", "", false, { { CA, .number = 1, .reasons = FIRST }, { CA, .number = 2, .reasons = SECOND,
-	    .from = -2 * DAY, .to = -DAY } }, UNKNOWN, false, "expired", SAME },
+	    .from = -2 * DAY, .to = -DAY } }, UNKNOWN, false, "expired", SAME, NULL },
 	{ "points for halves of the reasons", DP_FIRST, false, { { CA, .number = 1, .point = HERE }, { CA, .number = 2, .point = THERE } },
-	    GOOD, false, "and 1 other", SAME },
+	    GOOD, false, "and 1 other", SAME, NULL },
 	{ "one point for half of the reasons", DP_FIRST, false, { { CA, .number = 1, .point = HERE } }, UNKNOWN, false, "some reasons only",
-	    SAME },
+	    SAME, NULL },
 	{ "a point's half and a list's other half", DP_FIRST, false, { { CA, .number = 1, .point = HERE, .reasons = SECOND },
-	    { CA, .number = 2, .point = THERE } }, UNKNOWN, false, "some reasons only", SAME },
-	{ "halves and a whole", "", false, { { CA, .number = 1, .reasons = FIRST }, { CA, .number = 2 } }, GOOD, false, "number 2", SAME },
+	    { CA, .number = 2, .point = THERE } }, UNKNOWN, false, "some reasons only", SAME, NULL },
+	{ "halves and a whole", "", false, { { CA, .number = 1, .reasons = FIRST }, { CA, .number = 2 } }, GOOD, false, "number 2", SAME, NULL },
 
 	/* ---- (c), (h), (i), (j), (k): changes */
 	{ "nothing changed", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA }, { CA, .number = 6, .base = 5 } }, GOOD, false,
-	    "number 5 with changes", SAME },
+	    "number 5 with changes", SAME, NULL },
 	{ "revoked since", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA }, { CA, .number = 6, .base = 5, .listed = true,
-	    .reason = 1 } }, REVOKED, false, "number 6", SAME },
+	    .reason = 1 } }, REVOKED, false, "number 6", SAME, NULL },
 	{ "on hold since", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA }, { CA, .number = 6, .base = 5, .listed = true,
-	    .reason = 6 } }, REVOKED, true, "number 6", SAME },
+	    .reason = 6 } }, REVOKED, true, "number 6", SAME, NULL },
 	{ "a hold ended since", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA, .listed = true, .reason = 6 },
-	    { CA, .number = 6, .base = 5, .listed = true, .reason = 8 } }, GOOD, false, "number 5 with changes", SAME },
+	    { CA, .number = 6, .base = 5, .listed = true, .reason = 8 } }, GOOD, false, "number 5 with changes", SAME, NULL },
 	{ "attack: a revocation ended since", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA, .listed = true, .reason = 1 },
-	    { CA, .number = 6, .base = 5, .listed = true, .reason = 8 } }, REVOKED, false, "number 5", LAXER },
+	    { CA, .number = 6, .base = 5, .listed = true, .reason = 8 } }, REVOKED, false, "number 5", LAXER, NULL },
 	{ "a hold not ended since", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA, .listed = true, .reason = 6 },
-	    { CA, .number = 6, .base = 5 } }, REVOKED, true, "number 5", SAME },
+	    { CA, .number = 6, .base = 5 } }, REVOKED, true, "number 5", SAME, NULL },
 	{ "changes of an older list", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA }, { CA, .number = 6, .base = 3 } }, GOOD,
-	    false, "number 5 with changes", SAME },
+	    false, "number 5 with changes", SAME, NULL },
 	{ "changes of a newer list", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA }, { CA, .number = 9, .base = 6 } }, GOOD,
-	    false, "number 5", SAME },
+	    false, "number 5", SAME, "of a later list" },
 	{ "a newer list's changes say revoked", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA }, { CA, .number = 9, .base = 6,
-	    .listed = true, .reason = 1 } }, REVOKED, false, "number 9", LAXER },
+	    .listed = true, .reason = 1 } }, REVOKED, false, "number 9", LAXER, NULL },
 	{ "a newer list's changes end no hold", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA, .listed = true, .reason = 6 },
-	    { CA, .number = 9, .base = 6, .listed = true, .reason = 8 } }, REVOKED, true, "number 5", SAME },
+	    { CA, .number = 9, .base = 6, .listed = true, .reason = 8 } }, REVOKED, true, "number 5", SAME, NULL },
 	{ "changes older than the list", "", false, { { CA, .number = 5, .from = -60, .freshest = DELTA }, { CA, .number = 4, .base = 3,
-	    .from = -3600 } }, GOOD, false, "number 5", SAME },
+	    .from = -3600 } }, GOOD, false, "number 5", SAME, NULL },
 	{ "changes that have expired", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA }, { CA, .number = 6, .base = 5,
-	    .from = -1800, .to = -600 } }, GOOD, false, "number 5", SAME },
+	    .from = -1800, .to = -600 } }, GOOD, false, "number 5", SAME, "do not count any more" },
 	{ "changes that have expired say revoked", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA }, { CA, .number = 6,
-	    .base = 5, .from = -1800, .to = -600, .listed = true, .reason = 1 } }, REVOKED, false, "number 6", SAME },
+	    .base = 5, .from = -1800, .to = -600, .listed = true, .reason = 1 } }, REVOKED, false, "number 6", SAME, NULL },
 	{ "changes that have expired ended a hold", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA, .listed = true,
-	    .reason = 6 }, { CA, .number = 6, .base = 5, .from = -1800, .to = -600, .listed = true, .reason = 8 } }, REVOKED, true, "number 5", LAXER },
-	{ "changes alone", "", false, { { CA, .number = 6, .base = 5 } }, UNKNOWN, false, "a delta CRL", SAME },
+	    .reason = 6 }, { CA, .number = 6, .base = 5, .from = -1800, .to = -600, .listed = true, .reason = 8 } }, REVOKED, true, "number 5", LAXER, NULL },
+	{ "changes alone", "", false, { { CA, .number = 6, .base = 5 } }, UNKNOWN, false, "a delta CRL", SAME, NULL },
 	{ "changes alone say revoked", "", false, { { CA, .number = 6, .base = 5, .listed = true, .reason = 1 } }, REVOKED, false, "number 6",
-	    STRICTER },
+	    STRICTER, NULL },
 	{ "changes of another scope", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA }, { CA, .number = 6, .base = 5,
-	    .scope = CRL_ONLY_CAS, .listed = true, .reason = 1 } }, GOOD, false, "number 5", SAME },
+	    .scope = CRL_ONLY_CAS, .listed = true, .reason = 1 } }, GOOD, false, "number 5", SAME, NULL },
 	{ "changes of the same scope", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA, .scope = CRL_ONLY_USERS },
-	    { CA, .number = 6, .base = 5, .scope = CRL_ONLY_USERS } }, GOOD, false, "with changes", SAME },
+	    { CA, .number = 6, .base = 5, .scope = CRL_ONLY_USERS } }, GOOD, false, "with changes", SAME, NULL },
 	{ "changes by another key", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA, .listed = true, .reason = 6 },
-	    { CA_NEW, .number = 6, .base = 5, .listed = true, .reason = 8 } }, REVOKED, true, "number 5", SAME },
+	    { CA_NEW, .number = 6, .base = 5, .listed = true, .reason = 8 } }, REVOKED, true, "number 5", SAME, NULL },
 	{ "two changes, the newest counts", "", false, { { CA, .number = 5, .from = -3600, .freshest = DELTA }, { CA, .number = 6, .base = 5,
 	    .from = -1800, .listed = true, .reason = 6 }, { CA, .number = 7, .base = 5, .listed = true, .reason = 8 } }, GOOD, false,
-	    "number 7", OTHER_WAY },
+	    "number 7", OTHER_WAY, NULL },
 	{ "the list has expired, its changes have not", "", false, { { CA, .number = 5, .from = -3600, .to = -600, .freshest = DELTA },
-	    { CA, .number = 6, .base = 5 } }, GOOD, false, "with changes", SAME },	/* 5.2.4: the dates are the changes' */
+	    { CA, .number = 6, .base = 5 } }, GOOD, false, "with changes", SAME, NULL },	/* 5.2.4: the dates are the changes' */
 	{ "changes without a number of the list", "", false, { { CA, .number = 0, .from = -3600, .freshest = DELTA, .listed = true, .reason = 6 },
-	    { CA, .number = 6, .base = 5, .listed = true, .reason = 8 } }, REVOKED, true, "", SAME },
+	    { CA, .number = 6, .base = 5, .listed = true, .reason = 8 } }, REVOKED, true, "", SAME, NULL },
 
 	/* ---- holds, and several lists of one key */
-	{ "on hold", "", false, { { CA, .number = 5, .listed = true, .reason = 6 } }, REVOKED, true, "number 5", SAME },
+	{ "on hold", "", false, { { CA, .number = 5, .listed = true, .reason = 6 } }, REVOKED, true, "number 5", SAME, NULL },
 	{ "a hold that expired", "", false, { { CA, .number = 5, .from = -2 * DAY, .to = -DAY, .listed = true, .reason = 6 } }, REVOKED, true,
-	    "number 5", OTHER_WAY },
+	    "number 5", OTHER_WAY, NULL },
 	{ "a hold absent from a later list", "", false, { { CA, .number = 5, .from = -3600, .listed = true, .reason = 6 }, { CA, .number = 6 } },
-	    GOOD, false, "number 6", SAME },
+	    GOOD, false, "number 6", SAME, NULL },
 	{ "a hold absent from a later list of another scope", "", false, { { CA, .number = 5, .from = -3600, .listed = true, .reason = 6 },
-	    { CA, .number = 6, .scope = CRL_ONLY_USERS } }, REVOKED, true, "number 5", OTHER_WAY },
+	    { CA, .number = 6, .scope = CRL_ONLY_USERS } }, REVOKED, true, "number 5", OTHER_WAY, NULL },
 	{ "a hold absent from a later list of another key", "", false, { { CA, .number = 5, .from = -3600, .listed = true, .reason = 6 },
-	    { CA_NEW, .number = 6 } }, REVOKED, true, "number 5", SAME },
+	    { CA_NEW, .number = 6 } }, REVOKED, true, "number 5", SAME, NULL },
 	{ "a hold absent from an older list", "", false, { { CA, .number = 6, .listed = true, .reason = 6 }, { CA, .number = 5, .from = -3600 } },
-	    REVOKED, true, "number 6", SAME },
+	    REVOKED, true, "number 6", SAME, NULL },
 	{ "attack: a revocation absent from a later list", "", false, { { CA, .number = 5, .from = -3600, .listed = true, .reason = 1 },
-	    { CA, .number = 6 } }, REVOKED, false, "number 5", OTHER_WAY },
+	    { CA, .number = 6 } }, REVOKED, false, "number 5", OTHER_WAY, NULL },
 	{ "attack: an older list shown after a newer", "", false, { { CA, .number = 6, .from = -3600, .to = -600 }, { CA, .number = 5,
-	    .from = -7200 } }, UNKNOWN, false, "rollback", OTHER_WAY },
+	    .from = -7200 } }, UNKNOWN, false, "rollback", OTHER_WAY, NULL },
 	{ "attack: older changes shown after newer", "", false, { { CA, .number = 5, .from = -7200, .freshest = DELTA, .to = -6000 },
 	    { CA, .number = 8, .base = 5, .from = -3600, .to = -600 }, { CA, .number = 7, .base = 5, .from = -5000 } }, UNKNOWN, false, "",
-	    SAME },
+	    SAME, NULL },
 };
 
 static const char *
@@ -257,6 +258,7 @@ struct heard {
 	int status;
 	bool on_hold;
 	char text[1024];	/* of the reason or the source */
+	const char *note;
 };
 
 static void
@@ -267,6 +269,7 @@ hear(struct cm_question *q, enum cm_status status, struct heard *h)
 	snprintf(h->text, sizeof(h->text), "%s", status == CM_STATUS_UNKNOWN ? cm_buf_str(&q->why) : q->answer.source);
 	assert_true((status == CM_STATUS_UNKNOWN) == (q->objection != CM_OBJECTION_NONE));
 	assert_true(status == CM_STATUS_UNKNOWN || q->why.len == 0);
+	h->note = q->note;
 }
 
 /* Each list from a file, one after the other; what the last question says when all are here. */
@@ -300,9 +303,10 @@ ask(struct world *w, const struct row *r, bool kept, struct heard *h)
 static unsigned
 differs(const struct row *r, const struct heard *h, const char *how)
 {
-	if (h->status == r->status && h->on_hold == r->on_hold && strstr(h->text, r->part) != NULL)
+	if (h->status == r->status && h->on_hold == r->on_hold && strstr(h->text, r->part) != NULL &&
+	    (h->status != GOOD || (r->note == NULL ? h->note[0] == '\0' : strstr(h->note, r->note) != NULL)))
 		return 0;
-	print_error("%s, %s: %s%s, %s\n", r->name, how, name_of(h->status), h->on_hold ? " (on hold)" : "", h->text);
+	print_error("%s, %s: %s%s, %s%s\n", r->name, how, name_of(h->status), h->on_hold ? " (on hold)" : "", h->text, h->note);
 	return 1;
 }
 
