@@ -1,6 +1,7 @@
 /*
- * tests/fuzz/fuzz_crlindex.c - the reader of an index, which the disk may have changed.  An input that begins with "!"
- * gets right checksums first, so that what stands behind them is reached too.
+ * tests/fuzz/fuzz_crlindex.c - the reader of an index, which the disk may have changed, and what one or two of them say of a
+ * certificate.  An input that begins with "!" gets right checksums first, so that what stands behind them is reached too;
+ * one that begins with "2" is two such, each behind its length (4 octets).
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -58,7 +59,7 @@ ask(const struct cm_crl_index *x, const X509 *ca)
 	cm_crl_number_text(&x->about.number, &number);
 	cm_buf_free(&number);
 	for (size_t len = 1; len <= sizeof(serial); len++)
-		for (int first = 0; first < 256; first += 15) {
+		for (int first = 0; first < 256; first += 85) {
 			serial[0] = (uint8_t)first;
 			if (cm_crl_index_find(x, X509_get_subject_name(ca), (struct cm_blob){ serial, len }, &e) == CM_OK &&
 			    len < sizeof(serial) && memcmp(e.serial + sizeof(e.serial) - len, serial, len) != 0 && first != 0)
@@ -66,12 +67,11 @@ ask(const struct cm_crl_index *x, const X509 *ca)
 		}
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* What it holds, or NULL. */
+static struct cm_crl_index *
+open_octets(const uint8_t *data, size_t size, bool mended)
 {
-	const bool mended = size > 0 && data[0] == '!';
 	const int fd = memfd_create("fuzz", MFD_CLOEXEC);
-	X509 *ca = fuzz_x509(fuzz_ca);
 	struct cm_crl_index *x = NULL;
 	uint8_t *copy = malloc(size + 1);
 	struct cm_buf why;
@@ -79,21 +79,77 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (fd < 0 || copy == NULL)
 		abort();
-	memcpy(copy, data + mended, size - mended);
+	memcpy(copy, data, size);
 	if (mended)
-		mend(copy, size - 1);
-	if (write(fd, copy, size - mended) != (ssize_t)(size - mended))
+		mend(copy, size);
+	if (write(fd, copy, size) != (ssize_t)size)
 		abort();
 	cm_buf_init(&why, 0);
 	err = cm_crl_index_open(fd, &x, &why);
 	if ((err == CM_OK) != (x != NULL) || (err == CM_OK) != (why.len == 0))
 		abort();
-	if (x != NULL)
-		ask(x, ca);
-	cm_crl_index_close(&x);
 	cm_buf_free(&why);
-	X509_free(ca);
 	free(copy);
 	close(fd);
+	return x;
+}
+
+/* An answer has its dates, and what is unknown its reason. */
+static void
+judge(struct cm_question *q, struct cm_crl_lists *lists)
+{
+	enum cm_status status;
+
+	for (const struct cm_crl_index *x = lists->kept; x != NULL; x = x->next)
+		memcpy(lists->keys[lists->key_count++], x->issuer_key, 32);
+	cm_buf_init(&q->why, 0);
+	status = cm_crl_judge(q, lists);
+	if ((status == CM_STATUS_UNKNOWN) != (q->why.len > 0 && q->objection != CM_OBJECTION_NONE))
+		abort();
+	if (status == CM_STATUS_GOOD && (q->answer.this_update > FUZZ_NOW + CM_CLOCK_SKEW || cm_evidence_end(q->trust, &q->answer) < FUZZ_NOW))
+		abort();
+	if (status == CM_STATUS_REVOKED && q->answer.source[0] == '\0')
+		abort();
+	cm_buf_free(&q->why);
+}
+
+static void
+open_two(const uint8_t *data, size_t size, struct cm_crl_lists *lists)
+{
+	for (int i = 0; i < 2 && size >= 4; i++) {
+		const size_t len = big_endian(data, 4) < size - 4 ? big_endian(data, 4) : size - 4;
+		struct cm_crl_index *x = open_octets(data + 4, len, true);
+
+		data += 4 + len;
+		size -= 4 + len;
+		if (x == NULL)
+			continue;
+		x->next = lists->kept;
+		lists->kept = x;
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct cm_trust tr = { .o.crl_max = 1 << 20 };
+	static const struct cm_known known = { .now = FUZZ_NOW };
+	struct cm_question q = fuzz_question(&tr, &known);
+	const bool two = size > 0 && data[0] == '2', mended = size > 0 && data[0] == '!';
+	struct cm_crl_lists lists = { 0 };
+
+	if (cm_evidence_name(q.cert, q.issuer, &q.answer) != CM_OK)
+		abort();
+	if (two)
+		open_two(data + 1, size - 1, &lists);
+	else
+		lists.kept = open_octets(data + mended, size - mended, mended);
+	if (lists.kept != NULL) {
+		ask(lists.kept, q.issuer);
+		judge(&q, &lists);
+	}
+	cm_crl_list_close(&lists.kept);
+	X509_free(q.cert);
+	X509_free(q.issuer);
 	return 0;
 }
