@@ -442,6 +442,21 @@ class StoreTest(OfflineCase):
         self.fill(folder)
         self.assertEqual(self.login(more=more).account, 'alice')
 
+    def test_disk_that_went_read_only_warns_and_shuts_out_nobody_but_the_revoked(self):
+        folder = self.full_disk()
+        more = {'accounts__path': folder / 'accounts.db', 'trust__ask_always': 'yes'}
+        self.login(card='bob', more=more)
+        self.login(more=more)
+        scenario.RIG.revoke('alice-rsa2048')
+        self.login(status=3, reason='revoked', more=more)
+        said(['mount', '-o', 'remount,ro', folder])
+        answer = self.login(card='bob', more=more)
+        self.assertEqual((answer.account, answer.json['kept']), ('bob', False))
+        self.assertTrue(any('readonly' in text for text in answer.seen('remember', 'warning')), str(answer))
+        self.network_down()
+        self.assertEqual(self.login(card='bob', more=more).account, 'bob')
+        self.login(status=3, reason='revoked', more=more)
+
     def test_two_logins_at_once_share_the_store(self):
         from concurrent.futures import ThreadPoolExecutor
         self.conf()
