@@ -323,6 +323,36 @@ attack_revoked_is_forgiven(void **state)
 	web_stop(&w);
 }
 
+/* Nor by a later list of its CA that does not name it: only a hold ends so. */
+static void
+attack_a_later_list_forgives(void **state)
+{
+	struct web w = { .mode = WEB_OCSP, .answer = { .status = REVOKED, .reason = STOLEN, .from = -HOUR, .to = HOUR } };
+	const struct crl_recipe recipe = { .issuer = "inter", .names = "alice-p256", .reason = NO_ENTRY, .from = -MIN, .to = DAY };
+	const char *const crls[] = { scratch("forgives.crl"), NULL }, *urls[] = { w.url, NULL };
+	const struct cm_evidence listed = { .status = CM_STATUS_GOOD, .by_list = true, .this_update = time(NULL) };
+	struct kept k = { 0 };
+	struct login l = { .kept = &k, .urls = urls, .level = CM_TRUST_SOFT };
+	struct outcome r;
+	int len;
+	uint8_t *der = make_crl(&recipe, &len);
+
+	(void)state;
+	write_bytes(crls[0], der, (size_t)len);
+	OPENSSL_free(der);
+	web_start(&w);
+	r = login(&l);
+	expect(&r, CM_REASON_REVOKED, &w, 1);
+	assert_false(cm_evidence_ends_hold(&k.e[0], &listed));
+	l.crls = crls;
+	for (int offline = 0; offline < 2; offline++) {
+		l.offline = offline;
+		r = login(&l);
+		expect(&r, CM_REASON_REVOKED, &w, 1);
+	}
+	web_stop(&w);
+}
+
 /* On hold: asked again each time, and neither "good" nor time ends it, but a later list; or it becomes final. */
 static void
 hold_ends_by_a_later_list(void **state)
@@ -452,6 +482,7 @@ main(void)
 		cmocka_unit_test(undated),
 		cmocka_unit_test(silent_and_kept),
 		cmocka_unit_test(attack_revoked_is_forgiven),
+		cmocka_unit_test(attack_a_later_list_forgives),
 		cmocka_unit_test(hold_ends_by_a_later_list),
 		cmocka_unit_test(a_hold_becomes_final),
 		cmocka_unit_test(never_issued),
