@@ -198,9 +198,14 @@ hear_ended_lists(struct cm_inquiry *i, struct cm_asked *a)
 }
 
 enum cm_status
-cm_inquiry_ask_lists(struct cm_inquiry *i, struct cm_asked *a, struct cm_asking *k)
+cm_inquiry_ask_lists(struct cm_inquiry *i, struct cm_asked *a, struct cm_asking *k, const char *url)
 {
-	const enum cm_status status = cm_crl_ask_kept(&k->q);
+	enum cm_status status;
+
+	/* Why lists of others do not count is not what is asked. */
+	for (struct cm_crl_index *x = i->lists; x != NULL; x = x->next)
+		x->asked = url != NULL && cm_blob_equal(x->source, cm_blob_str(url));
+	status = cm_crl_ask_kept(&k->q);
 
 	if (status == CM_STATUS_UNKNOWN && k->q.objection == CM_OBJECTION_STALE)
 		hear_ended_lists(i, a);
@@ -269,7 +274,7 @@ hear_lists(struct cm_inquiry *i, struct cm_asked *a)
 	cm_asking_begin(&k, i, a);
 	k.key = "crl";
 	snprintf(k.q.answer.source, sizeof(k.q.answer.source), "CRLs kept here");
-	status = cm_inquiry_ask_lists(i, a, &k);
+	status = cm_inquiry_ask_lists(i, a, &k, NULL);
 	if (status != CM_STATUS_UNKNOWN || k.q.objection != CM_OBJECTION_NONE_KEPT)
 		cm_inquiry_tell(i, a, &k, status);
 	cm_asking_end(&k);

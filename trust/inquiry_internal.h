@@ -152,8 +152,8 @@ void cm_inquiry_tell(struct cm_inquiry *i, struct cm_asked *a, struct cm_asking 
 CM_MUST_USE enum cm_err cm_inquiry_hear_known(struct cm_inquiry *i, struct cm_asked *a);	/* kept evidence */
 /* That, files and lists that are here. */
 CM_MUST_USE enum cm_err cm_inquiry_hear_kept(struct cm_inquiry *i, struct cm_asked *a);
-/* What all lists that are here say of it together; not told yet. */
-enum cm_status cm_inquiry_ask_lists(struct cm_inquiry *i, struct cm_asked *a, struct cm_asking *k);
+/* What all lists that are here say of it together; not told yet.  url: where one came from now, or NULL. */
+enum cm_status cm_inquiry_ask_lists(struct cm_inquiry *i, struct cm_asked *a, struct cm_asking *k, const char *url);
 /* Nothing is missing: at the strictest policy, and what has to be asked was. */
 bool cm_inquiry_satisfied(const struct cm_inquiry *i, const struct cm_asked *a);
 bool cm_inquiry_revoked(const struct cm_inquiry *i, const struct cm_asked *a);

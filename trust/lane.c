@@ -105,7 +105,7 @@ take_lists(struct cm_inquiry *i, struct cm_lane *l)
 	bool done;
 
 	begin_question(i, l, &k);
-	status = cm_inquiry_ask_lists(i, l->about, &k);
+	status = cm_inquiry_ask_lists(i, l->about, &k, url_of(l));
 	done = status != CM_STATUS_UNKNOWN || ends_lane(k.q.objection);
 	tell(i, l, &k, status);
 	cm_asking_end(&k);
@@ -204,12 +204,13 @@ was_answered_meanwhile(struct cm_inquiry *i, struct cm_lane *l)
 	const struct cm_keeper *keeper = i->known->keeper;
 	enum cm_status status = CM_STATUS_UNKNOWN;
 	struct cm_asking k;
+	bool answered;
 
-	if (i->trust->o.ask_always && !l->waited)
+	if ((i->trust->o.ask_always || l->kind == CM_SOURCE_DELTA) && !l->waited)
 		return false;
 	begin_question(i, l, &k);
 	if (l->kind != CM_SOURCE_OCSP) {
-		status = cm_inquiry_ask_lists(i, l->about, &k);
+		status = cm_inquiry_ask_lists(i, l->about, &k, url_of(l));
 	} else if (keeper != NULL && keeper->find(keeper->arg, &k.q.answer) == CM_OK) {
 		status = k.q.answer.status;
 		k.q.kept = true;
@@ -218,8 +219,9 @@ was_answered_meanwhile(struct cm_inquiry *i, struct cm_lane *l)
 		k.q.note = ", had by another login";
 	if (status != CM_STATUS_UNKNOWN)
 		cm_inquiry_tell(i, l->about, &k, status);
+	answered = l->kind != CM_SOURCE_DELTA || k.q.answer.ask_after == 0;
 	cm_asking_end(&k);
-	return status != CM_STATUS_UNKNOWN && (cm_inquiry_satisfied(i, l->about) || cm_inquiry_revoked(i, l->about));
+	return answered && status != CM_STATUS_UNKNOWN && (cm_inquiry_satisfied(i, l->about) || cm_inquiry_revoked(i, l->about));
 }
 
 /* true: it is asked, or waited for, or the lane is done; false: this address gives nothing, which was told. */
@@ -292,13 +294,20 @@ begin_address(struct cm_inquiry *i, struct cm_lane *l)
 	return l->state != CM_LANE_PLANNED;
 }
 
+/* What is known already is not asked for; changes of a list are, though that list is good. */
+static bool
+is_spared(const struct cm_inquiry *i, const struct cm_lane *l)
+{
+	return !l->probe && l->kind != CM_SOURCE_DELTA && cm_inquiry_satisfied(i, l->about);
+}
+
 static void
 go_on(struct cm_inquiry *i, struct cm_lane *l)
 {
 	l->state = CM_LANE_PLANNED;
 	for (; l->at < l->url_count; l->at++) {
 		l->waited = false;
-		if ((!l->probe && cm_inquiry_satisfied(i, l->about)) || begin_address(i, l))
+		if (is_spared(i, l) || begin_address(i, l))
 			break;
 	}
 	if (l->state == CM_LANE_PLANNED)
@@ -380,7 +389,7 @@ tell_others(struct cm_inquiry *i, const struct cm_lane *l)
 		cm_asking_begin(&k, i, a);
 		cm_asking_source(&k, l->kind, url_of(l));
 		k.q.network = true;
-		if ((status = cm_inquiry_ask_lists(i, a, &k)) != CM_STATUS_UNKNOWN && !k.q.kept)
+		if ((status = cm_inquiry_ask_lists(i, a, &k, url_of(l))) != CM_STATUS_UNKNOWN && !k.q.kept)
 			cm_inquiry_tell(i, a, &k, status);
 		cm_asking_end(&k);
 	}
