@@ -212,43 +212,6 @@ ask_with(struct cm_question *q, enum cm_err (*bring)(struct cm_question *q, cons
 	return status;
 }
 
-static enum cm_err
-fetch(struct cm_question *q, const char *url)
-{
-	struct cm_crl_coming *c = NULL;
-	struct cm_fetch f = { .deadline = q->deadline };
-	enum cm_err err;
-
-	if ((err = cm_crl_prepare(q, url, &f, &c)) != CM_OK)
-		return err;
-	(void)!cm_fetch_now(&f, cm_buf_blob(&q->trust->anchors_pem));
-	err = cm_crl_arrived(q, &c, &f);
-	cm_fetch_clear(&f);
-	return err;
-}
-
-enum cm_status
-cm_crl_ask_url(struct cm_question *q, const char *url)
-{
-	const struct cm_evidence before = q->answer;
-	const size_t said = q->why.len;
-	enum cm_status status = cm_crl_ask_kept(q);
-
-	if (status != CM_STATUS_UNKNOWN) {
-		if (q->note[0] == '\0')
-			q->note = ", kept here";
-		return status;
-	}
-	cm_buf_truncate(&q->why, said);
-	q->answer = before;
-	q->kept = false;
-	if (!cm_crl_may_sign(q->issuer)) {
-		cm_object(q, CM_OBJECTION_NOT_A_LIST_SIGNER, "the CA may not sign revocation lists (no cRLSign in its keyUsage)");
-		return status;
-	}
-	return ask_with(q, fetch, url);
-}
-
 /* What tells that a file is another one, or was written to. */
 static void
 mark_of(const struct stat *st, char *etag, size_t size)

@@ -273,17 +273,3 @@ cm_fetcher_wake(struct cm_fetcher *f)
 	atomic_store(&f->woken, true);
 	curl_multi_wakeup(f->multi);
 }
-
-enum cm_err
-cm_fetch_now(struct cm_fetch *one, struct cm_blob anchors)
-{
-	const struct cm_fetcher_options o = { .anchors = anchors };
-	struct cm_fetcher *f;
-	enum cm_err err = cm_fetcher_new(&o, &f);
-
-	if (err == CM_OK && (err = cm_fetcher_add(f, one)) == CM_OK)
-		while (cm_fetcher_next(f, cm_deadline_in(1000)) != one)
-			continue;
-	cm_fetcher_free(&f);
-	return err != CM_OK || one->objection == CM_OBJECTION_NONE ? err : CM_ERR_OFFLINE;
-}

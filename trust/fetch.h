@@ -59,7 +59,4 @@ void cm_fetcher_remove(struct cm_fetcher *f, struct cm_fetch *one);	/* not asked
 struct cm_fetch *cm_fetcher_next(struct cm_fetcher *f, cm_deadline until);
 void cm_fetcher_wake(struct cm_fetcher *f);	/* from another thread */
 
-/* One alone.  CM_ERR_OFFLINE: its objection says why. */
-CM_MUST_USE enum cm_err cm_fetch_now(struct cm_fetch *one, struct cm_blob anchors);
-
 #endif /* CM_TRUST_FETCH_H */

@@ -126,7 +126,6 @@ CM_MUST_USE enum cm_err cm_crl_import_file(struct cm_trust *tr, const struct cm_
  * in this round was needed.  A good answer that a delta CRL may make newer has ask_after in the past.
  */
 enum cm_status cm_crl_ask_kept(struct cm_question *q);
-enum cm_status cm_crl_ask_url(struct cm_question *q, const char *url);
 enum cm_status cm_crl_ask_file(struct cm_question *q, const char *path);	/* or a folder: and with all that is here */
 extern const char *const cm_crl_endings[];	/* of their files' names */
 void cm_crl_list_close(struct cm_crl_index **head);	/* of q->lists, when the round has ended */

@@ -38,7 +38,7 @@ ask(struct cm_fetch *f)
 	if (f->max == 0)
 		f->max = 1 << 20;
 	f->deadline = cm_deadline_in(LONG);
-	(void)!cm_fetch_now(f, (struct cm_blob){ 0 });
+	web_fetch(f);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "trust/fetch.h"
 
 #define HUGE_SIZE	(42 << 20)
 
@@ -472,4 +473,16 @@ web_stop(struct web *w)
 	close(w->fd);
 	pthread_cond_destroy(&w->gathered);
 	pthread_mutex_destroy(&w->lock);
+}
+
+void
+web_fetch(struct cm_fetch *f)
+{
+	const struct cm_fetcher_options o = { 0 };
+	struct cm_fetcher *fetcher;
+
+	assert_int_equal(cm_fetcher_new(&o, &fetcher), CM_OK);
+	assert_int_equal(cm_fetcher_add(fetcher, f), CM_OK);
+	assert_ptr_equal(cm_fetcher_next(fetcher, f->deadline + 20000), f);
+	cm_fetcher_free(&fetcher);
 }

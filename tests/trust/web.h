@@ -87,4 +87,8 @@ struct web {
 void web_start(struct web *w);
 void web_stop(struct web *w);
 
+/* One question alone, to its end. */
+struct cm_fetch;
+void web_fetch(struct cm_fetch *f);
+
 #endif
