@@ -619,6 +619,29 @@ fill_disk(const char *folder, const char *mounted)
 	CHILD_MUST(s.in_force == 1 && s.number == 3 && s.right);
 }
 
+/* The new list fits, and what it no longer lists does not: then nothing is forgiven for want of room. */
+static void
+fill_disk_with_what_is_gone(const char *folder, const char *mounted)
+{
+	struct crl_list good = list_of(5000), l = list_of(1);
+	struct imported r;
+	struct seen s;
+
+	(void)mounted;
+	good.serial_len = 16;
+	r = import(&good, folder, "http://a/");
+	CHILD_MUST(r.err == CM_OK && r.warning[0] == '\0');
+	cm_crl_index_close(&r.x);
+	l.number = 2;
+	l.seed = 7;
+	r = import(&l, folder, "http://a/");
+	CHILD_MUST(r.err == CM_OK && says(r.x, &l));
+	CHILD_MUST(strstr(r.warning, "No space left on device") != NULL);
+	CHILD_MUST(strstr(strstr(r.warning, "is not kept") + 1, "is not kept") == NULL);
+	s = in_force(folder, &good);
+	CHILD_MUST(s.in_force == 1 && s.number == 1 && s.right);
+}
+
 static void
 make_read_only(const char *folder, const char *mounted)
 {
@@ -636,6 +659,7 @@ disk_full_and_read_only(void **state)
 {
 	(void)state;
 	on_a_disk("size=256k", fill_disk);
+	on_a_disk("size=192k", fill_disk_with_what_is_gone);
 	on_a_disk("size=4m", make_read_only);
 }
 
