@@ -148,29 +148,34 @@ is_decided(const struct cm_inquiry *i)
 
 /* ---- What is kept. */
 
+/* What failed first. */
 static void
-warn(struct cm_inquiry *i, const char *text)
+note_failure(const struct cm_keeper *keeper, enum cm_err err, struct cm_buf *why)
+{
+	if (err != CM_OK && why->len == 0)
+		cm_buf_addf(why, ": %s", keeper->why != NULL ? keeper->why(keeper->arg) : "see accounts.path");
+}
+
+static void
+warn(struct cm_inquiry *i, const struct cm_buf *why)
 {
 	pthread_mutex_lock(&i->lock);
 	if (!i->closed)
-		cm_trace_add(i->trace, "warning", "%s", text);
+		cm_trace_add(i->trace, "warning", "what was learned about revocation could not be kept%s", cm_buf_str(why));
 	pthread_mutex_unlock(&i->lock);
 }
 
-static bool
-keep_sources(struct cm_inquiry *i, const struct cm_keeper *keeper)
+static void
+keep_sources(struct cm_inquiry *i, const struct cm_keeper *keeper, struct cm_buf *why)
 {
-	bool ok = true;
-
 	for (struct cm_source_state *s = i->sources; s != NULL; s = s->next) {
 		const size_t n = s->about->number + 1;
 
 		if (!s->changed || n >= i->v->der_count)
 			continue;
-		ok = keeper->keep_source(keeper->arg, &s->s, i->v->der[n]) == CM_OK && ok;
+		note_failure(keeper, keeper->keep_source(keeper->arg, &s->s, i->v->der[n]), why);
 		s->changed = false;
 	}
-	return ok;
 }
 
 /* Answers first; then others, who wait for them, may look. */
@@ -178,18 +183,19 @@ static void
 flush(struct cm_inquiry *i)
 {
 	const struct cm_keeper *keeper = i->known->keeper;
-	bool ok = true;
+	struct cm_buf why = { 0 };
 
 	for (size_t n = 0; n < i->to_keep_count; n++)
-		ok = keeper->keep(keeper->arg, &i->to_keep[n]) == CM_OK && ok;
+		note_failure(keeper, keeper->keep(keeper->arg, &i->to_keep[n]), &why);
 	i->to_keep_count = 0;
 	for (struct cm_lane *l = i->lanes; l != NULL; l = l->next)
 		if (l->state == CM_LANE_DONE)
 			cm_flight_release(i, l);
 	if (keeper != NULL)
-		ok = keep_sources(i, keeper) && ok;
-	if (!ok)
-		warn(i, "what was learned about revocation could not be kept: see accounts.path");
+		keep_sources(i, keeper, &why);
+	if (why.len > 0)
+		warn(i, &why);
+	cm_buf_free(&why);
 }
 
 /* ---- The loop. */
@@ -266,6 +272,15 @@ stop_lanes(struct cm_inquiry *i, bool probes, bool late)
 			cm_lane_stop(i, l, late);
 }
 
+static bool
+has_revoked_to_keep(const struct cm_inquiry *i)
+{
+	for (size_t n = 0; n < i->to_keep_count; n++)
+		if (i->to_keep[n].status == CM_STATUS_REVOKED)
+			return true;
+	return false;
+}
+
 void *
 cm_inquiry_run(void *arg)
 {
@@ -273,6 +288,9 @@ cm_inquiry_run(void *arg)
 
 	ask_until_decided(i);
 	stop_lanes(i, false, !is_decided(i));
+	/* Good is kept when all is said.  A refusal is kept first, for where it cannot be, that is part of it. */
+	if (has_revoked_to_keep(i))
+		flush(i);
 	close_it(i);
 	flush(i);
 	while (!is_ending(i) && is_asking(i, true))

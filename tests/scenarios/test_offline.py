@@ -453,6 +453,9 @@ class StoreTest(OfflineCase):
         answer = self.login(card='bob', more=more)
         self.assertEqual((answer.account, answer.json['kept']), ('bob', False))
         self.assertTrue(any('readonly' in text for text in answer.seen('remember', 'warning')), str(answer))
+        answer = self.login(card='revoked', status=3, reason='revoked', more=more)
+        self.assertTrue(any(f'could not be kept: {folder}/accounts.db: writing: attempt to write a readonly' in text
+                            for text in answer.seen('revocation', 'warning')), str(answer))
         self.network_down()
         self.assertEqual(self.login(card='bob', more=more).account, 'bob')
         self.login(status=3, reason='revoked', more=more)
