@@ -291,11 +291,17 @@ run_all(struct running *run)
 	}
 }
 
-/* No memory and the like first, then silence, then an issuer that is trusted no more. */
+/* Of an issuer that is trusted no more nobody needs to know anything; that it has expired surprises nobody. */
+static void
+note_refused(const struct cm_refresh_job *j, struct cm_trace *t)
+{
+	if (j->reason != CM_REASON_CERT_EXPIRED)
+		cm_trace_add(t, "warning", "left out: %s", j->why != NULL ? j->why : j->subject);
+}
+
 static enum cm_err
 sum_up(struct running *run, struct cm_trace *t)
 {
-	const struct cm_refresh_job *refused = NULL;
 	struct cm_refreshing *r = run->r;
 	bool silent = false;
 
@@ -310,17 +316,13 @@ sum_up(struct running *run, struct cm_trace *t)
 		if (j->err == CM_ERR_OFFLINE)
 			silent = true;
 		else if (j->err == CM_ERR_REFUSED || j->err == CM_ERR_SYNTAX)
-			refused = j;
+			note_refused(j, t);
 		else if (j->err != CM_OK)
 			return j->err;
 	}
-	if (silent)
-		return cm_trace_fail(t, CM_REASON_SOURCE_SILENT, "%zu of %zu sources gave nothing that counts",
-		    r->failed, r->asked);
-	if (refused != NULL)
-		return cm_trace_fail(t, refused->reason != CM_REASON_NONE ? refused->reason : CM_REASON_CERT_UNTRUSTED,
-		    "%s", refused->why != NULL ? refused->why : refused->subject);
-	return CM_OK;
+	if (!silent)
+		return CM_OK;
+	return cm_trace_fail(t, CM_REASON_SOURCE_SILENT, "%zu of %zu sources gave nothing that counts", r->failed, r->asked);
 }
 
 /* Held until the descriptor is closed, so it ends with the program.  -1: reason set. */

@@ -34,10 +34,10 @@ struct cm_refreshing {
 };
 
 /*
- * One at a time for each store: others are told to try again.
+ * One at a time for each store: others are told to try again.  An issuer whose
+ * own certificate does not verify any more is left out, with a "warning" in t.
  * CM_OK            all was learned, or was not due
  * CM_ERR_OFFLINE   SOURCE_SILENT: some sources could not be asked; each was told, the others were asked
- * CM_ERR_REFUSED   an issuer's own certificate does not verify any more (its reason); the others were asked
  * CM_ERR_AGAIN     REFRESH_RUNS: another one is at it
  * CM_ERR_ABSENT    NO_SUCH_ISSUER: there is none with such a subject
  * CM_ERR_SYSTEM    STORE

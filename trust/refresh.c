@@ -139,8 +139,8 @@ static enum cm_err
 add_with_mirrors(const struct cm_trust_options *o, const char *url, struct cm_buf *out)
 {
 	for (const char *const *m = o->crl_mirrors; m != NULL && *m != NULL; m++) {
-		const size_t from = strcspn(*m, " \t");
-		const char *to = *m + from + strspn(*m + from, " \t");
+		const size_t from = strcspn(*m, " ");
+		const char *to = *m + from + strspn(*m + from, " ");
 
 		if (from == 0 || strncmp(url, *m, from) != 0 || to[0] == '\0')
 			continue;
@@ -289,24 +289,12 @@ is_its_turn(struct cm_refresh_run *run, const struct cm_refresh_lane *l)
 	return false;
 }
 
-static void
-leave_out(struct cm_refresh_run *run, size_t i)
-{
-	struct cm_refresh_run one = { .lanes = malloc(sizeof(*one.lanes)), .lane_count = 1 };
-
-	if (one.lanes == NULL)
-		return;
-	one.lanes[0] = run->lanes[i];
-	memmove(&run->lanes[i], &run->lanes[i + 1], (--run->lane_count - i) * sizeof(*run->lanes));
-	cm_refresh_free_lanes(&one);
-}
-
 static enum cm_err
 ask_what_is_due(struct cm_refresh_run *run)
 {
 	for (size_t i = run->lane_count; i-- > 0;)
 		if (!is_its_turn(run, &run->lanes[i]))
-			leave_out(run, i);
+			cm_refresh_leave_out(run, i);
 	return cm_refresh_ask(run);
 }
 
@@ -352,9 +340,7 @@ kept_answer(const struct cm_refresh_run *run, const struct cm_evidence *name)
 	for (size_t i = 0; i < run->known->count; i++) {
 		const struct cm_evidence *e = &run->known->evidence[i];
 
-		if (e->status == CM_STATUS_GOOD && !e->by_list && e->serial_len == name->serial_len &&
-		    memcmp(e->serial, name->serial, name->serial_len) == 0 &&
-		    memcmp(e->issuer_key, name->issuer_key, sizeof(name->issuer_key)) == 0 &&
+		if (e->status == CM_STATUS_GOOD && !e->by_list && cm_evidence_is_about(e, name) &&
 		    (best == NULL || e->this_update > best->this_update))
 			best = e;
 	}

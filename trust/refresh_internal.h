@@ -51,6 +51,7 @@ CM_MUST_USE enum cm_err cm_refresh_ask(struct cm_refresh_run *run);
 CM_MUST_USE enum cm_err cm_refresh_add_lane(struct cm_refresh_run *run, enum cm_source_kind kind, const char *const *urls,
     X509 *cert);
 void cm_refresh_free_lanes(struct cm_refresh_run *run);
+void cm_refresh_leave_out(struct cm_refresh_run *run, size_t lane);	/* one that is not asked */
 /* The source of this address; made where it is not known yet.  NULL: out of memory, or too long an address. */
 struct cm_source *cm_refresh_source(struct cm_refresh_run *run, enum cm_source_kind kind, const char *url);
 /* A question of this certificate of the issuer's, for cm_refresh_end_question(). */

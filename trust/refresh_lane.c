@@ -37,12 +37,26 @@ keep_failed(struct cm_refresh_run *run)
 	cm_trace_add(run->trace, "warning", "what was learned could not be kept%s%s", why != NULL ? ": " : "", why != NULL ? why : "");
 }
 
+/* A timer calls often: what says nothing new costs no write. */
+static bool
+is_known(const struct cm_refresh_run *run, const struct cm_evidence *e)
+{
+	for (size_t i = 0; i < run->known->count; i++) {
+		const struct cm_evidence *k = &run->known->evidence[i];
+
+		if (cm_evidence_is_about(k, e) && k->status == e->status && k->on_hold == e->on_hold &&
+		    k->this_update == e->this_update && k->next_update == e->next_update && k->confirmed >= e->confirmed)
+			return true;
+	}
+	return false;
+}
+
 void
 cm_refresh_keep(struct cm_refresh_run *run, const struct cm_evidence *e)
 {
 	const struct cm_keeper *k = run->known->keeper;
 
-	if (k != NULL && e->status != CM_STATUS_UNKNOWN && k->keep(k->arg, e) != CM_OK)
+	if (k != NULL && e->status != CM_STATUS_UNKNOWN && !is_known(run, e) && k->keep(k->arg, e) != CM_OK)
 		keep_failed(run);
 }
 
@@ -164,21 +178,32 @@ end_asking(struct cm_refresh_lane *l)
 	l->asked = false;
 }
 
+static void
+clear_lane(struct cm_refresh_run *run, struct cm_refresh_lane *l)
+{
+	if (l->asked) {
+		cm_fetcher_remove(run->fetcher, &l->fetch);
+		end_asking(l);
+	}
+	for (size_t k = 0; l->urls != NULL && l->urls[k] != NULL; k++)
+		free(l->urls[k]);
+	free(l->urls);
+	X509_free(l->cert);
+}
+
+void
+cm_refresh_leave_out(struct cm_refresh_run *run, size_t lane)
+{
+	clear_lane(run, &run->lanes[lane]);
+	run->lane_count--;
+	memmove(&run->lanes[lane], &run->lanes[lane + 1], (run->lane_count - lane) * sizeof(*run->lanes));
+}
+
 void
 cm_refresh_free_lanes(struct cm_refresh_run *run)
 {
-	for (size_t i = 0; i < run->lane_count; i++) {
-		struct cm_refresh_lane *l = &run->lanes[i];
-
-		if (l->asked) {
-			cm_fetcher_remove(run->fetcher, &l->fetch);
-			end_asking(l);
-		}
-		for (size_t k = 0; l->urls != NULL && l->urls[k] != NULL; k++)
-			free(l->urls[k]);
-		free(l->urls);
-		X509_free(l->cert);
-	}
+	for (size_t i = 0; i < run->lane_count; i++)
+		clear_lane(run, &run->lanes[i]);
 	free(run->lanes);
 	run->lanes = NULL;
 	run->lane_count = 0;

@@ -169,6 +169,22 @@ class RefreshTest(CommandsCase):
         self.refresh(more=mirror, status=4)
         self.assertEqual([got.path for got in self.lists.asked()], ['/inter.crl'])
 
+    def test_lists_in_the_directory(self):
+        """As Active Directory's CAs name them, without a server: the configured one."""
+        self.enter(card='cdp-ldap')
+        answer = self.refresh('issuing')
+        told, = answer.json['sources']
+        self.assertTrue(told['ok'], str(answer))
+        self.assertTrue(told['url'].startswith('ldap:///'), told['url'])
+        self.assertRegex(told['text'], r'^list number \d+, \d+ entries')
+
+    def test_a_ca_that_is_trusted_no_more_is_left_out(self):
+        self.enter()
+        self.forget_requests()
+        answer = self.refresh(more={'trust__anchors': [self.pki / 'inter.crt'], 'trust__intermediates': None})
+        self.assertIn('CN=Cardmap Test Root CA', ' '.join(answer.json['warnings']))
+        self.assertEqual([got.path for got in self.requests()], ['/inter.crl'])
+
     def test_changes_to_a_list_too(self):
         card, delta = 'cdp-fresh', 'http://127.0.0.1:8090/delta.crl'
         self.publish(number=5)
