@@ -206,14 +206,15 @@ find_owner(void *arg, const struct cm_kept_list *l)
  * fetched for that one, or for any, where it is not known yet whose it is.
  */
 static enum cm_err
-share_out(struct collecting *c, const char *url)
+share_out(struct collecting *c, const char *url, size_t number)
 {
 	struct owner o = { .url = url };
 	struct cm_refresh_job *to = NULL;
 	enum cm_err err = cm_trust_each_kept_list(c->r->host->trust, find_owner, &o);
 
 	for (size_t i = 0; err == CM_OK && i < c->jobs->count; i++) {
-		struct cm_refresh_job *j = &c->jobs->jobs[i];
+		/* Anybody's work is shared by all. */
+		struct cm_refresh_job *j = &c->jobs->jobs[(i + number) % c->jobs->count];
 
 		if (to == NULL && (o.known ? memcmp(j->key, o.key, sizeof(o.key)) == 0 : j->signs_lists))
 			to = j;
@@ -244,8 +245,8 @@ cm_refresh_collect(const struct cm_refreshing *r, const struct cm_known *known, 
 		return err;
 	if (conf->trust.crl[0] != NULL && (err = cm_trust_each_issuer(r->host->trust, add_issuer, &c)) != CM_OK)
 		return err;
-	for (char *const *url = conf->trust.crl; err == CM_OK && *url != NULL; url++)
-		err = share_out(&c, *url);
+	for (size_t i = 0; err == CM_OK && conf->trust.crl[i] != NULL; i++)
+		err = share_out(&c, conf->trust.crl[i], i);
 	for (size_t i = 0; i < out->count; i++)
 		for (char *const *url = conf->trust.ocsp_url; err == CM_OK && *url != NULL; url++)
 			err = add_configured(&out->jobs[i], CM_SOURCE_OCSP, *url);

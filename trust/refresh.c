@@ -43,6 +43,21 @@ note_next(struct cm_refresh_run *run, time_t due)
 		run->next = due;
 }
 
+time_t
+cm_refresh_list_due(const struct cm_refresh_run *run, const struct cm_crl_index *x, const char *url)
+{
+	const struct cm_evidence e = { .this_update = x->about.this_update, .next_update = x->about.next_update,
+		.learned = x->learned, .confirmed = x->confirmed };
+
+	return due_at(run, url, &e);
+}
+
+void
+cm_refresh_note_list(struct cm_refresh_run *run, const struct cm_crl_index *x, const char *url)
+{
+	note_next(run, cm_refresh_list_due(run, x, url));
+}
+
 /* ---- the issuer */
 
 static bool
@@ -240,15 +255,13 @@ note_due(struct cm_refresh_run *run, struct cm_refresh_lane *l)
 		goto out;
 	cm_crl_gather(&q, &lists);
 	for (const struct cm_crl_index *x = lists.kept; x != NULL; x = x->next) {
-		const struct cm_evidence e = { .this_update = x->about.this_update, .next_update = x->about.next_update,
-			.learned = x->learned, .confirmed = x->confirmed };
 		time_t due;
 
 		if (x->beside || x->gone || x->source.len >= sizeof(url))
 			continue;
 		memcpy(url, x->source.ptr, x->source.len);
 		url[x->source.len] = '\0';
-		if (is_in_lane(l, url) && (due = due_at(run, url, &e)) > l->due)
+		if (is_in_lane(l, url) && (due = cm_refresh_list_due(run, x, url)) > l->due)
 			l->due = due;
 	}
 	cm_crl_list_close(&lists.kept);

@@ -45,6 +45,10 @@ struct cm_refresh_run {
 	bool failed;			/* something could not be learned */
 };
 
+/* refresh.c: when the list that came from this address is due again. */
+time_t cm_refresh_list_due(const struct cm_refresh_run *run, const struct cm_crl_index *x, const char *url);
+void cm_refresh_note_list(struct cm_refresh_run *run, const struct cm_crl_index *x, const char *url);
+
 /* refresh_lane.c: ask all lanes of this phase, and free them. */
 CM_MUST_USE enum cm_err cm_refresh_ask(struct cm_refresh_run *run);
 /* A lane of these addresses (copied), for cert (a reference is kept).  CM_ERR_NOMEM */

@@ -220,14 +220,16 @@ describe_list(const struct cm_crl_index *x, bool same, struct cm_buf *out)
 	cm_buf_addf(out, ", %llu entries%s", (unsigned long long)x->about.entries, same ? ": not modified" : "");
 }
 
-/* Whose list a configured address has is known now. */
+/* Whose list a configured address has is known now; no other lane tells when it is due. */
 static void
 note_whose(struct cm_refresh_run *run, const struct cm_refresh_lane *l, const struct cm_crl_index *x)
 {
 	struct cm_source *s = cm_refresh_source(run, l->kind, l->urls[l->at]);
 
-	if (s != NULL && s->seen == 0)
-		memcpy(s->issuer_key, x->issuer_key, sizeof(s->issuer_key));
+	if (s == NULL || s->seen != 0)
+		return;
+	memcpy(s->issuer_key, x->issuer_key, sizeof(s->issuer_key));
+	cm_refresh_note_list(run, x, l->urls[l->at]);
 }
 
 static enum cm_err

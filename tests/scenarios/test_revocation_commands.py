@@ -138,6 +138,7 @@ class RefreshTest(CommandsCase):
         answer = self.refresh(more={'trust__crl': [LIST, ROOT_LIST]})
         self.assertEqual({(one['url'], one['issuer'].split(',')[0]) for one in answer.json['sources']},
                          {(LIST, INTER), (ROOT_LIST, ROOT)})
+        self.assertTrue(0 < answer.json['next_s'] < 10 * DAY)
         self.forget_requests()
         self.refresh(more={'trust__crl': [LIST, ROOT_LIST]})
         self.assertEqual(sorted(got.path for got in self.requests()), ['/inter.crl', '/root.crl'], 'each asked once, of its own CA')
