@@ -31,7 +31,7 @@ struct cm_fetch {
 	bool from_start;		/* what was in fd was thrown away: the server did not go on with the part, or sent a wrong one */
 	char new_etag[128], new_modified[64];	/* of what came, though not all did; "": none, or too long */
 	long max_age;			/* Cache-Control, less Age: seconds that it may be used unasked; -1: not said; no-store and no-cache: 0 */
-	uint64_t bytes;			/* that were read; the answer so far: these, and what there was, unless from_start */
+	uint64_t bytes;			/* of the answer, as read; what there is of it so far: these, and what there was, unless from_start */
 	uint64_t total;			/* of the answer, the part that was there included, as announced; 0: not known */
 	unsigned connections;		/* that were begun for it: 0 when one that was open served */
 	unsigned redirects;		/* that were followed */

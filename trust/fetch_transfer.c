@@ -239,13 +239,14 @@ take_body(char *p, size_t size, size_t count, void *arg)
 	const size_t len = size * count;
 	bool ok;
 
-	t->f->bytes += len;
 	if (!begin(t))
 		return CURL_WRITEFUNC_ERROR;
-	if (t->location.len > 0 || t->again || t->f->not_modified)
+	if (t->location.len > 0 || t->again || t->f->not_modified) {
 		ok = (t->page += len) <= CM_FETCH_PAGE_MAX;
-	else
+	} else {
+		t->f->bytes += len;
 		ok = take_answer(t, p, len);
+	}
 	return ok ? len : CURL_WRITEFUNC_ERROR;
 }
 

@@ -81,6 +81,7 @@ statuses(void **state)
 		expect("status", &f, rows[i].objection, NULL);
 		assert_string_equal(cm_buf_str(&out), f.objection == CM_OBJECTION_NONE ? "list" : "");
 		assert_int_equal(f.redirects, f.objection == CM_OBJECTION_NONE);
+		assert_int_equal(f.bytes, f.objection == CM_OBJECTION_NONE ? 4 : 0);	/* pages are none of it */
 		assert_int_equal(atomic_load(&to.asked), f.objection == CM_OBJECTION_NONE);
 		web_stop(&from);
 		web_stop(&to);
