@@ -150,9 +150,14 @@ revoked_by(const struct judging *j)
 {
 	const struct told *best = NULL;
 
-	for (size_t i = 0; i < j->count; i++)
-		if (says(&j->told[i], 0) && (best == NULL || j->told[i].entry.revoked_at < best->entry.revoked_at))
-			best = &j->told[i];
+	for (size_t i = 0; i < j->count; i++) {
+		const struct told *t = &j->told[i];
+
+		/* A list that is in force is named rather than a former one. */
+		if (says(t, 0) && (best == NULL || (best->x->gone && !t->x->gone) ||
+		    (best->x->gone == t->x->gone && t->entry.revoked_at < best->entry.revoked_at)))
+			best = t;
+	}
 	return best;
 }
 
