@@ -116,6 +116,15 @@ def is_unchanged(asked, headers):
     return False
 
 
+def connections_at(port):
+    """How many the kernel holds for this server, those included that it has not accepted yet."""
+    local = f':{port:04X}'
+    alive = ('01', '03', '08')  # ESTABLISHED, SYN_RECV, CLOSE_WAIT
+    with open('/proc/net/tcp', encoding='ascii') as lines:
+        rows = [line.split() for line in lines]
+    return len([row for row in rows if row[1].endswith(local) and row[3] in alive])
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """One connection. What answers is a function of (handler, body of the request)."""
     protocol_version = 'HTTP/1.1'
@@ -133,7 +142,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         finally:
             self.server.note(self)
-            self.server.done()
 
     do_GET = do_HEAD = do_POST = answer_any
 
@@ -183,18 +191,25 @@ class Server(http.server.ThreadingHTTPServer):
     def arrived(self):
         with self.coming:
             self.came += 1
-            self.busy += 1
-            self.coming.notify_all()
-
-    def done(self):
-        with self.coming:
-            self.busy -= 1
             self.coming.notify_all()
 
     def settle(self):
-        """Until nobody is being answered: who was left by a client notices it in a moment."""
+        """Until every connection has ended on this side, so that each request is noted: when clients are gone."""
+        deadline = time.monotonic() + HOLD_SECONDS
+        while (self.busy or connections_at(self.server_address[1])) and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def process_request(self, request, client_address):
         with self.coming:
-            return self.coming.wait_for(lambda: not self.busy, HOLD_SECONDS)
+            self.busy += 1
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request, client_address):
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self.coming:
+                self.busy -= 1
 
     def wait_for(self, count):
         with self.coming:

@@ -62,16 +62,14 @@ class RevocationCase(Scenario):
         (responder or self.responder).status[self.serial(name)] = status
 
     def requests(self, part=''):
+        """When all who asked have ended: whose address and path contain this."""
+        for server in (self.ocsp, self.lists, self.web):
+            server.settle()
         return [got for server in (self.ocsp, self.lists, self.web) for got in server.asked(part)]
 
-    def settled(self):
-        for server in (self.ocsp, self.lists, self.web):
-            server.settle()
-        return self.requests()
-
     def forget_requests(self):
+        self.requests()
         for server in (self.ocsp, self.lists, self.web):
-            server.settle()
             server.requests.clear()
 
     # -- what logins are told
@@ -91,10 +89,10 @@ class RevocationCase(Scenario):
         return self.attempt(level, card, asked, status=3, reason=reason, **options)
 
     def attempt(self, level, card, asked, more=None, **options):
-        before = len(self.settled()) if asked is not None else 0
+        before = len(self.requests()) if asked is not None else 0
         answer = self.login(card=card, more={'trust__level': level, **(more or {})}, **options)
         if asked is not None:
-            made = [f'{got.method} {got.address}{got.path} {got.status}' for got in self.settled()[before:]]
+            made = [f'{got.method} {got.address}{got.path} {got.status}' for got in self.requests()[before:]]
             self.assertEqual(len(made), asked, f'{made}\n{answer}')
         return answer
 

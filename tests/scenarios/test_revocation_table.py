@@ -153,7 +153,7 @@ class TableTest(RevocationCase):
                 with self.subTest(f'{evidence} {network}'):
                     self.assertFalse(any(wrong), ''.join(wrong))
                     if not asked:
-                        self.assertEqual([got.path for got in self.settled()], [], f'{levels}: nobody is asked')
+                        self.assertEqual([got.path for got in self.requests()], [], f'{levels}: nobody is asked')
 
     def test_none(self):
         self.execute('none')
