@@ -181,6 +181,7 @@ class Responder:
     cert_id: str = ''              # '': as asked; sha1, sha256
     hash_name: str = 'sha256'      # of the signature
     cache: str = ''                # Cache-Control
+    age: int = 0                   # Age: seconds that a proxy has had the answer
     hold: int = 0                  # as web.Page
     get_only: bool = False
     wrong_serial: bool = False
@@ -213,7 +214,8 @@ class Responder:
             return
         asked, data = self.answer(body)
         self.asked.append((handler.command, asked))
-        handler.send(data, **({'Cache-Control': self.cache} if self.cache else {}))
+        headers = {'Cache-Control': self.cache, 'Age': str(self.age) if self.age else ''}
+        handler.send(data, **{name: value for name, value in headers.items() if value})
 
 
 def request_in_path(path):

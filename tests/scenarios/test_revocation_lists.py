@@ -144,7 +144,17 @@ class ShapeTest(ListCase):
         self.publish(number=1)
         self.lists_of(delta=self.a_list('bob', number=9, base=5))
         answer = self.enter('soft', 'cdp-fresh')
-        self.assertIn('no_base', self.objections(answer).values(), str(answer))
+        self.assertIn('without its changes (delta CRL), which are of a later list', ' '.join(answer.seen('revocation', 'crl')))
+
+    def test_a_delta_is_asked_for_when_the_one_before_has_ended(self):
+        """Its base is good for a week."""
+        self.publish(number=1)
+        self.lists_of(delta=self.a_list(number=2, base=1, until=answers.HOUR))
+        for when in ('+0', '+1m'):
+            self.enter('hard', 'cdp-fresh', **self.at(when))
+        self.lists_of(delta=self.a_list('cdp-fresh', number=3, base=1, this=answers.HOUR, until=answers.DAY))
+        self.enter('hard', 'cdp-fresh', asked=0, **self.at('+30m'))
+        self.refused('revoked', 'soft', 'cdp-fresh', **self.at('+2h'))
 
     def test_the_delta_that_the_list_names(self):
         """FreshestCRL of the base, where the certificate has none."""

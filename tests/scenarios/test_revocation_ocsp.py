@@ -283,6 +283,12 @@ class ReuseTest(OcspCase):
         self.enter('hard', asked=0, **self.at('+9m'))
         self.enter('hard', asked=1, **self.at('+11m'))
 
+    def test_max_age_less_what_a_proxy_used_up(self):
+        self.responder.cache, self.responder.age = 'max-age=600', 500
+        self.enter('hard', asked=1, **self.at('+0'))
+        self.enter('hard', asked=0, **self.at('+1m'))
+        self.enter('hard', asked=1, **self.at('+2m'))
+
     def test_max_age_ends_no_answer(self):
         """It says when to ask; where nobody answers then, the answer counts on."""
         self.responder.cache = 'max-age=600'

@@ -225,6 +225,39 @@ class AtOnceTest(PathCase):
                 self.assertEqual(login.result().account, 'alice')
         self.assertEqual(sorted(got.path for got in self.requests()), ['/', '/root.crl'])
 
+    def test_several_cards_fetch_a_list_once(self):
+        gate = Gate(self.lists.pages['/inter.crl'].answer)
+        self.lists.pages['/inter.crl'] = gate
+        command = ['login', '--config', self.conf(trust__level='hard', trust__use_ocsp='no'), '--json', '--card']
+        cards = ('alice-p256', 'alice-p384', 'bob')
+        with ThreadPoolExecutor(len(cards)) as pool:
+            logins = [pool.submit(self.cardmap, *command, f'file:{self.pki}/{card}.pem', pin=scenario.PIN) for card in cards]
+            scenario.wait_until(lambda: gate.waiting, 'the first question')
+            gate.open.set()
+            self.assertEqual([login.result().account for login in logins], ['alice', 'alice', 'bob'])
+        self.assertEqual(sorted(got.path for got in self.requests()), ['/inter.crl', '/root.crl'])
+
+    def test_several_logins_wait_once_for_the_silent(self):
+        """Who waits for another's question waits no longer than for its own."""
+        self.ocsp.pages['/'] = silent
+        self.settings['trust.timeout'] = DEADLINE_MS
+        command = ['login', '--config', self.conf(trust__level='soft', **ALONE), '--json',
+                   '--card', f'file:{self.pki}/{self.CARD}.pem']
+        with ThreadPoolExecutor(4) as pool:
+            for login in [pool.submit(self.cardmap, *command, pin=scenario.PIN) for _ in range(4)]:
+                self.assertLess(self.waited(login.result()), DEADLINE_MS + 2000)
+                self.assertEqual(login.result().account, 'alice')
+
+    def test_a_list_in_a_directory_that_is_silent(self):
+        """The account's directory and the list's are one, and frozen: the kept account decides, at its level."""
+        self.settings.update({'trust.timeout': DEADLINE_MS, 'trust.use_ocsp': 'no'})
+        self.enter('chain', 'cdp-ldap')
+        scenario.RIG.freeze('slapd')
+        answer = self.refused('revocation_unknown', 'hard', 'cdp-ldap')
+        self.assertLess(self.waited(answer), DEADLINE_MS + 2000)
+        self.assertIn('ldap:', answer.json['message'])
+        self.enter('soft', 'cdp-ldap')
+
     def test_connections_of_a_login(self):
         with Counts() as counts:
             self.enter('hard', asked=2)
