@@ -358,8 +358,9 @@ note_of(const struct judging *j, const struct told *t)
 		const struct told *d = &j->told[i];
 
 		if (d->fit.fits && !d->x->gone && d->x->about.delta && same_group(d, t) && cm_crl_is_older(&t->x->about, &d->x->about))
-			return d->good ? ", without its changes (delta CRL), which are of a later list" :
-			    ", without its changes (delta CRL), which do not count any more";
+			return d->good ? ", without its changes (delta CRL), which are of a later list [no_base]" :
+			    d->objection == CM_OBJECTION_STALE ? ", without its changes (delta CRL), which have expired [stale]" :
+			    ", without its changes (delta CRL), which do not count";
 	}
 	return "";
 }
