@@ -4,8 +4,9 @@
  *	bench_revocation sources STORE
  *		keeps in STORE what standard input has, "KIND URL CA.crt" in each line: who is to be asked on behalf of whom
  *	bench_revocation run SECONDS COMMAND...
- *		the command's status (-1: it was stopped after so many seconds), how long it took in microseconds, and
- *		the most kB that it held: a process keeps the peak of the one it was forked from, and this one is small
+ *		the command's status (-1: it was stopped after so many seconds), how long it took and how long it computed, in
+ *		microseconds, and the most kB that it held: a process keeps the peak of the one it was forked from, and this one is
+ *		small
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -113,6 +114,12 @@ await(pid_t pid, cm_deadline deadline, struct rusage *usage)
 	return stopped ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
+static long long
+us_of(struct timeval t)
+{
+	return (long long)t.tv_sec * 1000000 + t.tv_usec;
+}
+
 static void
 run(char **argv)
 {
@@ -130,7 +137,8 @@ run(char **argv)
 		_exit(127);
 	}
 	status = await(pid, cm_deadline_in((unsigned)strtoul(argv[2], NULL, 10) * 1000), &usage);
-	printf("%d %lld %ld\n", status, (long long)(cm_clock_us() - begin), usage.ru_maxrss);
+	printf("%d %lld %lld %ld\n", status, (long long)(cm_clock_us() - begin),
+	    us_of(usage.ru_utime) + us_of(usage.ru_stime), usage.ru_maxrss);
 }
 
 int
