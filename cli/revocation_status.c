@@ -261,20 +261,21 @@ is_set(const json_t *o, const char *key)
 static void
 print_source(const struct cm_cli *c, const json_t *o)
 {
-	const char *state = text_of(o, "state");
+	const char *state = text_of(o, "state"), *answered = is_set(o, "answered") ? text_of(o, "answered") : "never";
+	const long long failures = json_integer_value(json_object_get(o, "failures"));
 	struct cm_buf b = { 0 };
 
 	if (strcmp(state, "never asked") == 0)
 		cm_buf_add_str(&b, "never asked");
 	else if (strcmp(state, "alive") == 0)
-		cm_buf_addf(&b, "alive, answered %s", text_of(o, "answered"));
+		cm_buf_addf(&b, "alive, answered %s", answered);
+	else if (strcmp(state, "silent") == 0)
+		cm_buf_addf(&b, "silent: %s, when asked %s; answered last: %s; failed %lld time%s in a row; a login probes it from %s on, "
+		    "cardmap revocation refresh now", text_of(o, "why"), text_of(o, "asked"), answered, failures,
+		    failures == 1 ? "" : "s", text_of(o, "probe_at"));
 	else
-		cm_buf_addf(&b, "%s: %s%s%s; asked %s, %lld times in vain; probed again from %s; now: cardmap revocation refresh", state,
-		    is_set(o, "answered") ? "no answer that counts since " : "never gave one that counts",
-		    text_of(o, "answered"), is_set(o, "why") ? ": " : "", text_of(o, "asked"),
-		    (long long)json_integer_value(json_object_get(o, "failures")), text_of(o, "probe_at"));
-	if (is_set(o, "why") && strcmp(state, "alive") != 0)
-		cm_buf_addf(&b, " (%s)", text_of(o, "why"));
+		cm_buf_addf(&b, "was silent: %s, when asked %s; answered last: %s; the next login asks it again", text_of(o, "why"),
+		    text_of(o, "asked"), answered);
 	cm_cli_line(c, "  source", "%s %s: %s", text_of(o, "kind"), text_of(o, "url"), cm_buf_str(&b));
 	cm_buf_free(&b);
 }
@@ -283,6 +284,7 @@ static void
 print_list(const struct cm_cli *c, const json_t *o)
 {
 	const json_int_t age = json_integer_value(json_object_get(o, "age_s"));
+	const long long entries = json_integer_value(json_object_get(o, "entries"));
 	char said[CM_TIME_SIZE], list[CM_CLI_SIZE_TEXT], index[CM_CLI_SIZE_TEXT];
 
 	cm_cli_line(c, json_is_true(json_object_get(o, "delta")) ? "  delta" : "  list", "%s%s%s, from %s",
@@ -296,7 +298,7 @@ print_list(const struct cm_cli *c, const json_t *o)
 	    "(no end named)");
 	cm_cli_line(c, "", "  last confirmed %s, %s%s", text_of(o, "confirmed"), age < 0 ? "ahead of this computer's clock" :
 	    cm_clock_age(age, said), age < 0 ? "" : " ago");
-	cm_cli_line(c, "", "  %lld entries, %s, index %s", (long long)json_integer_value(json_object_get(o, "entries")),
+	cm_cli_line(c, "", "  %lld %s, %s, index %s", entries, entries == 1 ? "entry" : "entries",
 	    cm_cli_size((uint64_t)json_integer_value(json_object_get(o, "list_bytes")), list),
 	    cm_cli_size((uint64_t)json_integer_value(json_object_get(o, "index_bytes")), index));
 }

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "trust/refresh_internal.h"
 
 #define PAUSE		300	/* seconds until what has ended, and was asked for, is asked for again */
@@ -521,7 +522,8 @@ enum cm_err
 cm_trust_refresh(struct cm_trust *tr, const struct cm_refresh *r, const struct cm_known *known,
     cm_deadline deadline, struct cm_trace *t)
 {
-	struct cm_refresh_run run = { .trust = tr, .r = r, .known = known, .deadline = deadline, .trace = t };
+	struct cm_refresh_run run = { .trust = tr, .r = r, .known = known, .deadline = deadline, .trace = t,
+		.began_us = cm_clock_us() };
 	enum cm_err err = CM_OK;
 
 	/* Nothing is verified at level off, so nothing could be believed. */
@@ -531,6 +533,7 @@ cm_trust_refresh(struct cm_trust *tr, const struct cm_refresh *r, const struct c
 		*r->next = run.next;
 	cm_refresh_free_lanes(&run);
 	cm_fetcher_free(&run.fetcher);
+	cm_list_free(&run.silent);
 	sk_X509_pop_free(run.chain, X509_free);
 	X509_free(run.issuer);
 	free(run.sources);

@@ -41,6 +41,8 @@ struct cm_refresh_run {
 	struct cm_refresh_lane *lanes;	/* of this phase */
 	size_t lane_count;
 	struct cm_fetcher *fetcher;
+	int64_t began_us;		/* at known->now */
+	char **silent;			/* responders that others in this run waited for in vain */
 	time_t next;
 	bool failed;			/* something could not be learned */
 };

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "trust/refresh_internal.h"
 
 #define AT_ONCE		16	/* of one issuer */
@@ -97,11 +98,27 @@ keep_source(struct cm_refresh_run *run, const struct cm_source *s)
 		keep_failed(run);
 }
 
+/* This host's clock, as far as it went on since it was asked. */
+static time_t
+time_of(const struct cm_refresh_run *run)
+{
+	return run->known->now + (time_t)((cm_clock_us() - run->began_us) / 1000000);
+}
+
+static bool
+is_silent(const struct cm_refresh_run *run, const struct cm_refresh_lane *l, const char *url)
+{
+	for (char *const *s = run->silent; l->kind == CM_SOURCE_OCSP && s != NULL && *s != NULL; s++)
+		if (strcmp(*s, url) == 0)
+			return true;
+	return false;
+}
+
 /* As a login marks them (trust/silence.c): 5 s, 10 s, 20 s ... 5 min until it is asked again. */
 static void
 mark(struct cm_refresh_run *run, struct cm_source *s, const char *failure)
 {
-	const time_t now = run->known->now;
+	const time_t now = time_of(run);
 	time_t pause = 5;
 
 	s->asked = now;
@@ -217,7 +234,8 @@ describe_list(const struct cm_crl_index *x, bool same, struct cm_buf *out)
 {
 	cm_buf_addf(out, "%s%s", x->about.delta ? "changes" : "list", x->about.number.there ? " number " : "");
 	cm_crl_number_text(&x->about.number, out);
-	cm_buf_addf(out, ", %llu entries%s", (unsigned long long)x->about.entries, same ? ": not modified" : "");
+	cm_buf_addf(out, ", %llu %s%s", (unsigned long long)x->about.entries, x->about.entries == 1 ? "entry" : "entries",
+	    same ? ": not modified" : "");
 }
 
 /* Whose list a configured address has is known now; no other lane tells when it is due. */
@@ -300,9 +318,13 @@ conclude(struct cm_refresh_run *run, struct cm_refresh_lane *l, enum cm_err err,
 	struct cm_buf why;
 
 	l->well = l->well || err == CM_OK;
-	if (s == NULL || is_not_for_us(l))
+	run->failed = run->failed || (err != CM_OK && (s == NULL || !is_not_for_us(l)));
+	/* Of several that waited for the same responder the first has told. */
+	if (s == NULL || is_not_for_us(l) || is_silent(run, l, s->url))
 		return;
-	run->failed = run->failed || err != CM_OK;
+	if (l->kind == CM_SOURCE_OCSP && l->fetch.objection != CM_OBJECTION_NONE &&
+	    cm_list_add(&run->silent, cm_blob_str(s->url)) != CM_OK)
+		cm_trace_add(run->trace, "warning", "out of memory");
 	cm_buf_init(&why, 0);
 	cm_buf_addf(&why, "%s [%s]", cm_buf_str(&l->q.why), cm_objection_name(l->q.objection));
 	mark(run, s, alive ? NULL : cm_buf_str(&l->q.why));
@@ -440,14 +462,20 @@ begin_some(struct cm_refresh_run *run)
 
 	for (size_t i = 0; i < run->lane_count; i++)
 		asked += run->lanes[i].asked;
-	for (size_t i = 0; i < run->lane_count && asked < AT_ONCE; i++)
-		while (has_more(run, &run->lanes[i])) {
-			begin(run, &run->lanes[i]);
-			if (run->lanes[i].asked) {
-				asked++;
-				break;
+	for (size_t i = 0; i < run->lane_count && asked < AT_ONCE; i++) {
+		struct cm_refresh_lane *l = &run->lanes[i];
+
+		while (has_more(run, l)) {
+			if (is_silent(run, l, l->urls[l->at])) {
+				l->at++;
+				continue;
 			}
+			begin(run, l);
+			asked += l->asked;
+			if (l->asked)
+				break;
 		}
+	}
 	return asked;
 }
 
