@@ -157,8 +157,10 @@ has_line(const char *request, const char *name, const char *value)
 {
 	char want[256];
 
+	if (value == NULL)
+		return false;
 	snprintf(want, sizeof(want), "\r\n%s: %s\r\n", name, value);
-	return value != NULL && strcasestr(request, want) != NULL;
+	return strcasestr(request, want) != NULL;
 }
 
 static bool
