@@ -123,8 +123,8 @@ class Demo:
         self.note('servers are back; the certificate is revoked')
         self.rig.start(*SERVERS).revoke('alice-rsa2048')
         for level in ('soft', 'hard'):
-            self.login(f'The revoked card, level {level}', 3, r'reason: +revoked',
-                       options=['--set', f'trust.level={level}'])
+            self.login(f'The revoked card, level {level}, asked about though its last answer still holds', 3,
+                       r'reason: +revoked', options=['--set', f'trust.level={level}', '--set', 'trust.ask_always=yes'])
         self.note('every server is stopped')
         self.rig.stop(*SERVERS)
         self.login('The revoked card with no network', 3, r'reason: +revoked')
@@ -148,10 +148,10 @@ class Demo:
         self.rig.start('card')
 
     def hard_without_evidence(self):
-        self.note('OCSP responder and CRL server are stopped; a card that was not seen here before')
+        self.note('OCSP responder and CRL server are stopped; a card that was not seen here before, and no list is kept')
         self.rig.stop('ocsp', 'http').card('alice-p256')
         self.login('Level hard, and no evidence to be had', 3, r'reason: +revocation_unknown',
-                   options=['--set', 'trust.level=hard'])
+                   options=['--set', 'trust.level=hard', '--set', f'trust.crl_dir={WORK}/no-lists'])
 
 
 def type_pin(command, environment, pin, asked=rb'PIN for [^\r\n]*: $'):

@@ -43,7 +43,7 @@ class WordsTest(Scenario):
             kept = self.ask('accounts', 'list', card=None, more={'accounts__offline_days': days}).json['accounts'][0]
             self.assertEqual(kept['offline_until'], expires)
         scenario.RIG.revoke('alice-p256')
-        self.login(card='alice-p256', status=3, reason='revoked')
+        self.login(card='alice-p256', status=3, reason='revoked', more={'trust__ask_always': 'yes'})
         self.assertRegex(self.cardmap('accounts', 'list', '--config', self.conf()).out, 'revoked: opens nothing')
         kept = self.ask('accounts', 'list', card=None).json['accounts'][0]
         self.assertEqual((kept['revoked'], kept['offline_until']), (True, None))
@@ -98,6 +98,7 @@ class KeysTest(Scenario):
                 ({'kerberos__anchors': [scenario.RIG.pki / 'stranger-root.crt']}, 3, 'cert_untrusted', 'for Kerberos'),
                 ({'kerberos__host_principal': 'host/other.test', 'kerberos__ticket': 'required'}, None, None, 'other')):
             with self.subTest(changes):
+                self.store.unlink(missing_ok=True)
                 answer = self.login(status=status, reason=reason, more=changes)
                 self.assertIn(words, answer.json['message'], str(answer))
 
@@ -215,7 +216,7 @@ class ListInAFileTest(Scenario):
     def test_good_in_it_is_not_the_last_word(self):
         self.settings['trust.crl'] = scenario.RIG.pki / 'inter.crl'
         scenario.RIG.revoke('alice-rsa2048')
-        self.login(status=3, reason='revoked')
+        self.login(status=3, reason='revoked', more={'trust__ask_always': 'yes'})
 
 
 class OutputTest(Scenario):
