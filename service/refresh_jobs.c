@@ -201,6 +201,16 @@ find_owner(void *arg, const struct cm_kept_list *l)
 	return CM_OK;
 }
 
+/* Who signs lists for others (RFC 5280 section 5, indirect CRLs) need not have a job. */
+static bool
+has_job(const struct collecting *c, const struct owner *o)
+{
+	for (size_t i = 0; o->known && i < c->jobs->count; i++)
+		if (memcmp(c->jobs->jobs[i].key, o->key, sizeof(o->key)) == 0)
+			return true;
+	return false;
+}
+
 /*
  * Every login asks a configured list about every CA, but it is one CA's: it is
  * fetched for that one, or for any, where it is not known yet whose it is.
@@ -212,6 +222,7 @@ share_out(struct collecting *c, const char *url, size_t number)
 	struct cm_refresh_job *to = NULL;
 	enum cm_err err = cm_trust_each_kept_list(c->r->host->trust, find_owner, &o);
 
+	o.known = has_job(c, &o);
 	for (size_t i = 0; err == CM_OK && i < c->jobs->count; i++) {
 		/* Anybody's work is shared by all. */
 		struct cm_refresh_job *j = &c->jobs->jobs[(i + number) % c->jobs->count];

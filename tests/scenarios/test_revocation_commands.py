@@ -207,6 +207,25 @@ class RefreshTest(CommandsCase):
         self.no_network()
         self.login(card=card, status=3, reason='revoked')
 
+    def test_the_list_of_one_who_signs_for_the_ca(self):
+        """Indirect: at an address that the card names, then at a configured one."""
+        signer = {'trust__intermediates': [self.pki / 'inter.crt', self.pki / 'list-signer.crt'], 'trust__use_ocsp': 'no'}
+        url = 'http://127.0.0.1:8090/indirect.crl'
+        entry = answers.Entry(self.serial('cdp-indirect'), issuer=answers.certificate(self.pki, 'inter').subject)
+
+        def publish(*entries, number):
+            self.web.pages['/indirect.crl'] = Page(self.a_list(*entries, authority='list-signer', number=number,
+                                                               idp=answers.scope(url, indirect=True)))
+        publish(number=1)
+        self.enter(card='cdp-indirect', more=signer)
+        publish(number=2)
+        self.assertEqual(self.source(self.refresh('issuing', more=signer), url)['text'], 'list number 2, 0 entries')
+        publish(entry, number=3)
+        configured = {**signer, 'trust__crl': [url]}
+        self.assertEqual(self.source(self.refresh('issuing', more=configured), url)['text'], 'list number 3, 1 entry')
+        self.forget_requests()
+        self.refused(card='cdp-indirect', more=signer, asked=0)
+
     def test_answers_are_renewed_before_they_end(self):
         """No list speaks of this card: its responder is asked again, the login then asks nobody."""
         card = 'aia-only'
