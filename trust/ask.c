@@ -5,6 +5,7 @@
 #include "trust/inquiry_internal.h"
 
 #define LOOK_MS		5	/* how often it is looked whether another login has the answer */
+#define FINISH_MS	200	/* for answers that are on their way when nobody waits any more: the next login finds them */
 #define SETTLE_MS	30	/* for who was asked until the deadline: how far each came is said then */
 
 static bool
@@ -200,10 +201,19 @@ flush(struct cm_inquiry *i)
 
 /* ---- The loop. */
 
-static cm_deadline
-next_look(const struct cm_inquiry *i)
+static bool
+is_asking(const struct cm_inquiry *i, bool probes)
 {
-	cm_deadline until = i->deadline + SETTLE_MS;
+	for (const struct cm_lane *l = i->lanes; l != NULL; l = l->next)
+		if (l->state == CM_LANE_ASKED && (probes || !l->probe))
+			return true;
+	return false;
+}
+
+static cm_deadline
+next_look(const struct cm_inquiry *i, cm_deadline last)
+{
+	cm_deadline until = last;
 
 	for (size_t n = 0; n < i->count; n++)
 		if (i->certs[n].missing && !i->certs[n].other_kind)
@@ -225,19 +235,10 @@ take_arrived(struct cm_inquiry *i, cm_deadline until)
 	return true;
 }
 
-static bool
-is_asking(const struct cm_inquiry *i, bool probes)
-{
-	for (const struct cm_lane *l = i->lanes; l != NULL; l = l->next)
-		if (l->state == CM_LANE_ASKED && (probes || !l->probe))
-			return true;
-	return false;
-}
-
 static void
-wait_for_more(struct cm_inquiry *i)
+wait_for_more(struct cm_inquiry *i, cm_deadline last)
 {
-	const cm_deadline until = next_look(i);
+	const cm_deadline until = next_look(i, last);
 
 	/* With nobody asked there is nothing that could wake us but time: another login asks. */
 	if (!is_asking(i, true))
@@ -249,18 +250,25 @@ wait_for_more(struct cm_inquiry *i)
 static void
 ask_until_decided(struct cm_inquiry *i)
 {
+	cm_deadline last = i->deadline + SETTLE_MS;
+	bool ending = false;
+
 	begin_first(i);
 	for (;;) {
-		begin_others(i);
-		look_at_waiting(i);
+		if (!ending) {
+			begin_others(i);
+			look_at_waiting(i);
+		}
 		/* What has come is heard, though all is said: it may say "revoked". */
 		if (take_arrived(i, cm_deadline_in(0)))
 			continue;
-		if (is_decided(i) || is_closed(i) || cm_deadline_passed(i->deadline + SETTLE_MS))
+		if (!ending && (ending = is_ending(i)))
+			last = cm_deadline_earlier(last, cm_deadline_in(FINISH_MS));
+		if (is_decided(i) || is_closed(i) || cm_deadline_passed(last) || (ending && !is_asking(i, false)))
 			return;
 		flush(i);
 		if (!is_decided(i))
-			wait_for_more(i);
+			wait_for_more(i, last);
 	}
 }
 
@@ -287,7 +295,7 @@ cm_inquiry_run(void *arg)
 	struct cm_inquiry *i = arg;
 
 	ask_until_decided(i);
-	stop_lanes(i, false, !is_decided(i));
+	stop_lanes(i, false, !is_decided(i) && cm_deadline_passed(i->deadline));
 	/* Good is kept when all is said.  A refusal is kept first, for where it cannot be, that is part of it. */
 	if (has_revoked_to_keep(i))
 		flush(i);

@@ -454,7 +454,7 @@ cm_inquiry_end(struct cm_inquiry **ip)
 		return;
 	*ip = NULL;
 	pthread_mutex_lock(&i->lock);
-	i->closed = i->ending = true;
+	i->ending = true;
 	pthread_mutex_unlock(&i->lock);
 	if (i->runs) {
 		cm_fetcher_wake(i->fetcher);

@@ -364,6 +364,25 @@ cancelled_at_its_end(void **state)
 	web_stop(&w);
 }
 
+/* Who ends it without judging calls nobody silent: there was no time. */
+static void
+ended_before_it_was_judged(void **state)
+{
+	struct web w = { .mode = WEB_OCSP, .answer = good };
+	const char *urls[] = { w.url, NULL };
+	struct memory *m = new_memory();
+	struct login l = { .o = { .level = CM_TRUST_SOFT, .ocsp_urls = urls, .use_ocsp = true }, .memory = m };
+
+	(void)state;
+	web_start(&w);
+	begin(&l);
+	for (const cm_deadline d = cm_deadline_in(30000); atomic_load(&w.asked) == 0 && !cm_deadline_passed(d);)
+		poll(NULL, 0, 1);
+	end(&l);
+	assert_int_equal(source(m, w.url).failures, 0);
+	web_stop(&w);
+}
+
 static void
 deadline(void **state)
 {
@@ -605,6 +624,7 @@ main(void)
 		cmocka_unit_test(silent_sources),
 		cmocka_unit_test(probes_become_rare),
 		cmocka_unit_test(cancelled_at_its_end),
+		cmocka_unit_test(ended_before_it_was_judged),
 		cmocka_unit_test(deadline),
 		cmocka_unit_test(the_other_kind),
 		cmocka_unit_test(addresses_in_turn),
