@@ -30,6 +30,10 @@ def moment(text):
 
 
 class CommandsCase(RevocationCase):
+    def setUp(self):
+        super().setUp()
+        self.settings['trust.timeout'] = 1000  # many of these servers are silent
+
     def command(self, *arguments, status=0, reason=None, more=None, **options):
         answer = self.cardmap('revocation', '--config', self.conf(**(more or {})), '--json', *arguments, status=status, **options)
         if reason:
