@@ -175,34 +175,44 @@ cm_cli_revocation_check(struct cm_cli_revocation *r)
 /* ---- which of them */
 
 enum store { IF_READABLE, WANTED, MADE };
+/* Rules with a mistake hinder nobody from knowing what is revoked. */
+enum rules { NO_RULES, RULES_IF_WHOLE, RULES };
 
 static const struct action {
 	const char *name;
 	int min_args, max_args;
 	const char *options;	/* of its own, by short letter */
 	enum store store;
+	enum rules rules;
 	enum cm_err (*run)(struct cm_cli_revocation *r);
 } actions[] = {
-	{ "check", 2, 2, "", IF_READABLE, cm_cli_revocation_check },
-	{ "status", 1, 1, "", WANTED, cm_cli_revocation_status },
-	{ "refresh", 1, INT_MAX, "D", MADE, cm_cli_revocation_refresh },
-	{ "import", 2, INT_MAX, "", MADE, cm_cli_revocation_import },
-	{ "list", 1, 2, "k", WANTED, cm_cli_revocation_list },
-	{ "forget", 2, 2, "n", WANTED, cm_cli_revocation_forget },
+	{ "check", 2, 2, "", IF_READABLE, RULES, cm_cli_revocation_check },
+	{ "status", 1, 1, "", WANTED, RULES_IF_WHOLE, cm_cli_revocation_status },
+	{ "refresh", 1, INT_MAX, "D", MADE, NO_RULES, cm_cli_revocation_refresh },
+	{ "import", 2, INT_MAX, "", MADE, NO_RULES, cm_cli_revocation_import },
+	{ "list", 1, 2, "k", WANTED, NO_RULES, cm_cli_revocation_list },
+	{ "forget", 2, 2, "n", WANTED, NO_RULES, cm_cli_revocation_forget },
 };
 
 static enum cm_err
-open_host(struct cm_cli_revocation *r, enum store store)
+open_parts(struct cm_cli_revocation *r, const struct action *a, unsigned needs)
 {
-	const unsigned needs = CM_NEED_RULES | CM_NEED_TRUST;
-	struct cm_cli *c = r->cli;
-	enum cm_err err;
+	if (a->store == MADE)
+		return cm_host_open(r->cli->conf, needs | CM_NEED_ACCOUNTS, r->cli->trace, &r->host);
+	return cm_cli_open_host(r->cli, needs, &r->host);
+}
 
-	if (store == MADE)
-		err = cm_host_open(c->conf, needs | CM_NEED_ACCOUNTS, c->trace, &r->host);
-	else
-		err = cm_cli_open_host(c, needs, &r->host);
-	if (err == CM_OK && store == WANTED && c->store_unread)
+static enum cm_err
+open_host(struct cm_cli_revocation *r, const struct action *a)
+{
+	struct cm_cli *c = r->cli;
+	enum cm_err err = open_parts(r, a, CM_NEED_TRUST | (a->rules != NO_RULES ? CM_NEED_RULES : 0));
+
+	if (err == CM_ERR_CONFIG && a->rules == RULES_IF_WHOLE) {
+		cm_trace_clear_reason(c->trace);
+		err = open_parts(r, a, CM_NEED_TRUST);
+	}
+	if (err == CM_OK && a->store == WANTED && c->store_unread)
 		err = cm_trace_fail(c->trace, geteuid() != 0 ? CM_REASON_NOT_ROOT : CM_REASON_STORE, "%s",
 		    cm_trace_find(c->trace, "without"));
 	if (err == CM_OK && r->host->accounts != NULL &&
@@ -236,7 +246,7 @@ cm_cli_revocation(struct cm_cli *c)
 		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE, "usage: cardmap revocation check FILE | "
 		    "status | refresh [--due] [ISSUER...] | import FILE... | list [--revoked] [ISSUER] | "
 		    "forget SERIAL|FILE [--issuer NAME]"));
-	if ((err = open_host(&r, a->store)) == CM_OK)
+	if ((err = open_host(&r, a)) == CM_OK)
 		err = a->run(&r);
 	cm_memory_free(&r.memory);
 	cm_host_close(&r.host);

@@ -641,6 +641,15 @@ class StatusTest(CommandsCase):
 
 
 class UsageTest(CommandsCase):
+    def test_rules_with_a_mistake_hide_nothing(self):
+        self.enter()
+        self.rules = "rule broken { match = '<NONSENSE>x' attribute = mail value = x }\n"
+        self.assertEqual(self.refresh().json['failed'], 0)
+        self.assertTrue(self.command('list').json['evidence'])
+        row, = self.command('status').json['accounts']
+        self.assertTrue(row['forecast']['now']['opens'])
+        self.check(self.CARD, 78)
+
     def test_options_of_another_action(self):
         for arguments in (('status', '--due'), ('list', '--due'), ('refresh', '--revoked'), ('import',), ('forget',), ('check',),
                           ('status', 'x'), ('nonsense',), ('list', 'a', 'b'), ('check', 'x', '--issuer', 'y')):
