@@ -165,6 +165,13 @@ find_same(const struct cm_crl_store *s, const struct cm_crl_origin *o)
 	return found;
 }
 
+/* The list must still be asked for, and what it says be heard, when whoever holds the lock stands still. */
+cm_deadline
+cm_crl_lock_until(const struct cm_question *q)
+{
+	return q->deadline != 0 ? cm_deadline_in((unsigned)cm_deadline_left(q->deadline) / 4) : 0;
+}
+
 enum cm_err
 cm_crl_import_as(struct cm_question *q, struct cm_crl_import *i, struct cm_crl_index **out)
 {
@@ -186,6 +193,7 @@ cm_crl_import_as(struct cm_question *q, struct cm_crl_import *i, struct cm_crl_i
 	if (*out != NULL)
 		return CM_OK;
 	cm_crl_store_open(&s, q->trust->o.crl_dir, key, q->trust->o.crl_keep, q->warning);
+	s.until = cm_crl_lock_until(q);
 	err = cm_crl_store_import(&s, i, out, &q->why);
 	cm_crl_store_close(&s);
 	if (err == CM_ERR_NOMEM)

@@ -102,6 +102,7 @@ cm_crl_prepare(struct cm_question *q, const char *url, struct cm_fetch *f, struc
 	memcpy(c->url, url, strlen(url) + 1);
 	memcpy(c->key, q->answer.issuer_key, sizeof(c->key));
 	cm_crl_store_open(&c->s, q->trust->o.crl_dir, c->key, q->trust->o.crl_keep, q->warning);
+	c->s.until = cm_crl_lock_until(q);
 	f->url = c->url;
 	f->max = q->trust->o.crl_max;
 	if ((f->fd = open_file(c, f)) < 0) {
@@ -131,6 +132,7 @@ confirm(struct cm_question *q, struct cm_crl_coming *c)
 	}
 	/* Where nothing is to be written, or can be, it is known to this round all the same. */
 	cm_crl_store_open(&s, q->trust->o.crl_dir, c->here->issuer_key, q->trust->o.crl_keep, NULL);
+	s.until = cm_crl_lock_until(q);
 	err = s.keeps ? cm_crl_store_confirm(&s, c->here, q->known->now) : CM_OK;
 	cm_crl_store_close(&s);
 	c->here->confirmed = q->known->now;

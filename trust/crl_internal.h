@@ -233,11 +233,13 @@ struct cm_crl_store {
 	int folder;			/* of this issuer's key; -1: nothing is kept */
 	bool keeps;			/* what is imported too */
 	const uint8_t *issuer_key;	/* borrowed: SHA-256 */
+	cm_deadline until;		/* nobody who holds its lock is waited for longer; 0: not set */
 };
 /* Makes the folders when it keeps what is imported.  Where that cannot be, nothing is, and warning says why if it is amiss. */
 void cm_crl_store_open(struct cm_crl_store *s, const char *path, const uint8_t issuer_key[32],
     bool keeps, struct cm_buf *warning);
 void cm_crl_store_close(struct cm_crl_store *s);
+cm_deadline cm_crl_lock_until(const struct cm_question *q);	/* for .until */
 
 /* Every whole index, put in front of *head; what lies there damaged is left out. */
 void cm_crl_store_load(const struct cm_crl_store *s, struct cm_crl_index **head);

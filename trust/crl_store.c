@@ -226,7 +226,7 @@ int
 cm_crl_store_lock(const struct cm_crl_store *s)
 {
 	const int fd = s->folder < 0 ? -1 : openat(s->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	const cm_deadline d = cm_deadline_in(LOCK_MS);
+	const cm_deadline most = cm_deadline_in(LOCK_MS), d = s->until != 0 ? cm_deadline_earlier(most, s->until) : most;
 
 	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK || cm_deadline_passed(d)) {

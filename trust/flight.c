@@ -3,7 +3,9 @@
  *
  * Who asks holds a lock on KEY/ask.HASH in the folder of lists; the hash is of
  * the address, and with OCSP of the serial number too.  Who finds it taken
- * waits, and then looks for the answer before it asks.
+ * waits, and then looks for the answer before it asks.  Nobody asks for longer
+ * than a login may: who holds it for longer stands still (a person may stop
+ * sudo at its prompt), and is waited for no more.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 
 #define NAME_SIZE	24	/* "ask." and 16 digits */
 #define TRIES		8	/* each for one who took the file away meanwhile */
+#define SLACK		2	/* seconds: for who keeps what came, and for the file system's clock */
 
 static bool
 name_of(const struct cm_lane *l, char name[NAME_SIZE])
@@ -55,8 +58,18 @@ is_there(int folder, const char *name, int fd)
 	    a.st_ino == b.st_ino;
 }
 
+/* The file's time is when it was taken; one ahead is of another clock, and tells nothing. */
+static bool
+stands_still(int fd, int64_t ms)
+{
+	const time_t now = cm_clock_now();
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (st.st_mtime > now + SLACK || now - st.st_mtime > ms / 1000 + SLACK);
+}
+
 static enum cm_flight
-take(int folder, const char *name, int *out)
+take(int folder, const char *name, int64_t ms, int *out)
 {
 	for (int n = 0; n < TRIES; n++) {
 		const int fd = openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -64,9 +77,13 @@ take(int folder, const char *name, int *out)
 		if (fd < 0)
 			return CM_FLIGHT_NONE;
 		if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+			const bool still = stands_still(fd, ms);
+
 			close(fd);
-			return CM_FLIGHT_TAKEN;
+			return still ? CM_FLIGHT_NONE : CM_FLIGHT_TAKEN;
 		}
+		/* One that was left behind by who was killed is as old as that. */
+		(void)futimens(fd, NULL);
 		if (is_there(folder, name, fd)) {
 			*out = fd;
 			return CM_FLIGHT_OURS;
@@ -86,7 +103,7 @@ cm_flight_take(const struct cm_inquiry *i, struct cm_lane *l)
 	if (i->trust->o.crl_dir == NULL || !i->trust->o.crl_keep || !name_of(l, name))
 		return f;
 	if (open_folder(i, l, &s) >= 0)
-		f = take(s.folder, name, &l->flight);
+		f = take(s.folder, name, i->length, &l->flight);
 	cm_crl_store_close(&s);
 	return f;
 }

@@ -85,6 +85,7 @@ struct cm_lane {
 	int64_t begun_us;		/* when it was its turn */
 	int flight;			/* the lock that says who asks, or -1 */
 	bool waited;			/* for another login, which asked the same */
+	cm_deadline patience;		/* until when it is waited for */
 	struct cm_ocsp_request *request;	/* owned */
 	struct cm_buf url, answer;	/* of a GET; what came */
 	struct cm_crl_coming *coming;	/* owned */
@@ -185,7 +186,7 @@ void cm_source_failed(struct cm_inquiry *i, struct cm_source_state *s, const cha
 void cm_source_probed(struct cm_inquiry *i, struct cm_source_state *s);	/* others need not do so too */
 
 /* flight.c: the same question of several logins is sent once. */
-enum cm_flight { CM_FLIGHT_OURS, CM_FLIGHT_TAKEN, CM_FLIGHT_NONE };	/* NONE: no folder to tell each other by */
+enum cm_flight { CM_FLIGHT_OURS, CM_FLIGHT_TAKEN, CM_FLIGHT_NONE };	/* NONE: no folder to tell each other by, or who asks stands still */
 enum cm_flight cm_flight_take(const struct cm_inquiry *i, struct cm_lane *l);
 void cm_flight_release(const struct cm_inquiry *i, struct cm_lane *l);
 

@@ -224,14 +224,25 @@ was_answered_meanwhile(struct cm_inquiry *i, struct cm_lane *l)
 	return answered && status != CM_STATUS_UNKNOWN && (cm_inquiry_satisfied(i, l->about) || cm_inquiry_revoked(i, l->about));
 }
 
+/* Another asks.  Half of the time is waited for that, and the other half is for asking oneself. */
+static void
+wait_for_other(struct cm_lane *l)
+{
+	l->state = l->probe ? CM_LANE_DONE : CM_LANE_LOCKED;	/* one probe does for all */
+	if (!l->waited)
+		l->patience = cm_deadline_in((unsigned)cm_deadline_left(l->until) / 2);
+	l->waited = true;
+}
+
 /* true: it is asked, or waited for, or the lane is done; false: this address gives nothing, which was told. */
 static bool
 take_turn(struct cm_inquiry *i, struct cm_lane *l)
 {
 	switch (cm_flight_take(i, l)) {
 	case CM_FLIGHT_TAKEN:
-		l->state = l->probe ? CM_LANE_DONE : CM_LANE_LOCKED;	/* one probe does for all */
-		l->waited = true;
+		if (l->waited && cm_deadline_passed(l->patience))
+			break;
+		wait_for_other(l);
 		return true;
 	case CM_FLIGHT_OURS:
 		if (!l->probe && was_answered_meanwhile(i, l)) {
