@@ -132,6 +132,25 @@ look_at_waiting(struct cm_inquiry *i)
 			cm_lane_look(i, l);
 }
 
+/*
+ * Nobody waits for a probe, but who would be refused without it: for a sixth of
+ * the time.  Else one bad moment of a responder would shut him out until a
+ * probe of somebody else's.
+ */
+static bool
+hopes_for_probe(const struct cm_inquiry *i, const struct cm_asked *a)
+{
+	struct cm_case c;
+
+	cm_inquiry_case(i, a, &c);
+	if (cm_deadline_passed(i->hedge) || cm_decision_passes(cm_decide(&c)))
+		return false;
+	for (const struct cm_lane *l = i->lanes; l != NULL; l = l->next)
+		if (l->about == a && l->probe && l->state == CM_LANE_ASKED)
+			return true;
+	return false;
+}
+
 static bool
 is_decided(const struct cm_inquiry *i)
 {
@@ -142,9 +161,26 @@ is_decided(const struct cm_inquiry *i)
 
 		if (cm_inquiry_revoked(i, a))
 			return true;
-		open = open || (a->missing && !is_answered(i, a) && (has_open(i, a, false) || !a->other_kind));
+		open = open || (a->missing && !is_answered(i, a) && (has_open(i, a, false) || !a->other_kind ||
+		    hopes_for_probe(i, a)));
 	}
 	return !open;
+}
+
+/* Then who judges by less than the strictest policy may not need them. */
+static void
+note_probes_only(struct cm_inquiry *i)
+{
+	bool only = true;
+
+	for (size_t n = 0; only && n < i->count; n++)
+		only = !i->certs[n].missing || is_answered(i, &i->certs[n]) ||
+		    (!has_open(i, &i->certs[n], false) && i->certs[n].other_kind);
+	pthread_mutex_lock(&i->lock);
+	if (only && !i->probes_only)
+		pthread_cond_broadcast(&i->closing);
+	i->probes_only = only;
+	pthread_mutex_unlock(&i->lock);
 }
 
 /* ---- What is kept. */
@@ -216,7 +252,7 @@ next_look(const struct cm_inquiry *i, cm_deadline last)
 	cm_deadline until = last;
 
 	for (size_t n = 0; n < i->count; n++)
-		if (i->certs[n].missing && !i->certs[n].other_kind)
+		if (i->certs[n].missing && (!i->certs[n].other_kind || hopes_for_probe(i, &i->certs[n])))
 			until = cm_deadline_earlier(until, i->hedge);
 	for (const struct cm_lane *l = i->lanes; l != NULL; l = l->next)
 		if (l->state == CM_LANE_LOCKED)
@@ -267,6 +303,7 @@ ask_until_decided(struct cm_inquiry *i)
 		if (is_decided(i) || is_closed(i) || cm_deadline_passed(last) || (ending && !is_asking(i, false)))
 			return;
 		flush(i);
+		note_probes_only(i);
 		if (!is_decided(i))
 			wait_for_more(i, last);
 	}

@@ -63,7 +63,8 @@ struct cm_asked {
 
 /*
  * Addresses that are asked in turn: of one list, or all responders.  A probe
- * is a lane of one address, for whose answer nobody waits.
+ * is a lane of one address, for whose answer nobody waits but who would be
+ * refused without it, and not for long.
  */
 enum cm_lane_state {
 	CM_LANE_PLANNED,
@@ -134,6 +135,7 @@ struct cm_inquiry {
 	pthread_cond_t closing;
 	bool closed;			/* locked: what is known is what is judged */
 	bool ending;			/* locked: let go of everybody */
+	bool probes_only;		/* locked: of nobody else an answer is waited for */
 	cm_deadline hedge;		/* when the other kind is asked too */
 };
 

@@ -198,17 +198,32 @@ out:
 
 /* ---- The second half: what follows. */
 
+/* Locked: nothing is known that this policy would refuse. */
+static bool
+passes_so_far(const struct cm_inquiry *i, const struct cm_trust_policy *p)
+{
+	for (size_t n = 0; n < i->count; n++) {
+		struct cm_case c;
+
+		cm_inquiry_case(i, &i->certs[n], &c);
+		c.policy = *p;
+		if (!cm_decision_passes(cm_decide(&c)))
+			return false;
+	}
+	return true;
+}
+
 static void
-wait_until_decided(struct cm_inquiry *i)
+wait_until_decided(struct cm_inquiry *i, const struct cm_trust_policy *p)
 {
 	const cm_deadline last = i->deadline + CLOSING_MS;
 	const struct timespec until = { .tv_sec = (time_t)(last / 1000), .tv_nsec = (long)(last % 1000) * 1000000 };
 	int rc = 0;
 
 	pthread_mutex_lock(&i->lock);
-	while (i->runs && !i->closed && rc == 0)
+	while (i->runs && !i->closed && rc == 0 && !(i->probes_only && passes_so_far(i, p)))
 		rc = pthread_cond_clockwait(&i->closing, &i->lock, CLOCK_MONOTONIC, &until);
-	if (!i->closed && i->runs)
+	if (!i->closed && i->runs && rc != 0)
 		cm_trace_add(i->trace, "warning", "at the deadline an answer was still being read");
 	i->closed = true;
 	pthread_mutex_unlock(&i->lock);
@@ -435,7 +450,7 @@ cm_trust_judge_revocation(struct cm_inquiry *i, const struct cm_trust_policy *po
 		i->v->revocation_passed = true;
 		return CM_OK;
 	}
-	wait_until_decided(i);
+	wait_until_decided(i, policy);
 	copy_trace(i, t);
 	if (cm_trace_reason(i->trace) != CM_REASON_NONE)
 		return cm_trace_fail(t, cm_trace_reason(i->trace), "%s", cm_trace_message(i->trace));

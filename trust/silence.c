@@ -68,8 +68,9 @@ cm_source_object(struct cm_question *q, const struct cm_source_state *s)
 {
 	char since[CM_TIME_SIZE], next[CM_TIME_SIZE];
 
-	cm_object(q, CM_OBJECTION_KNOWN_SILENT, "known silent since %s (%s); it is probed again at %s; now: cardmap "
-	    "revocation refresh", cm_clock_text(s->s.asked, since), s->s.why, cm_clock_text(s->s.probe_at, next));
+	cm_object(q, CM_OBJECTION_KNOWN_SILENT, "known silent since %s (%s); %s%s; now: cardmap revocation refresh",
+	    cm_clock_text(s->s.asked, since), s->s.why, q->known->now >= s->s.probe_at ? "it is probed now" :
+	    "it is probed again by a login after ", q->known->now >= s->s.probe_at ? "" : cm_clock_text(s->s.probe_at, next));
 }
 
 void

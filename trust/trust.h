@@ -96,7 +96,8 @@ bool cm_evidence_ends_hold(const struct cm_evidence *held, const struct cm_evide
  * Whom this host asked, on behalf of which issuer, and how that went.  A
  * source that was silent is not waited for again before a probe saw it alive:
  * logins send a probe beside their other questions once probe_at has come, and
- * wait for nobody's answer to it; cardmap revocation refresh probes them all.
+ * wait for its answer only where they would be refused without it, for a sixth
+ * of their time; cardmap revocation refresh probes them all.
  * A mark counts for CM_SOURCE_SILENT_MAX seconds after asked, if nobody probed.
  */
 enum cm_source_kind { CM_SOURCE_OCSP, CM_SOURCE_CRL, CM_SOURCE_DELTA };

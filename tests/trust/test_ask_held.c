@@ -1,4 +1,4 @@
-/* tests/trust/test_ask_held.c - trust/ask.c: whoever stands still while others wait for him keeps nobody out. */
+/* tests/trust/test_ask_held.c - trust/ask.c: whoever stands still while others wait for him, or did for a moment, keeps nobody out. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -125,10 +125,87 @@ attack_who_keeps_is_stopped(void **state)
 	cm_crl_store_close(&s);
 }
 
+/* ---- sources that were silent */
+
+/* Once, ten seconds ago: a probe is due. */
+static struct cm_source
+silent_before(const char *url, time_t now)
+{
+	struct cm_source s = { .kind = CM_SOURCE_OCSP, .seen = now, .asked = now - 10, .probe_at = now - 5, .failures = 1,
+	    .why = "HTTP status 503" };
+	struct cm_evidence e;
+
+	name_card(&e);
+	memcpy(s.issuer_key, e.issuer_key, sizeof(s.issuer_key));
+	snprintf(s.url, sizeof(s.url), "%s", url);
+	return s;
+}
+
+/*
+ * Who is refused for want of an answer waits for the probe, for a while: else
+ * one bad moment of a responder would shut him out until somebody else's probe.
+ * Who is let in without it waits for nobody, whatever others would have to.
+ */
+static void
+a_probe_is_waited_for_by_who_needs_it(void **state)
+{
+	static const struct row {
+		enum web_mode mode;
+		struct cm_trust_policy asked, judged;
+		unsigned ms;
+		bool passes, good;
+	} rows[] = {
+		{ WEB_OCSP, { CM_TRUST_HARD, 0 }, { CM_TRUST_HARD, 0 }, 60000, true, true },
+		{ WEB_OCSP, { CM_TRUST_SOFT, 3600 }, { CM_TRUST_SOFT, 3600 }, 60000, true, true },
+		{ WEB_SILENT, { CM_TRUST_HARD, 0 }, { CM_TRUST_HARD, 0 }, 3000, false, false },
+		{ WEB_SILENT, { CM_TRUST_SOFT, 0 }, { CM_TRUST_SOFT, 0 }, 600000, true, false },
+		{ WEB_SILENT, { CM_TRUST_HARD, 0 }, { CM_TRUST_SOFT, 0 }, 600000, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct web w = { .mode = rows[i].mode, .answer = good };
+		const char *urls[] = { w.url, NULL };
+		const struct cm_trust_options o = { .level = rows[i].asked.level, .anchors = anchor, .ocsp_urls = urls,
+		    .use_ocsp = true, .ocsp_max = 65536 };
+		struct cm_known known = { .now = time(NULL), .source_count = 1 };
+		const cm_deadline long_before = cm_deadline_in(60000);
+		struct cm_cert *c = load_cert(CARD);
+		struct cm_trust *tr = NULL;
+		struct cm_verdict *v = NULL;
+		struct cm_inquiry *inquiry = NULL;
+		struct cm_trace *t = NULL;
+		struct cm_source s;
+
+		web_start(&w);
+		s = silent_before(w.url, known.now);
+		known.sources = &s;
+		assert_int_equal(cm_trace_new(&t), CM_OK);
+		cm_trace_begin(t, "revocation");
+		assert_int_equal(cm_trust_open(&o, t, &tr), CM_OK);
+		assert_int_equal(cm_trust_check_chain(tr, c, &known, t, &v), CM_OK);
+		assert_int_equal(cm_trust_ask_revocation(tr, v, &known, &rows[i].asked, cm_deadline_in(rows[i].ms), &inquiry), CM_OK);
+		if ((cm_trust_judge_revocation(inquiry, &rows[i].judged, t) == CM_OK) != rows[i].passes)
+			fail_msg("row %zu: %s", i, cm_trace_message(t));
+		cm_inquiry_end(&inquiry);
+		assert_int_equal(cm_verdict_status(v) == CM_STATUS_GOOD, rows[i].good);
+		assert_int_equal(atomic_load(&w.asked), 1);
+		assert_false(cm_deadline_passed(long_before));
+		if (!rows[i].passes)
+			assert_has(cm_trace_message(t), "known silent since");
+		cm_verdict_free(&v);
+		cm_trust_close(&tr);
+		cm_trace_free(&t);
+		cm_cert_free(&c);
+		web_stop(&w);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_probe_is_waited_for_by_who_needs_it),
 		cmocka_unit_test(attack_who_asks_is_stopped),
 		cmocka_unit_test(attack_who_keeps_is_stopped),
 	};
