@@ -291,7 +291,8 @@ print_list(const struct cm_cli *c, const json_t *o)
 	    is_set(o, "number") ? "number " : "without a number", text_of(o, "number"),
 	    json_is_true(json_object_get(o, "indirect")) ? ", indirect" : "", text_of(o, "source"));
 	if (is_set(o, "damage")) {
-		cm_cli_line(c, "", "  damaged: %s; cardmap revocation refresh fetches it again", text_of(o, "damage"));
+		cm_cli_line(c, "", "  damaged: %s%s", text_of(o, "damage"), strstr(text_of(o, "source"), ".gone") != NULL ? "" :
+		    "; cardmap revocation refresh fetches it again");
 		return;
 	}
 	cm_cli_line(c, "", "  of %s until %s", text_of(o, "this_update"), is_set(o, "next_update") ? text_of(o, "next_update") :

@@ -84,6 +84,22 @@ is_answered(const struct cm_inquiry *i, const struct cm_asked *a)
 }
 
 static bool
+is_revoked_for_good(const struct cm_asked *a)
+{
+	for (size_t n = 0; n < a->count; n++)
+		if (a->heard[n].e.status == CM_STATUS_REVOKED && !a->heard[n].e.on_hold)
+			return true;
+	return false;
+}
+
+/* The end of a hold may be among changes that are on their way. */
+static bool
+is_refused(const struct cm_inquiry *i, const struct cm_asked *a)
+{
+	return cm_inquiry_revoked(i, a) && (is_revoked_for_good(a) || !has_open(i, a, true));
+}
+
+static bool
 is_held(const struct cm_asked *a)
 {
 	for (size_t n = 0; n < a->count; n++)
@@ -159,7 +175,7 @@ is_decided(const struct cm_inquiry *i)
 	for (size_t n = 0; n < i->count; n++) {
 		const struct cm_asked *a = &i->certs[n];
 
-		if (cm_inquiry_revoked(i, a))
+		if (is_refused(i, a))
 			return true;
 		open = open || (a->missing && !is_answered(i, a) && (has_open(i, a, false) || !a->other_kind ||
 		    hopes_for_probe(i, a)));

@@ -241,8 +241,8 @@ void cm_crl_store_open(struct cm_crl_store *s, const char *path, const uint8_t i
 void cm_crl_store_close(struct cm_crl_store *s);
 cm_deadline cm_crl_lock_until(const struct cm_question *q);	/* for .until */
 
-/* Every whole index, put in front of *head; what lies there damaged is left out. */
-void cm_crl_store_load(const struct cm_crl_store *s, struct cm_crl_index **head);
+/* Every whole index, put in front of *head; what lies there damaged is left out.  False: that was what former lists revoked. */
+bool cm_crl_store_load(const struct cm_crl_store *s, struct cm_crl_index **head);
 
 /* RFC 5280 5.2.3: numbers ascend.  Older in one of number and thisUpdate is older: an honest CA's newer list is so in neither. */
 bool cm_crl_is_older(const struct cm_crl_about *a, const struct cm_crl_about *b);
@@ -344,6 +344,7 @@ struct cm_crl_lists {
 	struct cm_crl_index *kept;		/* owned: to be closed with cm_crl_list_close() */
 	uint8_t keys[8][32];			/* whose may be heard: of one name, and of the issuers that the certificate names */
 	size_t key_count;
+	bool gone_damaged;			/* what former lists of one of them revoked cannot be read */
 };
 void cm_crl_gather(const struct cm_question *q, struct cm_crl_lists *out);
 bool cm_crl_lists_of(const struct cm_crl_lists *l, const uint8_t key[32]);

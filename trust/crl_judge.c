@@ -19,6 +19,7 @@ struct judging {
 	struct cm_question *q;
 	struct told *told;		/* owned */
 	size_t count;
+	bool gone_damaged;		/* what former lists revoked cannot be read */
 };
 
 static bool
@@ -365,11 +366,21 @@ note_of(const struct judging *j, const struct told *t)
 	return "";
 }
 
+/* Changes end a hold by removeFromCRL, not by saying nothing: of what is newer than the list itself that tells nothing. */
+static bool
+may_end_hold(const struct judging *j, const struct told *t)
+{
+	const struct cm_evidence *held = cm_known_revoked(j->q->known, &j->q->answer);
+
+	return held == NULL || t->delta == NULL || says(t->delta, 2) || t->x->about.this_update > held->this_update;
+}
+
 static void
 take(struct judging *j, const struct told *t, struct cm_evidence *e)
 {
 	j->q->note = note_of(j, t);
 	date_answer(t, e);
+	e->by_list = may_end_hold(j, t);
 	if (lacks_changes(j, t))
 		e->ask_after = e->learned;
 }
@@ -393,6 +404,7 @@ take_worst(struct judging *j, const struct told *t, struct cm_evidence *e)
 		e->learned = one.learned;
 	if (one.confirmed < e->confirmed)
 		e->confirmed = one.confirmed;
+	e->by_list = e->by_list && one.by_list;
 	if (one.ask_after != 0)
 		e->ask_after = one.ask_after;
 }
@@ -494,6 +506,20 @@ object(struct judging *j)
 	return CM_STATUS_UNKNOWN;
 }
 
+/* Who stood on a former list may have been any: until an administrator looks, no list says "good". */
+static bool
+knows_what_is_gone(const struct judging *j)
+{
+	bool known = !j->gone_damaged;
+
+	for (size_t i = 0; known && i < j->count; i++)
+		known = !(j->told[i].x->gone && j->told[i].fit.fits && j->told[i].err == CM_ERR_SYNTAX);
+	if (!known)
+		cm_object(j->q, CM_OBJECTION_DAMAGED, "what former lists revoked is damaged (a file .gone in %s): cardmap "
+		    "revocation status names it; move it away to forget what it said", j->q->trust->o.crl_dir);
+	return known;
+}
+
 static enum cm_status
 decide(struct judging *j)
 {
@@ -503,6 +529,8 @@ decide(struct judging *j)
 	judge_deltas(j);
 	if ((t = revoked_by(j)) != NULL || (t = held_by(j)) != NULL)
 		return refuse(j, t);
+	if (!knows_what_is_gone(j))
+		return CM_STATUS_UNKNOWN;
 	judge_lists(j);
 	if ((t = best_of_all_reasons(j)) != NULL) {
 		name_answer(t, 0, &j->q->answer);
@@ -520,7 +548,7 @@ decide(struct judging *j)
 enum cm_status
 cm_crl_judge(struct cm_question *q, const struct cm_crl_lists *lists)
 {
-	struct judging j = { .q = q };
+	struct judging j = { .q = q, .gone_damaged = lists->gone_damaged };
 	enum cm_status status = CM_STATUS_UNKNOWN;
 	const struct cm_crl_index *x;
 	bool ok = true, speaks;

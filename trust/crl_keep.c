@@ -1,6 +1,7 @@
 /* trust/crl_keep.c - a list is indexed and put in force, whole or not at all; what it revoked is not forgiven by the next. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "trust/crl_internal.h"
@@ -161,23 +162,39 @@ replace_gone(const struct cm_crl_store *s, const struct cm_crl_gone *g, const ch
 	return err;
 }
 
-/* What x, about to be called name, says no more that is revoked. */
+/* What is gone already; CM_ERR_ABSENT: nothing.  What cannot be read is not written over: nobody else has it. */
+static enum cm_err
+open_gone(const struct cm_crl_store *s, const char *name, struct cm_crl_index **gone, struct cm_buf *why)
+{
+	*gone = cm_crl_store_open_index(s, name);
+	if (*gone == NULL && faccessat(s->folder, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+		return CM_ERR_ABSENT;
+	if (*gone != NULL && cm_crl_index_is_whole(*gone))
+		return CM_OK;
+	cm_buf_addf(why, "what former lists revoked is damaged: move %s away to forget what it said", name);
+	return CM_ERR_SYSTEM;
+}
+
+/* What the list of this name, about to be replaced by x, revoked and x does not. */
 static enum cm_err
 carry(const struct cm_crl_store *s, const struct cm_crl_index *x, const char *name, struct cm_buf *why)
 {
 	struct cm_crl_index *old = cm_crl_store_open_index(s, name), *gone = NULL, *base = NULL;
-	char other[CM_CRL_NAME];
-	enum cm_err err = CM_ERR_ABSENT;
+	char scope[CM_CRL_NAME], other[CM_CRL_NAME];
+	enum cm_err err = CM_OK;
 
-	if (old != NULL) {
-		if (x->about.delta) {
-			name_like(name, ".crl", other);
-			base = cm_crl_store_open_index(s, other);
-		}
-		name_like(name, ".gone", other);
-		gone = cm_crl_store_open_index(s, other);
-		err = replace_gone(s, &(struct cm_crl_gone){ gone, old, x, base, NULL }, other, why);
+	if (old == NULL)
+		return CM_OK;
+	/* An administrator's file may have had another scope. */
+	cm_crl_name_in_force(&old->about, scope);
+	if (x->about.delta) {
+		name_like(scope, ".crl", other);
+		base = cm_crl_store_open_index(s, other);
 	}
+	name_like(scope, ".gone", other);
+	if ((err = open_gone(s, other, &gone, why)) == CM_OK || err == CM_ERR_ABSENT)
+		err = replace_gone(s, &(struct cm_crl_gone){ gone, old, cm_crl_same_scope(&old->about, &x->about) ? x : NULL,
+		    base, NULL }, other, why);
 	cm_crl_index_close(&old);
 	cm_crl_index_close(&gone);
 	cm_crl_index_close(&base);
@@ -202,7 +219,9 @@ keep(struct importing *m, const struct cm_crl_index *x, struct cm_buf *why)
 	if ((held = cm_crl_store_lock(m->s)) < 0)
 		return CM_ERR_SYSTEM;
 	choose_name(m, x, name);
+	name_beside(m->i->origin.source, other);
 	if ((is_in_force(name) && carry(m->s, x, name, why) != CM_OK) ||
+	    (m->i->beside && name[0] != '\0' && carry(m->s, x, other, why) != CM_OK) ||
 	    (name[0] != '\0' && renameat(m->s->folder, m->name, m->s->folder, name) != 0)) {
 		close(held);
 		return CM_ERR_SYSTEM;
@@ -210,7 +229,6 @@ keep(struct importing *m, const struct cm_crl_index *x, struct cm_buf *why)
 	if (name[0] != '\0')
 		m->name[0] = '\0';
 	/* The file's own former list says nothing any more. */
-	name_beside(m->i->origin.source, other);
 	if (m->i->beside && name[0] != '\0' && strcmp(name, other) != 0)
 		unlinkat(m->s->folder, other, 0);
 	fsync(m->s->folder);
@@ -255,6 +273,8 @@ forget_in(const struct cm_crl_store *s, const char *name, const uint8_t serial[C
 	for (uint64_t i = 0; err == CM_ERR_ABSENT && gone != NULL && i < gone->about.entries; i++)
 		if (cm_crl_index_entry(gone, i, &e) && memcmp(e.serial, serial, sizeof(e.serial)) == 0)
 			err = CM_OK;
+	if (err == CM_OK && !cm_crl_index_is_whole(gone))
+		err = CM_ERR_SYSTEM;
 	if (err == CM_OK && (err = replace_gone(s, &(struct cm_crl_gone){ .gone = gone, .forget = serial }, name, why)) == CM_ERR_ABSENT)
 		err = unlinkat(s->folder, name, 0) == 0 ? CM_OK : CM_ERR_SYSTEM;
 	cm_crl_index_close(&gone);

@@ -51,9 +51,25 @@ show_damage(struct showing *w, const char *name, uint64_t size, const char *dama
 	return w->visit(w->arg, &l);
 }
 
+/* No list brings this again. */
+static enum cm_err
+show_gone(struct showing *w, const char *name, const struct cm_crl_index *x, uint64_t size)
+{
+	char key[CM_CRL_NAME], text[512];
+
+	if (x != NULL && memcmp(x->issuer_key, w->key, 8) == 0 && cm_crl_index_is_whole(x))
+		return CM_OK;
+	cm_crl_hex_name(w->key, "", key, sizeof(key));
+	snprintf(text, sizeof(text), "what former lists revoked cannot be read, and no list of this CA says \"good\"; move %s/%s "
+	    "in trust.crl_dir away to forget it", key, name);
+	return show_damage(w, name, size, text);
+}
+
 static enum cm_err
 show_file(struct showing *w, int folder, const char *name)
 {
+	static const char *const ends[] = { ".gone", NULL };
+	const bool gone = cm_folder_name_ends(name, ends);	/* no list, and nothing to show of it but damage */
 	const int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct cm_crl_index *x = NULL;
 	struct stat st = { 0 };
@@ -64,7 +80,9 @@ show_file(struct showing *w, int folder, const char *name)
 		return CM_OK;
 	cm_buf_init(&why, 0);
 	err = cm_crl_index_open(fd, &x, &why);
-	if (err == CM_OK && memcmp(x->issuer_key, w->key, 8) == 0)
+	if (gone && err != CM_ERR_NOMEM && fstat(fd, &st) == 0)
+		err = show_gone(w, name, x, (uint64_t)st.st_size);
+	else if (err == CM_OK && memcmp(x->issuer_key, w->key, 8) == 0)
 		err = show(w, x);
 	else if (err != CM_ERR_NOMEM && fstat(fd, &st) == 0)
 		err = show_damage(w, name, (uint64_t)st.st_size, why.len > 0 ? cm_buf_str(&why) :
@@ -89,7 +107,7 @@ open_at(int at, const char *name)
 static void
 show_folder(struct showing *w, int top, const char *name)
 {
-	static const char *const ends[] = { ".crl", ".delta", ".file", NULL };
+	static const char *const ends[] = { ".crl", ".delta", ".file", ".gone", NULL };
 	struct dirent *e;
 	DIR *d;
 

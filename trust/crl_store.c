@@ -123,28 +123,34 @@ cm_crl_store_entries(const struct cm_crl_store *s)
 	return d;
 }
 
-void
+bool
 cm_crl_store_load(const struct cm_crl_store *s, struct cm_crl_index **head)
 {
 	static const char *const in_force[] = { ".crl", ".delta", ".gone", NULL }, *const beside[] = { ".file", NULL },
 	    *const gone[] = { ".gone", NULL };
 	DIR *d = cm_crl_store_entries(s);
 	const struct dirent *e;
+	bool whole = true;
 
 	while (d != NULL && (e = readdir(d)) != NULL) {
-		const bool is_beside = cm_folder_name_ends(e->d_name, beside);
+		const bool is_beside = cm_folder_name_ends(e->d_name, beside), is_gone = cm_folder_name_ends(e->d_name, gone);
 		struct cm_crl_index *x;
 
-		if ((!is_beside && !cm_folder_name_ends(e->d_name, in_force)) ||
-		    (x = cm_crl_store_open_index(s, e->d_name)) == NULL)
+		if (!is_beside && !cm_folder_name_ends(e->d_name, in_force))
 			continue;
+		if ((x = cm_crl_store_open_index(s, e->d_name)) == NULL) {
+			/* A list is fetched again; this nobody has. */
+			whole = whole && !(is_gone && faccessat(s->folder, e->d_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+			continue;
+		}
 		x->beside = is_beside;
-		x->gone = cm_folder_name_ends(e->d_name, gone);
+		x->gone = is_gone;
 		x->next = *head;
 		*head = x;
 	}
 	if (d != NULL)
 		closedir(d);
+	return whole;
 }
 
 static int

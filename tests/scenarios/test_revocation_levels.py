@@ -296,6 +296,48 @@ class NeverForgivenTest(RevocationCase):
         answer = self.login(card='bob', status=3, reason='revoked', more={'trust__level': 'soft'}, **self.at('+3d'))
         self.assertIn('CN=Bob Example', answer.json['message'])
 
+    def another_stands_on(self, *entries, **fields):
+        """bob, whose card was never here, on what is published; alice's brings it."""
+        self.settings.update({'trust.use_ocsp': 'no', 'trust.ask_always': 'yes'})
+        self.publish(*entries, **fields)
+        self.enter('soft')
+
+    def test_a_file_that_is_older_than_the_list_in_force_is_replaced(self):
+        path = self.folder / 'inter.crl'
+        self.another_stands_on(number=10)
+        for number, this in ((11, 0), (8, -2 * DAY)):
+            with self.subTest(number):
+                path.write_bytes(self.a_list('bob', number=9, this=-DAY))
+                self.settings['trust.crl'] = [path]
+                self.enter('soft')
+                path.write_bytes(self.a_list(number=number, this=this))
+                self.enter('soft')
+                self.refused('revoked', card='bob', asked=0)
+                self.fresh_store()
+                self.settings.pop('trust.crl')
+                self.enter('soft')
+
+    def test_what_former_lists_revoked_is_damaged(self):
+        """No list says "good" any more, and none is written over it."""
+        self.another_stands_on('bob', number=1)
+        self.publish(number=2, this=0)
+        self.enter('soft')
+        gone, = (self.folder / 'store/crl').glob('*/*.gone')
+        whole = gone.read_bytes()
+        self.lists.pages = {'/': Page(status=503)}
+        for at in (0, 40, len(whole) // 2, len(whole) - 16):
+            with self.subTest(at):
+                gone.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+                answer = self.refused('revocation_unknown', 'hard', card='bob')
+                self.assertIn('damaged', answer.json['message'] + str(self.objections(answer)))
+                said = self.cardmap('revocation', '--config', self.conf(), 'status').out
+                self.assertIn(gone.name + ' in trust.crl_dir away', said)
+        self.publish(number=3, this=1)
+        self.cardmap('revocation', '--config', self.conf(), 'refresh', status=None)
+        self.refused('revocation_unknown', 'hard', card='bob')
+        gone.write_bytes(whole)
+        self.refused('revoked', card='bob')
+
     def test_until_an_administrator_forgives(self):
         self.seen_revoked()
         self.publish(number=2)
@@ -333,6 +375,26 @@ class HoldTest(RevocationCase):
         self.hold('cdp-fresh')
         self.web.pages['/delta.crl'] = Page(self.a_list('bob', number=2, base=1, this=0))
         self.refused('revoked', card='cdp-fresh')
+
+    def test_a_hold_said_by_changes_ends_by_changes_that_say_so(self):
+        self.web.pages['/delta.crl'] = Page(self.a_list(held(self.pki, 'cdp-fresh'), number=2, base=1))
+        self.publish(number=1)
+        self.refused('revoked', card='cdp-fresh')
+        always = {'trust__ask_always': 'yes'}
+        for number in (3, 4):
+            self.web.pages['/delta.crl'] = Page(self.a_list(number=number, base=1, this=number))
+            for level in ('soft', 'hard'):
+                self.refused('revoked', level, 'cdp-fresh', more=always)
+        self.web.pages['/delta.crl'] = Page(self.a_list(released(self.pki, 'cdp-fresh'), number=5, base=1, this=5))
+        self.enter('hard', 'cdp-fresh', more=always)
+
+    def test_a_hold_said_by_changes_ends_by_a_later_list(self):
+        self.web.pages['/delta.crl'] = Page(self.a_list(held(self.pki, 'cdp-fresh'), number=2, base=1))
+        self.publish(number=1)
+        self.refused('revoked', card='cdp-fresh')
+        self.publish(number=5, this=5)
+        self.web.pages['/delta.crl'] = Page(self.a_list(number=6, base=5, this=6))
+        self.enter('hard', 'cdp-fresh', more={'trust__ask_always': 'yes'})
 
     def test_does_not_end_because_a_responder_says_good(self):
         self.hold()
