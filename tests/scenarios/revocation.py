@@ -10,7 +10,7 @@ from web import Page, Web
 
 PORTS = {'ocsp': OCSP_PORT, 'http': HTTP_PORT, 'web': WEB_PORT}
 # No KDC: these tests move clocks, and count what is asked.  A long deadline: after a sixth of it others are asked as well.
-QUIET = {'kerberos.ticket': 'off', 'trust.timeout': 12000}
+QUIET = {'kerberos.ticket': 'off', 'trust.timeout': 12000, 'directory.timeout': 6000}
 
 
 class RevocationCase(Scenario):

@@ -11,6 +11,7 @@ from scenario import Counts
 from web import drip, drip_headers, silent
 
 DEADLINE_MS = 600
+SLOW_MS = 5000  # what a busy machine may add; who hangs on a silent server hangs for longer
 HERE, WEB = f'http://127.0.0.1:{OCSP_PORT}/', f'http://127.0.0.1:{WEB_PORT}'
 ALONE = {'trust__use_crl': 'no', 'trust__check': 'leaf'}
 HUGE = 42 << 20
@@ -30,10 +31,6 @@ class Gate:
 
 
 class PathCase(RevocationCase):
-    def setUp(self):
-        super().setUp()
-        self.settings['directory.timeout'] = DEADLINE_MS
-
     def waited(self, answer):
         """Milliseconds that the stage took which waits for revocation."""
         return answer.stage('revocation')['us'] / 1000
@@ -57,7 +54,7 @@ class DeadSourceTest(PathCase):
             with Counts() as counts:
                 first = self.attempt(level, self.CARD, None, status=0 if level == 'soft' else 3, more=more)
             self.assertIn(reason, self.objections(first).values(), str(first))
-            self.assertLess(self.waited(first), DEADLINE_MS + 2000, str(first))
+            self.assertLess(self.waited(first), DEADLINE_MS + SLOW_MS, str(first))
             self.assertLessEqual(counts.packets['connections'], 1 + addresses, 'the directory, and each address once')
             asked = len(self.requests())
             self.assertLessEqual(sum(got.sent for got in self.requests()), read_most)
@@ -107,7 +104,7 @@ class DeadSourceTest(PathCase):
         self.lists.pages = {'/': silent}
         more = {'trust__use_ocsp': 'no'}
         first = self.enter('soft', more=more)
-        self.assertLess(self.waited(first), DEADLINE_MS + 2000, str(first))
+        self.assertLess(self.waited(first), DEADLINE_MS + SLOW_MS, str(first))
         answer = self.refused('revocation_unknown', 'hard', asked=0, more=more)
         self.assertEqual(set(self.objections(answer).values()) - {'none_kept'}, {'known_silent'}, str(answer))
 
@@ -115,7 +112,7 @@ class DeadSourceTest(PathCase):
         """The responder is silent; the list answers while it is waited for."""
         self.ocsp.pages['/'] = silent
         answer = self.enter('hard')
-        self.assertLess(self.waited(answer), DEADLINE_MS + 2000, str(answer))
+        self.assertLess(self.waited(answer), DEADLINE_MS + SLOW_MS, str(answer))
         self.fresh_store()
         self.ocsp.pages['/'] = self.responder.page
         self.lists.pages['/inter.crl'] = silent
@@ -185,6 +182,7 @@ class AtOnceTest(PathCase):
     def test_whatever_state_the_directory_is_in(self):
         """frozen, stopped, and nowhere: its silence does not keep a revoked card's news out."""
         self.account_is_kept()
+        self.settings['directory.timeout'] = DEADLINE_MS
         for state in ('freeze', 'stop', 'nowhere'):
             with self.subTest(state):
                 self.responder.status.clear()
@@ -245,16 +243,16 @@ class AtOnceTest(PathCase):
                    '--card', f'file:{self.pki}/{self.CARD}.pem']
         with ThreadPoolExecutor(4) as pool:
             for login in [pool.submit(self.cardmap, *command, pin=scenario.PIN) for _ in range(4)]:
-                self.assertLess(self.waited(login.result()), DEADLINE_MS + 2000)
+                self.assertLess(self.waited(login.result()), DEADLINE_MS + SLOW_MS)
                 self.assertEqual(login.result().account, 'alice')
 
     def test_a_list_in_a_directory_that_is_silent(self):
         """The account's directory and the list's are one, and frozen: the kept account decides, at its level."""
-        self.settings.update({'trust.timeout': DEADLINE_MS, 'trust.use_ocsp': 'no'})
         self.enter('chain', 'cdp-ldap')
+        self.settings.update({'trust.timeout': DEADLINE_MS, 'directory.timeout': DEADLINE_MS, 'trust.use_ocsp': 'no'})
         scenario.RIG.freeze('slapd')
         answer = self.refused('revocation_unknown', 'hard', 'cdp-ldap')
-        self.assertLess(self.waited(answer), DEADLINE_MS + 2000)
+        self.assertLess(self.waited(answer), DEADLINE_MS + SLOW_MS)
         self.assertIn('ldap:', answer.json['message'])
         self.enter('soft', 'cdp-ldap')
 
