@@ -38,7 +38,6 @@
 	X(MALFORMED_DATES, "malformed_dates", "its dates are malformed, or end before they begin") \
 	X(FUTURE, "future", "it is dated ahead of this computer's clock") \
 	X(STALE, "stale", "it has expired") \
-	X(TOO_OLD, "too_old", "it is older than the maximum age") \
 	X(CLOCK, "clock", "this computer's clock is behind what was already seen: nothing kept counts") \
 	/* lists */ \
 	X(NOT_A_LIST, "not_a_list", "what came is no revocation list, or breaks the rules for one") \

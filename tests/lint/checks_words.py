@@ -139,6 +139,19 @@ def man_revocation(root, _build):
     yield from table_of_decisions(page, text, (root / 'base/trace.h').read_text())
 
 
+def objections(root, _build):
+    """Each objection to an answer about revocation is made by trust/, and a test asserts it by its name."""
+    code = ''.join(path.read_text() for path in (root / 'trust').glob('*.c'))
+    tests = ''.join(path.read_text() for path in (root / 'tests').rglob('test_*.c'))
+    scenarios = ''.join(path.read_text() for path in (root / 'tests/scenarios').glob('test_revocation_*.py'))
+    for row, name in re.findall(r'^\tX\((\w+), "(\w+)", ".+"\)', (root / 'trust/objection.h').read_text(), re.M):
+        constant = re.compile(rf'CM_OBJECTION_{row}\b')
+        if not constant.search(code):
+            yield f'trust/objection.h: {name}: nothing in trust/ makes it'
+        if not constant.search(tests) and f'[{name}]' not in tests + scenarios and f"'{name}'" not in scenarios:
+            yield f'trust/objection.h: {name}: no test asserts it'
+
+
 def table_of_decisions(page, text, trace):
     """Every level, with every evidence and network that the page explains, stands there once."""
     table = text.split('; begin decisions\n')[1].split('; end decisions\n')[0].strip().strip('`').strip()
@@ -319,4 +332,4 @@ def on_terminal(command, folder):
 
 
 CHECKS = {check.__name__: check for check in (
-    man_commands, man_keys, man_reasons, man_revocation, man_rules, examples, prose, folders, messages, completion, readme, help_examples)}
+    man_commands, man_keys, man_reasons, man_revocation, objections, man_rules, examples, prose, folders, messages, completion, readme, help_examples)}

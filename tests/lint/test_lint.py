@@ -101,6 +101,8 @@ WRONG_WORDS = [
     ('man_revocation', 'doc/man/cardmap-revocation.7.scd', 'soft      none      wrong ', 'soft      none      silent',
      'decision soft, none, silent stands there 2 times'),
     ('man_revocation', 'doc/man/cardmap-revocation.7.scd', 'refused  revoked\n', 'refused  stolen\n', 'revoked: refused stolen'),
+    ('objections', 'trust/objection.h', 'X(STALE, "stale",', 'X(STALER, "staler",', 'staler: nothing in trust/ makes it'),
+    ('objections', 'tests/trust/test_crl.c', '[not_a_list_signer]', '', 'not_a_list_signer: no test asserts it'),
     ('examples', 'doc/examples/cardmap.conf', 'level = soft', 'level = mild', 'trust.level = mild'),
     ('examples', 'doc/man/cardmap.conf.5.scd', 'level = hard', 'levels = hard', 'no such option'),
     ('prose', 'README.md', 'cardmap accounts list --config', 'cardmap account list --config', 'cardmap account: no such command'),

@@ -170,7 +170,7 @@ a_ca_that_may_not_sign_lists(void **state)
 	} rows[] = {
 		{ "keyCertSign,cRLSign", CM_REASON_NONE, ": good" },
 		{ NULL, CM_REASON_NONE, ": good" },
-		{ "keyCertSign", CM_REASON_REVOCATION_UNKNOWN, "no cRLSign" },
+		{ "keyCertSign", CM_REASON_REVOCATION_UNKNOWN, "no cRLSign in its keyUsage) [not_a_list_signer]" },
 	};
 
 	(void)state;
@@ -203,6 +203,31 @@ a_ca_that_may_not_sign_lists(void **state)
 		X509_free(recipe.ca);
 		EVP_PKEY_free(recipe.ca_key);
 	}
+}
+
+/* RFC 5280 4.1.2.2 wants no negative serial numbers, and cards have them: absence from a list means nothing then. */
+static void
+a_certificate_that_no_list_can_name(void **state)
+{
+	const struct recipe of_leaf = { .cn = "Alice", .issuer = "inter", .key = "P-256", .ku = "digitalSignature",
+	    .eku = "clientAuth", .to = DAY };
+	EVP_PKEY *key = load_key("inter");
+	X509 *leaf = make_x509(&of_leaf, NULL);
+	struct outcome r;
+	struct cm_cert *c;
+
+	(void)state;
+	for (int sign = 1; sign >= -1; sign -= 2) {
+		ASN1_INTEGER_set(X509_get_serialNumber(leaf), sign * 4711);
+		assert_true(X509_sign(leaf, key, EVP_sha256()) > 0);
+		c = cert_of(leaf);
+		r = ask_about(c, anchor, PKI("inter.crl"), 1 << 20);
+		expect("a serial number", &r, sign > 0 ? CM_REASON_NONE : CM_REASON_REVOCATION_UNKNOWN,
+		    sign > 0 ? ": good" : "its serial number is negative [unlistable]");
+		cm_cert_free(&c);
+	}
+	X509_free(leaf);
+	EVP_PKEY_free(key);
 }
 
 static void
@@ -371,6 +396,7 @@ main(void)
 		cmocka_unit_test(lists),
 		cmocka_unit_test(lists_with_a_point),
 		cmocka_unit_test(a_ca_that_may_not_sign_lists),
+		cmocka_unit_test(a_certificate_that_no_list_can_name),
 		cmocka_unit_test(files),
 		cmocka_unit_test(trailing_bytes),
 		cmocka_unit_test(over_http),

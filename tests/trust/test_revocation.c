@@ -137,8 +137,8 @@ attack_clock_rollback(void **state)
 		{ "to its last second", -60 * MIN, 0, 0, 0, false, 'X', "expired" },
 		{ "no end named, fresh", -10 * MIN, 0, 0, 0, false, 'G', "good, of " },
 		{ "no end named, old", -120 * MIN, 0, 0, 0, false, 'X', "names no nextUpdate" },
-		{ "the caller says so", -60 * MIN, 60 * MIN, 0, 0, true, 'X', "cannot be relied on" },
-		{ "below the floor", -60 * MIN, 60 * MIN, 30 * MIN, 0, false, 'X', "was already seen" },
+		{ "the caller says so", -60 * MIN, 60 * MIN, 0, 0, true, 'X', "cannot be relied on [clock]" },
+		{ "below the floor", -60 * MIN, 60 * MIN, 30 * MIN, 0, false, 'X', "was already seen [clock]" },
 		{ "learned later than now", -60 * MIN, 60 * MIN, 0, 30 * MIN, false, 'X', "cannot be relied on" },
 		{ "dated ahead", 30 * MIN, 60 * MIN, 0, 0, false, 'X', "ahead of this computer's clock" },
 	};
