@@ -422,6 +422,8 @@ open_session(struct cm_login *l)
 
 	if (l->ticket == NULL)
 		return CM_OK;
+	/* A child writes it: of a process with one thread.  Whoever is still asked (a probe) is let go. */
+	cm_inquiry_end(&l->inquiry);
 	if ((err = cm_ticket_store(l->ticket, l->host->conf->kerberos.ccache, l->account,
 	    l->deadline, l->trace, &l->ccache)) == CM_OK)
 		cm_trace_add(l->trace, "ccache", "%s", l->ccache);

@@ -72,6 +72,7 @@ struct cm_transfer {
 	struct cm_buf url, host;	/* asked now */
 	struct cm_buf location;		/* to be asked next */
 	bool judged;			/* only a public address may be connected to */
+	bool inside;			/* the host first asked has a private one itself */
 	bool ranged;			/* goes on with a part */
 	bool again;			/* the part was of no use: once more, from the beginning */
 	bool named, sent, answered, headed, begun;	/* how far the exchange came */

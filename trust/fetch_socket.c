@@ -86,6 +86,8 @@ before_sending(void *arg, char *address, char *own, int port, int own_port)
 		object_to_address(t);
 		return CURL_PREREQFUNC_ABORT;
 	}
+	if (t->f->redirects == 0)
+		t->inside = cm_address_text_is_private(address);
 	/* One that was refused is no objection when another of the name's was taken. */
 	if (t->f->objection == CM_OBJECTION_REDIRECTED_PRIVATE)
 		t->f->objection = CM_OBJECTION_NONE;

@@ -353,7 +353,9 @@ cm_transfer_prepare(struct cm_transfer *t)
 	const char *url = cm_buf_str(&t->url);
 
 	cm_http_authority(url, &t->host);
-	t->judged = t->f->redirects > 0 && !t->o->private_redirects && !cm_http_same_host(t->f->url, url) && !is_configured(t);
+	/* A name may lead elsewhere when it is looked up again: it counts where it led inwards in the first place. */
+	t->judged = t->f->redirects > 0 && !t->o->private_redirects && !is_configured(t) &&
+	    !(t->inside && cm_http_same_host(t->f->url, url));
 	t->named = t->sent = t->answered = t->headed = t->begun = t->again = false;
 	t->detail[0] = '\0';
 	t->head = t->page = 0;

@@ -189,7 +189,8 @@ a_probe_is_waited_for_by_who_needs_it(void **state)
 			fail_msg("row %zu: %s", i, cm_trace_message(t));
 		cm_inquiry_end(&inquiry);
 		assert_int_equal(cm_verdict_status(v) == CM_STATUS_GOOD, rows[i].good);
-		assert_int_equal(atomic_load(&w.asked), 1);
+		/* Who waits for nobody may have ended before it came. */
+		assert_in_range(atomic_load(&w.asked), rows[i].good, 1);
 		assert_false(cm_deadline_passed(long_before));
 		if (!rows[i].passes)
 			assert_has(cm_trace_message(t), "known silent since");

@@ -1,9 +1,11 @@
 /* tests/trust/test_fetch_redirect.c - where a server may send us on to, and which https servers are believed. */
 #include <openssl/ssl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -254,6 +256,65 @@ attack_over_a_connection_that_is_open(void **state)
 	cm_fetch_clear(&sent);
 }
 
+/* The name leads to another address when it is looked up again. */
+static void
+set_host(const char *folder, const char *address)
+{
+	char path[512];
+	FILE *hosts;
+
+	snprintf(path, sizeof(path), "%s/hosts", folder);
+	CHILD_MUST((hosts = fopen(path, "w")) != NULL && fprintf(hosts, "%s pki.test\n", address) > 0 && fclose(hosts) == 0);
+}
+
+static void
+rebind(const char *folder, const char *mounted)
+{
+	struct web inner = list_server, w = { .mode = WEB_REDIRECT, .host = "203.0.113.9", .gather = 2 };
+	char first[128], second[128], hosts[512];
+	struct cm_buf out = { 0 };
+	struct cm_fetch f = { .url = first, .out = &out, .fd = -1, .max = 65536, .deadline = cm_deadline_in(LONG) };
+	struct cm_fetch *done = NULL;
+	struct cm_fetcher *fetcher;
+
+	(void)folder;
+	snprintf(hosts, sizeof(hosts), "%s/hosts", mounted);
+	set_host(mounted, w.host);
+	CHILD_MUST(unshare(CLONE_NEWNET) == 0 && mount(hosts, "/etc/hosts", NULL, MS_BIND, NULL) == 0);
+	CHILD_MUST(system("ip link set lo up && ip address add 203.0.113.9/32 dev lo") == 0);
+	web_start(&inner);
+	web_start(&w);
+	elsewhere(&w, "pki.test", first);
+	elsewhere(&inner, "pki.test", second);
+	w.location = second;
+	CHILD_MUST(cm_fetcher_new(&(struct cm_fetcher_options){ 0 }, &fetcher) == CM_OK);
+	CHILD_MUST(cm_fetcher_add(fetcher, &f) == CM_OK);
+	while (atomic_load(&w.asked) == 0 && !cm_deadline_passed(f.deadline))
+		CHILD_MUST(cm_fetcher_next(fetcher, cm_deadline_in(20)) == NULL);
+	set_host(mounted, "127.0.0.1");
+	pthread_mutex_lock(&w.lock);
+	w.gather = 0;
+	pthread_cond_broadcast(&w.gathered);
+	pthread_mutex_unlock(&w.lock);
+	while (done == NULL && !cm_deadline_passed(f.deadline))
+		done = cm_fetcher_next(fetcher, cm_deadline_in(LONG));
+	CHILD_MUST(done == &f && f.objection == CM_OBJECTION_REDIRECTED_PRIVATE && out.len == 0);
+	CHILD_MUST(atomic_load(&inner.connections) == 0);
+	cm_fetcher_free(&fetcher);
+	web_stop(&w);
+	web_stop(&inner);
+	umount("/etc/hosts");
+	cm_fetch_clear(&f);
+}
+
+/* Whoever answers for the name of the host first asked leads nobody inwards by it. */
+static void
+attack_the_same_name_leads_inwards(void **state)
+{
+	(void)state;
+	on_a_disk("size=1m", rebind);
+}
+
 /* ---- https */
 
 static void *
@@ -406,8 +467,9 @@ main(void)
 		cmocka_unit_test(inwards_with_leave),
 		cmocka_unit_test(back_to_the_first),
 		cmocka_unit_test(attack_over_a_connection_that_is_open),
+		cmocka_unit_test(attack_the_same_name_leads_inwards),
 		cmocka_unit_test(https),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, remove_scratch);
 }
