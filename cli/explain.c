@@ -167,7 +167,7 @@ cm_cli_explain(struct cm_cli *c)
 	struct cm_host *host = NULL;
 	enum cm_err err;
 
-	if ((err = cm_cli_open_host(c, CM_NEED_RULES | CM_NEED_DIRECTORY | CM_NEED_TRUST, &host)) == CM_OK) {
+	if ((err = cm_cli_open_host(c, CM_NEED_RULES | CM_NEED_DIRECTORY | CM_NEED_TRUST | CM_LOOKS_ONLY, &host)) == CM_OK) {
 		l.host = host;
 		err = cm_login_explain(&l);
 	}

@@ -253,7 +253,7 @@ cm_host_open(const struct cm_conf *conf, unsigned needs, struct cm_trace *t,
 	*out = NULL;
 	if (h != NULL) {
 		h->conf = conf;
-		h->keeps = (needs & CM_NEED_ACCOUNTS) != 0;
+		h->keeps = (needs & (CM_NEED_ACCOUNTS | CM_LOOKS_ONLY)) == CM_NEED_ACCOUNTS;
 	}
 	for (size_t i = 0; err == CM_OK && i < CM_COUNT(parts); i++)
 		if ((needs & parts[i].need) != 0)

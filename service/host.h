@@ -19,6 +19,7 @@ enum cm_need {
 	CM_NEED_KERBEROS = 1 << 3,	/* left NULL with kerberos.ticket = off */
 	CM_NEED_ACCOUNTS = 1 << 4,
 	CM_NEED_LOGIN = (1 << 5) - 1,
+	CM_LOOKS_ONLY = 1 << 5,		/* with accounts: lists that are fetched are not kept either */
 };
 
 /* Parts that were not asked for are NULL.  All owned. */

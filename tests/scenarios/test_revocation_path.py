@@ -256,6 +256,22 @@ class AtOnceTest(PathCase):
         self.assertIn('ldap:', answer.json['message'])
         self.enter('soft', 'cdp-ldap')
 
+    def test_who_looks_leaves_nothing(self):
+        """cardmap explain asks as a login does, and writes nothing: no answer, no list, no mark, no lock."""
+        def what_is_there():
+            found = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in sorted((self.folder / 'store').rglob('*'))
+                     if path.is_file() and not path.name.endswith(('-wal', '-shm'))}
+            return found, self.cardmap('revocation', '--config', self.conf(), '--json', 'list').out
+
+        self.account_is_kept()
+        before = what_is_there()
+        for answers in (self.responder.page, GONE):
+            self.ocsp.pages['/'] = answers
+            asked = len(self.requests())
+            self.ask('explain', card=self.CARD, more={'trust__level': 'hard', 'trust__order': 'crl'}, status=None)
+            self.assertGreater(len(self.requests()), asked)
+            self.assertEqual(what_is_there(), before)
+
     def test_connections_of_a_login(self):
         with Counts() as counts:
             self.enter('hard', asked=2)
