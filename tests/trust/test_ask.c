@@ -1,7 +1,9 @@
 /* tests/trust/test_ask.c - trust/ask.c: who is asked, how often, and who is waited for.  Requests are counted, not seconds. */
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "tests/trust/web.h"
 #include "trust/inquiry_internal.h"
@@ -483,6 +485,134 @@ revoked_outweighs_good(void **state)
 	stop_list(&b);
 }
 
+/* A connection of which it is seen when its answer has been sent whole. */
+struct watched {
+	const struct watched *after[2];	/* it is answered when these have been asked; NULL: at once */
+	struct web w;
+	int fd;
+	atomic_bool sending, sent;
+};
+
+static void *
+watched_open(struct web *w, int fd)
+{
+	struct watched *c = w->wire_arg;
+
+	c->fd = fd;
+	return c;
+}
+
+static long
+watched_receive(void *arg, void *p, size_t len)
+{
+	struct watched *c = arg;
+
+	if (atomic_load(&c->sending))
+		atomic_store(&c->sent, true);
+	return recv(c->fd, p, len, 0);
+}
+
+static long
+watched_send(void *arg, const void *p, size_t len)
+{
+	struct watched *c = arg;
+
+	for (size_t i = 0; i < CM_COUNT(c->after) && c->after[i] != NULL; i++)
+		while (atomic_load(&c->after[i]->w.asked) == 0)
+			poll(NULL, 0, 1);
+	atomic_store(&c->sending, true);
+	return send(c->fd, p, len, MSG_NOSIGNAL);
+}
+
+static void
+watched_close(void *arg)
+{
+	struct watched *c = arg;
+
+	atomic_store(&c->sent, true);
+}
+
+static const struct web_wire watched = { watched_open, watched_receive, watched_send, watched_close };
+
+static void
+answer_now(struct watched *c)
+{
+	pthread_mutex_lock(&c->w.lock);
+	c->w.gather = 0;
+	pthread_cond_broadcast(&c->w.gathered);
+	pthread_mutex_unlock(&c->w.lock);
+	while (!atomic_load(&c->sent))
+		poll(NULL, 0, 1);
+}
+
+/* The list that nobody has is told of while those who ask hear nothing: then both others answer. */
+static enum cm_err
+both_answer_meanwhile(void *arg, const struct cm_source *s, struct cm_blob issuer)
+{
+	struct watched *both = arg;
+
+	(void)issuer;
+	if (s->failures > 0) {
+		answer_now(&both[0]);
+		answer_now(&both[1]);
+	}
+	return CM_OK;
+}
+
+static enum cm_err
+keep_nothing(void *arg, const struct cm_evidence *e)
+{
+	(void)arg;
+	(void)e;
+	return CM_OK;
+}
+
+static unsigned
+port_of(int fd)
+{
+	struct sockaddr_in at = { 0 };
+	socklen_t len = sizeof(at);
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	return ntohs(at.sin_port);
+}
+
+/* Of two answers that are there, the first of which is good, the other is heard. */
+static void
+both_are_heard(void **state)
+{
+	struct watched both[2] = { { .sent = false }, { .sent = false } }, none = { .after = { &both[0], &both[1] } };
+	const char *lists[] = { both[0].w.url, both[1].w.url, none.w.url, NULL };
+	const struct cm_keeper keeper = { .arg = both, .keep = keep_nothing, .keep_source = both_answer_meanwhile };
+	struct memory *m = new_memory();
+	struct login l = { .o = { .level = CM_TRUST_SOFT, .crls = lists, .crl_first = true, .use_crl = true }, .memory = m,
+	    .ms = 60000 };
+
+	(void)state;
+	m->keeper = keeper;
+	none.w.mode = WEB_STATUS;
+	none.w.status = 404;
+	for (int i = 0; i < 3; i++) {
+		struct watched *c = i < 2 ? &both[i] : &none;
+
+		c->w.wire = &watched;
+		c->w.wire_arg = c;
+		c->w.gather = i < 2 ? 2 : 0;
+		if (i < 2)
+			serve_list(&c->w, i == 0 ? NO_ENTRY : KEY_COMPROMISE);
+		else
+			web_start(&c->w);
+		/* A wire of one's own is taken for TLS. */
+		snprintf(c->w.url, sizeof(c->w.url), "http://127.0.0.1:%u/", port_of(c->w.fd));
+	}
+	run(&l);
+	assert_int_equal(l.err, CM_ERR_REFUSED);
+	assert_has(l.said, "was revoked on ");
+	for (int i = 0; i < 2; i++)
+		stop_list(&both[i].w);
+	web_stop(&none.w);
+}
+
 /* Whoever comes first asks; the others wait for that answer. */
 static void *
 one_of_several(void *arg)
@@ -629,6 +759,7 @@ main(void)
 		cmocka_unit_test(the_other_kind),
 		cmocka_unit_test(addresses_in_turn),
 		cmocka_unit_test(revoked_outweighs_good),
+		cmocka_unit_test(both_are_heard),
 		cmocka_unit_test(several_logins_ask_once),
 		cmocka_unit_test(asked_again_when_the_responder_says),
 		cmocka_unit_test(revoked_is_kept),
