@@ -352,6 +352,10 @@ class HelpTest(Scenario):
         self.assertEqual(completed('cardmap', 'whois', '--pin'), [])
         self.assertEqual(sorted(completed('cardmap', 'config', '')[-2:]), ['check', 'show'])
         self.assertEqual(completed('cardmap', 'accounts', 'for'), ['forget'])
+        for action in ('check', 'status', 'refresh', 'import', 'list', 'forget'):
+            self.assertIn(action, completed('cardmap', 'revocation', action[:3]))
+        self.assertEqual(completed('cardmap', 'revocation', 'refresh', '--d'), ['--directory', '--due'])
+        self.assertEqual(completed('cardmap', 'revocation', 'list', '--rev'), ['--revoked'])
 
 
 class PinTest(Scenario):

@@ -16,7 +16,7 @@ import scenario
 import answers
 from answers import DAY, HOUR
 from revocation import Page, RevocationCase
-from scenario import SECONDS, Terminal
+from scenario import SECONDS, Terminal, said
 from web import silent
 
 INTER, ROOT = 'CN=Cardmap Test Issuing CA', 'CN=Cardmap Test Root CA'
@@ -271,6 +271,21 @@ class RefreshTest(CommandsCase):
             self.refresh('--due', **self.at(when))
             self.assertEqual(len(self.requests()), asked, when)
 
+    def test_hosts_do_not_ask_at_once(self):
+        """When, in the list's life, is each host's own, and stays so."""
+        self.publish(until=10 * DAY)
+        self.enter()
+        self.refresh()
+        due = {}
+        for host in ('1', '2', '3', '1'):
+            said(['mount', '--bind', self.write(f'machine-id-{host}', host * 32 + '\n'), '/etc/machine-id'])
+            try:
+                due.setdefault(host, set()).add(self.refresh('--due').json['next'])
+            finally:
+                said(['umount', '/etc/machine-id'])
+        self.assertEqual(len(due['1']), 1, due)
+        self.assertEqual(len(set.union(*due.values())), 3, due)
+
     def test_a_list_that_ended_is_not_asked_for_all_the_time(self):
         """Its CA is late: not modified, and again in minutes."""
         self.publish(until=HOUR)
@@ -405,6 +420,15 @@ class ImportTest(CommandsCase):
                 answer = self.command('import', bad, good, status=3, reason='revocation_data')
                 self.assertEqual([one['result'] == 'ok' for one in answer.json['files']], [False, True])
                 self.assertIn(str(bad), answer.json['files'][0]['message'])
+
+    def test_a_bar_on_a_terminal_and_nowhere_else(self):
+        path = self.write('big.crl', self.a_list(*[answers.Entry(0x50000 + i) for i in range(20000)], number=2))
+        self.assertNotIn('%', self.cardmap('revocation', '--config', self.conf(), 'import', path).err)
+        terminal = Terminal([scenario.program(), 'revocation', 'import', path, '--config', self.conf()], self.environment())
+        status, text = terminal.end()
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r'\[[#.]{30}\] +\d+%')
+        self.assertRegex(text, r'imported +.*: .*number 2.*20,?000 entries')
 
     def test_an_older_one_is_a_rollback(self):
         self.command('import', self.write('new.crl', self.a_list(number=9)))
