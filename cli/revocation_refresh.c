@@ -154,7 +154,7 @@ tell_file(struct telling *t, const char *path, enum cm_err err, const struct cm_
 		cm_cli_set(o, "reason", cm_reason_name(cm_trace_reason(trace)));
 		cm_cli_set(o, "message", cm_trace_message(trace));
 		if (!t->cli->json && t->cli->arg_count > 2)
-			fprintf(stderr, "cardmap: %s: %s\n", path, cm_trace_message(trace));
+			fprintf(stderr, "cardmap: %s\n", cm_trace_message(trace));
 	}
 	json_array_append_new(t->list, o);
 }

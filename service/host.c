@@ -85,11 +85,14 @@ collect_pins(struct cm_host *h, struct cm_trace *t)
 
 /* /var/lib/cardmap/accounts.db: /var/lib/cardmap/crl */
 static enum cm_err
-name_crl_dir(struct cm_host *h)
+name_crl_dir(struct cm_host *h, struct cm_trace *t)
 {
 	const char *given = h->conf->trust.crl_dir, *path = h->conf->accounts.path, *slash = strrchr(path, '/');
 	struct cm_buf b;
 
+	/* What was once revoked must not hang on the folder that a login is begun in. */
+	if (given != NULL && given[0] != '/')
+		return cm_trace_fail(t, CM_REASON_CONFIG, "trust.crl_dir = %s: must begin with /", given);
 	cm_buf_init(&b, 0);
 	if (given != NULL) {
 		cm_buf_add_str(&b, given);
@@ -184,7 +187,7 @@ open_trust(struct cm_host *h, struct cm_trace *t)
 	enum cm_err err;
 
 	if ((err = check_revocation(c, t)) != CM_OK || (err = collect_pins(h, t)) != CM_OK ||
-	    (err = name_crl_dir(h)) != CM_OK || (err = name_ldap(h)) != CM_OK)
+	    (err = name_crl_dir(h, t)) != CM_OK || (err = name_ldap(h)) != CM_OK)
 		return err;
 	o.crl_dir = h->crl_dir;
 	o.crl_keep = h->keeps;

@@ -123,7 +123,12 @@ carry_from(struct carrying *c, const struct cm_crl_index *from)
 			drop_pages(from);
 			drop_pages(c->g->fresh);
 		}
-		if (!cm_crl_index_entry(from, i, &e) || cm_crl_class(e.reason) != 0 || is_forgotten(c->g, &e) ||
+		const bool whole = cm_crl_index_entry(from, i, &e);
+
+		/* Nobody else has it: then nothing is written over. */
+		if (!whole && from == c->g->gone)
+			return CM_ERR_SYNTAX;
+		if (!whole || cm_crl_class(e.reason) != 0 || is_forgotten(c->g, &e) ||
 		    is_said(c, from, &e))
 			continue;
 		if (e.issuer != 0 && cm_crl_entry_issuer(&c->names, name_at(from, e.issuer), &e.issuer) != NULL)

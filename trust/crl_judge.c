@@ -510,14 +510,18 @@ object(struct judging *j)
 static bool
 knows_what_is_gone(const struct judging *j)
 {
-	bool known = !j->gone_damaged;
+	const uint8_t *damaged = j->gone_damaged ? j->q->answer.issuer_key : NULL;
+	char key[CM_CRL_NAME];
 
-	for (size_t i = 0; known && i < j->count; i++)
-		known = !(j->told[i].x->gone && j->told[i].fit.fits && j->told[i].err == CM_ERR_SYNTAX);
-	if (!known)
-		cm_object(j->q, CM_OBJECTION_DAMAGED, "what former lists revoked is damaged (a file .gone in %s): cardmap "
-		    "revocation status names it; move it away to forget what it said", j->q->trust->o.crl_dir);
-	return known;
+	for (size_t i = 0; damaged == NULL && i < j->count; i++)
+		if (j->told[i].x->gone && j->told[i].fit.fits && j->told[i].err == CM_ERR_SYNTAX)
+			damaged = j->told[i].x->issuer_key;
+	if (damaged == NULL)
+		return true;
+	cm_crl_hex_name(damaged, "", key, sizeof(key));
+	cm_object(j->q, CM_OBJECTION_DAMAGED, "what former lists revoked is damaged: a file .gone in %s/%s; move it away to "
+	    "forget what it said", j->q->trust->o.crl_dir, key);
+	return false;
 }
 
 static enum cm_status

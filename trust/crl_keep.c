@@ -164,15 +164,12 @@ replace_gone(const struct cm_crl_store *s, const struct cm_crl_gone *g, const ch
 
 /* What is gone already; CM_ERR_ABSENT: nothing.  What cannot be read is not written over: nobody else has it. */
 static enum cm_err
-open_gone(const struct cm_crl_store *s, const char *name, struct cm_crl_index **gone, struct cm_buf *why)
+open_gone(const struct cm_crl_store *s, const char *name, struct cm_crl_index **gone)
 {
 	*gone = cm_crl_store_open_index(s, name);
 	if (*gone == NULL && faccessat(s->folder, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
 		return CM_ERR_ABSENT;
-	if (*gone != NULL && cm_crl_index_is_whole(*gone))
-		return CM_OK;
-	cm_buf_addf(why, "what former lists revoked is damaged: move %s away to forget what it said", name);
-	return CM_ERR_SYSTEM;
+	return *gone != NULL ? CM_OK : CM_ERR_SYSTEM;
 }
 
 /* What the list of this name, about to be replaced by x, revoked and x does not. */
@@ -192,9 +189,11 @@ carry(const struct cm_crl_store *s, const struct cm_crl_index *x, const char *na
 		base = cm_crl_store_open_index(s, other);
 	}
 	name_like(scope, ".gone", other);
-	if ((err = open_gone(s, other, &gone, why)) == CM_OK || err == CM_ERR_ABSENT)
+	if ((err = open_gone(s, other, &gone)) == CM_OK || err == CM_ERR_ABSENT)
 		err = replace_gone(s, &(struct cm_crl_gone){ gone, old, cm_crl_same_scope(&old->about, &x->about) ? x : NULL,
 		    base, NULL }, other, why);
+	if (err == CM_ERR_SYNTAX || (err == CM_ERR_SYSTEM && gone == NULL))
+		cm_buf_addf(why, "what former lists revoked is damaged: move %s away to forget what it said", other);
 	cm_crl_index_close(&old);
 	cm_crl_index_close(&gone);
 	cm_crl_index_close(&base);
@@ -273,12 +272,10 @@ forget_in(const struct cm_crl_store *s, const char *name, const uint8_t serial[C
 	for (uint64_t i = 0; err == CM_ERR_ABSENT && gone != NULL && i < gone->about.entries; i++)
 		if (cm_crl_index_entry(gone, i, &e) && memcmp(e.serial, serial, sizeof(e.serial)) == 0)
 			err = CM_OK;
-	if (err == CM_OK && !cm_crl_index_is_whole(gone))
-		err = CM_ERR_SYSTEM;
 	if (err == CM_OK && (err = replace_gone(s, &(struct cm_crl_gone){ .gone = gone, .forget = serial }, name, why)) == CM_ERR_ABSENT)
 		err = unlinkat(s->folder, name, 0) == 0 ? CM_OK : CM_ERR_SYSTEM;
 	cm_crl_index_close(&gone);
-	return err;
+	return err == CM_ERR_SYNTAX ? CM_ERR_SYSTEM : err;
 }
 
 enum cm_err

@@ -57,7 +57,7 @@ show_gone(struct showing *w, const char *name, const struct cm_crl_index *x, uin
 {
 	char key[CM_CRL_NAME], text[512];
 
-	if (x != NULL && memcmp(x->issuer_key, w->key, 8) == 0 && cm_crl_index_is_whole(x))
+	if (x != NULL && memcmp(x->issuer_key, w->key, 8) == 0)
 		return CM_OK;
 	cm_crl_hex_name(w->key, "", key, sizeof(key));
 	snprintf(text, sizeof(text), "what former lists revoked cannot be read, and no list of this CA says \"good\"; move %s/%s "

@@ -420,6 +420,8 @@ class ImportTest(CommandsCase):
                 answer = self.command('import', bad, good, status=3, reason='revocation_data')
                 self.assertEqual([one['result'] == 'ok' for one in answer.json['files']], [False, True])
                 self.assertIn(str(bad), answer.json['files'][0]['message'])
+                said = self.cardmap('revocation', '--config', self.conf(), 'import', bad, good, status=3).err.splitlines()[0]
+                self.assertEqual(said.count(str(bad)), 1, said)
 
     def test_a_bar_on_a_terminal_and_nowhere_else(self):
         path = self.write('big.crl', self.a_list(*[answers.Entry(0x50000 + i) for i in range(20000)], number=2))
@@ -673,6 +675,11 @@ class UsageTest(CommandsCase):
         row, = self.command('status').json['accounts']
         self.assertTrue(row['forecast']['now']['opens'])
         self.check(self.CARD, 78)
+
+    def test_what_is_kept_lies_in_one_place(self):
+        """Whatever folder a command is begun in."""
+        answer = self.command('status', status=78, reason='config', more={'trust__crl_dir': 'here/crl'})
+        self.assertIn('trust.crl_dir = here/crl: must begin with /', answer.json['message'])
 
     def test_options_of_another_action(self):
         for arguments in (('status', '--due'), ('list', '--due'), ('refresh', '--revoked'), ('import',), ('forget',), ('check',),

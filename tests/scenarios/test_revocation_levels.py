@@ -329,9 +329,10 @@ class NeverForgivenTest(RevocationCase):
             with self.subTest(at):
                 gone.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
                 answer = self.refused('revocation_unknown', 'hard', card='bob')
-                self.assertIn('damaged', answer.json['message'] + str(self.objections(answer)))
-                said = self.cardmap('revocation', '--config', self.conf(), 'status').out
-                self.assertIn(gone.name + ' in trust.crl_dir away', said)
+                self.assertIn(f'a file .gone in {gone.parent}; move it away', answer.json['message'])
+                if at < 100:  # its header
+                    said = self.cardmap('revocation', '--config', self.conf(), 'status').out
+                    self.assertIn(gone.name + ' in trust.crl_dir away', said)
         self.publish(number=3, this=1)
         self.cardmap('revocation', '--config', self.conf(), 'refresh', status=None)
         self.refused('revocation_unknown', 'hard', card='bob')
