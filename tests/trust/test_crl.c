@@ -91,6 +91,13 @@ lists(void **state)
 		    CM_REASON_REVOCATION_UNKNOWN, "it has a critical extension that is not understood" },
 		{ "other extension", { .reason = NO_ENTRY, .to = DAY, .extension = "1.2.3.4=ASN1:NULL" },
 		    CM_REASON_NONE, ": good" },
+		/* RFC 5280 5.2.2, 5.2.7; of AD CS: when the next one is published */
+		{ "issuerAltName", { .reason = NO_ENTRY, .to = DAY, .extension = "issuerAltName=URI:http://ca.example/" },
+		    CM_REASON_NONE, ": good" },
+		{ "authorityInfoAccess", { .reason = NO_ENTRY, .to = DAY,
+		    .extension = "authorityInfoAccess=caIssuers;URI:http://ca.example/ca.cer" }, CM_REASON_NONE, ": good" },
+		{ "Next CRL Publish", { .reason = NO_ENTRY, .to = DAY,
+		    .extension = "1.3.6.1.4.1.311.21.4=ASN1:UTC:301231235959Z" }, CM_REASON_NONE, ": good" },
 		{ "critical in an entry", { .names = "bob", .reason = NO_REASON, .to = DAY, .entry_critical = true },
 		    CM_REASON_REVOCATION_UNKNOWN, "an entry has a critical extension" },
 		{ "users only", { .reason = NO_ENTRY, .to = DAY,
