@@ -9,9 +9,10 @@
  *	                 /part.URL	of a list what came before it broke off, and
  *	                 /part.URL.etag	what tells that the rest belongs to it
  *	                 /lock		held while names change
+ *	                 /ask.QUESTION	held by the login that asks a server, for others to wait (flight.c)
  *
- * KEY, SCOPE, PATH and URL are the first 16 hex digits of a SHA-256: of the issuer's SubjectPublicKeyInfo, of the list's
- * issuer and issuingDistributionPoint (DER), of the file's path, of the address.
+ * KEY, SCOPE, PATH, URL and QUESTION are the first 16 hex digits of a SHA-256: of the issuer's SubjectPublicKeyInfo, of the
+ * list's issuer and issuingDistributionPoint (DER), of the file's path, of the address, of that and with OCSP the serial number.
  */
 #include <dirent.h>
 #include <errno.h>
