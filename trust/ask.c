@@ -172,6 +172,8 @@ is_decided(const struct cm_inquiry *i)
 {
 	bool open = false;
 
+	if (i->err != CM_OK)
+		return true;
 	for (size_t n = 0; n < i->count; n++) {
 		const struct cm_asked *a = &i->certs[n];
 

@@ -98,16 +98,18 @@ add_failure(struct cm_asked *a, const struct cm_asking *k)
 	cm_buf_addf(to, "%s%s: %s", to->len > 0 ? "; " : "", k->q.answer.source, cm_buf_str(&k->q.why));
 }
 
-static bool
-add_heard(struct cm_asked *a, const struct cm_evidence *e, bool now, bool asked)
+/* What is lost may have been "revoked": then nobody judges. */
+static void
+add_heard(struct cm_inquiry *i, struct cm_asked *a, const struct cm_evidence *e, bool now, bool asked)
 {
 	struct cm_heard *more = realloc(a->heard, (a->count + 1) * sizeof(*more));
 
-	if (more == NULL)
-		return false;
+	if (more == NULL) {
+		i->err = CM_ERR_NOMEM;
+		return;
+	}
 	a->heard = more;
 	a->heard[a->count++] = (struct cm_heard){ .e = *e, .now = now, .asked = asked };
-	return true;
 }
 
 static bool
@@ -153,7 +155,6 @@ void
 cm_inquiry_tell(struct cm_inquiry *i, struct cm_asked *a, struct cm_asking *k, enum cm_status status)
 {
 	struct cm_evidence *e = &k->q.answer;
-	bool heard = true;
 
 	e->status = status;
 	if (status != CM_STATUS_UNKNOWN) {
@@ -165,14 +166,12 @@ cm_inquiry_tell(struct cm_inquiry *i, struct cm_asked *a, struct cm_asking *k, e
 		if (status == CM_STATUS_UNKNOWN) {
 			add_failure(a, k);
 		} else {
-			heard = add_heard(a, e, k->q.network && !k->q.kept,
+			add_heard(i, a, e, k->q.network && !k->q.kept,
 			    k->q.network && (!k->q.kept || e->confirmed >= i->known->now));
 			note_time(i, &k->q);
 		}
 		i->clock = i->clock || k->q.objection == CM_OBJECTION_CLOCK;
 		trace_answer(i->trace, k, status);
-		if (!heard)
-			cm_trace_add(i->trace, "warning", "out of memory: an answer could not be kept in mind");
 	}
 	pthread_mutex_unlock(&i->lock);
 }
@@ -191,7 +190,7 @@ hear_ended_lists(struct cm_inquiry *i, struct cm_asked *a)
 		k.q.answer.status = CM_STATUS_GOOD;
 		pthread_mutex_lock(&i->lock);
 		if (!i->closed)
-			add_heard(a, &k.q.answer, !k.q.kept, false);
+			add_heard(i, a, &k.q.answer, !k.q.kept, false);
 		pthread_mutex_unlock(&i->lock);
 	}
 	cm_asking_end(&k);
@@ -214,7 +213,7 @@ cm_inquiry_ask_lists(struct cm_inquiry *i, struct cm_asked *a, struct cm_asking 
 	return status;
 }
 
-enum cm_err
+void
 cm_inquiry_hear_known(struct cm_inquiry *i, struct cm_asked *a)
 {
 	bool revoked = false;
@@ -226,15 +225,14 @@ cm_inquiry_hear_known(struct cm_inquiry *i, struct cm_asked *a)
 
 		if (e->status == CM_STATUS_UNKNOWN || !cm_evidence_is_about(e, &a->name))
 			continue;
-		if (!add_heard(a, e, false, false))
-			return CM_ERR_NOMEM;
+		add_heard(i, a, e, false, false);
 		revoked = revoked || e->status == CM_STATUS_REVOKED;
 		if (e->status == CM_STATUS_REVOKED)
 			cm_trace_add(i->trace, "evidence", e->on_hold ? "%s: on hold: only a later list of the CA ends that" :
 			    "%s: revoked; nobody was asked again", e->source);
 	}
 	if (revoked)
-		return CM_OK;
+		return;
 	cm_asking_begin(&k, i, a);
 	snprintf(k.q.answer.source, sizeof(k.q.answer.source), "kept evidence");
 	status = cm_evidence_ask(&k.q, "");
@@ -244,7 +242,6 @@ cm_inquiry_hear_known(struct cm_inquiry *i, struct cm_asked *a)
 	if (status == CM_STATUS_UNKNOWN)
 		add_failure(a, &k);
 	cm_asking_end(&k);
-	return CM_OK;
 }
 
 static void
@@ -280,16 +277,12 @@ hear_lists(struct cm_inquiry *i, struct cm_asked *a)
 	cm_asking_end(&k);
 }
 
-enum cm_err
+void
 cm_inquiry_hear_kept(struct cm_inquiry *i, struct cm_asked *a)
 {
-	enum cm_err err;
-
-	if ((err = cm_inquiry_hear_known(i, a)) != CM_OK || cm_inquiry_revoked(i, a))
-		return err;
-	if (i->trust->o.use_crl) {
+	cm_inquiry_hear_known(i, a);
+	if (i->trust->o.use_crl && !cm_inquiry_revoked(i, a)) {
 		hear_files(i, a);
 		hear_lists(i, a);
 	}
-	return CM_OK;
 }

@@ -107,7 +107,7 @@ struct cm_source_state {
 
 /*
  * Until thread runs, all is its maker's.  Then all is the thread's, but what
- * has to be locked: heard, failures, trace, signed_time and clock may be read by
+ * has to be locked: heard, failures, trace, signed_time, clock and err may be read by
  * the maker once it has closed the inquiry, and are not written after that.
  */
 struct cm_inquiry {
@@ -127,6 +127,7 @@ struct cm_inquiry {
 	struct cm_trace *trace;		/* owned; one stage, open */
 	time_t signed_time;
 	bool clock;			/* something kept did not count because of this host's clock */
+	enum cm_err err;		/* CM_ERR_NOMEM: an answer was lost, which may have been "revoked"; nothing is judged then */
 
 	struct cm_fetcher *fetcher;	/* owned; NULL: nobody is asked */
 	pthread_t thread;
@@ -152,9 +153,9 @@ void cm_asking_source(struct cm_asking *k, enum cm_source_kind kind, const char 
 void cm_asking_end(struct cm_asking *k);
 /* What came of it goes to the trace, and to what was heard or to the failures, unless the inquiry is closed. */
 void cm_inquiry_tell(struct cm_inquiry *i, struct cm_asked *a, struct cm_asking *k, enum cm_status status);
-CM_MUST_USE enum cm_err cm_inquiry_hear_known(struct cm_inquiry *i, struct cm_asked *a);	/* kept evidence */
+void cm_inquiry_hear_known(struct cm_inquiry *i, struct cm_asked *a);	/* kept evidence */
 /* That, files and lists that are here. */
-CM_MUST_USE enum cm_err cm_inquiry_hear_kept(struct cm_inquiry *i, struct cm_asked *a);
+void cm_inquiry_hear_kept(struct cm_inquiry *i, struct cm_asked *a);
 /* What all lists that are here say of it together; not told yet.  url: where one came from now, or NULL. */
 enum cm_status cm_inquiry_ask_lists(struct cm_inquiry *i, struct cm_asked *a, struct cm_asking *k, const char *url);
 /* Nothing is missing: at the strictest policy, and what has to be asked was. */

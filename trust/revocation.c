@@ -127,8 +127,9 @@ ask(struct cm_inquiry *i)
 	enum cm_err err;
 
 	for (size_t n = 0; n < i->count; n++)
-		if ((err = cm_inquiry_hear_kept(i, &i->certs[n])) != CM_OK)
-			return err;
+		cm_inquiry_hear_kept(i, &i->certs[n]);
+	if (i->err != CM_OK)
+		return i->err;
 	for (size_t n = 0; n < i->count; n++)
 		if (cm_inquiry_revoked(i, &i->certs[n]))
 			return i->to_keep_count > 0 ? start(i) : CM_OK;
@@ -183,8 +184,9 @@ cm_trust_ask_revocation(struct cm_trust *tr, struct cm_verdict *v, const struct 
 	    cm_trace_reason(i->trace) != CM_REASON_NONE)
 		goto out;
 	if (is_known_revoked(i)) {
-		for (size_t n = 0; err == CM_OK && n < i->count; n++)
-			err = cm_inquiry_hear_known(i, &i->certs[n]);
+		for (size_t n = 0; n < i->count; n++)
+			cm_inquiry_hear_known(i, &i->certs[n]);
+		err = i->err;
 	} else {
 		err = ask(i);
 	}
@@ -452,6 +454,8 @@ cm_trust_judge_revocation(struct cm_inquiry *i, const struct cm_trust_policy *po
 	}
 	wait_until_decided(i, policy);
 	copy_trace(i, t);
+	if (i->err != CM_OK)
+		return i->err;
 	if (cm_trace_reason(i->trace) != CM_REASON_NONE)
 		return cm_trace_fail(t, cm_trace_reason(i->trace), "%s", cm_trace_message(i->trace));
 	i->v->signed_time = i->signed_time;

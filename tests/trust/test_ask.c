@@ -745,6 +745,36 @@ policies(void **state)
 	end(&l);
 }
 
+/* Of this size there is no memory. */
+static _Atomic size_t no_room_for;
+void *__real_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+void *
+__wrap_realloc(void *p, size_t size)
+{
+	return size > 0 && size == atomic_load(&no_room_for) ? NULL : __real_realloc(p, size);
+}
+
+/* An answer that there is no memory for may be the one that says "revoked": soft does not pass it by. */
+static void
+an_answer_is_lost(void **state)
+{
+	struct web w = { .mode = WEB_OCSP, .answer = bad };
+	const char *urls[] = { w.url, NULL };
+	struct login l = { .o = { .level = CM_TRUST_SOFT, .ocsp_urls = urls, .use_ocsp = true, .leaf_only = true } };
+
+	(void)state;
+	web_start(&w);
+	for (int n = 0; n < 2; n++) {
+		atomic_store(&no_room_for, n == 0 ? sizeof(struct cm_heard) : 0);
+		run(&l);
+		assert_int_equal(l.err, n == 0 ? CM_ERR_NOMEM : CM_ERR_REFUSED);
+		end(&l);
+	}
+	web_stop(&w);
+}
+
 int
 main(void)
 {
@@ -764,6 +794,7 @@ main(void)
 		cmocka_unit_test(asked_again_when_the_responder_says),
 		cmocka_unit_test(revoked_is_kept),
 		cmocka_unit_test(policies),
+		cmocka_unit_test(an_answer_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, remove_scratch);
