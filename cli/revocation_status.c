@@ -54,7 +54,6 @@ find_issuer(struct status *s, const uint8_t key[32], const char *name)
 	return o;
 }
 
-/* As a login would take it (trust/ask.c). */
 static const char *
 state_of(const struct cm_source *s, time_t now)
 {
@@ -62,7 +61,7 @@ state_of(const struct cm_source *s, time_t now)
 		return "never asked";
 	if (s->probe_at == 0)
 		return "alive";
-	return now - s->asked < CM_SOURCE_SILENT_MAX && s->asked <= now ? "silent" : "was silent";
+	return cm_source_is_silent(s, now) ? "silent" : "was silent";
 }
 
 static enum cm_err

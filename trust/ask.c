@@ -8,26 +8,16 @@
 #define FINISH_MS	200	/* for answers that are on their way when nobody waits any more: the next login finds them */
 #define SETTLE_MS	30	/* for who was asked until the deadline: how far each came is said then */
 
+/* Written by who waits, too. */
 static bool
-is_closed(struct cm_inquiry *i)
+is_so(struct cm_inquiry *i, const bool *what)
 {
-	bool closed;
+	bool so;
 
 	pthread_mutex_lock(&i->lock);
-	closed = i->closed;
+	so = *what;
 	pthread_mutex_unlock(&i->lock);
-	return closed;
-}
-
-static bool
-is_ending(struct cm_inquiry *i)
-{
-	bool ending;
-
-	pthread_mutex_lock(&i->lock);
-	ending = i->ending;
-	pthread_mutex_unlock(&i->lock);
-	return ending;
+	return so;
 }
 
 static void
@@ -316,9 +306,9 @@ ask_until_decided(struct cm_inquiry *i)
 		/* What has come is heard, though all is said: it may say "revoked". */
 		if (take_arrived(i, cm_deadline_in(0)))
 			continue;
-		if (!ending && (ending = is_ending(i)))
+		if (!ending && (ending = is_so(i, &i->ending)))
 			last = cm_deadline_earlier(last, cm_deadline_in(FINISH_MS));
-		if (is_decided(i) || is_closed(i) || cm_deadline_passed(last) || (ending && !is_asking(i, false)))
+		if (is_decided(i) || is_so(i, &i->closed) || cm_deadline_passed(last) || (ending && !is_asking(i, false)))
 			return;
 		flush(i);
 		note_probes_only(i);
@@ -356,7 +346,7 @@ cm_inquiry_run(void *arg)
 		flush(i);
 	close_it(i);
 	flush(i);
-	while (!is_ending(i) && is_asking(i, true))
+	while (!is_so(i, &i->ending) && is_asking(i, true))
 		if (take_arrived(i, cm_deadline_in(1000)))
 			flush(i);
 	stop_lanes(i, true, false);

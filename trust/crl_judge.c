@@ -326,6 +326,7 @@ is_good_list(const struct told *t)
 static const struct told *
 best_of_all_reasons(const struct judging *j)
 {
+	const int64_t undated = cm_undated_max(j->q->trust);
 	const struct told *best = NULL;
 	struct cm_evidence e = { 0 }, least = { 0 };
 
@@ -335,7 +336,7 @@ best_of_all_reasons(const struct judging *j)
 		if (!is_good_list(t) || t->fit.reasons != CM_CRL_ALL_REASONS)
 			continue;
 		date_answer(t, &e);
-		if (best == NULL || cm_evidence_end(j->q->trust, &e) > cm_evidence_end(j->q->trust, &least)) {
+		if (best == NULL || cm_evidence_end(&e, undated) > cm_evidence_end(&least, undated)) {
 			best = t;
 			least = e;
 		}
@@ -389,15 +390,14 @@ take(struct judging *j, const struct told *t, struct cm_evidence *e)
 static void
 take_worst(struct judging *j, const struct told *t, struct cm_evidence *e)
 {
+	const int64_t undated = cm_undated_max(j->q->trust);
 	struct cm_evidence one = *e;
 
 	take(j, t, &one);
-	if (one.next_update == 0)
-		one.next_update = cm_evidence_end(j->q->trust, &one);
+	one.next_update = cm_evidence_end(&one, undated);
 	if (one.this_update < e->this_update)
 		e->this_update = one.this_update;
-	if (e->next_update == 0)
-		e->next_update = cm_evidence_end(j->q->trust, e);
+	e->next_update = cm_evidence_end(e, undated);
 	if (one.next_update < e->next_update)
 		e->next_update = one.next_update;
 	if (one.learned < e->learned)

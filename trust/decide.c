@@ -52,17 +52,11 @@ clock_is_sound(const struct cm_case *c, const struct cm_evidence *e)
 	    e->confirmed <= k->now + CM_CLOCK_SKEW;
 }
 
-static time_t
-end_of(const struct cm_case *c, const struct cm_evidence *e)
-{
-	return e->next_update != 0 ? e->next_update : e->this_update + c->undated_max;
-}
-
 /* Who confirms what has ended confirms it until its end: an expired list that somebody replays is as old as that. */
 int64_t
 cm_decide_age(const struct cm_case *c, const struct cm_heard *h)
 {
-	const time_t now = cm_known_time(c->known), end = end_of(c, &h->e);
+	const time_t now = cm_known_time(c->known), end = cm_evidence_end(&h->e, c->undated_max);
 	const time_t said = h->now ? now : h->e.confirmed != 0 ? h->e.confirmed : h->e.this_update;
 
 	return now - (said > end ? end : said);
@@ -71,7 +65,7 @@ cm_decide_age(const struct cm_case *c, const struct cm_heard *h)
 static enum worth
 worth_of(const struct cm_case *c, const struct cm_heard *h, const struct cm_heard *held)
 {
-	const time_t now = cm_known_time(c->known), end = end_of(c, &h->e);
+	const time_t now = cm_known_time(c->known), end = cm_evidence_end(&h->e, c->undated_max);
 	const bool current = end + (h->now ? CM_CLOCK_SKEW : 0) >= now;
 	const bool old = c->policy.max_age > 0 && cm_decide_age(c, h) > c->policy.max_age;
 
@@ -100,7 +94,7 @@ is_better(const struct cm_case *c, const struct piece *a, const struct piece *b)
 		return a->worth > b->worth;
 	if (a->heard->now != b->heard->now)
 		return a->heard->now;
-	return age_a != age_b ? age_a < age_b : end_of(c, &a->heard->e) > end_of(c, &b->heard->e);
+	return age_a != age_b ? age_a < age_b : cm_evidence_end(&a->heard->e, c->undated_max) > cm_evidence_end(&b->heard->e, c->undated_max);
 }
 
 /* Whoever revoked it, and whenever; else who put it on hold last. */

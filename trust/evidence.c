@@ -119,17 +119,46 @@ cm_evidence_ends_hold(const struct cm_evidence *held, const struct cm_evidence *
 	return held->on_hold && e->status == CM_STATUS_GOOD && e->by_list && e->this_update > held->this_update;
 }
 
-time_t
-cm_evidence_end(const struct cm_trust *tr, const struct cm_evidence *e)
+bool
+cm_known_has(const struct cm_known *known, const struct cm_evidence *e)
 {
-	return e->next_update != 0 ? e->next_update :
-	    e->this_update + (tr->o.undated_max > 0 ? tr->o.undated_max : CM_UNDATED_MAX);
+	for (size_t i = 0; i < known->count; i++) {
+		const struct cm_evidence *k = &known->evidence[i];
+
+		if (cm_evidence_is_about(k, e) && k->status == e->status && k->on_hold == e->on_hold &&
+		    k->this_update == e->this_update && k->next_update == e->next_update && k->confirmed >= e->confirmed)
+			return true;
+	}
+	return false;
+}
+
+/* RFC 9111 5.2.2: no longer than the server lets it be used unasked; without nextUpdate at each login (RFC 6960 2.4). */
+void
+cm_evidence_confirm(struct cm_evidence *e, time_t now, long max_age)
+{
+	e->confirmed = now;
+	if (e->next_update == 0)
+		e->ask_after = now;
+	else if (max_age >= 0 && now + max_age < e->next_update)
+		e->ask_after = now + max_age;
+}
+
+int64_t
+cm_undated_max(const struct cm_trust *tr)
+{
+	return tr->o.undated_max > 0 ? tr->o.undated_max : CM_UNDATED_MAX;
+}
+
+time_t
+cm_evidence_end(const struct cm_evidence *e, int64_t undated_max)
+{
+	return e->next_update != 0 ? e->next_update : e->this_update + undated_max;
 }
 
 bool
 cm_evidence_current(struct cm_question *q, const struct cm_evidence *e, time_t skew)
 {
-	const time_t end = cm_evidence_end(q->trust, e);
+	const time_t end = cm_evidence_end(e, cm_undated_max(q->trust));
 	char when[CM_TIME_SIZE], age[CM_TIME_SIZE];
 
 	if (e->this_update > q->now + CM_CLOCK_SKEW) {
@@ -171,16 +200,16 @@ cm_evidence_clock_is_sound(struct cm_question *q, const struct cm_evidence *e)
 }
 
 enum cm_status
-cm_evidence_ask(struct cm_question *q, const char *unused)
+cm_evidence_ask(struct cm_question *q)
 {
+	const int64_t undated = cm_undated_max(q->trust);
 	const struct cm_evidence *best = NULL;
 
-	(void)unused;
 	for (size_t i = 0; i < q->known->count; i++) {
 		const struct cm_evidence *e = &q->known->evidence[i];
 
 		if (e->status == CM_STATUS_GOOD && cm_evidence_is_about(e, &q->answer) &&
-		    (best == NULL || cm_evidence_end(q->trust, e) > cm_evidence_end(q->trust, best)))
+		    (best == NULL || cm_evidence_end(e, undated) > cm_evidence_end(best, undated)))
 			best = e;
 	}
 	if (best == NULL) {

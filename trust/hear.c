@@ -3,14 +3,6 @@
 
 #include "trust/inquiry_internal.h"
 
-static const struct kind {
-	const char *key, *name;
-} kinds[] = {
-	[CM_SOURCE_OCSP] = { "ocsp", "OCSP" },
-	[CM_SOURCE_CRL] = { "crl", "CRL" },
-	[CM_SOURCE_DELTA] = { "crl", "delta CRL" },
-};
-
 void
 cm_asking_begin(struct cm_asking *k, struct cm_inquiry *i, const struct cm_asked *a)
 {
@@ -27,8 +19,8 @@ cm_asking_begin(struct cm_asking *k, struct cm_inquiry *i, const struct cm_asked
 void
 cm_asking_source(struct cm_asking *k, enum cm_source_kind kind, const char *url)
 {
-	k->key = kinds[kind].key;
-	snprintf(k->q.answer.source, sizeof(k->q.answer.source), "%s %s", kinds[kind].name, url);
+	k->key = kind == CM_SOURCE_OCSP ? "ocsp" : "crl";
+	snprintf(k->q.answer.source, sizeof(k->q.answer.source), "%s %s", cm_source_name(kind), url);
 }
 
 void
@@ -43,7 +35,7 @@ cm_inquiry_case(const struct cm_inquiry *i, const struct cm_asked *a, struct cm_
 {
 	*c = (struct cm_case){
 		.policy = i->policy, .known = i->known, .heard = a->heard, .count = a->count,
-		.undated_max = i->trust->o.undated_max > 0 ? i->trust->o.undated_max : CM_UNDATED_MAX,
+		.undated_max = cm_undated_max(i->trust),
 	};
 }
 
@@ -112,19 +104,6 @@ add_heard(struct cm_inquiry *i, struct cm_asked *a, const struct cm_evidence *e,
 	a->heard[a->count++] = (struct cm_heard){ .e = *e, .now = now, .asked = asked };
 }
 
-static bool
-is_known(const struct cm_inquiry *i, const struct cm_evidence *e)
-{
-	for (size_t k = 0; k < i->known->count; k++) {
-		const struct cm_evidence *o = &i->known->evidence[k];
-
-		if (cm_evidence_is_about(o, e) && o->status == e->status && o->this_update == e->this_update &&
-		    o->next_update == e->next_update && o->on_hold == e->on_hold && o->confirmed >= e->confirmed)
-			return true;
-	}
-	return false;
-}
-
 /* What a server said; and that it is revoked, whoever said so. */
 static void
 queue_for_keeper(struct cm_inquiry *i, const struct cm_question *q)
@@ -132,7 +111,7 @@ queue_for_keeper(struct cm_inquiry *i, const struct cm_question *q)
 	const struct cm_evidence *e = &q->answer;
 	struct cm_evidence *more;
 
-	if (i->known->keeper == NULL || is_known(i, e) ||
+	if (i->known->keeper == NULL || cm_known_has(i->known, e) ||
 	    ((!q->network || q->kept) && e->status != CM_STATUS_REVOKED))
 		return;
 	if ((more = realloc(i->to_keep, (i->to_keep_count + 1) * sizeof(*more))) == NULL)
@@ -235,7 +214,7 @@ cm_inquiry_hear_known(struct cm_inquiry *i, struct cm_asked *a)
 		return;
 	cm_asking_begin(&k, i, a);
 	snprintf(k.q.answer.source, sizeof(k.q.answer.source), "kept evidence");
-	status = cm_evidence_ask(&k.q, "");
+	status = cm_evidence_ask(&k.q);
 	/* It is heard already: this is for people. */
 	i->clock = i->clock || k.q.objection == CM_OBJECTION_CLOCK;
 	trace_answer(i->trace, &k, status);

@@ -77,7 +77,7 @@ struct cm_lane {
 	struct cm_lane *next;
 	enum cm_source_kind kind;
 	struct cm_asked *about;		/* borrowed: whose lane it is */
-	char **urls;			/* owned, each too */
+	char **urls;			/* owned; base/list.h */
 	size_t url_count;
 	size_t at;			/* the one that is its turn */
 	bool probe;
@@ -169,6 +169,8 @@ CM_MUST_USE enum cm_err cm_inquiry_plan(struct cm_inquiry *i, struct cm_asked *a
 CM_MUST_USE enum cm_err cm_inquiry_plan_changes(struct cm_inquiry *i, struct cm_asked *a);
 struct cm_lane *cm_inquiry_add_probe(struct cm_inquiry *i, const struct cm_lane *of, const char *url);	/* NULL: out of memory */
 void cm_lane_free(struct cm_lane **l);
+/* How it stands with the source; made where it is not known yet.  NULL: out of memory, or too long an address. */
+struct cm_source_state *cm_source_of(struct cm_inquiry *i, const struct cm_lane *l, const char *url);
 
 /* lane.c: one lane. */
 void cm_lane_begin(struct cm_inquiry *i, struct cm_lane *l);
@@ -178,15 +180,6 @@ void cm_lane_stop(struct cm_inquiry *i, struct cm_lane *l, bool late);	/* late: 
 
 /* ask.c: the thread. */
 void *cm_inquiry_run(void *inquiry);
-
-/* silence.c: whom nobody waits for. */
-struct cm_source_state *cm_source_of(struct cm_inquiry *i, const struct cm_lane *l, const char *url);
-bool cm_source_is_silent(const struct cm_inquiry *i, const struct cm_source_state *s);
-bool cm_source_is_due(const struct cm_inquiry *i, const struct cm_source_state *s);	/* for a probe */
-void cm_source_object(struct cm_question *q, const struct cm_source_state *s);	/* known silent */
-void cm_source_alive(struct cm_inquiry *i, struct cm_source_state *s);
-void cm_source_failed(struct cm_inquiry *i, struct cm_source_state *s, const char *why);
-void cm_source_probed(struct cm_inquiry *i, struct cm_source_state *s);	/* others need not do so too */
 
 /* flight.c: the same question of several logins is sent once. */
 enum cm_flight { CM_FLIGHT_OURS, CM_FLIGHT_TAKEN, CM_FLIGHT_NONE };	/* NONE: no folder to tell each other by, or who asks stands still */

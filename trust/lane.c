@@ -31,9 +31,15 @@ tell(struct cm_inquiry *i, struct cm_lane *l, struct cm_asking *k, enum cm_statu
 /* ---- Whose turn it is. */
 
 static bool
+is_silent(const struct cm_inquiry *i, const struct cm_source_state *s)
+{
+	return s != NULL && cm_source_is_silent(&s->s, i->known->now);
+}
+
+static bool
 can_be_asked(struct cm_inquiry *i, const struct cm_lane *l, size_t n)
 {
-	return cm_fetch_can(l->urls[n]) && (l->probe || !cm_source_is_silent(i, cm_source_of(i, l, l->urls[n])));
+	return cm_fetch_can(l->urls[n]) && (l->probe || !is_silent(i, cm_source_of(i, l, l->urls[n])));
 }
 
 static cm_deadline
@@ -137,21 +143,11 @@ take_after(struct cm_inquiry *i, struct cm_lane *l, const struct cm_lane *o)
 static void
 send_ocsp(struct cm_inquiry *i, struct cm_lane *l, struct cm_asking *k)
 {
-	if (l->request == NULL && cm_ocsp_request_new(&k->q, &l->request) != CM_OK) {
-		cm_object(&k->q, CM_OBJECTION_NOT_ASKABLE, "the request could not be made: out of memory");
-		return;
-	}
-	cm_buf_truncate(&l->url, 0);
+	(void)i;
 	cm_buf_truncate(&l->answer, 0);
-	if (cm_ocsp_request_url(l->request, url_of(l), &l->url) != CM_OK)
-		cm_buf_truncate(&l->url, 0);
-	l->fetch.url = l->url.len > 0 ? cm_buf_str(&l->url) : url_of(l);
-	if (l->url.len == 0) {
-		l->fetch.body = cm_ocsp_request_body(l->request);
-		l->fetch.type = "application/ocsp-request";
-	}
-	l->fetch.max = i->trust->o.ocsp_max;
 	l->fetch.out = &l->answer;
+	if (cm_ocsp_prepare(&k->q, url_of(l), &l->request, &l->url, &l->fetch) != CM_OK)
+		cm_object(&k->q, CM_OBJECTION_NOT_ASKABLE, "the request could not be made: out of memory");
 }
 
 static void
@@ -271,16 +267,21 @@ object_and_tell(struct cm_inquiry *i, struct cm_lane *l, enum cm_objection o, co
 static void
 skip_silent(struct cm_inquiry *i, struct cm_lane *l, struct cm_source_state *s)
 {
+	const bool due = i->known->now >= s->s.probe_at;
+	char since[CM_TIME_SIZE], next[CM_TIME_SIZE];
 	struct cm_asking k;
 	struct cm_lane *probe;
 
 	begin_question(i, l, &k);
-	cm_source_object(&k.q, s);
+	cm_object(&k.q, CM_OBJECTION_KNOWN_SILENT, "known silent since %s (%s); %s%s; now: cardmap revocation refresh",
+	    cm_clock_text(s->s.asked, since), s->s.why, due ? "it is probed now" : "it is probed again by a login after ",
+	    due ? "" : cm_clock_text(s->s.probe_at, next));
 	tell(i, l, &k, CM_STATUS_UNKNOWN);
 	cm_asking_end(&k);
-	if (!cm_source_is_due(i, s) || (probe = cm_inquiry_add_probe(i, l, url_of(l))) == NULL)
+	if (!due || (probe = cm_inquiry_add_probe(i, l, url_of(l))) == NULL)
 		return;
-	cm_source_probed(i, s);
+	cm_source_probed(&s->s, i->known->now);
+	s->changed = true;
 	cm_lane_begin(i, probe);
 }
 
@@ -294,7 +295,7 @@ begin_address(struct cm_inquiry *i, struct cm_lane *l)
 
 	l->until = share(i, l);
 	l->begun_us = cm_clock_us();
-	if (!l->probe && cm_source_is_silent(i, s))
+	if (!l->probe && is_silent(i, s))
 		skip_silent(i, l, s);
 	else if (cm_deadline_passed(l->until))
 		object_and_tell(i, l, CM_OBJECTION_NO_TIME, "no time was left to ask it");
@@ -361,16 +362,6 @@ cm_lane_look(struct cm_inquiry *i, struct cm_lane *l)
 
 /* ---- The answer. */
 
-/* Cache-Control; an answer that names no end is not reused unasked. */
-static void
-set_ask_after(struct cm_evidence *e, long max_age)
-{
-	if (e->next_update == 0)
-		e->ask_after = e->learned;
-	else if (max_age >= 0 && e->learned + max_age < e->next_update)
-		e->ask_after = e->learned + max_age;
-}
-
 static enum cm_status
 judge_ocsp(struct cm_inquiry *i, struct cm_lane *l, struct cm_asking *k)
 {
@@ -380,9 +371,8 @@ judge_ocsp(struct cm_inquiry *i, struct cm_lane *l, struct cm_asking *k)
 		cm_object(&k->q, l->fetch.objection, "%s", cm_buf_str(&l->fetch.why));
 		return CM_STATUS_UNKNOWN;
 	}
-	status = cm_ocsp_judge(&k->q, cm_buf_blob(&l->answer), l->request, l->url.len == 0);
-	k->q.answer.confirmed = i->known->now;
-	set_ask_after(&k->q.answer, l->fetch.max_age);
+	status = cm_ocsp_judge(&k->q, cm_buf_blob(&l->answer), l->request, l->fetch.body.len > 0);
+	cm_evidence_confirm(&k->q.answer, i->known->now, l->fetch.max_age);
 	return status;
 }
 
@@ -418,10 +408,13 @@ mark(struct cm_inquiry *i, const struct cm_lane *l, enum cm_objection o, const c
 {
 	struct cm_source_state *s = cm_source_of(i, l, url_of(l));
 
+	if (s == NULL || failed_at_once(i, l, o) || o == CM_OBJECTION_NOT_KEPT || o == CM_OBJECTION_NOT_ASKABLE)
+		return;
 	if (o == CM_OBJECTION_NONE || o == CM_OBJECTION_UNKNOWN_CERTIFICATE)
-		cm_source_alive(i, s);
-	else if (!failed_at_once(i, l, o) && o != CM_OBJECTION_NOT_KEPT && o != CM_OBJECTION_NOT_ASKABLE)
-		cm_source_failed(i, s, why);
+		cm_source_alive(&s->s, i->known->now);
+	else
+		cm_source_failed(&s->s, i->known->now, why);
+	s->changed = true;
 }
 
 static bool

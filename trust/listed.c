@@ -23,7 +23,7 @@ refuse(const struct cm_case *c, enum cm_decision d, const struct cm_evidence *e,
 		return cm_trace_fail(t, CM_REASON_REVOCATION_UNKNOWN, "this computer's clock cannot be relied on: %s counts for "
 		    "nothing", e->source);
 	return cm_trace_fail(t, CM_REASON_REVOCATION_UNKNOWN, "%s ends %s", e->source,
-	    cm_clock_text(e->next_update != 0 ? e->next_update : e->this_update + c->undated_max, when));
+	    cm_clock_text(cm_evidence_end(e, c->undated_max), when));
 }
 
 enum cm_err
@@ -36,7 +36,7 @@ cm_trust_judge_list(const struct cm_trust *tr, const struct cm_kept_list *l, con
 	} };
 	struct cm_case c = {
 		.policy = *policy, .known = known, .heard = &heard, .count = 1,
-		.undated_max = tr->o.undated_max > 0 ? tr->o.undated_max : CM_UNDATED_MAX,
+		.undated_max = cm_undated_max(tr),
 	};
 	enum cm_decision d;
 	struct cm_buf text;

@@ -64,8 +64,7 @@ static bool
 is_current(struct cm_question *q, const struct reading *r)
 {
 	const struct cm_evidence *e = &q->answer;
-	const int64_t undated = q->trust->o.undated_max > 0 ? q->trust->o.undated_max : CM_UNDATED_MAX;
-	const time_t end = e->next_update != 0 ? e->next_update : e->this_update + undated;
+	const time_t end = cm_evidence_end(e, cm_undated_max(q->trust));
 
 	if (e->this_update > q->now + CM_CLOCK_SKEW || r->produced > q->now + CM_CLOCK_SKEW)
 		return object_to_future(q, e->this_update > r->produced ? e->this_update : r->produced);

@@ -119,3 +119,22 @@ cm_ocsp_request_url(const struct cm_ocsp_request *r, const char *base, struct cm
 		cm_buf_truncate(url, 0);
 	return err;
 }
+
+enum cm_err
+cm_ocsp_prepare(const struct cm_question *q, const char *url, struct cm_ocsp_request **r, struct cm_buf *get,
+    struct cm_fetch *f)
+{
+	enum cm_err err;
+
+	cm_buf_truncate(get, 0);
+	if ((*r == NULL && (err = cm_ocsp_request_new(q, r)) != CM_OK) ||
+	    (err = cm_ocsp_request_url(*r, url, get)) != CM_OK)
+		return err;
+	f->url = get->len > 0 ? cm_buf_str(get) : url;
+	if (get->len == 0) {
+		f->body = cm_ocsp_request_body(*r);
+		f->type = "application/ocsp-request";
+	}
+	f->max = q->trust->o.ocsp_max;
+	return CM_OK;
+}

@@ -1,8 +1,10 @@
 /* trust/plan.c - who may know whether a certificate was revoked: responders, distribution points, what is configured. */
-#include <openssl/x509v3.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "trust/inquiry_internal.h"
+
+#define SEEN_AGAIN	86400	/* seconds: how exactly it is kept when a source was last named */
 
 struct planning {
 	struct cm_inquiry *i;
@@ -24,6 +26,54 @@ static const struct source {
 	{ true, collect_lists },
 };
 
+/* ---- How it stands with who is asked. */
+
+static bool
+is_same(const struct cm_source *a, const struct cm_source *b)
+{
+	return a->kind == b->kind && strcmp(a->url, b->url) == 0 &&
+	    memcmp(a->issuer_key, b->issuer_key, sizeof(a->issuer_key)) == 0;
+}
+
+static const struct cm_source *
+known_source(const struct cm_inquiry *i, const struct cm_source *like)
+{
+	for (size_t n = 0; n < i->known->source_count; n++)
+		if (is_same(&i->known->sources[n], like))
+			return &i->known->sources[n];
+	return NULL;
+}
+
+struct cm_source_state *
+cm_source_of(struct cm_inquiry *i, const struct cm_lane *l, const char *url)
+{
+	struct cm_source_state *s;
+	const struct cm_source *known;
+	struct cm_source name = { .kind = l->kind, .seen = i->known->now };
+
+	if (strlen(url) >= sizeof(name.url))
+		return NULL;
+	memcpy(name.url, url, strlen(url));
+	memcpy(name.issuer_key, l->about->name.issuer_key, sizeof(name.issuer_key));
+	for (s = i->sources; s != NULL; s = s->next)
+		if (is_same(&s->s, &name))
+			return s;
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return NULL;
+	known = known_source(i, &name);
+	s->s = known != NULL ? *known : name;
+	s->about = l->about;
+	if (known == NULL || s->s.seen > i->known->now || i->known->now - s->s.seen >= SEEN_AGAIN) {
+		s->s.seen = i->known->now;
+		s->changed = true;
+	}
+	s->next = i->sources;
+	i->sources = s;
+	return s;
+}
+
+/* ---- Lanes. */
+
 void
 cm_lane_free(struct cm_lane **lp)
 {
@@ -31,9 +81,7 @@ cm_lane_free(struct cm_lane **lp)
 
 	if (l == NULL)
 		return;
-	for (size_t n = 0; n < l->url_count; n++)
-		free(l->urls[n]);
-	free(l->urls);
+	cm_list_free(&l->urls);
 	cm_ocsp_request_free(&l->request);
 	cm_crl_coming_free(&l->coming);
 	cm_fetch_clear(&l->fetch);
@@ -73,47 +121,6 @@ has_address(const struct cm_lane *l, const char *url)
 	return false;
 }
 
-static void
-add_address(struct planning *p, struct cm_lane *l, const char *url)
-{
-	char **more, *copy;
-
-	if (p->err != CM_OK || url[0] == '\0' || has_address(l, url))
-		return;
-	copy = strdup(url);
-	if ((more = realloc(l->urls, (l->url_count + 1) * sizeof(*more))) != NULL)
-		l->urls = more;
-	if (more == NULL || copy == NULL) {
-		free(copy);
-		p->err = CM_ERR_NOMEM;
-		return;
-	}
-	l->urls[l->url_count++] = copy;
-}
-
-/* Its mirrors first. */
-static void
-add_list_address(struct planning *p, struct cm_lane *l, const char *url)
-{
-	const char *const *m = p->i->trust->o.crl_mirrors;
-	struct cm_buf at;
-
-	for (; m != NULL && *m != NULL; m++) {
-		const size_t from = strcspn(*m, " "), gap = strspn(*m + from, " ");
-
-		if (from == 0 || gap == 0 || strncmp(url, *m, from) != 0)
-			continue;
-		cm_buf_init(&at, 0);
-		cm_buf_addf(&at, "%s%s", *m + from + gap, url + from);
-		if (cm_buf_status(&at) == CM_OK)
-			add_address(p, l, cm_buf_str(&at));
-		else
-			p->err = CM_ERR_NOMEM;
-		cm_buf_free(&at);
-	}
-	add_address(p, l, url);
-}
-
 /* One that asks for nothing new is left out. */
 static bool
 is_planned(const struct planning *p, const struct cm_lane *l)
@@ -137,6 +144,8 @@ add_lane(struct planning *p, struct cm_lane *l)
 {
 	struct cm_lane **end = &p->i->lanes;
 
+	if (l != NULL)
+		l->url_count = cm_list_length(l->urls);
 	if (l == NULL || p->err != CM_OK || l->url_count == 0 || is_planned(p, l)) {
 		cm_lane_free(&l);
 		return;
@@ -151,23 +160,13 @@ add_lane(struct planning *p, struct cm_lane *l)
 			cm_source_of(p->i, l, l->urls[n]);
 }
 
-/* Those of the configuration are asked instead of the certificate's. */
 static void
 collect_responders(struct planning *p)
 {
-	const char *const *configured = p->i->trust->o.ocsp_urls;
-	STACK_OF(OPENSSL_STRING) *aia = NULL;
 	struct cm_lane *l = new_lane(p, CM_SOURCE_OCSP);
 
-	if (l == NULL)
-		return;
-	for (; configured != NULL && *configured != NULL; configured++)
-		add_address(p, l, *configured);
-	if (l->url_count == 0)
-		aia = X509_get1_ocsp(p->about->cert);
-	for (int n = 0; n < sk_OPENSSL_STRING_num(aia); n++)
-		add_address(p, l, sk_OPENSSL_STRING_value(aia, n));
-	X509_email_free(aia);
+	if (l != NULL)
+		p->err = cm_source_add_responders(&p->i->trust->o, p->about->cert, &l->urls);
 	add_lane(p, l);
 }
 
@@ -177,8 +176,8 @@ add_point(void *arg, const struct cm_crl_point *at)
 	struct planning *p = arg;
 	struct cm_lane *l = new_lane(p, at->delta ? CM_SOURCE_DELTA : CM_SOURCE_CRL);
 
-	for (size_t n = 0; l != NULL && n < at->count; n++)
-		add_list_address(p, l, at->urls[n]);
+	for (size_t n = 0; p->err == CM_OK && n < at->count; n++)
+		p->err = cm_source_add_list(&p->i->trust->o, at->urls[n], &l->urls);
 	add_lane(p, l);
 	return p->err == CM_OK;
 }
@@ -214,7 +213,7 @@ collect_lists(struct planning *p)
 		struct cm_lane *l = cm_fetch_can(*url) ? new_lane(p, CM_SOURCE_CRL) : NULL;
 
 		if (l != NULL)
-			add_list_address(p, l, *url);
+			p->err = cm_source_add_list(&p->i->trust->o, *url, &l->urls);
 		add_lane(p, l);
 	}
 }
@@ -249,8 +248,8 @@ cm_inquiry_add_probe(struct cm_inquiry *i, const struct cm_lane *of, const char 
 	if (l == NULL)
 		return NULL;
 	l->probe = true;
-	add_address(&p, l, url);
-	if (p.err != CM_OK) {
+	l->url_count = 1;
+	if (cm_list_add(&l->urls, cm_blob_str(url)) != CM_OK) {
 		cm_lane_free(&l);
 		return NULL;
 	}

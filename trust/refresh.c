@@ -27,8 +27,7 @@ hash_of(const char *text)
 static time_t
 due_at(const struct cm_refresh_run *run, const char *source, const struct cm_evidence *e)
 {
-	const int64_t undated = run->trust->o.undated_max > 0 ? run->trust->o.undated_max : CM_UNDATED_MAX;
-	const time_t until = e->next_update != 0 ? e->next_update : e->this_update + undated;
+	const time_t until = cm_evidence_end(e, cm_undated_max(run->trust));
 	const time_t had = e->confirmed != 0 ? e->confirmed : e->learned;
 	const time_t due = cm_trust_refresh_due(had, until, run->r->seed ^ hash_of(source));
 	const int64_t part = (until - e->this_update) / 4, pause = part > 0 && part < PAUSE ? part : PAUSE;
@@ -150,52 +149,22 @@ is_planned(const struct cm_refresh_run *run, enum cm_source_kind kind, const cha
 	return false;
 }
 
-/* "FROM TO": the copies of an address, before itself. */
-static enum cm_err
-add_with_mirrors(const struct cm_trust_options *o, const char *url, struct cm_buf *out)
-{
-	for (const char *const *m = o->crl_mirrors; m != NULL && *m != NULL; m++) {
-		const size_t from = strcspn(*m, " ");
-		const char *to = *m + from + strspn(*m + from, " ");
-
-		if (from == 0 || strncmp(url, *m, from) != 0 || to[0] == '\0')
-			continue;
-		cm_buf_addf(out, "%s%s", to, url + from);
-		cm_buf_add_byte(out, '\0');
-	}
-	cm_buf_add(out, url, strlen(url) + 1);
-	return cm_buf_status(out);
-}
-
 /* Addresses of one list; a lane that has one of them already is the same. */
 static enum cm_err
 add_list_lane(struct cm_refresh_run *run, enum cm_source_kind kind, const char *const *urls, size_t count, X509 *cert)
 {
-	const char **all = NULL;
-	struct cm_buf text;
+	char **all = NULL;
 	enum cm_err err = CM_OK;
-	size_t n = 0;
 
-	cm_buf_init(&text, 0);
 	for (size_t i = 0; err == CM_OK && i < count; i++) {
 		if (is_planned(run, kind, urls[i]))
 			goto out;
-		err = add_with_mirrors(&run->trust->o, urls[i], &text);
+		err = cm_source_add_list(&run->trust->o, urls[i], &all);
 	}
-	for (size_t i = 0; i < text.len; i++)
-		n += text.ptr[i] == '\0';
-	if (err == CM_OK && n > 0 && (all = calloc(n + 1, sizeof(*all))) == NULL)
-		err = CM_ERR_NOMEM;
-	if (err == CM_OK && all != NULL) {
-		const char *p = (const char *)text.ptr;
-
-		for (size_t i = 0; i < n; i++, p += strlen(p) + 1)
-			all[i] = p;
-		err = cm_refresh_add_lane(run, kind, all, cert);
-	}
+	if (err == CM_OK)
+		err = cm_refresh_add_lane(run, kind, &all, cert);
 out:
-	free(all);
-	cm_buf_free(&text);
+	cm_list_free(&all);
 	return err;
 }
 
@@ -282,8 +251,7 @@ not_before(struct cm_refresh_run *run, const struct cm_refresh_lane *l)
 	for (size_t i = 0; l->urls[i] != NULL; i++) {
 		const struct cm_source *s = cm_refresh_source(run, l->kind, l->urls[i]);
 
-		if (s == NULL || s->probe_at == 0 || s->asked > run->known->now ||
-		    run->known->now - s->asked >= CM_SOURCE_SILENT_MAX)
+		if (s == NULL || !cm_source_is_silent(s, run->known->now))
 			return 0;
 		if (first == 0 || s->probe_at < first)
 			first = s->probe_at;
@@ -364,23 +332,12 @@ kept_answer(const struct cm_refresh_run *run, const struct cm_evidence *name)
 static enum cm_err
 add_responders(struct cm_refresh_run *run, X509 *cert)
 {
-	const char *const *configured = run->trust->o.ocsp_urls;
-	STACK_OF(OPENSSL_STRING) *aia;
-	const char **urls;
-	enum cm_err err = CM_OK;
-	int n;
+	char **urls = NULL;
+	enum cm_err err = cm_source_add_responders(&run->trust->o, cert, &urls);
 
-	if (configured != NULL && configured[0] != NULL)
-		return cm_refresh_add_lane(run, CM_SOURCE_OCSP, configured, cert);
-	aia = X509_get1_ocsp(cert);
-	n = sk_OPENSSL_STRING_num(aia);
-	urls = calloc((size_t)(n > 0 ? n : 0) + 1, sizeof(*urls));
-	for (int i = 0; urls != NULL && i < n; i++)
-		urls[i] = sk_OPENSSL_STRING_value(aia, i);
-	if (n > 0)
-		err = urls != NULL ? cm_refresh_add_lane(run, CM_SOURCE_OCSP, urls, cert) : CM_ERR_NOMEM;
-	free(urls);
-	X509_email_free(aia);
+	if (err == CM_OK)
+		err = cm_refresh_add_lane(run, CM_SOURCE_OCSP, &urls, cert);
+	cm_list_free(&urls);
 	return err;
 }
 
@@ -427,7 +384,7 @@ plan_probes(struct cm_refresh_run *run)
 
 	for (size_t i = 0; err == CM_OK && i < run->source_count; i++) {
 		const struct cm_source *s = &run->sources[i];
-		const char *const urls[] = { s->url, NULL };
+		char **urls = NULL;
 		X509 *cert = NULL;
 
 		if (s->kind != CM_SOURCE_OCSP || s->probe_at == 0 || is_planned(run, s->kind, s->url))
@@ -437,8 +394,10 @@ plan_probes(struct cm_refresh_run *run)
 		for (size_t k = 0; cert == NULL && k < run->known->count; k++)
 			if (memcmp(run->known->evidence[k].issuer_key, run->key, sizeof(run->key)) == 0)
 				cert = anyone(run, (struct cm_blob){ run->known->evidence[k].serial, run->known->evidence[k].serial_len });
-		if (cert != NULL && (err = cm_refresh_add_lane(run, CM_SOURCE_OCSP, urls, cert)) == CM_OK)
+		if (cert != NULL && (err = cm_list_add(&urls, cm_blob_str(s->url))) == CM_OK &&
+		    (err = cm_refresh_add_lane(run, CM_SOURCE_OCSP, &urls, cert)) == CM_OK)
 			run->lanes[run->lane_count - 1].probe = true;
+		cm_list_free(&urls);
 		X509_free(cert);
 	}
 	return err;

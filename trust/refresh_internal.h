@@ -8,7 +8,7 @@
 /* Addresses of one list, or the responders for one certificate: asked in turn until one has it. */
 struct cm_refresh_lane {
 	enum cm_source_kind kind;
-	char **urls;			/* owned, each too, NULL-terminated */
+	char **urls;			/* owned; base/list.h */
 	size_t at;			/* whose turn it is */
 	X509 *cert;			/* owned: that is asked about, or for which the list is */
 	time_t due;			/* by what is here; in the past: there is nothing */
@@ -22,7 +22,6 @@ struct cm_refresh_lane {
 	struct cm_fetch fetch;
 	struct cm_crl_coming *coming;
 	struct cm_ocsp_request *request;
-	bool posted;
 	uint64_t seen;			/* octets that had come */
 	int64_t moved_us;		/* when the last came */
 };
@@ -53,9 +52,8 @@ void cm_refresh_note_list(struct cm_refresh_run *run, const struct cm_crl_index 
 
 /* refresh_lane.c: ask all lanes of this phase, and free them. */
 CM_MUST_USE enum cm_err cm_refresh_ask(struct cm_refresh_run *run);
-/* A lane of these addresses (copied), for cert (a reference is kept).  CM_ERR_NOMEM */
-CM_MUST_USE enum cm_err cm_refresh_add_lane(struct cm_refresh_run *run, enum cm_source_kind kind, const char *const *urls,
-    X509 *cert);
+/* A lane of these addresses (taken over, *urls is NULL then; of none there is no lane), for cert (a reference is kept).  CM_ERR_NOMEM */
+CM_MUST_USE enum cm_err cm_refresh_add_lane(struct cm_refresh_run *run, enum cm_source_kind kind, char ***urls, X509 *cert);
 void cm_refresh_free_lanes(struct cm_refresh_run *run);
 void cm_refresh_leave_out(struct cm_refresh_run *run, size_t lane);	/* one that is not asked */
 /* The source of this address; made where it is not known yet.  NULL: out of memory, or too long an address. */

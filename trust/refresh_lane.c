@@ -1,5 +1,4 @@
 /* trust/refresh_lane.c - asking: lists into their folder, responders about certificates, each source marked by how it went. */
-#include <limits.h>
 #include <stdlib.h>
 
 #include "base/list.h"
@@ -39,25 +38,12 @@ keep_failed(struct cm_refresh_run *run)
 }
 
 /* A timer calls often: what says nothing new costs no write. */
-static bool
-is_known(const struct cm_refresh_run *run, const struct cm_evidence *e)
-{
-	for (size_t i = 0; i < run->known->count; i++) {
-		const struct cm_evidence *k = &run->known->evidence[i];
-
-		if (cm_evidence_is_about(k, e) && k->status == e->status && k->on_hold == e->on_hold &&
-		    k->this_update == e->this_update && k->next_update == e->next_update && k->confirmed >= e->confirmed)
-			return true;
-	}
-	return false;
-}
-
 void
 cm_refresh_keep(struct cm_refresh_run *run, const struct cm_evidence *e)
 {
 	const struct cm_keeper *k = run->known->keeper;
 
-	if (k != NULL && e->status != CM_STATUS_UNKNOWN && !is_known(run, e) && k->keep(k->arg, e) != CM_OK)
+	if (k != NULL && e->status != CM_STATUS_UNKNOWN && !cm_known_has(run->known, e) && k->keep(k->arg, e) != CM_OK)
 		keep_failed(run);
 }
 
@@ -114,28 +100,6 @@ is_silent(const struct cm_refresh_run *run, const struct cm_refresh_lane *l, con
 	return false;
 }
 
-/* As a login marks them (trust/silence.c): 5 s, 10 s, 20 s ... 5 min until it is asked again. */
-static void
-mark(struct cm_refresh_run *run, struct cm_source *s, const char *failure)
-{
-	const time_t now = time_of(run);
-	time_t pause = 5;
-
-	s->asked = now;
-	if (failure == NULL) {
-		s->answered = now;
-		s->probe_at = 0;
-		s->failures = 0;
-		s->why[0] = '\0';
-		return;
-	}
-	s->failures += s->failures < UINT_MAX;
-	for (unsigned i = 1; i < s->failures && pause < 300; i++)
-		pause *= 2;
-	s->probe_at = now + (pause < 300 ? pause : 300);
-	snprintf(s->why, sizeof(s->why), "%s", failure);
-}
-
 /* ---- questions */
 
 enum cm_err
@@ -161,24 +125,21 @@ cm_refresh_end_question(struct cm_question *q)
 /* ---- lanes */
 
 enum cm_err
-cm_refresh_add_lane(struct cm_refresh_run *run, enum cm_source_kind kind, const char *const *urls, X509 *cert)
+cm_refresh_add_lane(struct cm_refresh_run *run, enum cm_source_kind kind, char ***urls, X509 *cert)
 {
 	struct cm_refresh_lane *more, *l;
-	size_t count = 0;
 
-	while (urls[count] != NULL)
-		count++;
+	if (*urls == NULL)
+		return CM_OK;
 	if ((more = reallocarray(run->lanes, run->lane_count + 1, sizeof(*more))) == NULL)
 		return CM_ERR_NOMEM;
 	run->lanes = more;
 	l = &more[run->lane_count++];
-	*l = (struct cm_refresh_lane){ .kind = kind, .urls = calloc(count + 1, sizeof(*l->urls)) };
-	if (l->urls == NULL || X509_up_ref(cert) != 1)
+	*l = (struct cm_refresh_lane){ .kind = kind, .urls = *urls };
+	*urls = NULL;
+	if (X509_up_ref(cert) != 1)
 		return CM_ERR_NOMEM;
 	l->cert = cert;
-	for (size_t i = 0; i < count; i++)
-		if ((l->urls[i] = strdup(urls[i])) == NULL)
-			return CM_ERR_NOMEM;
 	return CM_OK;
 }
 
@@ -202,9 +163,7 @@ clear_lane(struct cm_refresh_run *run, struct cm_refresh_lane *l)
 		cm_fetcher_remove(run->fetcher, &l->fetch);
 		end_asking(l);
 	}
-	for (size_t k = 0; l->urls != NULL && l->urls[k] != NULL; k++)
-		free(l->urls[k]);
-	free(l->urls);
+	cm_list_free(&l->urls);
 	X509_free(l->cert);
 }
 
@@ -268,19 +227,6 @@ take_list(struct cm_refresh_run *run, struct cm_refresh_lane *l, struct cm_buf *
 	return err;
 }
 
-/* RFC 9111 5.2.2: no longer than the server lets it be used unasked; without nextUpdate at each login (RFC 6960 2.4). */
-static void
-set_dates(const struct cm_refresh_lane *l, struct cm_evidence *e)
-{
-	const time_t now = l->q.known->now;
-
-	e->confirmed = now;
-	if (e->next_update == 0)
-		e->ask_after = now;
-	else if (l->fetch.max_age >= 0 && now + l->fetch.max_age < e->next_update)
-		e->ask_after = now + l->fetch.max_age;
-}
-
 static enum cm_err
 take_answer(struct cm_refresh_run *run, struct cm_refresh_lane *l, struct cm_buf *text)
 {
@@ -290,10 +236,10 @@ take_answer(struct cm_refresh_run *run, struct cm_refresh_lane *l, struct cm_buf
 		cm_object(&l->q, l->fetch.objection, "%s", cm_buf_str(&l->fetch.why));
 		return CM_ERR_OFFLINE;
 	}
-	e->status = cm_ocsp_judge(&l->q, cm_buf_blob(&l->answer), l->request, l->posted);
+	e->status = cm_ocsp_judge(&l->q, cm_buf_blob(&l->answer), l->request, l->fetch.body.len > 0);
 	if (e->status == CM_STATUS_UNKNOWN)
 		return CM_ERR_SYNTAX;
-	set_dates(l, e);
+	cm_evidence_confirm(e, run->known->now, l->fetch.max_age);
 	cm_refresh_keep(run, e);
 	cm_buf_addf(text, "serial ");
 	cm_buf_add_hex(text, (struct cm_blob){ e->serial, e->serial_len });
@@ -327,7 +273,10 @@ conclude(struct cm_refresh_run *run, struct cm_refresh_lane *l, enum cm_err err,
 		cm_trace_add(run->trace, "warning", "out of memory");
 	cm_buf_init(&why, 0);
 	cm_buf_addf(&why, "%s [%s]", cm_buf_str(&l->q.why), cm_objection_name(l->q.objection));
-	mark(run, s, alive ? NULL : cm_buf_str(&l->q.why));
+	if (alive)
+		cm_source_alive(s, time_of(run));
+	else
+		cm_source_failed(s, time_of(run), cm_buf_str(&l->q.why));
 	keep_source(run, s);
 	if (err == CM_OK)
 		cm_trace_add(run->trace, "learned", "%s: %s", s->url, cm_buf_str(text));
@@ -356,25 +305,6 @@ take(struct cm_refresh_run *run, struct cm_refresh_lane *l)
 
 /* ---- asking */
 
-static enum cm_err
-prepare_responder(struct cm_refresh_lane *l, const char *url)
-{
-	enum cm_err err;
-
-	if ((err = cm_ocsp_request_new(&l->q, &l->request)) != CM_OK ||
-	    (err = cm_ocsp_request_url(l->request, url, &l->url)) != CM_OK)
-		return err;
-	l->posted = l->url.len == 0;
-	l->fetch.url = l->posted ? url : cm_buf_str(&l->url);
-	if (l->posted) {
-		l->fetch.body = cm_ocsp_request_body(l->request);
-		l->fetch.type = "application/ocsp-request";
-	}
-	l->fetch.out = &l->answer;
-	l->fetch.max = l->q.trust->o.ocsp_max;
-	return CM_OK;
-}
-
 /* The address whose turn it is.  What cannot be begun is over at once. */
 static void
 begin(struct cm_refresh_run *run, struct cm_refresh_lane *l)
@@ -386,12 +316,15 @@ begin(struct cm_refresh_run *run, struct cm_refresh_lane *l)
 	cm_buf_init(&l->warning, 0);
 	cm_buf_init(&l->url, 0);
 	cm_buf_init(&l->answer, 0);
+	if (l->kind == CM_SOURCE_OCSP)
+		l->fetch.out = &l->answer;
 	err = cm_refresh_begin_question(run, l->cert, &l->q);
 	l->q.warning = &l->warning;
 	snprintf(l->q.answer.source, sizeof(l->q.answer.source), "%s %s",
-	    l->kind == CM_SOURCE_OCSP ? "OCSP" : l->kind == CM_SOURCE_CRL ? "CRL" : "delta CRL", url);
+	    cm_source_name(l->kind), url);
 	if (err == CM_OK)
-		err = l->kind == CM_SOURCE_OCSP ? prepare_responder(l, url) : cm_crl_prepare(&l->q, url, &l->fetch, &l->coming);
+		err = l->kind == CM_SOURCE_OCSP ? cm_ocsp_prepare(&l->q, url, &l->request, &l->url, &l->fetch) :
+		    cm_crl_prepare(&l->q, url, &l->fetch, &l->coming);
 	l->seen = 0;
 	l->moved_us = cm_clock_us();
 	l->asked = true;
@@ -487,24 +420,13 @@ note_progress(void *arg, const struct cm_fetch *f)
 	run->r->progress(run->r->arg, f->url, f->bytes + (f->from_start ? 0 : f->have), f->total);
 }
 
-static enum cm_err
-open_fetcher(struct cm_refresh_run *run)
-{
-	const struct cm_trust_options *t = &run->trust->o;
-	const struct cm_fetcher_options o = {
-		.anchors = cm_buf_blob(&run->trust->anchors_pem), .private_redirects = t->private_redirects,
-		.configured = { t->ocsp_urls, t->crls }, .ldap = t->ldap,
-		.progress = run->r->progress != NULL ? note_progress : NULL, .arg = run,
-	};
-
-	return run->fetcher != NULL ? CM_OK : cm_fetcher_new(&o, &run->fetcher);
-}
-
 enum cm_err
 cm_refresh_ask(struct cm_refresh_run *run)
 {
-	enum cm_err err = run->lane_count > 0 ? open_fetcher(run) : CM_OK;
+	enum cm_err err = CM_OK;
 
+	if (run->lane_count > 0 && run->fetcher == NULL)
+		err = cm_source_fetcher(run->trust, run->r->progress != NULL ? note_progress : NULL, run, &run->fetcher);
 	while (err == CM_OK && !let_go(run) && begin_some(run) > 0) {
 		struct cm_fetch *f = cm_fetcher_next(run->fetcher, cm_deadline_in(LOOK_MS));
 

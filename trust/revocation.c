@@ -99,16 +99,11 @@ object_to_all(struct cm_inquiry *i, enum cm_objection o, const char *why)
 static enum cm_err
 start(struct cm_inquiry *i)
 {
-	const struct cm_trust_options *o = &i->trust->o;
-	const struct cm_fetcher_options f = {
-		.anchors = cm_buf_blob(&i->trust->anchors_pem), .private_redirects = o->private_redirects,
-		.configured = { o->ocsp_urls, o->crls }, .ldap = o->ldap,
-	};
 	sigset_t all, before;
 	enum cm_err err;
 	int failed;
 
-	if ((err = cm_fetcher_new(&f, &i->fetcher)) != CM_OK)
+	if ((err = cm_source_fetcher(i->trust, NULL, NULL, &i->fetcher)) != CM_OK)
 		return err;
 	warm(i);
 	/* Signals are for who asked us. */

@@ -113,6 +113,8 @@ struct cm_source {
 	unsigned failures;		/* in a row */
 	char why[256];			/* of the last failure */
 };
+/* Would a login at now pass it by? */
+bool cm_source_is_silent(const struct cm_source *s, time_t now);
 
 /*
  * Where what is learned is kept at once, whatever becomes of the login, so that
@@ -172,7 +174,7 @@ CM_MUST_USE enum cm_err cm_trust_check_chain(struct cm_trust *tr, const struct c
  * kind follows where the first failed or is slow, addresses of one list in
  * turn.  The first verified answer decides, and "revoked" from anybody outweighs
  * "good".  Silent sources are skipped, the same question of several logins is
- * sent once (asking.c).  Signature and signer's authority are checked before a
+ * sent once (ask.c).  Signature and signer's authority are checked before a
  * status is read.
  *
  * v, known and what it points to are the inquiry's until it has ended.

@@ -99,6 +99,12 @@ struct cm_blob cm_ocsp_request_body(const struct cm_ocsp_request *r);	/* for POS
 CM_MUST_USE enum cm_err cm_ocsp_request_url(const struct cm_ocsp_request *r, const char *base, struct cm_buf *url);
 void cm_ocsp_request_free(struct cm_ocsp_request **r);
 /*
+ * A responder's turn: *r is made if there is none, get is the address of a GET or empty; url, body, type and max of f are
+ * filled in, and borrow from both.  CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_ocsp_prepare(const struct cm_question *q, const char *url, struct cm_ocsp_request **r,
+    struct cm_buf *get, struct cm_fetch *f);
+/*
  * trust/ocsp.c: judge an answer; r NULL: to nobody's request.  Fills in of
  * q->answer this_update, next_update, revoked_at, on_hold and signer.
  * GOOD, REVOKED, or UNKNOWN with q->objection and q->why.
@@ -165,6 +171,20 @@ CM_MUST_USE enum cm_err cm_crl_prepare(struct cm_question *q, const char *url, s
 CM_MUST_USE enum cm_err cm_crl_arrived(struct cm_question *q, struct cm_crl_coming **c, const struct cm_fetch *f);
 void cm_crl_coming_free(struct cm_crl_coming **c);	/* of what is not waited for any more; closes its file.  Accepts NULL */
 
+/* trust/source.c: whom logins and refresh ask. */
+const char *cm_source_name(enum cm_source_kind kind);	/* "OCSP", "CRL", "delta CRL": before its address, for people */
+void cm_source_alive(struct cm_source *s, time_t now);	/* it gave what could be verified */
+/* It did not: it is probed in 5 s, 10 s, 20 s, ... 5 min. */
+void cm_source_failed(struct cm_source *s, time_t now, const char *why);
+void cm_source_probed(struct cm_source *s, time_t now);	/* a probe is out: others need not send one too */
+/* Append a list's address, its mirrors first; what is in urls (base/list.h) already is not added again.  CM_ERR_NOMEM */
+CM_MUST_USE enum cm_err cm_source_add_list(const struct cm_trust_options *o, const char *url, char ***urls);
+/* Append the responders for cert: those that are configured, or else those it names.  CM_ERR_NOMEM */
+CM_MUST_USE enum cm_err cm_source_add_responders(const struct cm_trust_options *o, X509 *cert, char ***urls);
+/* One that asks as tr's options say; progress may be NULL.  As cm_fetcher_new(). */
+CM_MUST_USE enum cm_err cm_source_fetcher(const struct cm_trust *tr, void (*progress)(void *arg, const struct cm_fetch *f),
+    void *arg, struct cm_fetcher **out);
+
 /* trust/evidence.c */
 /* This host's clock, or the floor when the clock is behind what was once signed. */
 time_t cm_known_time(const struct cm_known *known);
@@ -176,11 +196,16 @@ bool cm_evidence_is_about(const struct cm_evidence *e, const struct cm_evidence 
 /* Kept evidence that it is revoked, a hold last, or NULL. */
 const struct cm_evidence *cm_known_revoked(const struct cm_known *known, const struct cm_evidence *who);
 /* A source: kept good evidence that still counts. */
-enum cm_status cm_evidence_ask(struct cm_question *q, const char *unused);
+enum cm_status cm_evidence_ask(struct cm_question *q);
+/* Is this very answer known already, confirmed then or later? */
+bool cm_known_has(const struct cm_known *known, const struct cm_evidence *e);
+/* A server said so now; max_age as in struct cm_fetch. */
+void cm_evidence_confirm(struct cm_evidence *e, time_t now, long max_age);
 /* May what was kept be believed by this host's clock?  If not, it is objected to. */
 bool cm_evidence_clock_is_sound(struct cm_question *q, const struct cm_evidence *e);
-/* Until when it counts: an answer that names no end has one of the options'. */
-time_t cm_evidence_end(const struct cm_trust *tr, const struct cm_evidence *e);
+/* Until when it counts: an answer that names no end, for undated_max seconds. */
+time_t cm_evidence_end(const struct cm_evidence *e, int64_t undated_max);
+int64_t cm_undated_max(const struct cm_trust *tr);	/* the options', for that */
 /* Do these dates hold at q->now?  If not, they are objected to. */
 bool cm_evidence_current(struct cm_question *q, const struct cm_evidence *e, time_t skew);
 /* A source's answer does not count: set why by name, and append the words to q->why. */

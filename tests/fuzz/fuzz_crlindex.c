@@ -106,7 +106,7 @@ judge(struct cm_question *q, struct cm_crl_lists *lists)
 	status = cm_crl_judge(q, lists);
 	if ((status == CM_STATUS_UNKNOWN) != (q->why.len > 0 && q->objection != CM_OBJECTION_NONE))
 		abort();
-	if (status == CM_STATUS_GOOD && (q->answer.this_update > FUZZ_NOW + CM_CLOCK_SKEW || cm_evidence_end(q->trust, &q->answer) < FUZZ_NOW))
+	if (status == CM_STATUS_GOOD && (q->answer.this_update > FUZZ_NOW + CM_CLOCK_SKEW || cm_evidence_end(&q->answer, cm_undated_max(q->trust)) < FUZZ_NOW))
 		abort();
 	if (status == CM_STATUS_REVOKED && q->answer.source[0] == '\0')
 		abort();
