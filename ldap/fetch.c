@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "ldap/ldap_server.h"
 #include "ldap/ldap_url.h"
@@ -164,23 +163,12 @@ judge(struct fetching *x, struct cm_buf *why)
 }
 
 static enum cm_err
-write_value(const struct fetching *x, struct cm_buf *why)
+hand_over(const struct fetching *x, struct cm_buf *why)
 {
-	struct cm_blob rest = x->value;
-
-	while (rest.len > 0) {
-		const ssize_t n = write(x->f->fd, rest.ptr, rest.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			cm_buf_addf(why, "%s: the answer cannot be written: %s", uri_of(x), strerror(errno));
-			return CM_ERR_SYSTEM;
-		}
-		rest.ptr += n;
-		rest.len -= (size_t)n;
-	}
-	return CM_OK;
+	if (x->f->take(x->f->arg, x->value))
+		return CM_OK;
+	cm_buf_addf(why, "%s: there is no room for the answer", uri_of(x));
+	return CM_ERR_SYSTEM;
 }
 
 /* How it failed, for those who do not read texts. */
@@ -242,7 +230,7 @@ ask(struct fetching *x, const struct cm_server_options *o, cm_deadline deadline,
 		return err;
 	x->server->link.deadline = deadline;
 	if ((err = search(x)) == CM_OK && (err = judge(x, why)) == CM_OK)
-		err = write_value(x, why);
+		err = hand_over(x, why);
 	note(x);
 	ldap_msgfree(x->held);
 	x->held = NULL;

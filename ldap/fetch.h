@@ -23,7 +23,8 @@ struct cm_ldap_fetch {
 	size_t max;		/* octets of the value; libldap reads no message that is much longer */
 	cm_deadline deadline;
 	int cancel;		/* readable: give up.  -1: none */
-	int fd;			/* borrowed: the value is written there */
+	bool (*take)(void *arg, struct cm_blob value);	/* given the value, once; it is gone afterwards.  false: it has no room for it */
+	void *arg;
 	/* out */
 	uint64_t bytes;		/* that came from servers */
 	unsigned connections;
@@ -37,13 +38,13 @@ struct cm_ldap_fetch {
 
 /*
  * Who fails adds to why, which is empty before.
- * CM_OK           the value is in fd
+ * CM_OK           the value was taken
  * CM_ERR_ABSENT   the directory answered, and there is no such entry, attribute or value: why names it
  * CM_ERR_AMBIGUOUS  several values: which is the list?
  * CM_ERR_OFFLINE  no usable answer: why and the fields above say what was wrong
  * CM_ERR_SYNTAX   the URL is none, has a critical extension, or asks for several attributes
  * CM_ERR_CONFIG   serverless, and no directory is configured, or its CA or password cannot be read; ldaps: without a CA
- * CM_ERR_SYSTEM   it cannot be written
+ * CM_ERR_SYSTEM   it was not: who takes it knows why
  * CM_ERR_NOMEM
  */
 CM_MUST_USE enum cm_err cm_ldap_fetch(struct cm_ldap_fetch *f, struct cm_buf *why);

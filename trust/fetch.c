@@ -219,6 +219,7 @@ fail_all(struct cm_fetcher *f, CURLMcode rc)
 
 		if (t->curl != NULL)
 			curl_multi_remove_handle(f->multi, t->curl);
+		cm_ldap_question_free(&t->ldap);
 		cm_transfer_object(t, CM_OBJECTION_NO_CONNECTION, "it cannot be asked: %s", curl_multi_strerror(rc));
 		take_off(&f->asked, t);
 		put_done(f, t);

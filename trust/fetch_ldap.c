@@ -1,10 +1,8 @@
 /* trust/fetch_ldap.c - a question to a directory: libldap waits in a thread of its own. */
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "ldap/fetch.h"
@@ -47,12 +45,21 @@ start(struct cm_ldap_question *q)
 static void
 drop(struct cm_ldap_question *q)
 {
-	if (q->l.fd >= 0)
-		close(q->l.fd);
 	if (q->l.cancel >= 0)
 		close(q->l.cancel);
 	cm_buf_free(&q->why);
 	free(q);
+}
+
+/* In its thread: until that is through, or was joined, nobody else looks at where the answer goes. */
+static bool
+take(void *arg, struct cm_blob value)
+{
+	struct cm_transfer *t = arg;
+
+	cm_sink_begin(t, 0);
+	t->here = t->f->total = value.len;
+	return t->f->objection == CM_OBJECTION_NONE && cm_sink_write(t, value.ptr, value.len);
 }
 
 bool
@@ -65,9 +72,9 @@ cm_ldap_question_start(struct cm_transfer *t, CURLM *multi)
 	q->multi = multi;
 	q->l = (struct cm_ldap_fetch){
 		.how = t->o->ldap, .url = t->f->url, .max = t->f->max, .deadline = t->f->deadline,
-		.cancel = eventfd(0, EFD_CLOEXEC), .fd = memfd_create("cardmap-answer", MFD_CLOEXEC),
+		.cancel = eventfd(0, EFD_CLOEXEC), .take = take, .arg = t,
 	};
-	if (q->l.cancel < 0 || q->l.fd < 0 || !start(q)) {
+	if (q->l.cancel < 0 || !start(q)) {
 		drop(q);
 		return false;
 	}
@@ -119,24 +126,6 @@ objection_of(const struct cm_ldap_question *q)
 	}
 }
 
-/* Out of memory, where it was written, to where the asker wants it. */
-static void
-hand_over(struct cm_transfer *t, int fd)
-{
-	const off_t size = lseek(fd, 0, SEEK_END);
-	void *p = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-
-	cm_sink_begin(t, 0);
-	if (p == MAP_FAILED || size < 0) {
-		cm_transfer_object(t, CM_OBJECTION_NOT_KEPT, "the answer cannot be read back: %s", strerror(errno));
-	} else if (p != NULL) {
-		t->here = t->f->total = (uint64_t)size;
-		if (t->f->objection == CM_OBJECTION_NONE)
-			cm_sink_write(t, p, (size_t)size);
-		munmap(p, (size_t)size);
-	}
-}
-
 void
 cm_ldap_question_collect(struct cm_transfer *t)
 {
@@ -144,9 +133,7 @@ cm_ldap_question_collect(struct cm_transfer *t)
 
 	t->f->bytes = q->l.bytes;
 	t->f->connections = q->l.connections;
-	if (q->err == CM_OK)
-		hand_over(t, q->l.fd);
-	else
+	if (q->err != CM_OK)
 		cm_transfer_object(t, objection_of(q), "%s", cm_buf_str(&q->why));
 	cm_ldap_question_free(&t->ldap);
 }
