@@ -98,7 +98,7 @@ class PlaceTest(ListCase):
         for card in ('cdp-two', 'cdp-three'):
             with self.subTest(card):
                 self.fresh_store()
-                self.web.pages['127.0.0.2/'] = GONE
+                self.web.pages['127.0.0.2/inter.crl'] = GONE
                 self.web.pages['127.0.0.3/inter.crl'] = Page(self.a_list())
                 self.enter('hard', card)
         self.fresh_store()
