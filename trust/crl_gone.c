@@ -94,10 +94,30 @@ is_revoked_in(const struct cm_crl_index *x, struct cm_blob name, const struct cm
 	return there;
 }
 
-static bool
-is_forgotten(const struct cm_crl_gone *g, const struct cm_crl_entry *e)
+/* Another CA's certificate may have the same number, in an indirect list. */
+bool
+cm_crl_gone_is_of(const struct cm_crl_index *x, const struct cm_crl_entry *e, const uint8_t serial[CM_CRL_SERIAL_MAX],
+    const X509_NAME *issuer)
 {
-	return g->forget != NULL && memcmp(g->forget, e->serial, sizeof(e->serial)) == 0;
+	const struct cm_blob der = name_at(x, e->issuer);
+	const uint8_t *p = der.ptr;
+	X509_NAME *name;
+	bool same;
+
+	if (memcmp(serial, e->serial, sizeof(e->serial)) != 0)
+		return false;
+	if (issuer == NULL)
+		return e->issuer == 0;
+	name = d2i_X509_NAME(NULL, &p, (long)der.len);
+	same = name != NULL && X509_NAME_cmp(name, issuer) == 0;
+	X509_NAME_free(name);
+	return same;
+}
+
+static bool
+is_forgotten(const struct cm_crl_gone *g, const struct cm_crl_index *from, const struct cm_crl_entry *e)
+{
+	return g->forget != NULL && cm_crl_gone_is_of(from, e, g->forget, g->issuer);
 }
 
 /* Does what is in force from now on say it? */
@@ -128,7 +148,7 @@ carry_from(struct carrying *c, const struct cm_crl_index *from)
 		/* Nobody else has it: then nothing is written over. */
 		if (!whole && from == c->g->gone)
 			return CM_ERR_SYNTAX;
-		if (!whole || cm_crl_class(e.reason) != 0 || is_forgotten(c->g, &e) ||
+		if (!whole || cm_crl_class(e.reason) != 0 || is_forgotten(c->g, from, &e) ||
 		    is_said(c, from, &e))
 			continue;
 		if (e.issuer != 0 && cm_crl_entry_issuer(&c->names, name_at(from, e.issuer), &e.issuer) != NULL)

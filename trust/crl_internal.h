@@ -218,7 +218,11 @@ struct cm_crl_gone {
 	const struct cm_crl_index *fresh;	/* by this; NULL: by nothing */
 	const struct cm_crl_index *base;	/* of a delta CRL: says it too; NULL: none */
 	const uint8_t *forget;			/* not this serial number, CM_CRL_SERIAL_MAX octets; NULL: none is left out */
+	const X509_NAME *issuer;		/* of whose certificate; NULL: of who issued the lists */
 };
+/* Is this entry of x that of the certificate with this number, of this issuer (NULL: who issued x)? */
+bool cm_crl_gone_is_of(const struct cm_crl_index *x, const struct cm_crl_entry *e, const uint8_t serial[CM_CRL_SERIAL_MAX],
+    const X509_NAME *issuer);
 /* b: list, issuer and origin are not looked at.  CM_ERR_ABSENT: nothing is gone, or the list is the same; nothing was made. */
 CM_MUST_USE enum cm_err cm_crl_gone_build(const struct cm_crl_gone *g, struct cm_crl_building *b, struct cm_buf *why);
 

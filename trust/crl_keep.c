@@ -190,8 +190,8 @@ carry(const struct cm_crl_store *s, const struct cm_crl_index *x, const char *na
 	}
 	name_like(scope, ".gone", other);
 	if ((err = open_gone(s, other, &gone)) == CM_OK || err == CM_ERR_ABSENT)
-		err = replace_gone(s, &(struct cm_crl_gone){ gone, old, cm_crl_same_scope(&old->about, &x->about) ? x : NULL,
-		    base, NULL }, other, why);
+		err = replace_gone(s, &(struct cm_crl_gone){ .gone = gone, .old = old, .base = base,
+		    .fresh = cm_crl_same_scope(&old->about, &x->about) ? x : NULL }, other, why);
 	if (err == CM_ERR_SYNTAX || (err == CM_ERR_SYSTEM && gone == NULL))
 		cm_buf_addf(why, "what former lists revoked is damaged: move %s away to forget what it said", other);
 	cm_crl_index_close(&old);
@@ -261,31 +261,35 @@ cm_crl_store_import(struct cm_crl_store *s, struct cm_crl_import *i, struct cm_c
 	return err;
 }
 
-/* Of one file of what is gone: all but this serial number. */
+/* Of one file of what is gone: all but this certificate. */
 static enum cm_err
-forget_in(const struct cm_crl_store *s, const char *name, const uint8_t serial[CM_CRL_SERIAL_MAX], struct cm_buf *why)
+forget_in(const struct cm_crl_store *s, const char *name, struct cm_crl_gone *g)
 {
 	struct cm_crl_index *gone = cm_crl_store_open_index(s, name);
 	struct cm_crl_entry e;
+	struct cm_buf why;
 	enum cm_err err = CM_ERR_ABSENT;
 
 	for (uint64_t i = 0; err == CM_ERR_ABSENT && gone != NULL && i < gone->about.entries; i++)
-		if (cm_crl_index_entry(gone, i, &e) && memcmp(e.serial, serial, sizeof(e.serial)) == 0)
+		if (cm_crl_index_entry(gone, i, &e) && cm_crl_gone_is_of(gone, &e, g->forget, g->issuer))
 			err = CM_OK;
-	if (err == CM_OK && (err = replace_gone(s, &(struct cm_crl_gone){ .gone = gone, .forget = serial }, name, why)) == CM_ERR_ABSENT)
+	cm_buf_init(&why, 0);
+	g->gone = gone;
+	if (err == CM_OK && (err = replace_gone(s, g, name, &why)) == CM_ERR_ABSENT)
 		err = unlinkat(s->folder, name, 0) == 0 ? CM_OK : CM_ERR_SYSTEM;
+	cm_buf_free(&why);
 	cm_crl_index_close(&gone);
 	return err == CM_ERR_SYNTAX ? CM_ERR_SYSTEM : err;
 }
 
 enum cm_err
-cm_crl_forget(const char *crl_dir, const uint8_t issuer_key[32], struct cm_blob serial)
+cm_crl_forget(const char *crl_dir, const uint8_t key[32], const X509_NAME *issuer, struct cm_blob serial)
 {
 	static const char *const ends[] = { ".gone", NULL };
 	uint8_t padded[CM_CRL_SERIAL_MAX] = { 0 };
+	struct cm_crl_gone g = { .forget = padded, .issuer = issuer };
 	enum cm_err err = CM_ERR_ABSENT, one;
 	struct cm_crl_store s;
-	struct cm_buf why;
 	const struct dirent *e;
 	DIR *d = NULL;
 	int held = -1;
@@ -293,14 +297,13 @@ cm_crl_forget(const char *crl_dir, const uint8_t issuer_key[32], struct cm_blob 
 	if (!cm_der_unsigned(serial, CM_CRL_SERIAL_MAX + 1, &serial) || serial.len > sizeof(padded))
 		return err;
 	memcpy(padded + sizeof(padded) - serial.len, serial.ptr, serial.len);
-	cm_buf_init(&why, 0);
-	cm_crl_store_open(&s, crl_dir, issuer_key, false, NULL);
+	cm_crl_store_open(&s, crl_dir, key, false, NULL);
 	if (s.folder >= 0 && (held = cm_crl_store_lock(&s)) < 0)
 		err = CM_ERR_SYSTEM;
 	if (held >= 0)
 		d = cm_crl_store_entries(&s);
 	while (d != NULL && (e = readdir(d)) != NULL)
-		if (cm_folder_name_ends(e->d_name, ends) && (one = forget_in(&s, e->d_name, padded, &why)) != CM_ERR_ABSENT &&
+		if (cm_folder_name_ends(e->d_name, ends) && (one = forget_in(&s, e->d_name, &g)) != CM_ERR_ABSENT &&
 		    err != CM_ERR_SYSTEM)
 			err = one;
 	if (d != NULL)
@@ -308,6 +311,5 @@ cm_crl_forget(const char *crl_dir, const uint8_t issuer_key[32], struct cm_blob 
 	if (held >= 0)
 		close(held);
 	cm_crl_store_close(&s);
-	cm_buf_free(&why);
 	return err;
 }

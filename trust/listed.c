@@ -54,42 +54,100 @@ cm_trust_judge_list(const struct cm_trust *tr, const struct cm_kept_list *l, con
 	return CM_OK;
 }
 
-/* By its own number alone: of an indirect list, whose other issuers' numbers may be the same, no more is said than that. */
+/* Of this very CA where its name is known, else by the number alone and in lists of its own. */
 static bool
-names(const struct cm_crl_index *x, struct cm_blob serial, struct cm_crl_entry *e)
+names(const struct cm_crl_index *x, const X509_NAME *issuer, struct cm_blob serial, struct cm_crl_entry *e)
 {
 	const uint8_t *p = x->about.issuer.ptr;
-	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)x->about.issuer.len);
-	const bool found = name != NULL && !x->beside && !x->gone && !x->about.delta &&
-	    cm_crl_index_find(x, name, serial, e) == CM_OK && e->reason != CM_CRL_REMOVED;
+	X509_NAME *own = issuer == NULL ? d2i_X509_NAME(NULL, &p, (long)x->about.issuer.len) : NULL;
+	const X509_NAME *name = issuer != NULL ? issuer : own;
+	const bool found = name != NULL && !x->gone && cm_crl_index_find(x, name, serial, e) == CM_OK &&
+	    e->reason != CM_CRL_REMOVED;
 
-	X509_NAME_free(name);
+	X509_NAME_free(own);
 	return found;
 }
 
-enum cm_err
-cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial, struct cm_evidence *e)
+/* Whose lists may speak of a CA's certificates: its own key's, another's of its name, and those of indirect lists. */
+struct speakers {
+	const struct cm_trust *trust;
+	const uint8_t *key;		/* of the CA */
+	const X509_NAME *name;		/* borrowed; NULL: it is not among those known here */
+	int at;				/* the next */
+};
+
+static X509 *
+ca_at(const struct cm_trust *tr, int n)
+{
+	const int anchors = sk_X509_num(tr->anchors);
+
+	if (n < anchors)
+		return sk_X509_value(tr->anchors, n);
+	return n - anchors < sk_X509_num(tr->intermediates) ? sk_X509_value(tr->intermediates, n - anchors) : NULL;
+}
+
+static struct speakers
+speakers_for(const struct cm_trust *tr, const uint8_t key[32])
+{
+	struct speakers s = { .trust = tr, .key = key, .at = -1 };
+	uint8_t one[32];
+	X509 *ca;
+
+	for (int n = 0; s.name == NULL && (ca = ca_at(tr, n)) != NULL; n++)
+		if (cm_crl_key(ca, one) && memcmp(one, key, sizeof(one)) == 0)
+			s.name = X509_get_subject_name(ca);
+	return s;
+}
+
+/* The CA's own key first; the same may come again. */
+static bool
+next_speaker(struct speakers *s, uint8_t key[32])
+{
+	X509 *ca;
+
+	if (s->at++ < 0) {
+		memcpy(key, s->key, 32);
+		return true;
+	}
+	ca = s->name != NULL ? ca_at(s->trust, s->at - 1) : NULL;
+	return ca != NULL && cm_crl_key(ca, key);
+}
+
+static bool
+find_in(const struct speakers *w, const uint8_t key[32], struct cm_blob serial, struct cm_evidence *e)
 {
 	struct cm_crl_index *lists = NULL;
 	struct cm_crl_entry entry;
 	struct cm_crl_store s;
-	enum cm_err err = CM_ERR_ABSENT;
+	bool found = false;
 
-	*e = (struct cm_evidence){ .status = CM_STATUS_REVOKED, .by_list = true };
-	cm_crl_store_open(&s, tr->o.crl_dir, issuer_key, false, NULL);
+	cm_crl_store_open(&s, w->trust->o.crl_dir, key, false, NULL);
 	cm_crl_store_load(&s, &lists);
-	for (const struct cm_crl_index *x = lists; err == CM_ERR_ABSENT && x != NULL; x = x->next) {
-		if (!names(x, serial, &entry))
+	for (const struct cm_crl_index *x = lists; !found && x != NULL; x = x->next) {
+		if (!(found = names(x, w->name, serial, &entry)))
 			continue;
 		e->revoked_at = entry.revoked_at;
 		e->on_hold = entry.reason == CM_CRL_ON_HOLD;
 		e->this_update = x->about.this_update;
 		e->next_update = x->about.next_update;
 		snprintf(e->source, sizeof(e->source), "CRL %.*s", (int)x->source.len, (const char *)x->source.ptr);
-		err = CM_OK;
 	}
 	cm_crl_list_close(&lists);
 	cm_crl_store_close(&s);
+	return found;
+}
+
+enum cm_err
+cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial, struct cm_evidence *e)
+{
+	struct speakers s = speakers_for(tr, issuer_key);
+	enum cm_err err = CM_ERR_ABSENT;
+	uint8_t key[32];
+
+	*e = (struct cm_evidence){ .status = CM_STATUS_REVOKED, .by_list = true };
+	while (err == CM_ERR_ABSENT && next_speaker(&s, key))
+		if (find_in(&s, key, serial, e))
+			err = CM_OK;
 	ERR_clear_error();
 	return err;
 }
@@ -97,9 +155,15 @@ cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], st
 enum cm_err
 cm_trust_forget_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial, struct cm_trace *t)
 {
-	const enum cm_err err = cm_crl_forget(tr->o.crl_dir, issuer_key, serial);
+	struct speakers s = speakers_for(tr, issuer_key);
+	enum cm_err err = CM_ERR_ABSENT, one;
+	uint8_t key[32];
 
+	while (err != CM_ERR_SYSTEM && next_speaker(&s, key))
+		if ((one = cm_crl_forget(tr->o.crl_dir, key, s.name, serial)) != CM_ERR_ABSENT)
+			err = one;
 	if (err == CM_ERR_SYSTEM)
 		cm_trace_fail(t, CM_REASON_SYSTEM, "%s: what former lists revoked cannot be written there", tr->o.crl_dir);
+	ERR_clear_error();
 	return err;
 }

@@ -140,7 +140,8 @@ void cm_crl_list_close(struct cm_crl_index **head);	/* of q->lists, when the rou
  * trust/crl_store.c: what former lists revoked, and those in force do not list, is forgotten for this serial number
  * (content octets of the INTEGER).  CM_ERR_ABSENT: nothing of that; CM_ERR_SYSTEM
  */
-CM_MUST_USE enum cm_err cm_crl_forget(const char *crl_dir, const uint8_t issuer_key[32], struct cm_blob serial);
+CM_MUST_USE enum cm_err cm_crl_forget(const char *crl_dir, const uint8_t key[32], const X509_NAME *issuer,
+    struct cm_blob serial);
 
 /* trust/crl_point.c: where its lists are: the certificate's own points, then FreshestCRL of the certificate and of lists that are here. */
 struct cm_crl_point {

@@ -4,7 +4,7 @@
 The table of cardmap-revocation(7) is in test_revocation_table.py; this is what stands around it.
 """
 import scenario
-from answers import DAY, HOUR, Entry, held, released, scope
+from answers import DAY, HOUR, Entry, certificate, held, released, scope
 from revocation import Page, RevocationCase
 from rig import WEB_PORT
 
@@ -295,6 +295,29 @@ class NeverForgivenTest(RevocationCase):
                           self.enter('hard', asked=0, **self.at('+3d')).seen('revocation', 'crl') if 'inter' in seen] or [2])
         answer = self.login(card='bob', status=3, reason='revoked', more={'trust__level': 'soft'}, **self.at('+3d'))
         self.assertIn('CN=Bob Example', answer.json['message'])
+
+    def test_what_another_ca_lists_is_forgiven_too(self):
+        """An indirect list, which is kept with those of its own issuer; another's certificate of the same number is not."""
+        self.settings.update({'trust.use_ocsp': 'no', 'trust.ask_always': 'yes',
+                              'trust.intermediates': [self.pki / 'inter.crt', self.pki / 'list-signer.crt']})
+        point = scope(f'{WEB}/indirect.crl', indirect=True)
+        names = [certificate(self.pki, name).subject for name in ('inter', 'second-ca')]
+        both = [Entry(self.serial('cdp-indirect'), issuer=name) for name in names]
+
+        def listed(*entries, **fields):
+            self.web.pages['/indirect.crl'] = Page(self.a_list(*entries, authority='list-signer', idp=point, **fields))
+
+        def forget():
+            return self.cardmap('revocation', '--config', self.conf(), 'forget', self.pki / 'cdp-indirect.pem').out
+        listed(*both)
+        self.refused('revoked', card='cdp-indirect')
+        self.assertIn('indirect.crl still names it', forget())
+        listed(number=2, this=0)
+        self.cardmap('revocation', '--config', self.conf(), 'refresh')
+        self.refused('revoked', card='cdp-indirect')
+        self.assertNotIn('still names it', forget())
+        self.enter('hard', 'cdp-indirect')
+        self.assertEqual(len(list((self.folder / 'store/crl').glob('*/*.gone'))), 1, 'of the other CA')
 
     def another_stands_on(self, *entries, **fields):
         """bob, whose card was never here, on what is published; alice's brings it."""
