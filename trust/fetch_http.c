@@ -280,6 +280,20 @@ cm_http_same_host(const char *a, const char *b)
 	return same;
 }
 
+bool
+cm_http_is_named(const char *url)
+{
+	CURLU *u = parse_url(url);
+	char *host = part_of(u, CURLUPART_HOST);
+	uint8_t v4[4];
+	const bool named = host != NULL && host[0] != '[' && inet_pton(AF_INET, host, v4) != 1 &&
+	    strcasecmp(host, "localhost") != 0;
+
+	curl_free(host);
+	curl_url_cleanup(u);
+	return named;
+}
+
 void
 cm_http_authority(const char *url, struct cm_buf *out)
 {
@@ -301,37 +315,39 @@ cm_http_authority(const char *url, struct cm_buf *out)
 static const struct {
 	uint32_t net;
 	int bits;
+	bool own;		/* of this computer, or its link */
 } private4[] = {
-	{ 0x00000000, 8 },	/* 0/8 this host */
-	{ 0x0a000000, 8 },	/* 10/8 RFC 1918 */
-	{ 0x64400000, 10 },	/* 100.64/10 RFC 6598 */
-	{ 0x7f000000, 8 },	/* 127/8 loopback */
-	{ 0xa9fe0000, 16 },	/* 169.254/16 link-local */
-	{ 0xac100000, 12 },	/* 172.16/12 RFC 1918 */
-	{ 0xc0000000, 24 },	/* 192.0.0/24 RFC 6890 */
-	{ 0xc0a80000, 16 },	/* 192.168/16 RFC 1918 */
-	{ 0xc6120000, 15 },	/* 198.18/15 RFC 2544 */
-	{ 0xe0000000, 3 },	/* 224/3 multicast, reserved, broadcast */
+	{ 0x00000000, 8, true },	/* 0/8 this host */
+	{ 0x0a000000, 8, false },	/* 10/8 RFC 1918 */
+	{ 0x64400000, 10, false },	/* 100.64/10 RFC 6598 */
+	{ 0x7f000000, 8, true },	/* 127/8 loopback */
+	{ 0xa9fe0000, 16, true },	/* 169.254/16 link-local */
+	{ 0xac100000, 12, false },	/* 172.16/12 RFC 1918 */
+	{ 0xc0000000, 24, false },	/* 192.0.0/24 RFC 6890 */
+	{ 0xc0a80000, 16, false },	/* 192.168/16 RFC 1918 */
+	{ 0xc6120000, 15, false },	/* 198.18/15 RFC 2544 */
+	{ 0xe0000000, 3, false },	/* 224/3 multicast, reserved, broadcast */
 };
 
 static const struct {
 	uint8_t net[4];
 	int bits;
+	bool own;
 } private6[] = {
-	{ { 0xfc, 0 }, 7 },			/* RFC 4193 */
-	{ { 0xfe, 0x80 }, 10 },			/* link-local */
-	{ { 0xfe, 0xc0 }, 10 },			/* site-local, RFC 3879 */
-	{ { 0xff, 0 }, 8 },			/* multicast */
+	{ { 0xfc, 0 }, 7, false },		/* RFC 4193 */
+	{ { 0xfe, 0x80 }, 10, true },		/* link-local */
+	{ { 0xfe, 0xc0 }, 10, false },		/* site-local, RFC 3879 */
+	{ { 0xff, 0 }, 8, false },		/* multicast */
 };
 
 static bool
-is_private4(const uint8_t *a)
+is_private4(const uint8_t *a, bool own_only)
 {
 	const uint32_t v = (uint32_t)a[0] << 24 | (uint32_t)a[1] << 16 | (uint32_t)a[2] << 8 | a[3];
 
 	for (size_t i = 0; i < CM_COUNT(private4); i++)
 		if ((v ^ private4[i].net) >> (32 - private4[i].bits) == 0)
-			return true;
+			return private4[i].own || !own_only;
 	return false;
 }
 
@@ -347,25 +363,25 @@ static const struct {
 };
 
 static bool
-is_private6(const uint8_t *a)
+is_private6(const uint8_t *a, bool own_only)
 {
 	static const uint8_t nat64_local[6] = { 0, 0x64, 0xff, 0x9b, 0, 1 };	/* RFC 8215 */
 
 	for (size_t i = 0; i < CM_COUNT(wrapped4); i++)
 		if (memcmp(a, wrapped4[i].net, wrapped4[i].len) == 0)
-			return is_private4(a + wrapped4[i].at);
+			return is_private4(a + wrapped4[i].at, own_only);
 	for (size_t i = 0; i < CM_COUNT(private6); i++) {
 		const unsigned v = (unsigned)a[0] << 8 | a[1];
 		const unsigned net = (unsigned)private6[i].net[0] << 8 | private6[i].net[1];
 
 		if ((v ^ net) >> (16 - private6[i].bits) == 0)
-			return true;
+			return private6[i].own || !own_only;
 	}
-	return memcmp(a, nat64_local, sizeof(nat64_local)) == 0;
+	return !own_only && memcmp(a, nat64_local, sizeof(nat64_local)) == 0;
 }
 
-bool
-cm_address_is_private(const struct sockaddr *a)
+static bool
+is_private(const struct sockaddr *a, bool own_only)
 {
 	struct sockaddr_in v4;
 	struct sockaddr_in6 v6;
@@ -373,21 +389,45 @@ cm_address_is_private(const struct sockaddr *a)
 	switch (a->sa_family) {
 	case AF_INET:
 		memcpy(&v4, a, sizeof(v4));
-		return is_private4((const uint8_t *)&v4.sin_addr);
+		return is_private4((const uint8_t *)&v4.sin_addr, own_only);
 	case AF_INET6:
 		memcpy(&v6, a, sizeof(v6));
-		return is_private6((const uint8_t *)&v6.sin6_addr);
+		return is_private6((const uint8_t *)&v6.sin6_addr, own_only);
 	default:	/* nothing else is the internet */
 		return true;
 	}
 }
 
 bool
-cm_address_text_is_private(const char *text)
+cm_address_is_private(const struct sockaddr *a)
+{
+	return is_private(a, false);
+}
+
+bool
+cm_address_is_own(const struct sockaddr *a)
+{
+	return is_private(a, true);
+}
+
+static bool
+text_is_private(const char *text, bool own_only)
 {
 	uint8_t a[16];
 
 	if (inet_pton(AF_INET, text, a) == 1)
-		return is_private4(a);
-	return inet_pton(AF_INET6, text, a) != 1 || is_private6(a);
+		return is_private4(a, own_only);
+	return inet_pton(AF_INET6, text, a) != 1 || is_private6(a, own_only);
+}
+
+bool
+cm_address_text_is_private(const char *text)
+{
+	return text_is_private(text, false);
+}
+
+bool
+cm_address_text_is_own(const char *text)
+{
+	return text_is_private(text, true);
 }

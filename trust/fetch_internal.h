@@ -40,11 +40,15 @@ bool cm_http_strong_etag(const char *value);
 CM_MUST_USE enum cm_err cm_http_follow(const char *url, const char *location, struct cm_buf *to,
     struct cm_buf *why);
 bool cm_http_same_host(const char *a, const char *b);	/* of two URLs; false also when one is none */
+bool cm_http_is_named(const char *url);	/* by a name that has to be looked up, which localhost has not */
 void cm_http_authority(const char *url, struct cm_buf *out);	/* "host", "host:port"; for people */
 
 /* Loopback, link-local, private, and all else that is not the public network's; in IPv6 also where IPv4 is wrapped in it. */
 bool cm_address_is_private(const struct sockaddr *a);
 bool cm_address_text_is_private(const char *text);
+/* Of these, those of this computer and its link: loopback, link-local; what is no address too. */
+bool cm_address_is_own(const struct sockaddr *a);
+bool cm_address_text_is_own(const char *text);
 
 /* ---- fetch_socket.c: connections. */
 
@@ -72,7 +76,8 @@ struct cm_transfer {
 	struct cm_buf url, host;	/* asked now */
 	struct cm_buf location;		/* to be asked next */
 	bool judged;			/* only a public address may be connected to */
-	bool inside;			/* the host first asked has a private one itself */
+	bool not_own;			/* none of this computer's own may be */
+	bool inside, own;		/* the host first asked has a private one itself, one of this computer's own */
 	bool ranged;			/* goes on with a part */
 	bool again;			/* the part was of no use: once more, from the beginning */
 	bool named, sent, answered, headed, begun;	/* how far the exchange came */

@@ -24,7 +24,7 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 
 	(void)purpose;
 	t->named = true;
-	if (t->judged && cm_address_is_private(&a->addr)) {
+	if ((t->judged && cm_address_is_private(&a->addr)) || (t->not_own && cm_address_is_own(&a->addr))) {
 		object_to_address(t);
 		return CURL_SOCKET_BAD;
 	}
@@ -82,12 +82,14 @@ before_sending(void *arg, char *address, char *own, int port, int own_port)
 	struct cm_transfer *t = arg;
 
 	(void)own;
-	if (t->judged && cm_address_text_is_private(address)) {
+	if ((t->judged && cm_address_text_is_private(address)) || (t->not_own && cm_address_text_is_own(address))) {
 		object_to_address(t);
 		return CURL_PREREQFUNC_ABORT;
 	}
-	if (t->f->redirects == 0)
+	if (t->f->redirects == 0) {
 		t->inside = cm_address_text_is_private(address);
+		t->own = cm_address_text_is_own(address);
+	}
 	/* One that was refused is no objection when another of the name's was taken. */
 	if (t->f->objection == CM_OBJECTION_REDIRECTED_PRIVATE)
 		t->f->objection = CM_OBJECTION_NONE;

@@ -346,6 +346,21 @@ is_configured(const struct cm_transfer *t)
 	return false;
 }
 
+/*
+ * Whoever answers for a name may lead it elsewhere when it is looked up again:
+ * it leads inwards where it did in the first place, or the configuration names
+ * it; and to this computer itself in the first case only.
+ */
+static void
+judge_redirect(struct cm_transfer *t, const char *url)
+{
+	const bool sent_on = t->f->redirects > 0 && !t->o->private_redirects;
+	const bool back = sent_on && cm_http_same_host(t->f->url, url);
+
+	t->judged = sent_on && !(t->inside && back) && !is_configured(t);
+	t->not_own = sent_on && !(t->own && back) && cm_http_is_named(url);
+}
+
 bool
 cm_transfer_prepare(struct cm_transfer *t)
 {
@@ -353,9 +368,7 @@ cm_transfer_prepare(struct cm_transfer *t)
 	const char *url = cm_buf_str(&t->url);
 
 	cm_http_authority(url, &t->host);
-	/* A name may lead elsewhere when it is looked up again: it counts where it led inwards in the first place. */
-	t->judged = t->f->redirects > 0 && !t->o->private_redirects && !is_configured(t) &&
-	    !(t->inside && cm_http_same_host(t->f->url, url));
+	judge_redirect(t, url);
 	t->named = t->sent = t->answered = t->headed = t->begun = t->again = false;
 	t->detail[0] = '\0';
 	t->head = t->page = 0;

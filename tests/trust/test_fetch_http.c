@@ -197,6 +197,26 @@ hosts(void **state)
 	assert_false(cm_http_same_host("", ""));
 }
 
+/* Of this computer and its link, and not of its network. */
+static void
+own_addresses(void **state)
+{
+	static const char *const own[] = { "0.0.0.0", "127.0.0.1", "127.255.255.255", "169.254.169.254", "::", "::1", "fe80::1",
+	    "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "somewhere" };
+	static const char *const others[] = { "10.0.0.1", "172.16.0.1", "192.168.1.1", "224.0.0.1", "8.8.8.8", "fc00::1", "fec0::1",
+	    "::ffff:10.1.2.3", "64:ff9b:1::1", "2606:4700::1111" };
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(own); i++)
+		assert_true(cm_address_text_is_own(own[i]));
+	for (size_t i = 0; i < CM_COUNT(others); i++)
+		assert_false(cm_address_text_is_own(others[i]));
+	assert_true(cm_http_is_named("http://pki.test:80/x"));
+	assert_false(cm_http_is_named("http://127.1/x"));
+	assert_false(cm_http_is_named("http://[::1]:80/x"));
+	assert_false(cm_http_is_named("http://LOCALHOST/x"));
+}
+
 static void
 addresses(void **state)
 {
@@ -238,6 +258,7 @@ addresses(void **state)
 			assert_int_equal(cm_address_is_private((struct sockaddr *)&v6), rows[i].hidden);
 	}
 	assert_true(cm_address_is_private(&(struct sockaddr){ .sa_family = AF_UNIX }));
+	assert_true(cm_address_is_own(&(struct sockaddr){ .sa_family = AF_UNIX }));
 }
 
 int
@@ -250,6 +271,7 @@ main(void)
 		cmocka_unit_test(locations),
 		cmocka_unit_test(hosts),
 		cmocka_unit_test(addresses),
+		cmocka_unit_test(own_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

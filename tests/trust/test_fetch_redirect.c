@@ -268,26 +268,24 @@ set_host(const char *folder, const char *address)
 }
 
 static void
-rebind(const char *folder, const char *mounted)
+rebind(const char *mounted, const char *address, const char *const *configured)
 {
-	struct web inner = list_server, w = { .mode = WEB_REDIRECT, .host = "203.0.113.9", .gather = 2 };
+	struct web inner = list_server, w = { .mode = WEB_REDIRECT, .host = address, .gather = 2 };
 	char first[128], second[128], hosts[512];
 	struct cm_buf out = { 0 };
 	struct cm_fetch f = { .url = first, .out = &out, .fd = -1, .max = 65536, .deadline = cm_deadline_in(LONG) };
 	struct cm_fetch *done = NULL;
 	struct cm_fetcher *fetcher;
 
-	(void)folder;
 	snprintf(hosts, sizeof(hosts), "%s/hosts", mounted);
 	set_host(mounted, w.host);
-	CHILD_MUST(unshare(CLONE_NEWNET) == 0 && mount(hosts, "/etc/hosts", NULL, MS_BIND, NULL) == 0);
-	CHILD_MUST(system("ip link set lo up && ip address add 203.0.113.9/32 dev lo") == 0);
+	CHILD_MUST(mount(hosts, "/etc/hosts", NULL, MS_BIND, NULL) == 0);
 	web_start(&inner);
 	web_start(&w);
 	elsewhere(&w, "pki.test", first);
 	elsewhere(&inner, "pki.test", second);
 	w.location = second;
-	CHILD_MUST(cm_fetcher_new(&(struct cm_fetcher_options){ 0 }, &fetcher) == CM_OK);
+	CHILD_MUST(cm_fetcher_new(&(struct cm_fetcher_options){ .configured = { configured } }, &fetcher) == CM_OK);
 	CHILD_MUST(cm_fetcher_add(fetcher, &f) == CM_OK);
 	while (atomic_load(&w.asked) == 0 && !cm_deadline_passed(f.deadline))
 		CHILD_MUST(cm_fetcher_next(fetcher, cm_deadline_in(20)) == NULL);
@@ -303,8 +301,23 @@ rebind(const char *folder, const char *mounted)
 	cm_fetcher_free(&fetcher);
 	web_stop(&w);
 	web_stop(&inner);
-	umount("/etc/hosts");
+	CHILD_MUST(umount("/etc/hosts") == 0);
 	cm_fetch_clear(&f);
+}
+
+/* A host out in the world, one in this network, and one that the configuration names: none of them is this computer. */
+static void
+rebind_all(const char *folder, const char *mounted)
+{
+	static const char *const named[] = { "http://pki.test/list.crl", NULL };
+
+	(void)folder;
+	CHILD_MUST(unshare(CLONE_NEWNET) == 0);
+	CHILD_MUST(system("ip link set lo up && ip address add 203.0.113.9/32 dev lo && ip address add 10.9.9.9/32 dev lo") == 0);
+	rebind(mounted, "203.0.113.9", NULL);
+	rebind(mounted, "10.9.9.9", NULL);
+	rebind(mounted, "203.0.113.9", named);
+	rebind(mounted, "10.9.9.9", named);
 }
 
 /* Whoever answers for the name of the host first asked leads nobody inwards by it. */
@@ -312,7 +325,7 @@ static void
 attack_the_same_name_leads_inwards(void **state)
 {
 	(void)state;
-	on_a_disk("size=1m", rebind);
+	on_a_disk("size=1m", rebind_all);
 }
 
 /* ---- https */
