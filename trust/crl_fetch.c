@@ -157,6 +157,7 @@ import(struct cm_question *q, const struct cm_crl_coming *c, const struct cm_fet
 
 	if (err == CM_OK) {
 		x->came = true;
+		x->left_out = i.left_out;
 		cm_crl_keep_for_round(q, &x);
 	}
 	return err;

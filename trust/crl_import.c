@@ -109,9 +109,7 @@ refuse(struct filing *w, const struct cm_crl_import *m, const struct cm_crl_inde
 	cm_buf_init(&text, 0);
 	cm_crl_describe(&x->about, &text);
 	cm_trace_fail(w->t, CM_REASON_REVOCATION_DATA, "%s: is not taken (%s): %s", w->i->path, cm_buf_str(&text),
-	    m->left_out == CM_OBJECTION_ROLLBACK ? "it is older than the list of the same CA that is in force here" :
-	    m->left_out == CM_OBJECTION_FUTURE ? "it is dated ahead of this computer's clock" :
-	    "its changes cannot be applied to the list that is here, and those that are here can");
+	    cm_crl_left_out_text(m->left_out));
 	cm_buf_free(&text);
 	return CM_ERR_REFUSED;
 }

@@ -165,6 +165,7 @@ struct cm_crl_index {
 	bool gone;			/* no list: what former ones revoked */
 	bool came;			/* by network, in this round */
 	bool asked;			/* this one was asked for: why it does not count is said */
+	enum cm_objection left_out;	/* of one that came: why it is not in force; NONE: it is, or the same is */
 };
 /* Map fd, which may be closed then.  CM_ERR_SYNTAX: it is no index, or a damaged one: why; CM_ERR_SYSTEM, CM_ERR_NOMEM. */
 CM_MUST_USE enum cm_err cm_crl_index_open(int fd, struct cm_crl_index **out, struct cm_buf *why);
@@ -294,6 +295,8 @@ struct cm_crl_import {
 	void *progress_arg;
 	enum cm_objection left_out;	/* out: NONE: it is kept; ROLLBACK, FUTURE, NO_BASE, NOT_KEPT (said in warning, if amiss) */
 };
+/* What is wrong with a list that was left out, but for NOT_KEPT. */
+const char *cm_crl_left_out_text(enum cm_objection o);
 /*
  * Index a list, and put it in force unless a newer one of its issuer and scope
  * is, or it is dated ahead.

@@ -113,6 +113,14 @@ is_lost(const struct importing *m, const struct cm_crl_about *delta)
 	return lost;
 }
 
+const char *
+cm_crl_left_out_text(enum cm_objection o)
+{
+	return o == CM_OBJECTION_ROLLBACK ? "it is older than the list of the same CA that is in force here" :
+	    o == CM_OBJECTION_FUTURE ? "it is dated ahead of this computer's clock" :
+	    "its changes cannot be applied to the list that is here, and those that are here can";
+}
+
 /* Under which name it stays; "": under none. */
 static void
 choose_name(const struct importing *m, const struct cm_crl_index *x, char name[CM_CRL_NAME])

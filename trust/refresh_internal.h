@@ -14,6 +14,7 @@ struct cm_refresh_lane {
 	time_t due;			/* by what is here; in the past: there is nothing */
 	bool probe;			/* only to see whether it is alive: others have what it could give */
 	bool well;			/* one had it */
+	bool ended;			/* and what it had was good no more */
 
 	/* while it is asked */
 	bool asked;

@@ -209,6 +209,25 @@ note_whose(struct cm_refresh_run *run, const struct cm_refresh_lane *l, const st
 	cm_refresh_note_list(run, x, l->urls[l->at]);
 }
 
+/* It came, it is right, and logins will not have it. */
+static enum cm_err
+object_to_left_out(struct cm_refresh_lane *l, const struct cm_crl_index *x)
+{
+	struct cm_buf what;
+
+	if (x->left_out == CM_OBJECTION_NOT_KEPT) {
+		/* Once is enough. */
+		cm_object(&l->q, CM_OBJECTION_NOT_KEPT, "%s", l->warning.len > 0 ? cm_buf_str(&l->warning) : "no folder keeps it");
+		cm_buf_truncate(&l->warning, 0);
+		return CM_ERR_SYSTEM;
+	}
+	cm_buf_init(&what, 0);
+	cm_crl_describe(&x->about, &what);
+	cm_object(&l->q, x->left_out, "it is not taken (%s): %s", cm_buf_str(&what), cm_crl_left_out_text(x->left_out));
+	cm_buf_free(&what);
+	return CM_ERR_REFUSED;
+}
+
 static enum cm_err
 take_list(struct cm_refresh_run *run, struct cm_refresh_lane *l, struct cm_buf *text)
 {
@@ -218,9 +237,12 @@ take_list(struct cm_refresh_run *run, struct cm_refresh_lane *l, struct cm_buf *
 	l->q.lists = &lists;
 	l->q.objection = CM_OBJECTION_NONE;
 	err = cm_crl_arrived(&l->q, &l->coming, &l->fetch);
-	if (err == CM_OK && lists != NULL) {
+	if (err == CM_OK && lists != NULL && lists->left_out != CM_OBJECTION_NONE) {
+		err = object_to_left_out(l, lists);
+	} else if (err == CM_OK && lists != NULL) {
 		describe_list(lists, l->fetch.not_modified, text);
 		note_whose(run, l, lists);
+		l->ended = lists->about.next_update != 0 && lists->about.next_update < run->known->now;
 	}
 	cm_crl_list_close(&lists);
 	l->q.lists = NULL;
@@ -273,11 +295,14 @@ conclude(struct cm_refresh_run *run, struct cm_refresh_lane *l, enum cm_err err,
 		cm_trace_add(run->trace, "warning", "out of memory");
 	cm_buf_init(&why, 0);
 	cm_buf_addf(&why, "%s [%s]", cm_buf_str(&l->q.why), cm_objection_name(l->q.objection));
-	if (alive)
-		cm_source_alive(s, time_of(run));
-	else
-		cm_source_failed(s, time_of(run), cm_buf_str(&l->q.why));
-	keep_source(run, s);
+	/* This computer's disk says nothing of the source. */
+	if (l->q.objection != CM_OBJECTION_NOT_KEPT) {
+		if (alive)
+			cm_source_alive(s, time_of(run));
+		else
+			cm_source_failed(s, time_of(run), cm_buf_str(&l->q.why));
+		keep_source(run, s);
+	}
 	if (err == CM_OK)
 		cm_trace_add(run->trace, "learned", "%s: %s", s->url, cm_buf_str(text));
 	else
@@ -294,13 +319,16 @@ take(struct cm_refresh_run *run, struct cm_refresh_lane *l)
 {
 	struct cm_buf text;
 	enum cm_err err;
+	bool full;
 
 	cm_buf_init(&text, 0);
 	err = l->kind == CM_SOURCE_OCSP ? take_answer(run, l, &text) : take_list(run, l, &text);
+	full = err != CM_OK && l->q.objection == CM_OBJECTION_NOT_KEPT;
 	conclude(run, l, err, &text);
 	end_asking(l);
 	cm_buf_free(&text);
-	l->at = err == CM_OK ? SIZE_MAX : l->at + 1;
+	/* Of a list that has ended another address may have the next. */
+	l->at = (err == CM_OK && !l->ended) || full ? SIZE_MAX : l->at + 1;
 }
 
 /* ---- asking */

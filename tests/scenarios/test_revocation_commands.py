@@ -368,6 +368,59 @@ class RefreshTest(CommandsCase):
         self.assertRegex(text, r'\[[#.]{30}\] +\d+%')
         self.assertRegex(text, r'of \d+ kB')
 
+    def test_a_full_disk_is_said_once_and_what_is_here_stays(self):
+        """Room for the list that is here, and none for the next."""
+        folder = self.folder / 'small'
+        folder.mkdir()
+        said(['mount', '-t', 'tmpfs', '-o', 'size=1m,mode=0700', 'small', folder])
+        self.addCleanup(said, ['umount', folder])
+        more = {'trust__crl_dir': folder / 'crl', 'trust__use_ocsp': 'no'}
+        self.publish('bob', number=4)
+        self.enter(more=more)
+        self.fill(folder)
+        self.publish(*[answers.Entry(0x50000 + i) for i in range(20000)], number=5)
+        answer = self.refresh('issuing', more=more, status=4, reason='source_silent')
+        self.assertRegex(self.source(answer, LIST)['text'], r'No space left on device \[not_kept\]$')
+        self.assertEqual((answer.json['warnings'], self.source(answer, LIST)['probe_at']), ([], None), 'its server is well')
+        self.login(card='bob', more=more, status=3, reason='revoked')
+        self.assertIn('number 4', ' '.join(self.enter(more=more, asked=0).seen('revocation', 'status')))
+        (folder / 'ballast').unlink()
+        self.assertEqual(self.source(self.refresh('issuing', more=more), LIST)['text'], 'list number 5, 20000 entries')
+
+    def test_an_older_list_is_a_rollback(self):
+        for number, this, name in ((4, -60, 'rollback'), (5, -DAY, 'rollback'), (6, DAY, 'future')):
+            with self.subTest(f'{number} {this}'):
+                self.publish(number=5)
+                self.enter()
+                self.refresh()
+                self.publish(number=number, this=this)
+                answer = self.refresh('issuing', status=4)
+                self.assertRegex(self.source(answer, LIST)['text'], rf'is not taken \(number {number}, .*\[{name}\]$')
+                self.assertIn('number 5', ' '.join(self.enter(asked=0, more={'trust__use_ocsp': 'no'}).seen('revocation', 'status')))
+
+    def test_a_mirror_that_is_behind(self):
+        """One has an older list, one that has ended: the next address is asked."""
+        card, more = 'cdp-two', {'trust__use_ocsp': 'no'}
+        self.publish(number=5)
+        self.enter(card=card, more=more)
+        for behind, number, this in (({'number': 4}, 7, -40), ({'number': 8, 'this': -30, 'until': 0}, 9, -20)):
+            with self.subTest(behind):
+                self.web.pages['127.0.0.2/inter.crl'] = Page(self.a_list(**behind))
+                self.web.pages['127.0.0.3/inter.crl'] = Page(self.a_list(card, number=number, this=this))
+                answer = self.refresh('issuing', more=more, status=None, **self.at('+2s'))
+                self.assertEqual([one['text'] for one in answer.json['sources'] if '127.0.0.3' in one['url']],
+                                 [f'list number {number}, 1 entry'], str(answer))
+
+    @staticmethod
+    def fill(folder):
+        with open(folder / 'ballast', 'wb', buffering=0) as out:
+            for size in (4096, 1):
+                try:
+                    while out.write(b'x' * size):
+                        pass
+                except OSError:
+                    pass
+
     def test_for_the_owner_of_the_store_alone(self):
         self.enter()
         self.refresh(status=4, reason='store', wrapper=NOBODY)
