@@ -25,7 +25,7 @@ static const struct time_ahead {
 struct status {
 	struct cm_cli_revocation *r;
 	struct cm_cli_issuers issuers;
-	json_t *list;			/* of issuers, each with "sources", "lists", "evidence" */
+	json_t *list;			/* of issuers, each with "sources", "lists", "answers" */
 	json_t *accounts;
 };
 
@@ -166,6 +166,63 @@ add_list(void *arg, const struct cm_kept_list *l)
 	return l->delta || l->damage != NULL ? CM_OK : foretell_list(s, l, forecast);
 }
 
+/* ---- what responders said */
+
+/* Of the answers kept about one CA's certificates. */
+struct answers {
+	size_t good, revoked;
+	time_t last, first_end;	/* confirmed last; of the good ones the first that ends, 0: none names an end */
+};
+
+static void
+count_answer(const struct cm_evidence *e, struct answers *a)
+{
+	const time_t said = e->confirmed != 0 ? e->confirmed : e->this_update;
+
+	a->last = said > a->last ? said : a->last;
+	if (e->status == CM_STATUS_REVOKED) {
+		a->revoked++;
+		return;
+	}
+	a->good++;
+	if (e->next_update != 0 && (a->first_end == 0 || e->next_update < a->first_end))
+		a->first_end = e->next_update;
+}
+
+static json_t *
+answers_of(const struct status *s, const uint8_t key[32])
+{
+	const struct cm_known *k = &s->r->known;
+	json_t *o = json_object();
+	struct answers a = { 0 };
+
+	for (size_t i = 0; i < k->count; i++)
+		if (!k->evidence[i].by_list && memcmp(k->evidence[i].issuer_key, key, 32) == 0)
+			count_answer(&k->evidence[i], &a);
+	json_object_set_new(o, "good", json_integer((json_int_t)a.good));
+	json_object_set_new(o, "revoked", json_integer((json_int_t)a.revoked));
+	cm_cli_set_time(o, "confirmed", a.last);
+	json_object_set_new(o, "age_s", a.last != 0 ? json_integer((json_int_t)(k->now - a.last)) : json_null());
+	cm_cli_set_time(o, "next_update", a.first_end);
+	return o;
+}
+
+static void
+add_answers(struct status *s)
+{
+	const struct cm_known *k = &s->r->known;
+
+	for (size_t i = 0; i < k->count; i++) {
+		json_t *issuer;
+
+		if (k->evidence[i].by_list)
+			continue;
+		issuer = find_issuer(s, k->evidence[i].issuer_key, NULL);
+		if (json_object_get(issuer, "answers") == NULL)
+			json_object_set_new(issuer, "answers", answers_of(s, k->evidence[i].issuer_key));
+	}
+}
+
 /* The configured addresses that nobody has named yet stand at no CA. */
 static void
 add_configured(struct status *s)
@@ -237,6 +294,7 @@ collect(struct status *s)
 		return err;
 	if ((err = cm_trust_each_kept_list(r->host->trust, add_list, s)) != CM_OK)
 		return err;
+	add_answers(s);
 	add_configured(s);
 	return r->host->accounts != NULL ? cm_accounts_list(r->host->accounts, r->cli->trace, add_account, s) : CM_OK;
 }
@@ -301,6 +359,22 @@ print_list(const struct cm_cli *c, const json_t *o)
 	cm_cli_line(c, "", "  %lld %s, %s, index %s", entries, entries == 1 ? "entry" : "entries",
 	    cm_cli_size((uint64_t)json_integer_value(json_object_get(o, "list_bytes")), list),
 	    cm_cli_size((uint64_t)json_integer_value(json_object_get(o, "index_bytes")), index));
+}
+
+static void
+print_answers(const struct cm_cli *c, const json_t *o)
+{
+	const json_int_t age = json_integer_value(json_object_get(o, "age_s"));
+	char said[CM_TIME_SIZE];
+
+	if (o == NULL)
+		return;
+	cm_cli_line(c, "  answers", "%lld good, %lld revoked", (long long)json_integer_value(json_object_get(o, "good")),
+	    (long long)json_integer_value(json_object_get(o, "revoked")));
+	cm_cli_line(c, "", "  last confirmed %s, %s%s", text_of(o, "confirmed"), age < 0 ? "ahead of this computer's clock" :
+	    cm_clock_age(age, said), age < 0 ? "" : " ago");
+	if (is_set(o, "next_update"))
+		cm_cli_line(c, "", "  the first that is good ends %s", text_of(o, "next_update"));
 }
 
 /* Of a long name its beginning, whole characters of it (RFC 3629 section 3). */
@@ -378,6 +452,7 @@ print(const struct status *s)
 			print_source(c, o);
 		json_array_foreach(json_object_get(one, "lists"), k, o)
 			print_list(c, o);
+		print_answers(c, json_object_get(one, "answers"));
 	}
 	json_array_foreach(json_object_get(c->answer, "configured"), i, o)
 		cm_cli_line(c, "configured", "%s", json_string_value(o));

@@ -635,6 +635,22 @@ class StatusTest(CommandsCase):
             self.assertIn(word, text)
         self.assertNotIn('\033', text)
 
+    def test_a_ca_of_which_only_responders_speak(self):
+        """What they said last, and when the first of it ends."""
+        more = {'trust__use_crl': 'no', 'trust__check': 'leaf'}
+        self.responder.until = 5 * HOUR
+        self.enter(more=more)
+        self.responder.until = 3 * HOUR
+        self.login(card='bob', more=more)
+        self.say('alice-p384')
+        self.refused(card='alice-p384', more=more)
+        inter = self.issuer(self.status(), INTER)
+        told = inter['answers']
+        self.assertEqual((inter['lists'], told['good'], told['revoked']), ([], 2, 1))
+        self.assertAlmostEqual(moment(told['next_update']) - moment(told['confirmed']), 3 * HOUR, delta=SECONDS)
+        self.assertTrue(0 <= told['age_s'] < SECONDS)
+        self.assertRegex(self.text('status'), r'(?m)^  answers +2 good, 1 revoked$')
+
     def test_a_silent_source_since_when_and_why(self):
         self.ocsp.pages['/'] = self.lists.pages['/inter.crl'] = silent
         self.enter(more={'trust__timeout': 500})
