@@ -92,6 +92,20 @@ coming_free(struct cm_crl_coming **c)
 	*c = NULL;
 }
 
+/*
+ * ETag and Last-Modified are signed by nobody: whoever stood in the server's
+ * place once may have given an older list those of the present one.  So one
+ * that has ended is had anew, whatever they say; once, for its CA may be late.
+ */
+static bool
+may_be_confirmed(const struct cm_question *q, const struct cm_crl_index *x)
+{
+	const struct cm_evidence e = { .this_update = x->about.this_update, .next_update = x->about.next_update };
+	const time_t end = cm_evidence_end(&e, cm_undated_max(q->trust));
+
+	return q->now <= end || x->learned > end;
+}
+
 enum cm_err
 cm_crl_prepare(struct cm_question *q, const char *url, struct cm_fetch *f, struct cm_crl_coming **out)
 {
@@ -110,7 +124,7 @@ cm_crl_prepare(struct cm_question *q, const char *url, struct cm_fetch *f, struc
 		coming_free(out);
 		return CM_ERR_SYSTEM;
 	}
-	if ((c->here = find_here(q, url)) != NULL) {
+	if ((c->here = find_here(q, url)) != NULL && may_be_confirmed(q, c->here)) {
 		copy_blob(c->here->etag, c->etag, sizeof(c->etag));
 		copy_blob(c->here->modified, c->modified, sizeof(c->modified));
 	}

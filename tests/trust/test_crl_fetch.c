@@ -173,6 +173,42 @@ not_modified_is_confirmed(void **state)
 	end(&s);
 }
 
+/*
+ * Who was once in the server's place gave an older list the ETag of the present
+ * one: no signature is on that.  When the list has ended, the server is not
+ * asked whether it changed.
+ */
+static void
+attack_named_as_the_next(void **state)
+{
+	struct scene s;
+	struct came r;
+
+	(void)state;
+	begin(&s, "named");
+	serve(&s, &(struct list){ CA, .number = 1, .from = -3600, .to = 3600 }, "\"two\"");
+	assert_int_equal(fetch(&s).status, CM_STATUS_GOOD);
+	serve(&s, &(struct list){ CA, .number = 2, .listed = true, .reason = 1 }, "\"two\"");
+	assert_true(fetch(&s).not_modified);
+	s.w.known.now += 7200;
+	r = fetch(&s);
+	assert_false(r.not_modified);
+	assert_int_equal(r.status, CM_STATUS_REVOKED);
+	end(&s);
+
+	/* A CA that is late sends its list once more, and not each time. */
+	begin(&s, "late");
+	serve(&s, &(struct list){ CA, .number = 1, .from = -3600, .to = 3600 }, "\"one\"");
+	assert_int_equal(fetch(&s).status, CM_STATUS_GOOD);
+	for (int n = 0; n < 3; n++) {
+		s.w.known.now += 7200;
+		r = fetch(&s);
+		assert_int_equal(r.not_modified, n > 0);
+		assert_int_equal(r.objection, CM_OBJECTION_STALE);
+	}
+	end(&s);
+}
+
 static void
 change_octet(const char *path, long from_end)
 {
@@ -508,6 +544,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(not_modified_is_confirmed),
+		cmocka_unit_test(attack_named_as_the_next),
 		cmocka_unit_test(damage),
 		cmocka_unit_test(gone_on_with),
 		cmocka_unit_test(attack_changed_part),
