@@ -210,6 +210,21 @@ passes_so_far(const struct cm_inquiry *i, const struct cm_trust_policy *p)
 	return true;
 }
 
+/* Locked. */
+static void
+note_late(struct cm_inquiry *i)
+{
+	static const char late[] = "at the deadline an answer was still being read";
+
+	cm_trace_add(i->trace, "warning", "%s", late);
+	for (size_t n = 0; n < i->count; n++) {
+		struct cm_asked *a = &i->certs[n];
+
+		if (a->missing && !cm_inquiry_satisfied(i, a))
+			cm_buf_addf(&a->failures, "%s%s", a->failures.len > 0 ? "; " : "", late);
+	}
+}
+
 static void
 wait_until_decided(struct cm_inquiry *i, const struct cm_trust_policy *p)
 {
@@ -221,7 +236,7 @@ wait_until_decided(struct cm_inquiry *i, const struct cm_trust_policy *p)
 	while (i->runs && !i->closed && rc == 0 && !(i->probes_only && passes_so_far(i, p)))
 		rc = pthread_cond_clockwait(&i->closing, &i->lock, CLOCK_MONOTONIC, &until);
 	if (!i->closed && i->runs && rc != 0)
-		cm_trace_add(i->trace, "warning", "at the deadline an answer was still being read");
+		note_late(i);
 	i->closed = true;
 	pthread_mutex_unlock(&i->lock);
 }

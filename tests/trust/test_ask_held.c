@@ -1,4 +1,4 @@
-/* tests/trust/test_ask_held.c - trust/ask.c: whoever stands still while others wait for him, or did for a moment, keeps nobody out. */
+/* tests/trust/test_ask_held.c - trust/ask.c: whoever stands still, or was silent for a moment, keeps nobody out. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -125,6 +125,62 @@ attack_who_keeps_is_stopped(void **state)
 	cm_crl_store_close(&s);
 }
 
+/* ---- what is kept */
+
+/* A store that somebody else holds: whoever writes waits until the test lets go. */
+struct held_store {
+	pthread_mutex_t lock;
+};
+
+static enum cm_err
+keep_when_let(void *arg, const struct cm_source *s, struct cm_blob issuer)
+{
+	struct held_store *h = arg;
+
+	(void)s;
+	(void)issuer;
+	pthread_mutex_lock(&h->lock);
+	pthread_mutex_unlock(&h->lock);
+	return CM_OK;
+}
+
+/* What was not heard in time is named by who is refused for want of it. */
+static void
+refused_at_the_deadline_says_so(void **state)
+{
+	struct web w = { .mode = WEB_OCSP, .answer = good, .gather = 2 };
+	const char *urls[] = { w.url, NULL };
+	const struct cm_trust_options o = { .level = CM_TRUST_HARD, .anchors = anchor, .ocsp_urls = urls, .use_ocsp = true,
+	    .ocsp_max = 65536 };
+	const struct cm_trust_policy policy = { CM_TRUST_HARD, 0 };
+	struct held_store held = { PTHREAD_MUTEX_INITIALIZER };
+	const struct cm_keeper keeper = { .arg = &held, .keep_source = keep_when_let };
+	const struct cm_known known = { .now = time(NULL), .keeper = &keeper };
+	struct cm_cert *c = load_cert(CARD);
+	struct cm_trust *tr = NULL;
+	struct cm_verdict *v = NULL;
+	struct cm_inquiry *inquiry = NULL;
+	struct cm_trace *t = NULL;
+
+	(void)state;
+	web_start(&w);
+	pthread_mutex_lock(&held.lock);
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	cm_trace_begin(t, "revocation");
+	assert_int_equal(cm_trust_open(&o, t, &tr), CM_OK);
+	assert_int_equal(cm_trust_check_chain(tr, c, &known, t, &v), CM_OK);
+	assert_int_equal(cm_trust_ask_revocation(tr, v, &known, &policy, cm_deadline_in(200), &inquiry), CM_OK);
+	assert_int_equal(cm_trust_judge_revocation(inquiry, &policy, t), CM_ERR_REFUSED);
+	assert_has(cm_trace_message(t), "at the deadline an answer was still being read");
+	pthread_mutex_unlock(&held.lock);
+	cm_inquiry_end(&inquiry);
+	cm_verdict_free(&v);
+	cm_trust_close(&tr);
+	cm_trace_free(&t);
+	cm_cert_free(&c);
+	web_stop(&w);
+}
+
 /* ---- sources that were silent */
 
 /* Once, ten seconds ago: a probe is due. */
@@ -207,6 +263,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_probe_is_waited_for_by_who_needs_it),
+		cmocka_unit_test(refused_at_the_deadline_says_so),
 		cmocka_unit_test(attack_who_asks_is_stopped),
 		cmocka_unit_test(attack_who_keeps_is_stopped),
 	};
