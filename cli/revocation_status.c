@@ -337,6 +337,15 @@ print_source(const struct cm_cli *c, const json_t *o)
 	cm_buf_free(&b);
 }
 
+/* Of what is damaged a list comes again, a folder or what is gone does not. */
+static bool
+is_list_file(const char *name)
+{
+	const char *end = strrchr(name, '.');
+
+	return end != NULL && (strcmp(end, ".crl") == 0 || strcmp(end, ".delta") == 0 || strcmp(end, ".file") == 0);
+}
+
 static void
 print_list(const struct cm_cli *c, const json_t *o)
 {
@@ -348,8 +357,8 @@ print_list(const struct cm_cli *c, const json_t *o)
 	    is_set(o, "number") ? "number " : "without a number", text_of(o, "number"),
 	    json_is_true(json_object_get(o, "indirect")) ? ", indirect" : "", text_of(o, "source"));
 	if (is_set(o, "damage")) {
-		cm_cli_line(c, "", "  damaged: %s%s", text_of(o, "damage"), strstr(text_of(o, "source"), ".gone") != NULL ? "" :
-		    "; cardmap revocation refresh fetches it again");
+		cm_cli_line(c, "", "  damaged: %s%s", text_of(o, "damage"), is_list_file(text_of(o, "source")) ?
+		    "; cardmap revocation refresh fetches it again" : "");
 		return;
 	}
 	cm_cli_line(c, "", "  of %s until %s", text_of(o, "this_update"), is_set(o, "next_update") ? text_of(o, "next_update") :

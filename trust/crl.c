@@ -49,7 +49,7 @@ gather_of(void *arg, X509 *issuer)
 	    cm_crl_issuer_objection(&g->asker, issuer) != NULL)
 		return true;
 	memcpy(g->lists->keys[g->lists->key_count++], key, sizeof(key));
-	cm_crl_store_open(&s, g->q->trust->o.crl_dir, key, false, NULL);
+	cm_crl_store_open(&s, g->q->trust->o.crl_dir, key, false, g->q->warning);
 	if (!cm_crl_store_load(&s, &g->lists->kept))
 		g->lists->gone_damaged = true;
 	cm_crl_store_close(&s);

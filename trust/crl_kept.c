@@ -115,7 +115,9 @@ show_folder(struct showing *w, int top, const char *name)
 	if (strlen(name) != 16 || cm_hex_parse(cm_blob_str(name), w->key, sizeof(w->key)) != 16 ||
 	    (d = open_at(top, name)) == NULL)
 		return;
-	while (w->err == CM_OK && (e = readdir(d)) != NULL)
+	if (!cm_crl_folder_counts(dirfd(d)))
+		w->err = show_damage(w, name, 0, "nothing in this folder counts: " CM_CRL_FOLDER_WRONG);
+	while (w->err == CM_OK && cm_crl_folder_counts(dirfd(d)) && (e = readdir(d)) != NULL)
 		if (cm_folder_name_ends(e->d_name, ends))
 			w->err = show_file(w, dirfd(d), e->d_name);
 	closedir(d);
@@ -128,8 +130,11 @@ cm_trust_each_kept_list(const struct cm_trust *tr, cm_kept_list_visit visit, voi
 	DIR *d = tr->o.crl_dir != NULL ? open_at(AT_FDCWD, tr->o.crl_dir) : NULL;
 	struct dirent *e;
 
-	while (d != NULL && w.err == CM_OK && (e = readdir(d)) != NULL)
-		show_folder(&w, dirfd(d), e->d_name);
+	if (d != NULL && !cm_crl_folder_counts(dirfd(d)))
+		w.err = show_damage(&w, tr->o.crl_dir, 0, "nothing in this folder counts: " CM_CRL_FOLDER_WRONG);
+	else
+		while (d != NULL && w.err == CM_OK && (e = readdir(d)) != NULL)
+			show_folder(&w, dirfd(d), e->d_name);
 	if (d != NULL)
 		closedir(d);
 	return w.err;

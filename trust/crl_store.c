@@ -39,10 +39,17 @@ cm_crl_hex_name(const uint8_t digest[32], const char *end, char *name, size_t si
 }
 
 /* Only who may do anything here may have written it. */
+bool
+cm_crl_folder_counts(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & 022) == 0;
+}
+
 static int
 open_folder(int at, const char *name, bool make)
 {
-	struct stat st;
 	int fd;
 
 	if (make && mkdirat(at, name, 0700) != 0 && errno != EEXIST)
@@ -50,7 +57,7 @@ open_folder(int at, const char *name, bool make)
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & 022) == 0)
+	if (cm_crl_folder_counts(fd))
 		return fd;
 	close(fd);
 	errno = EPERM;
@@ -63,8 +70,11 @@ warn(struct cm_buf *warning, const char *path, int why)
 {
 	if (warning == NULL || why == ENOENT || (geteuid() != 0 && why == EACCES))
 		return;
-	cm_buf_addf(warning, "%s%s: no revocation list can be kept there: %s", warning->len > 0 ? "; " : "", path,
-	    why == EPERM ? "it must be root's (or this user's), and nobody else may write it" : strerror(why));
+	/* Of one key after another the same. */
+	if (strstr(cm_buf_str(warning), path) == NULL)
+		cm_buf_addf(warning, "%s%s: no revocation list %s: %s", warning->len > 0 ? "; " : "", path,
+		    why == EPERM ? "there counts, and none can be kept" : "can be kept there",
+		    why == EPERM ? CM_CRL_FOLDER_WRONG : strerror(why));
 }
 
 void
@@ -80,7 +90,7 @@ cm_crl_store_open(struct cm_crl_store *s, const char *path, const uint8_t issuer
 	cm_crl_hex_name(issuer_key, "", name, sizeof(name));
 	if ((top = open_folder(AT_FDCWD, path, keeps)) >= 0)
 		s->folder = open_folder(top, name, keeps);
-	if (s->folder < 0 && keeps)
+	if (s->folder < 0 && (keeps || errno == EPERM))
 		warn(warning, path, errno);
 	if (top >= 0)
 		close(top);

@@ -59,6 +59,16 @@ cm_inquiry_revoked(const struct cm_inquiry *i, const struct cm_asked *a)
 	return cm_decide(&c) == CM_DECIDED_REVOKED && (!c.by->e.on_hold || c.by->now);
 }
 
+/* Of each certificate the same: once. */
+static void
+trace_warning(struct cm_trace *t, const struct cm_asking *k)
+{
+	const char *said = cm_trace_find(t, "warning");
+
+	if (k->warning.len > 0 && (said == NULL || strcmp(said, cm_buf_str(&k->warning)) != 0))
+		cm_trace_add(t, "warning", "%s", cm_buf_str(&k->warning));
+}
+
 static void
 trace_answer(struct cm_trace *t, const struct cm_asking *k, enum cm_status status)
 {
@@ -78,8 +88,7 @@ trace_answer(struct cm_trace *t, const struct cm_asking *k, enum cm_status statu
 		cm_trace_add(t, k->key, "%s: good, of %s%s%s%s", e->source, cm_clock_text(e->this_update, from),
 		    e->next_update != 0 ? " until " : "", e->next_update != 0 ? cm_clock_text(e->next_update, to) : "",
 		    k->q.note);
-	if (k->warning.len > 0)
-		cm_trace_add(t, "warning", "%s", cm_buf_str(&k->warning));
+	trace_warning(t, k);
 }
 
 static void
@@ -253,6 +262,8 @@ hear_lists(struct cm_inquiry *i, struct cm_asked *a)
 	status = cm_inquiry_ask_lists(i, a, &k, NULL);
 	if (status != CM_STATUS_UNKNOWN || k.q.objection != CM_OBJECTION_NONE_KEPT)
 		cm_inquiry_tell(i, a, &k, status);
+	else
+		trace_warning(i->trace, &k);
 	cm_asking_end(&k);
 }
 

@@ -296,6 +296,23 @@ class NeverForgivenTest(RevocationCase):
         answer = self.login(card='bob', status=3, reason='revoked', more={'trust__level': 'soft'}, **self.at('+3d'))
         self.assertIn('CN=Bob Example', answer.json['message'])
 
+    def test_a_folder_that_others_may_write_is_said(self):
+        """What stands there counts for nothing: whoever logs in, or asks, is told so."""
+        self.another_stands_on('bob', number=1)
+        self.lists.pages = {'/': Page(status=503)}
+        top = self.folder / 'store/crl'
+        for folder in (top, *top.iterdir()):
+            with self.subTest(folder.name):
+                folder.chmod(0o777)
+                answer = self.enter('soft')
+                warned = answer.seen('revocation', 'warning')
+                self.assertTrue(warned and all('nobody else may write it' in text for text in warned), str(answer))
+                status = self.cardmap('revocation', '--config', self.conf(), 'status').out
+                self.assertIn('nobody else may write it', status)
+                self.assertNotIn('fetches it again', status)
+                folder.chmod(0o700)
+        self.refused('revoked', card='bob')
+
     def test_what_another_ca_lists_is_forgiven_too(self):
         """An indirect list, which is kept with those of its own issuer; another's certificate of the same number is not."""
         self.settings.update({'trust.use_ocsp': 'no', 'trust.ask_always': 'yes',
