@@ -255,32 +255,45 @@ forget_one(struct cm_cli_revocation *r, const struct cm_evidence *e, const char 
 	return err;
 }
 
-/* Of no kept evidence: what lists carried over may be left. */
-static enum cm_err
-forget_carried(struct cm_cli_revocation *r, const struct wanted *w, const struct cm_cli_issuers *issuers)
-{
-	enum cm_err err = CM_ERR_ABSENT;
-
-	for (size_t i = 0; err == CM_ERR_ABSENT && i < issuers->count; i++) {
-		struct cm_evidence e = { .serial_len = w->serial_len };
-
-		memcpy(e.issuer_key, issuers->list[i].key, sizeof(e.issuer_key));
-		memcpy(e.serial, w->serial, w->serial_len);
-		if (is_wanted(w, (struct cm_blob){ e.serial, e.serial_len }, issuers->list[i].subject))
-			err = forget_one(r, &e, issuers->list[i].subject);
-	}
-	if (err == CM_ERR_ABSENT)
-		cm_trace_fail(r->cli->trace, CM_REASON_NO_EVIDENCE, "%s: nothing is kept of such a certificate%s%s", r->cli->args[1],
-		    w->issuer != NULL ? " of " : "", w->issuer != NULL ? w->issuer : "");
-	return err;
-}
-
 static enum cm_err
 several(const struct cm_cli *c, const struct cm_buf *names)
 {
 	cm_trace_fail(c->trace, CM_REASON_USAGE, "%s: certificates of several CAs have this serial number (%s): name one with --issuer",
 	    c->args[1], cm_buf_str(names));
 	return CM_ERR_USAGE;
+}
+
+/* Of no kept evidence: what lists carried over may be left. */
+static enum cm_err
+forget_carried(struct cm_cli_revocation *r, const struct wanted *w, const struct cm_cli_issuers *issuers)
+{
+	const struct cm_blob serial = { w->serial, w->serial_len };
+	struct cm_evidence e = { .serial_len = w->serial_len };
+	const struct cm_cli_issuer *found = NULL;
+	struct cm_buf names = { 0 };
+	unsigned count = 0;
+	enum cm_err err;
+
+	memcpy(e.serial, w->serial, w->serial_len);
+	for (size_t i = 0; i < issuers->count; i++) {
+		const struct cm_cli_issuer *one = &issuers->list[i];
+
+		if (!is_wanted(w, serial, one->subject) || !cm_trust_has_carried(r->host->trust, one->key, serial))
+			continue;
+		found = one;
+		cm_buf_addf(&names, "%s%s", count++ > 0 ? "; " : "", one->subject);
+	}
+	if (count > 1) {
+		err = several(r->cli, &names);
+	} else if (found != NULL) {
+		memcpy(e.issuer_key, found->key, sizeof(e.issuer_key));
+		err = forget_one(r, &e, found->subject);
+	} else {
+		err = cm_trace_fail(r->cli->trace, CM_REASON_NO_EVIDENCE, "%s: nothing is kept of such a certificate%s%s",
+		    r->cli->args[1], w->issuer != NULL ? " of " : "", w->issuer != NULL ? w->issuer : "");
+	}
+	cm_buf_free(&names);
+	return err;
 }
 
 static enum cm_err

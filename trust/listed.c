@@ -56,12 +56,12 @@ cm_trust_judge_list(const struct cm_trust *tr, const struct cm_kept_list *l, con
 
 /* Of this very CA where its name is known, else by the number alone and in lists of its own. */
 static bool
-names(const struct cm_crl_index *x, const X509_NAME *issuer, struct cm_blob serial, struct cm_crl_entry *e)
+is_in(const struct cm_crl_index *x, const X509_NAME *issuer, struct cm_blob serial, struct cm_crl_entry *e)
 {
 	const uint8_t *p = x->about.issuer.ptr;
 	X509_NAME *own = issuer == NULL ? d2i_X509_NAME(NULL, &p, (long)x->about.issuer.len) : NULL;
 	const X509_NAME *name = issuer != NULL ? issuer : own;
-	const bool found = name != NULL && !x->gone && cm_crl_index_find(x, name, serial, e) == CM_OK &&
+	const bool found = name != NULL && cm_crl_index_find(x, name, serial, e) == CM_OK &&
 	    e->reason != CM_CRL_REMOVED;
 
 	X509_NAME_free(own);
@@ -124,7 +124,7 @@ find_in(const struct speakers *w, const uint8_t key[32], struct cm_blob serial, 
 	cm_crl_store_open(&s, w->trust->o.crl_dir, key, false, NULL);
 	cm_crl_store_load(&s, &lists);
 	for (const struct cm_crl_index *x = lists; !found && x != NULL; x = x->next) {
-		if (!(found = names(x, w->name, serial, &entry)))
+		if (x->gone || !(found = is_in(x, w->name, serial, &entry)))
 			continue;
 		e->revoked_at = entry.revoked_at;
 		e->on_hold = entry.reason == CM_CRL_ON_HOLD;
@@ -150,6 +150,36 @@ cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], st
 			err = CM_OK;
 	ERR_clear_error();
 	return err;
+}
+
+static bool
+has_carried(const struct speakers *w, const uint8_t key[32], struct cm_blob serial)
+{
+	struct cm_crl_index *lists = NULL;
+	struct cm_crl_entry entry;
+	struct cm_crl_store s;
+	bool found = false;
+
+	cm_crl_store_open(&s, w->trust->o.crl_dir, key, false, NULL);
+	cm_crl_store_load(&s, &lists);
+	for (const struct cm_crl_index *x = lists; !found && x != NULL; x = x->next)
+		found = x->gone && is_in(x, w->name, serial, &entry);
+	cm_crl_list_close(&lists);
+	cm_crl_store_close(&s);
+	return found;
+}
+
+bool
+cm_trust_has_carried(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial)
+{
+	struct speakers s = speakers_for(tr, issuer_key);
+	bool found = false;
+	uint8_t key[32];
+
+	while (!found && next_speaker(&s, key))
+		found = has_carried(&s, key, serial);
+	ERR_clear_error();
+	return found;
 }
 
 enum cm_err

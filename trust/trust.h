@@ -292,6 +292,8 @@ CM_MUST_USE enum cm_err cm_trust_judge_list(const struct cm_trust *tr, const str
 /* Does a list in force name this serial number?  CM_OK: *e has source, dates and status; CM_ERR_ABSENT: none does. */
 CM_MUST_USE enum cm_err cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial,
     struct cm_evidence *e);
+/* Was this serial number of this CA carried over from a list that no longer names it? */
+bool cm_trust_has_carried(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial);
 /* What was carried over from lists that no longer name it goes.  CM_ERR_ABSENT: there was nothing; CM_ERR_SYSTEM: SYSTEM */
 CM_MUST_USE enum cm_err cm_trust_forget_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial,
     struct cm_trace *t);

@@ -296,6 +296,25 @@ class NeverForgivenTest(RevocationCase):
         answer = self.login(card='bob', status=3, reason='revoked', more={'trust__level': 'soft'}, **self.at('+3d'))
         self.assertIn('CN=Bob Example', answer.json['message'])
 
+    def test_of_which_ca_is_asked_back(self):
+        """Two CAs' former lists name the number; nobody's is forgiven in place of the other's."""
+        number = f'{self.serial("bob"):04x}'
+        self.another_stands_on('bob', number=1)
+        self.lists.pages['/root.crl'] = Page(self.a_list('bob', authority='root', number=2, this=-30))
+        self.cardmap('revocation', '--config', self.conf(), 'refresh')
+        self.publish(number=3, this=0)
+        self.cardmap('revocation', '--config', self.conf(), 'refresh')
+        self.assertEqual(len(list((self.folder / 'store/crl').glob('*/*.gone'))), 2)
+
+        def forget(*arguments, status=0):
+            self.cardmap('revocation', '--config', self.conf(), 'forget', number, *arguments, status=status)
+        forget(status=64)
+        self.refused('revoked', card='bob', asked=0)
+        forget('--issuer', 'Issuing CA')
+        forget()
+        forget(status=1)
+        self.login(card='bob', more={'trust__level': 'hard'})
+
     def test_a_folder_that_others_may_write_is_said(self):
         """What stands there counts for nothing: whoever logs in, or asks, is told so."""
         self.another_stands_on('bob', number=1)
