@@ -19,26 +19,17 @@ check_chain(struct forecast *f)
 	return cm_trust_check_chain(f->host->trust, f->cert, &f->known, f->trace, &f->verdict);
 }
 
-/* As service/login.c: a kept account stands on its rule and value.  A selector's answer cannot be foretold. */
+/* A selector's answer cannot be foretold. */
 static enum cm_err
 check_still_mapped(struct forecast *f)
 {
 	struct cm_mapping m = { .host = f->host, .cert = f->cert, .trace = f->trace };
-	const struct cm_query_term *term = NULL;
 	enum cm_err err;
 
 	if (f->host->rules == NULL || f->host->conf->mapper.selector != NULL)
 		return CM_OK;
-	if ((err = cm_mapping_make(&m)) != CM_OK)
-		goto out;
-	if ((term = cm_mapping_kept_term(f->account, m.query)) == NULL)
-		err = cm_trace_fail(f->trace, CM_REASON_NOT_KEPT, "the rules no longer map this card to %s",
-		    f->account->name);
-	else if (term->strength == CM_WEAK && f->host->conf->mapper.binding == CM_BINDING_STRONG)
-		err = cm_trace_fail(f->trace, CM_REASON_WEAK_BINDING, "account %s was kept by a weak value only, "
-		    "which another's certificate could have: %s (rule %s)", f->account->name, f->account->matched,
-		    f->account->rule);
-out:
+	if ((err = cm_mapping_make(&m)) == CM_OK)
+		err = cm_mapping_check_kept(&m, f->account);
 	cm_mapping_clear(&m);
 	return err;
 }

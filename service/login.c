@@ -9,7 +9,6 @@
 #include "service/login.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -61,49 +60,14 @@ check_chain(struct cm_login *l)
 	return cm_trust_check_chain(l->host->trust, l->cert, &l->known, l->trace, &l->verdict);
 }
 
-/* The directory says the same with a network (ldap/candidates.c). */
+/* It stands on a rule still, and is the one that is wanted. */
 static enum cm_err
-weak_binding(const struct cm_login *l, const struct cm_query *q)
+check_kept(struct cm_login *l, const struct cm_mapping *m)
 {
-	const struct cm_account *a = l->account;
-	struct cm_buf b = { 0 };
 	enum cm_err err;
 
-	for (size_t i = 0; i < q->count && b.len == 0; i++) {
-		const struct cm_query_term *t = &q->terms[i];
-
-		/* bytes are nothing to copy */
-		if (t->strength != CM_STRONG || t->attribute == NULL || t->pairing || t->local ||
-		    strcasecmp(t->attribute, "objectSid") == 0 || strchr(t->attribute, ';') != NULL)
-			continue;
-		cm_buf_addf(&b, "write %s: ", t->attribute);
-		cm_buf_add_printable(&b, t->value);
-	}
-	if (b.len == 0)
-		cm_buf_add_str(&b, "no rule here asks for a strong one: add one, which cardmap explain names");
-	err = cm_trace_fail(l->trace, CM_REASON_WEAK_BINDING, "account %s was kept by a weak value only, which "
-	    "another's certificate could have: %s (rule %s); %s", a->name, a->matched, a->rule, cm_buf_str(&b));
-	cm_buf_free(&b);
-	return err;
-}
-
-/*
- * A kept account stands on a rule and its value; rules that no longer make that
- * value no longer lead to it, and a weak one leads nowhere once the binding must
- * be strong.  A pairing's value is the account's name: it goes when the pairing
- * does.
- */
-static enum cm_err
-check_still_mapped(struct cm_login *l, const struct cm_query *q)
-{
-	const struct cm_query_term *term = cm_mapping_kept_term(l->account, q);
-
-	if (term == NULL)
-		return cm_trace_fail(l->trace, CM_REASON_NOT_KEPT, "the rules no longer map this card to %s",
-		    l->account->name);
-	l->account->weak = term->strength == CM_WEAK;
-	if (l->account->weak && l->host->conf->mapper.binding == CM_BINDING_STRONG)
-		return weak_binding(l, q);
+	if ((err = cm_mapping_check_kept(m, l->account)) != CM_OK)
+		return err;
 	if (l->account->several && (l->user == NULL || l->host->conf->mapper.several_accounts != CM_SEVERAL_HINT))
 		return cm_trace_fail(l->trace, CM_REASON_SEVERAL_ACCOUNTS, "the card opened several accounts with the "
 		    "network, and %s is the one kept: say who is to log in", l->account->name);
@@ -128,7 +92,7 @@ name_both(struct cm_login *l, enum cm_err err)
 }
 
 static enum cm_err
-find_kept_account(struct cm_login *l, const struct cm_query *q)
+find_kept_account(struct cm_login *l, const struct cm_mapping *m)
 {
 	char age[CM_TIME_SIZE];
 	enum cm_err err;
@@ -142,7 +106,7 @@ find_kept_account(struct cm_login *l, const struct cm_query *q)
 	l->account_kept = true;
 	cm_trace_add(l->trace, "kept", "%s, from an online login %s ago", l->account->name,
 	    cm_clock_age(l->kept_age, age));
-	return check_still_mapped(l, q);
+	return check_kept(l, m);
 }
 
 /*
@@ -153,7 +117,7 @@ static enum cm_err
 find_without_directory(struct cm_login *l, const struct cm_mapping *m)
 {
 	struct cm_account *local = NULL;
-	enum cm_err err = find_kept_account(l, m->query);
+	enum cm_err err = find_kept_account(l, m);
 
 	if (err != CM_ERR_OFFLINE || (err = cm_mapping_find_local(m, &local)) == CM_ERR_OFFLINE)
 		return err;

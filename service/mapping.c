@@ -152,6 +152,43 @@ cm_mapping_kept_term(const struct cm_account *kept, const struct cm_query *q)
 	return found;
 }
 
+/* The directory says the same with a network (ldap/candidates.c). */
+static enum cm_err
+weak_binding(const struct cm_mapping *m, const struct cm_account *a)
+{
+	const struct cm_query *q = m->query;
+	struct cm_buf b = { 0 };
+	enum cm_err err;
+
+	for (size_t i = 0; i < q->count && b.len == 0; i++) {
+		const struct cm_query_term *t = &q->terms[i];
+
+		/* bytes are nothing to copy */
+		if (t->strength != CM_STRONG || t->attribute == NULL || t->pairing || t->local ||
+		    strcasecmp(t->attribute, "objectSid") == 0 || strchr(t->attribute, ';') != NULL)
+			continue;
+		cm_buf_addf(&b, "write %s: ", t->attribute);
+		cm_buf_add_printable(&b, t->value);
+	}
+	if (b.len == 0)
+		cm_buf_add_str(&b, "no rule here asks for a strong one: add one, which cardmap explain names");
+	err = cm_trace_fail(m->trace, CM_REASON_WEAK_BINDING, "account %s was kept by a weak value only, which "
+	    "another's certificate could have: %s (rule %s); %s", a->name, a->matched, a->rule, cm_buf_str(&b));
+	cm_buf_free(&b);
+	return err;
+}
+
+enum cm_err
+cm_mapping_check_kept(const struct cm_mapping *m, struct cm_account *kept)
+{
+	const struct cm_query_term *term = cm_mapping_kept_term(kept, m->query);
+
+	if (term == NULL)
+		return cm_trace_fail(m->trace, CM_REASON_NOT_KEPT, "the rules no longer map this card to %s", kept->name);
+	kept->weak = term->strength == CM_WEAK;
+	return kept->weak && m->host->conf->mapper.binding == CM_BINDING_STRONG ? weak_binding(m, kept) : CM_OK;
+}
+
 static enum cm_err
 ask_this_computer(const struct cm_mapping *m, struct cm_account **out)
 {

@@ -48,6 +48,18 @@ CM_MUST_USE enum cm_err cm_mapping_find_local(const struct cm_mapping *m, struct
 const struct cm_query_term *cm_mapping_kept_term(const struct cm_account *kept, const struct cm_query *q);
 
 /*
+ * A kept account stands on a rule and its value: rules that no longer make that
+ * value no longer lead to it (m->query is what they make now), and a weak one
+ * leads nowhere once the binding must be strong.  A pairing's value is the
+ * account's name: it goes when the pairing does.
+ *
+ * CM_OK           kept->weak is as the rules have it now
+ * CM_ERR_OFFLINE  NOT_KEPT
+ * CM_ERR_REFUSED  WEAK_BINDING
+ */
+CM_MUST_USE enum cm_err cm_mapping_check_kept(const struct cm_mapping *m, struct cm_account *kept);
+
+/*
  * The same question where only the key's hash is known: m->cert is NULL.
  * Pairings of this computer, and values of the directory that hold the hash
  * and that the rules in force ask for.  CM_ERR_ABSENT: there is nothing to ask.
