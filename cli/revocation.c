@@ -155,8 +155,8 @@ check(struct cm_cli_revocation *r, const struct cm_cert *cert)
 	return err;
 }
 
-enum cm_err
-cm_cli_revocation_check(struct cm_cli_revocation *r)
+static enum cm_err
+check_file(struct cm_cli_revocation *r)
 {
 	struct cm_cli *c = r->cli;
 	struct cm_cert *cert = NULL;
@@ -186,7 +186,7 @@ static const struct action {
 	enum rules rules;
 	enum cm_err (*run)(struct cm_cli_revocation *r);
 } actions[] = {
-	{ "check", 2, 2, "", IF_READABLE, RULES, cm_cli_revocation_check },
+	{ "check", 2, 2, "", IF_READABLE, RULES, check_file },
 	{ "status", 1, 1, "", WANTED, RULES_IF_WHOLE, cm_cli_revocation_status },
 	{ "refresh", 1, INT_MAX, "D", MADE, NO_RULES, cm_cli_revocation_refresh },
 	{ "import", 2, INT_MAX, "", MADE, NO_RULES, cm_cli_revocation_import },

@@ -13,7 +13,6 @@ struct cm_cli_revocation {
 };
 
 /* The actions, each with its part of the answer.  r->host has rules, trust and, where they may be read, accounts. */
-enum cm_err cm_cli_revocation_check(struct cm_cli_revocation *r);
 enum cm_err cm_cli_revocation_status(struct cm_cli_revocation *r);
 enum cm_err cm_cli_revocation_refresh(struct cm_cli_revocation *r);
 enum cm_err cm_cli_revocation_import(struct cm_cli_revocation *r);

@@ -278,8 +278,9 @@ attach(struct cm_server *s)
 	return set_options(s->ld) ? CM_OK : CM_ERR_SYSTEM;
 }
 
-enum cm_err
-cm_server_connect(struct cm_server *s, struct cm_trace *t)
+/* Connect, secure and bind, unless that is done. */
+static enum cm_err
+ensure_connected(struct cm_server *s, struct cm_trace *t)
 {
 	enum cm_err err;
 
@@ -334,7 +335,7 @@ cm_server_search(struct cm_server *s, const struct cm_server_search *q, struct c
 	enum cm_err err;
 	int code;
 
-	if ((err = cm_server_connect(s, t)) != CM_OK)
+	if ((err = ensure_connected(s, t)) != CM_OK)
 		return err;
 	limit.tv_sec = cm_deadline_left(s->link.deadline) / 1000 + 1;
 	s->options.stats->searches++;

@@ -38,11 +38,6 @@ CM_MUST_USE enum cm_err cm_server_new(const struct cm_server_options *o, struct 
     struct cm_server **out);
 void cm_server_free(struct cm_server **s);
 
-/*
- * Connect, secure and bind, unless that is done.
- * CM_ERR_OFFLINE  DIRECTORY_OFFLINE, DIRECTORY_TLS; CM_ERR_CONFIG: DIRECTORY_REFUSED, CONFIG; CM_ERR_NOMEM
- */
-CM_MUST_USE enum cm_err cm_server_connect(struct cm_server *s, struct cm_trace *t);
 /* After any failure, and when lost is set. */
 void cm_server_disconnect(struct cm_server *s);
 

@@ -13,8 +13,8 @@ const char *const cm_crl_endings[] = { ".crl", ".pem", ".der", NULL };
 
 /* ---- Lists that are here. */
 
-void
-cm_crl_ask_as(const struct cm_question *q, struct cm_crl_asker *a)
+static void
+ask_as(const struct cm_question *q, struct cm_crl_asker *a)
 {
 	*a = (struct cm_crl_asker){ .trust = q->trust, .known = q->known, .now = q->now, .issuer = q->issuer, .more = q->chain };
 	if (sk_X509_num(q->chain) > 0)
@@ -79,7 +79,7 @@ cm_crl_gather(const struct cm_question *q, struct cm_crl_lists *out)
 	struct gathering g = { .q = q, .lists = out };
 
 	*out = (struct cm_crl_lists){ .round = q->lists != NULL ? *q->lists : NULL };
-	cm_crl_ask_as(q, &g.asker);
+	ask_as(q, &g.asker);
 	cm_crl_each_issuer(&g.asker, X509_get_issuer_name(q->cert), gather_of, &g);
 	gather_named(&g);
 	ERR_clear_error();
@@ -133,7 +133,7 @@ find_issuer(struct cm_question *q, int list)
 	X509 *issuer;
 	bool named;
 
-	cm_crl_ask_as(q, &a);
+	ask_as(q, &a);
 	issuer = cm_crl_choose_issuer(&a, list, q->trust->o.crl_max, &named);
 	/* What is wrong with it is found when it is read. */
 	if (issuer == NULL && !named)

@@ -357,7 +357,6 @@ struct cm_crl_lists {
 };
 void cm_crl_gather(const struct cm_question *q, struct cm_crl_lists *out);
 bool cm_crl_lists_of(const struct cm_crl_lists *l, const uint8_t key[32]);
-void cm_crl_ask_as(const struct cm_question *q, struct cm_crl_asker *a);
 /* What came goes to q->lists; where there is none it is closed. */
 void cm_crl_keep_for_round(struct cm_question *q, struct cm_crl_index **x);
 /* Find who signed it, and import it there; a file that is indexed as it is is not read again.  Objects on failure. */

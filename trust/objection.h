@@ -1,8 +1,8 @@
-/* trust/objection.h - why an answer about revocation does not count: each by its own name, in traces, JSON and cardmap-revocation(7). */
+/* trust/objection.h - why an answer about revocation does not count: each by its own name, in traces and cardmap-revocation(7). */
 #ifndef CM_TRUST_OBJECTION_H
 #define CM_TRUST_OBJECTION_H
 
-/* Name, the same in traces and JSON, what it means for people. */
+/* Name, its word in traces, its entry in cardmap-revocation(7), which the lint compares. */
 #define CM_OBJECTIONS(X) \
 	X(NONE, "none", "") \
 	/* no answer came */ \
@@ -60,8 +60,6 @@ enum cm_objection {
 	CM_OBJECTION_COUNT
 };
 
-/* "other_nonce": the name in traces and JSON; and what it means. */
-const char *cm_objection_name(enum cm_objection o);
-const char *cm_objection_text(enum cm_objection o);
+const char *cm_objection_name(enum cm_objection o);	/* "other_nonce" */
 
 #endif /* CM_TRUST_OBJECTION_H */

@@ -43,8 +43,8 @@ note_next(struct cm_refresh_run *run, time_t due)
 		run->next = due;
 }
 
-time_t
-cm_refresh_list_due(const struct cm_refresh_run *run, const struct cm_crl_index *x, const char *url)
+static time_t
+list_due_at(const struct cm_refresh_run *run, const struct cm_crl_index *x, const char *url)
 {
 	const struct cm_evidence e = { .this_update = x->about.this_update, .next_update = x->about.next_update,
 		.learned = x->learned, .confirmed = x->confirmed };
@@ -55,7 +55,7 @@ cm_refresh_list_due(const struct cm_refresh_run *run, const struct cm_crl_index 
 void
 cm_refresh_note_list(struct cm_refresh_run *run, const struct cm_crl_index *x, const char *url)
 {
-	note_next(run, cm_refresh_list_due(run, x, url));
+	note_next(run, list_due_at(run, x, url));
 }
 
 /* ---- the issuer */
@@ -231,7 +231,7 @@ note_due(struct cm_refresh_run *run, struct cm_refresh_lane *l)
 			continue;
 		memcpy(url, x->source.ptr, x->source.len);
 		url[x->source.len] = '\0';
-		if (is_in_lane(l, url) && (due = cm_refresh_list_due(run, x, url)) > l->due)
+		if (is_in_lane(l, url) && (due = list_due_at(run, x, url)) > l->due)
 			l->due = due;
 	}
 	cm_crl_list_close(&lists.kept);

@@ -47,8 +47,7 @@ struct cm_refresh_run {
 	bool failed;			/* something could not be learned */
 };
 
-/* refresh.c: when the list that came from this address is due again. */
-time_t cm_refresh_list_due(const struct cm_refresh_run *run, const struct cm_crl_index *x, const char *url);
+/* refresh.c: the list that came from this address is due again, which the run's next tells. */
 void cm_refresh_note_list(struct cm_refresh_run *run, const struct cm_crl_index *x, const char *url);
 
 /* refresh_lane.c: ask all lanes of this phase, and free them. */
