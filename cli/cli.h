@@ -54,6 +54,8 @@ void cm_cli_account(const struct cm_cli *c, const struct cm_account *a);
 
 /* Every stage of the trace with what it saw: text, and "stages" in the answer. */
 void cm_cli_trace(const struct cm_cli *c);
+/* What the trace warns of: "warnings" in the answer, and lines on standard error, unless --json. */
+void cm_cli_warnings(const struct cm_cli *c);
 /* One line a stage: its result, its time, its card commands. */
 void cm_cli_stages(const struct cm_cli *c);
 

@@ -284,3 +284,21 @@ cm_cli_finish(struct cm_cli *c, enum cm_err err)
 	}
 	return cm_cli_exit_code(err);
 }
+
+void
+cm_cli_warnings(const struct cm_cli *c)
+{
+	json_t *told = json_array();
+
+	for (size_t i = 0; i < cm_trace_count(c->trace); i++) {
+		const struct cm_trace_stage *s = cm_trace_stage(c->trace, i);
+
+		for (size_t k = 0; k < s->count; k++)
+			if (strcmp(s->items[k].key, "warning") == 0) {
+				json_array_append_new(told, json_string(s->items[k].text));
+				if (!c->json)
+					fprintf(stderr, "cardmap: %s\n", s->items[k].text);
+			}
+	}
+	json_object_set_new(c->answer, "warnings", told);
+}

@@ -66,24 +66,6 @@ tell_next(const struct cm_cli *c, time_t next, time_t now)
 		cm_cli_line(c, "next", "%s, in %s", cm_clock_text(next, when), cm_clock_age(next - now, in));
 }
 
-static void
-tell_warnings(const struct cm_cli *c)
-{
-	json_t *told = json_array();
-
-	for (size_t i = 0; i < cm_trace_count(c->trace); i++) {
-		const struct cm_trace_stage *s = cm_trace_stage(c->trace, i);
-
-		for (size_t k = 0; k < s->count; k++)
-			if (strcmp(s->items[k].key, "warning") == 0) {
-				json_array_append_new(told, json_string(s->items[k].text));
-				if (!c->json)
-					fprintf(stderr, "cardmap: %s\n", s->items[k].text);
-			}
-	}
-	json_object_set_new(c->answer, "warnings", told);
-}
-
 /* As who does not look at it ends: the shell stops its script. */
 static void
 end_by(int number)
@@ -113,7 +95,7 @@ cm_cli_revocation_refresh(struct cm_cli_revocation *r)
 	cm_cli_bar_clear(&t.bar);
 	if (all.signal != 0)
 		end_by(all.signal);
-	tell_warnings(r->cli);
+	cm_cli_warnings(r->cli);
 	json_object_set_new(r->cli->answer, "issuers", json_integer((json_int_t)all.issuer_count));
 	json_object_set_new(r->cli->answer, "asked", json_integer((json_int_t)all.asked));
 	json_object_set_new(r->cli->answer, "failed", json_integer((json_int_t)all.failed));

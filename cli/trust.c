@@ -164,25 +164,6 @@ out:
 	return err;
 }
 
-/* Items "warning" of the trace: to standard error, and into the answer. */
-static void
-print_warnings(const struct cm_cli *c)
-{
-	json_t *told = json_array();
-
-	for (size_t i = 0; i < cm_trace_count(c->trace); i++) {
-		const struct cm_trace_stage *s = cm_trace_stage(c->trace, i);
-
-		for (size_t k = 0; k < s->count; k++)
-			if (strcmp(s->items[k].key, "warning") == 0) {
-				json_array_append_new(told, json_string(s->items[k].text));
-				if (!c->json)
-					fprintf(stderr, "cardmap: %s\n", s->items[k].text);
-			}
-	}
-	json_object_set_new(c->answer, "warnings", told);
-}
-
 static enum cm_err
 add_file(struct cm_cli *c, const struct cm_trust_options *o, const char *path, struct telling *t)
 {
@@ -211,7 +192,7 @@ add(struct cm_cli *c, const struct cm_trust_options *o)
 	json_object_set_new(c->answer, "cas", t.list);
 	for (int i = 1; err == CM_OK && i < c->arg_count; i++)
 		err = add_file(c, o, c->args[i], &t);
-	print_warnings(c);
+	cm_cli_warnings(c);
 	return err;
 }
 
