@@ -77,8 +77,8 @@ open_file(struct cm_crl_coming *c, struct cm_fetch *f)
 	return c->fd;
 }
 
-static void
-coming_free(struct cm_crl_coming **c)
+void
+cm_crl_coming_free(struct cm_crl_coming **c)
 {
 	if (*c == NULL)
 		return;
@@ -121,7 +121,7 @@ cm_crl_prepare(struct cm_question *q, const char *url, struct cm_fetch *f, struc
 	f->max = q->trust->o.crl_max;
 	if ((f->fd = open_file(c, f)) < 0) {
 		cm_object(q, CM_OBJECTION_NOT_KEPT, "nothing can be fetched: %s", strerror(errno));
-		coming_free(out);
+		cm_crl_coming_free(out);
 		return CM_ERR_SYSTEM;
 	}
 	if ((c->here = find_here(q, url)) != NULL && may_be_confirmed(q, c->here)) {
@@ -221,12 +221,6 @@ cm_crl_arrived(struct cm_question *q, struct cm_crl_coming **coming, const struc
 		err = import(q, c, f);
 	}
 	ERR_clear_error();
-	coming_free(coming);
+	cm_crl_coming_free(coming);
 	return err;
-}
-
-void
-cm_crl_coming_free(struct cm_crl_coming **c)
-{
-	coming_free(c);
 }

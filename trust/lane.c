@@ -141,9 +141,8 @@ take_after(struct cm_inquiry *i, struct cm_lane *l, const struct cm_lane *o)
 /* ---- The question. */
 
 static void
-send_ocsp(struct cm_inquiry *i, struct cm_lane *l, struct cm_asking *k)
+prepare_ocsp(struct cm_lane *l, struct cm_asking *k)
 {
-	(void)i;
 	cm_buf_truncate(&l->answer, 0);
 	l->fetch.out = &l->answer;
 	if (cm_ocsp_prepare(&k->q, url_of(l), &l->request, &l->url, &l->fetch) != CM_OK)
@@ -151,19 +150,16 @@ send_ocsp(struct cm_inquiry *i, struct cm_lane *l, struct cm_asking *k)
 }
 
 static void
-send_list(struct cm_inquiry *i, struct cm_lane *l, struct cm_asking *k)
+prepare_list(struct cm_lane *l, struct cm_asking *k)
 {
-	(void)i;
 	if (cm_crl_prepare(&k->q, url_of(l), &l->fetch, &l->coming) != CM_OK && k->q.objection == CM_OBJECTION_NONE)
 		cm_object(&k->q, CM_OBJECTION_NOT_ASKABLE, "it cannot be asked for: out of memory");
 }
 
-static const struct asker {
-	void (*send)(struct cm_inquiry *, struct cm_lane *, struct cm_asking *);
-} askers[] = {
-	[CM_SOURCE_OCSP] = { send_ocsp },
-	[CM_SOURCE_CRL] = { send_list },
-	[CM_SOURCE_DELTA] = { send_list },
+static void (*const prepare[])(struct cm_lane *, struct cm_asking *) = {
+	[CM_SOURCE_OCSP] = prepare_ocsp,
+	[CM_SOURCE_CRL] = prepare_list,
+	[CM_SOURCE_DELTA] = prepare_list,
 };
 
 /* false: it could not even be sent, which was told. */
@@ -176,7 +172,7 @@ send(struct cm_inquiry *i, struct cm_lane *l)
 	begin_question(i, l, &k);
 	cm_fetch_clear(&l->fetch);
 	l->fetch = (struct cm_fetch){ .deadline = l->until, .fd = -1, .asker = l, .max_age = -1 };
-	askers[l->kind].send(i, l, &k);
+	prepare[l->kind](l, &k);
 	if (k.q.objection == CM_OBJECTION_NONE) {
 		sent = cm_fetcher_add(i->fetcher, &l->fetch) == CM_OK;
 		if (!sent)

@@ -192,11 +192,13 @@ CM_MUST_USE enum cm_err cm_trust_ask_revocation(struct cm_trust *tr, struct cm_v
  * CM_OK           passes at this policy; the trace says on what evidence, or that there was none
  * CM_ERR_REFUSED  REVOKED (at any level above 1); REVOCATION_UNKNOWN (hard, or no evidence of any age:
  *                 says what was missing), REVOCATION_TOO_OLD (older than max_age: names it)
- * CM_ERR_NOMEM
+ * CM_ERR_SYNTAX   CERT_MALFORMED: a serial number in the chain is longer than 20 octets
+ * CM_ERR_STATE    the policy is stricter than the one that was asked by
+ * CM_ERR_NOMEM    also where an answer was lost, for that may have been "revoked"
  */
 CM_MUST_USE enum cm_err cm_trust_judge_revocation(struct cm_inquiry *i,
     const struct cm_trust_policy *policy, struct cm_trace *t);
-/* Whoever is still asked (a probe) is let go.  Accepts NULL. */
+/* Answers that are on their way have a moment more (0.2 s), for they are kept; a probe is let go at once.  Accepts NULL. */
 void cm_inquiry_end(struct cm_inquiry **i);
 
 /* Both halves and the end, at the policy of the options. */
