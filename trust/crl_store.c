@@ -258,13 +258,14 @@ cm_crl_store_lock(const struct cm_crl_store *s)
 	return fd;
 }
 
+/* The file system's clock may be a tick ahead of time(2)'s. */
 bool
 cm_crl_part_is_recent(int fd)
 {
 	const time_t now = time(NULL);
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && st.st_size > 0 && st.st_mtime <= now && now - st.st_mtime < PART_MAX_AGE;
+	return fstat(fd, &st) == 0 && st.st_size > 0 && st.st_mtime <= now + 1 && now - st.st_mtime < PART_MAX_AGE;
 }
 
 /* What nobody holds was left by who was killed; what broke off long ago nobody goes on with. */
