@@ -97,11 +97,19 @@ CM_MUST_USE enum cm_err cm_accounts_list(struct cm_accounts *s, struct cm_trace 
 CM_MUST_USE enum cm_err cm_accounts_forget(struct cm_accounts *s, const char *name,
     struct cm_trace *t);
 
-/* Every issuer that a certificate named sources of, and every source; issuer is DER.  For refresh and status. */
+/*
+ * Every issuer that a certificate named sources of, and every source; issuer is
+ * DER.  For refresh and status.  Damaged rows are left out, with a "warning" in
+ * t.  Anything but CM_OK of the visitor ends it with this result.
+ * CM_ERR_SYSTEM  STORE
+ */
 typedef enum cm_err (*cm_seen_visit)(void *arg, struct cm_blob issuer, const struct cm_source *s);
 CM_MUST_USE enum cm_err cm_accounts_each_source(struct cm_accounts *s, struct cm_trace *t,
     cm_seen_visit visit, void *arg);
-/* Every piece of evidence, by issuer and serial.  Anything but CM_OK ends it with this result. */
+/*
+ * Every piece of evidence, by issuer and serial.  Anything but CM_OK of the
+ * visitor ends it with this result.  CM_ERR_SYSTEM  STORE: also that a row is damaged
+ */
 typedef enum cm_err (*cm_evidence_visit)(void *arg, const struct cm_evidence *e);
 CM_MUST_USE enum cm_err cm_accounts_each_evidence(struct cm_accounts *s, struct cm_trace *t,
     cm_evidence_visit visit, void *arg);
