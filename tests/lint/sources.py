@@ -19,7 +19,7 @@ ARROWS = {
 PUBLIC = {
     'card/card.h', 'card/cert.h', 'mapper/mapper.h', 'mapper/import.h', 'mapper/diagnose.h', 'ldap/directory.h', 'ldap/fetch.h',
     'trust/trust.h', 'krb5/pkinit.h', 'cache/accounts.h', 'cache/pairings.h',
-    'service/explain.h', 'service/forecast.h', 'service/grant.h', 'service/host.h', 'service/login.h', 'service/mapping.h', 'service/pair.h', 'service/refresh.h', 'service/selector.h',
+    'service/explain.h', 'service/forecast.h', 'service/grant.h', 'service/host.h', 'service/login.h', 'service/mapping.h', 'service/pair.h', 'service/refresh.h', 'service/selector.h', 'service/varlink.h',
 }
 
 
