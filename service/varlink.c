@@ -83,7 +83,13 @@ static const char description[] =
 	"error MethodNotImplemented (method: string)\n"
 	"\n"
 	"# A parameter is missing, unknown, or not what it may be.\n"
-	"error InvalidParameter (parameter: string)\n";
+	"error InvalidParameter (parameter: string)\n"
+	"\n"
+	"# The caller may not.\n"
+	"error PermissionDenied ()\n"
+	"\n"
+	"# The method has several replies, and the call does not say more.\n"
+	"error ExpectedMore ()\n";
 
 static enum cm_err
 get_info(struct cm_varlink_request *r)
@@ -178,7 +184,7 @@ serve_method(struct cm_varlink_request *r, const struct cm_varlink_method *m)
 	if (m->serve == NULL || r->call->upgrade)
 		return refuse_method(r, CM_VARLINK_METHOD_NOT_IMPLEMENTED);
 	if ((m->flags & CM_VARLINK_MORE) != 0 && !r->call->more)
-		return cm_varlink_invalid(&r->turn, "more", r->deadline);
+		return cm_varlink_error(&r->turn, CM_VARLINK_EXPECTED_MORE, json_object(), r->deadline);
 	if ((m->flags & CM_VARLINK_TAKES_DESCRIPTORS) == 0 && cm_wire_descriptors(r->turn.wire) > 0)
 		return cm_varlink_invalid(&r->turn, "descriptors", r->deadline);
 	if ((err = m->serve(r)) != CM_OK)

@@ -58,6 +58,8 @@ CM_MUST_USE enum cm_err cm_varlink_reply_write(const struct cm_varlink_reply *r,
 #define CM_VARLINK_METHOD_NOT_FOUND	CM_VARLINK_SERVICE ".MethodNotFound"
 #define CM_VARLINK_METHOD_NOT_IMPLEMENTED	CM_VARLINK_SERVICE ".MethodNotImplemented"
 #define CM_VARLINK_INVALID_PARAMETER	CM_VARLINK_SERVICE ".InvalidParameter"
+#define CM_VARLINK_PERMISSION_DENIED	CM_VARLINK_SERVICE ".PermissionDenied"
+#define CM_VARLINK_EXPECTED_MORE	CM_VARLINK_SERVICE ".ExpectedMore"
 
 /*
  * A call that waits for its answer.  A handler that answers later keeps a copy
@@ -86,7 +88,7 @@ struct cm_varlink_request {
 typedef enum cm_err (*cm_varlink_handler)(struct cm_varlink_request *r);
 
 enum {
-	CM_VARLINK_MORE = 1,		/* only for callers that take several replies; others are told: InvalidParameter more */
+	CM_VARLINK_MORE = 1,		/* only for callers that take several replies; others are told: ExpectedMore */
 	CM_VARLINK_TAKES_DESCRIPTORS = 2,	/* from others they are refused: InvalidParameter descriptors */
 	CM_VARLINK_LATER = 4,		/* may return without an answer */
 };
@@ -155,7 +157,7 @@ struct cm_varlink_question {
  * CM_ERR_REFUSED  an error of the method's own interface: asked, and it is no
  *
  * Could not ask:
- * CM_ERR_USAGE    an error of org.varlink.service: this is not on offer there; or
+ * CM_ERR_USAGE    an error of org.varlink.service: this is not on offer there, to this caller; or
  *                 (out->error is NULL) the question is none
  * CM_ERR_OFFLINE  no answer: silent, or gone
  * CM_ERR_SYNTAX   what came is no reply to this, such as the error of yet another interface

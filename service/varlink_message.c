@@ -7,15 +7,15 @@
 /* ---- names */
 
 static bool
-is_lower(uint8_t c)
-{
-	return c >= 'a' && c <= 'z';
-}
-
-static bool
 is_upper(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z';
+}
+
+static bool
+is_letter(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || is_upper(c);
 }
 
 static bool
@@ -24,18 +24,21 @@ is_digit(uint8_t c)
 	return c >= '0' && c <= '9';
 }
 
-/* [a-z]([-]*[a-z0-9])*(\.[a-z0-9]([-]*[a-z0-9])*)+ */
+/*
+ * [A-Za-z]([-]*[A-Za-z0-9])*(\.[A-Za-z0-9]([-]*[A-Za-z0-9])*)+, since the first
+ * edition's small letters alone would not have io.systemd.UserDatabase.
+ */
 bool
 cm_varlink_interface_name(struct cm_blob t)
 {
 	unsigned dots = 0;
 
-	if (t.len == 0 || !is_lower(t.ptr[0]))
+	if (t.len == 0 || !is_letter(t.ptr[0]))
 		return false;
 	for (size_t i = 1; i < t.len; i++) {
 		const uint8_t c = t.ptr[i], before = t.ptr[i - 1];
 
-		if (c == '.' ? before == '.' || before == '-' : c == '-' ? before == '.' : !is_lower(c) && !is_digit(c))
+		if (c == '.' ? before == '.' || before == '-' : c == '-' ? before == '.' : !is_letter(c) && !is_digit(c))
 			return false;
 		dots += c == '.';
 	}
@@ -49,7 +52,7 @@ cm_varlink_member_name(struct cm_blob t)
 	if (t.len == 0 || !is_upper(t.ptr[0]))
 		return false;
 	for (size_t i = 1; i < t.len; i++)
-		if (!is_lower(t.ptr[i]) && !is_upper(t.ptr[i]) && !is_digit(t.ptr[i]))
+		if (!is_letter(t.ptr[i]) && !is_digit(t.ptr[i]))
 			return false;
 	return true;
 }
@@ -58,12 +61,12 @@ cm_varlink_member_name(struct cm_blob t)
 bool
 cm_varlink_field_name(struct cm_blob t)
 {
-	if (t.len == 0 || (!is_lower(t.ptr[0]) && !is_upper(t.ptr[0])) || t.ptr[t.len - 1] == '_')
+	if (t.len == 0 || !is_letter(t.ptr[0]) || t.ptr[t.len - 1] == '_')
 		return false;
 	for (size_t i = 1; i < t.len; i++) {
 		const uint8_t c = t.ptr[i];
 
-		if (c == '_' ? t.ptr[i - 1] == '_' : !is_lower(c) && !is_upper(c) && !is_digit(c))
+		if (c == '_' ? t.ptr[i - 1] == '_' : !is_letter(c) && !is_digit(c))
 			return false;
 	}
 	return true;
