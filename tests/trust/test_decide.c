@@ -40,7 +40,7 @@ static const struct row {
 	{ "aged, confirmed since", { { GOOD, -80, 24, -1, true, false } }, SOUND, "--GGGG", { 0, 0 } },
 	{ "lapsed", { { GOOD, -24, -1, 0, true, false } }, SOUND, "--sEUU", { 0, 0 } },
 	{ "old", { { GOOD, -80, -1, 0, true, false } }, SOUND, "--sOUU", { 0, 0 } },
-	{ "to its last second", { { GOOD, -24, 0, 0, true, false }, { NOTHING } }, SOUND, "--sEUU", { 0, 0 } },
+	{ "to its last second", { { GOOD, -24, 0, 0, true, false } }, SOUND, "--sEUU", { 0, 0 } },
 	{ "no end named, young", { { GOOD, -1, 0, 0, false, false } }, SOUND, "--GGGG", { 0, 0 } },
 	{ "dated ahead", { { GOOD, 1, 24, -1, false, false } }, SOUND, "--sUUU", { -1, -1 } },
 	{ "ends before it begins", { { GOOD, -1, -2, 0, false, true } }, SOUND, "--sUUU", { -1, -1 } },
