@@ -27,13 +27,26 @@ struct gathering {
 	struct cm_crl_lists *lists;
 };
 
+static size_t
+place_of(const struct cm_crl_lists *l, const uint8_t key[32])
+{
+	size_t i = 0;
+
+	while (i < l->key_count && memcmp(l->keys[i], key, sizeof(l->keys[i])) != 0)
+		i++;
+	return i;
+}
+
 bool
 cm_crl_lists_of(const struct cm_crl_lists *l, const uint8_t key[32])
 {
-	for (size_t i = 0; i < l->key_count; i++)
-		if (memcmp(l->keys[i], key, sizeof(l->keys[i])) == 0)
-			return true;
-	return false;
+	return place_of(l, key) < l->key_count;
+}
+
+bool
+cm_crl_is_past(const struct cm_crl_lists *l, const uint8_t key[32])
+{
+	return cm_crl_lists_of(l, key) && place_of(l, key) >= l->current;
 }
 
 static bool
@@ -73,16 +86,24 @@ gather_named(struct gathering *g)
 }
 
 /* The issuer's own key first; another one of the same name signs after a change of keys. */
-void
-cm_crl_gather(const struct cm_question *q, struct cm_crl_lists *out)
+static void
+gather(const struct cm_question *q, bool any_time, struct cm_crl_lists *out)
 {
 	struct gathering g = { .q = q, .lists = out };
 
-	*out = (struct cm_crl_lists){ .round = q->lists != NULL ? *q->lists : NULL };
 	ask_as(q, &g.asker);
+	g.asker.any_time = any_time;
 	cm_crl_each_issuer(&g.asker, X509_get_issuer_name(q->cert), gather_of, &g);
 	gather_named(&g);
 	ERR_clear_error();
+}
+
+void
+cm_crl_gather(const struct cm_question *q, struct cm_crl_lists *out)
+{
+	*out = (struct cm_crl_lists){ .round = q->lists != NULL ? *q->lists : NULL };
+	gather(q, false, out);
+	out->current = out->key_count;
 }
 
 enum cm_status
@@ -92,7 +113,9 @@ cm_crl_ask_kept(struct cm_question *q)
 	enum cm_status status = CM_STATUS_UNKNOWN;
 
 	cm_crl_gather(q, &lists);
-	if (lists.key_count == 0)
+	/* A revocation does not end with the certificate of who signed it. */
+	gather(q, true, &lists);
+	if (lists.current == 0 && lists.kept == NULL)
 		cm_object(q, CM_OBJECTION_NOT_A_LIST_SIGNER, "the CA may not sign revocation lists (no cRLSign in its keyUsage)");
 	else
 		status = cm_crl_judge(q, &lists);

@@ -320,6 +320,7 @@ struct cm_crl_asker {
 	X509 *issuer;			/* borrowed: of the certificate; NULL: none in particular */
 	STACK_OF(X509) *more;		/* borrowed: looked through first, as the chain's; NULL: none */
 	const X509 *anchor;		/* that paths have to end at; NULL: any of trust's */
+	bool any_time;			/* a path that has expired is one too: enough for "revoked" */
 };
 bool cm_crl_key(X509 *issuer, uint8_t key[32]);	/* SHA-256 of its SubjectPublicKeyInfo */
 bool cm_crl_may_sign(X509 *issuer);
@@ -353,10 +354,12 @@ struct cm_crl_lists {
 	struct cm_crl_index *kept;		/* owned: to be closed with cm_crl_list_close() */
 	uint8_t keys[8][32];			/* whose may be heard: of one name, and of the issuers that the certificate names */
 	size_t key_count;
+	size_t current;			/* of keys, those before it; of the others no certificate is current: "revoked" alone counts */
 	bool gone_damaged;			/* what former lists of one of them revoked cannot be read */
 };
-void cm_crl_gather(const struct cm_question *q, struct cm_crl_lists *out);
+void cm_crl_gather(const struct cm_question *q, struct cm_crl_lists *out);	/* of current keys alone */
 bool cm_crl_lists_of(const struct cm_crl_lists *l, const uint8_t key[32]);
+bool cm_crl_is_past(const struct cm_crl_lists *l, const uint8_t key[32]);	/* its "revoked" alone counts */
 /* What came goes to q->lists; where there is none it is closed. */
 void cm_crl_keep_for_round(struct cm_question *q, struct cm_crl_index **x);
 /* Find who signed it, and import it there; a file that is indexed as it is is not read again.  Objects on failure. */

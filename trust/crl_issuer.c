@@ -42,7 +42,10 @@ has_path(const struct cm_crl_asker *a, X509 *issuer)
 
 	if (ctx == NULL || X509_STORE_CTX_init(ctx, a->trust->store, issuer, a->trust->intermediates) != 1)
 		goto out;
-	X509_STORE_CTX_set_time(ctx, 0, a->now);
+	if (a->any_time)
+		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_NO_CHECK_TIME);
+	else
+		X509_STORE_CTX_set_time(ctx, 0, a->now);
 	if (X509_verify_cert(ctx) != 1)
 		goto out;
 	built = X509_STORE_CTX_get0_chain(ctx);

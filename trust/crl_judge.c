@@ -9,6 +9,7 @@ struct told {
 	struct cm_crl_fit fit;
 	enum cm_err err;		/* of looking it up: CM_OK, CM_ERR_ABSENT; CM_ERR_SYNTAX: damaged there */
 	struct cm_crl_entry entry;
+	bool past;			/* of a key whose certificates are not current: only "revoked" counts */
 	const struct told *delta;	/* of a complete list: the one that is applied to it, or NULL */
 	bool good;			/* and it may say so now */
 	enum cm_objection objection;	/* why it may not */
@@ -126,7 +127,7 @@ date_answer(const struct told *t, struct cm_evidence *e)
 /* ---- 6.3.3 (i) and (j): what stands in them. */
 
 static bool
-look_up(struct judging *j, const struct cm_crl_index *x, bool speaks)
+look_up(struct judging *j, const struct cm_crl_lists *lists, const struct cm_crl_index *x)
 {
 	const struct cm_blob serial = { j->q->answer.serial, j->q->answer.serial_len };
 	struct told *more, *t;
@@ -135,8 +136,8 @@ look_up(struct judging *j, const struct cm_crl_index *x, bool speaks)
 		return false;
 	j->told = more;
 	t = &j->told[j->count++];
-	*t = (struct told){ .x = x };
-	if (!speaks) {
+	*t = (struct told){ .x = x, .past = cm_crl_is_past(lists, x->issuer_key) };
+	if (!cm_crl_lists_of(lists, x->issuer_key)) {
 		t->fit = (struct cm_crl_fit){ .why = "it is the list of another CA", .objection = CM_OBJECTION_OTHER_ISSUER };
 		return true;
 	}
@@ -252,15 +253,23 @@ question_like(const struct cm_question *q)
 	return one;
 }
 
+/* What holds of complete lists and of changes to them. */
+static bool
+may_be_believed(const struct told *t, struct cm_question *one)
+{
+	if (t->err == CM_ERR_SYNTAX)
+		cm_object(one, CM_OBJECTION_DAMAGED, "its index is damaged");
+	else if (t->past)
+		cm_object(one, CM_OBJECTION_NOT_A_LIST_SIGNER, "the certificate of who signed it, or one above it, is not current");
+	return one->objection == CM_OBJECTION_NONE;
+}
+
 static void
 judge_delta(const struct judging *j, struct told *t)
 {
 	struct cm_question one = question_like(j->q);
 
-	if (t->err == CM_ERR_SYNTAX)
-		cm_object(&one, CM_OBJECTION_DAMAGED, "its index is damaged");
-	else
-		t->good = is_newest(j, t, &one) && counts_now(j, t, &one);
+	t->good = may_be_believed(t, &one) && is_newest(j, t, &one) && counts_now(j, t, &one);
 	object_as(t, &one);
 }
 
@@ -285,9 +294,7 @@ judge_complete(const struct judging *j, struct told *t)
 {
 	struct cm_question one = question_like(j->q);
 
-	if (t->err == CM_ERR_SYNTAX) {
-		cm_object(&one, CM_OBJECTION_DAMAGED, "its index is damaged");
-	} else if (is_newest(j, t, &one)) {
+	if (may_be_believed(t, &one) && is_newest(j, t, &one)) {
 		t->delta = delta_of(j, t);
 		/* What changes end the list itself still says. */
 		if (says(t, 1) && t->delta == NULL)
@@ -555,17 +562,17 @@ cm_crl_judge(struct cm_question *q, const struct cm_crl_lists *lists)
 	struct judging j = { .q = q, .gone_damaged = lists->gone_damaged };
 	enum cm_status status = CM_STATUS_UNKNOWN;
 	const struct cm_crl_index *x;
-	bool ok = true, speaks;
+	bool ok = true;
 
 	if (q->answer.serial_len == 0 || (q->answer.serial[0] & 0x80) != 0) {
 		cm_object(q, CM_OBJECTION_UNLISTABLE, "no list can name this certificate: its serial number is negative");
 		return CM_STATUS_UNKNOWN;
 	}
 	for (x = lists->round; ok && x != NULL; x = x->next)
-		if ((speaks = cm_crl_lists_of(lists, x->issuer_key)) || x->asked)
-			ok = was_seen(&j, x) || look_up(&j, x, speaks);
+		if (cm_crl_lists_of(lists, x->issuer_key) || x->asked)
+			ok = was_seen(&j, x) || look_up(&j, lists, x);
 	for (x = lists->kept; ok && x != NULL; x = x->next)
-		ok = was_seen(&j, x) || look_up(&j, x, true);
+		ok = was_seen(&j, x) || look_up(&j, lists, x);
 	if (ok)
 		status = decide(&j);
 	else

@@ -358,11 +358,56 @@ step_by_step(void **state)
 	assert_int_equal(bad, 0);
 }
 
+/* Their own certificates and the anchors have expired since; the list has not, and was kept while they were current. */
+static void
+signer_has_expired(void **state)
+{
+	static const struct {
+		const char *cert;
+		struct list list;
+		int before, after;
+	} cases[] = {
+		{ DP_OTHER, { OTHER, .number = 1, .to = 80 * DAY, .scope = CRL_INDIRECT, .listed = true, .reason = 1 }, REVOKED, REVOKED },
+		{ DP_OTHER, { OTHER, .number = 1, .to = 80 * DAY, .scope = CRL_INDIRECT, .listed = true, .reason = 6 }, REVOKED, REVOKED },
+		{ DP_OTHER, { OTHER, .number = 1, .to = 80 * DAY, .scope = CRL_INDIRECT }, GOOD, UNKNOWN },
+		{ "", { CA_NEW, .number = 1, .to = 80 * DAY, .listed = true, .reason = 1 }, REVOKED, REVOKED },
+		{ "", { CA_NEW, .number = 1, .to = 80 * DAY }, GOOD, UNKNOWN },
+		/* No path at any time. */
+		{ DP_ELSEWHERE, { ELSEWHERE, .number = 1, .to = 80 * DAY, .scope = CRL_INDIRECT, .listed = true, .reason = 1 }, UNKNOWN, UNKNOWN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(cases); i++) {
+		const struct row r = { .lists = { cases[i].list } };
+		char folder[32], *path;
+		struct heard h = { 0 };
+		struct cm_question q;
+		struct world w;
+
+		snprintf(folder, sizeof(folder), "expired-%zu", i);
+		path = strdup(scratch(folder));
+		world_open(&w, path);
+		world_cert(&w, cases[i].cert, false);
+		ask(&w, &r, true, &h);
+		assert_int_equal(h.status, cases[i].before);
+		w.known.now += 40 * DAY;
+		q = world_question(&w, NULL);
+		hear(&q, cm_crl_ask_kept(&q), &h);
+		world_answered(&q);
+		assert_int_equal(h.status, cases[i].after);
+		if (cases[i].before == GOOD)
+			assert_has(h.text, "the certificate of who signed it, or one above it, is not current");
+		world_close(&w);
+		free(path);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(step_by_step),
+		cmocka_unit_test(signer_has_expired),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, remove_scratch);
