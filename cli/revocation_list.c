@@ -6,6 +6,8 @@
 
 #include "cli/revocation.h"
 
+#define LONG_ENDED	(30 * 86400)	/* seconds after its end, when a list may have been given up */
+
 /* Whose certificate it is, where an account is kept for it: made while accounts are visited. */
 struct owner {
 	const struct cm_evidence *e;	/* borrowed from the memory */
@@ -208,12 +210,32 @@ name_caller(struct cm_buf *out)
 	cm_buf_addf(out, ", logged in as %s (uid %lu)", p != NULL ? p->pw_name : "?", id);
 }
 
+/* A list that names it still speaks; one that ended long ago may never have a successor. */
+static bool
+find_listed(const struct cm_cli_revocation *r, const uint8_t key[32], struct cm_blob serial, struct cm_buf *source, struct cm_buf *text)
+{
+	struct cm_evidence e = { 0 };
+	char end[CM_TIME_SIZE];
+	struct cm_buf file;
+	bool found;
+
+	cm_buf_init(&file, 0);
+	if ((found = cm_trust_find_listed(r->host->trust, key, serial, &e, &file) == CM_OK)) {
+		cm_buf_add_str(source, e.source);
+		cm_buf_addf(text, "%s still names it: it stays refused until the CA publishes a list without it", e.source);
+		if (e.next_update != 0 && r->known.now - e.next_update > LONG_ENDED)
+			cm_buf_addf(text, " (that one ended %s: if the CA has given it up for good, remove %s, which forgets all "
+			    "that it says, and forget this certificate again)", cm_clock_text(e.next_update, end), cm_buf_str(&file));
+	}
+	cm_buf_free(&file);
+	return found;
+}
+
 static void
 tell_forgotten(const struct cm_cli_revocation *r, const struct cm_evidence *e, const char *issuer)
 {
 	struct cm_cli *c = r->cli;
-	struct cm_buf serial = { 0 }, text = { 0 }, who = { 0 };
-	struct cm_evidence listed = { 0 };
+	struct cm_buf serial = { 0 }, text = { 0 }, who = { 0 }, source = { 0 }, listed = { 0 };
 
 	cm_buf_add_hex(&serial, (struct cm_blob){ e->serial, e->serial_len });
 	if (e->status != CM_STATUS_UNKNOWN)
@@ -230,10 +252,12 @@ tell_forgotten(const struct cm_cli_revocation *r, const struct cm_evidence *e, c
 	cm_cli_line(c, "forgotten", "%s of %s", cm_buf_str(&serial), issuer);
 	cm_cli_line(c, "  was", "%s", cm_buf_str(&text));
 	json_object_set_new(c->answer, "still_listed", json_null());
-	if (cm_trust_find_listed(r->host->trust, e->issuer_key, (struct cm_blob){ e->serial, e->serial_len }, &listed) == CM_OK) {
-		cm_cli_set(c->answer, "still_listed", listed.source);
-		cm_cli_line(c, "  but", "%s still names it: it stays refused until the CA publishes a list without it", listed.source);
+	if (find_listed(r, e->issuer_key, (struct cm_blob){ e->serial, e->serial_len }, &source, &listed)) {
+		cm_cli_set(c->answer, "still_listed", cm_buf_str(&source));
+		cm_cli_line(c, "  but", "%s", cm_buf_str(&listed));
 	}
+	cm_buf_free(&source);
+	cm_buf_free(&listed);
 	cm_buf_free(&serial);
 	cm_buf_free(&text);
 	cm_buf_free(&who);
@@ -263,6 +287,30 @@ several(const struct cm_cli *c, const struct cm_buf *names)
 	return CM_ERR_USAGE;
 }
 
+/* Nothing is to be forgotten, and lists may name it all the same; keys of one name have lists in common. */
+static enum cm_err
+say_nothing_kept(const struct cm_cli_revocation *r, const struct wanted *w, const struct cm_cli_issuers *issuers)
+{
+	const struct cm_blob serial = { w->serial, w->serial_len };
+	struct cm_buf all = { 0 };
+	enum cm_err err;
+
+	for (size_t i = 0; i < issuers->count; i++) {
+		const struct cm_cli_issuer *one = &issuers->list[i];
+		struct cm_buf source = { 0 }, text = { 0 };
+
+		if (is_wanted(w, serial, one->subject) && find_listed(r, one->key, serial, &source, &text) &&
+		    strstr(cm_buf_str(&all), cm_buf_str(&text)) == NULL)
+			cm_buf_addf(&all, "; %s %s", all.len > 0 ? "and" : "but", cm_buf_str(&text));
+		cm_buf_free(&source);
+		cm_buf_free(&text);
+	}
+	err = cm_trace_fail(r->cli->trace, CM_REASON_NO_EVIDENCE, "%s: nothing is kept of such a certificate%s%s%s",
+	    r->cli->args[1], w->issuer != NULL ? " of " : "", w->issuer != NULL ? w->issuer : "", cm_buf_str(&all));
+	cm_buf_free(&all);
+	return err;
+}
+
 /* Of no kept evidence: what lists carried over may be left. */
 static enum cm_err
 forget_carried(struct cm_cli_revocation *r, const struct wanted *w, const struct cm_cli_issuers *issuers)
@@ -289,8 +337,7 @@ forget_carried(struct cm_cli_revocation *r, const struct wanted *w, const struct
 		memcpy(e.issuer_key, found->key, sizeof(e.issuer_key));
 		err = forget_one(r, &e, found->subject);
 	} else {
-		err = cm_trace_fail(r->cli->trace, CM_REASON_NO_EVIDENCE, "%s: nothing is kept of such a certificate%s%s",
-		    r->cli->args[1], w->issuer != NULL ? " of " : "", w->issuer != NULL ? w->issuer : "");
+		err = say_nothing_kept(r, w, issuers);
 	}
 	cm_buf_free(&names);
 	return err;
@@ -330,12 +377,8 @@ cm_cli_revocation_forget(struct cm_cli_revocation *r)
 	enum cm_err err;
 
 	cm_trace_begin(r->cli->trace, "forget");
-	if ((err = read_wanted(r->cli, &w)) == CM_OK && r->host->accounts == NULL) {
-		cm_trace_fail(r->cli->trace, CM_REASON_NO_EVIDENCE, "%s: nothing is kept yet", r->cli->conf->accounts.path);
-		err = CM_ERR_ABSENT;
-	}
-	if (err == CM_OK && (err = cm_cli_issuers_read(r, &issuers)) == CM_OK)
-		err = forget(r, &w, &issuers);
+	if ((err = read_wanted(r->cli, &w)) == CM_OK && (err = cm_cli_issuers_read(r, &issuers)) == CM_OK)
+		err = r->host->accounts != NULL ? forget(r, &w, &issuers) : say_nothing_kept(r, &w, &issuers);
 	cm_trace_end(r->cli->trace, err);
 	free(w.named);
 	cm_cli_issuers_free(&issuers);

@@ -274,6 +274,7 @@ void cm_crl_store_remove(const struct cm_crl_store *s, const char *name);
 #define CM_CRL_PART	"part."
 void cm_crl_hex_name(const uint8_t digest[32], const char *end, char *name, size_t size);
 void cm_crl_name_in_force(const struct cm_crl_about *a, char name[CM_CRL_NAME]);
+void cm_crl_name_beside(struct cm_blob source, char name[CM_CRL_NAME]);	/* of an administrator's file */
 bool cm_crl_folder_counts(int fd);
 #define CM_CRL_FOLDER_WRONG	"it and all in it must be root's (or this user's), and nobody else may write it"
 int cm_crl_store_lock(const struct cm_crl_store *s);	/* held until it is closed */

@@ -6,12 +6,12 @@
 
 #include "trust/crl_internal.h"
 
-static void
-name_beside(const char *source, char name[CM_CRL_NAME])
+void
+cm_crl_name_beside(struct cm_blob source, char name[CM_CRL_NAME])
 {
 	uint8_t digest[32] = { 0 };
 
-	EVP_Digest(source, strlen(source), digest, NULL, EVP_sha256(), NULL);
+	EVP_Digest(source.ptr, source.len, digest, NULL, EVP_sha256(), NULL);
 	cm_crl_hex_name(digest, ".file", name, CM_CRL_NAME);
 }
 
@@ -139,7 +139,7 @@ choose_name(const struct importing *m, const struct cm_crl_index *x, char name[C
 		m->i->left_out = CM_OBJECTION_NO_BASE;
 	else if (m->i->beside && now != NULL && !cm_crl_is_older(&now->about, &x->about) &&
 	    (!is_from(now, m->i->origin.source) || cm_crl_is_older(&x->about, &now->about)))
-		name_beside(m->i->origin.source, name);
+		cm_crl_name_beside(cm_blob_str(m->i->origin.source), name);
 	if (m->i->left_out != CM_OBJECTION_NONE)
 		name[0] = '\0';
 	cm_crl_index_close(&now);
@@ -226,7 +226,7 @@ keep(struct importing *m, const struct cm_crl_index *x, struct cm_buf *why)
 	if ((held = cm_crl_store_lock(m->s)) < 0)
 		return CM_ERR_SYSTEM;
 	choose_name(m, x, name);
-	name_beside(m->i->origin.source, other);
+	cm_crl_name_beside(cm_blob_str(m->i->origin.source), other);
 	if ((is_in_force(name) && carry(m->s, x, name, why) != CM_OK) ||
 	    (m->i->beside && name[0] != '\0' && carry(m->s, x, other, why) != CM_OK) ||
 	    (name[0] != '\0' && renameat(m->s->folder, m->name, m->s->folder, name) != 0)) {

@@ -113,8 +113,37 @@ next_speaker(struct speakers *s, uint8_t key[32])
 	return ca != NULL && cm_crl_key(ca, key);
 }
 
+static void
+tell_listed(const struct cm_crl_index *x, const struct cm_crl_entry *entry, struct cm_evidence *e)
+{
+	struct cm_buf number;
+
+	cm_buf_init(&number, 0);
+	cm_crl_number_text(&x->about.number, &number);
+	e->revoked_at = entry->revoked_at;
+	e->on_hold = entry->reason == CM_CRL_ON_HOLD;
+	e->this_update = x->about.this_update;
+	e->next_update = x->about.next_update;
+	snprintf(e->source, sizeof(e->source), "CRL %.*s%s%s", (int)x->source.len, (const char *)x->source.ptr,
+	    number.len > 0 ? " number " : "", cm_buf_str(&number));
+	cm_buf_free(&number);
+}
+
+static void
+add_file(const char *crl_dir, const struct cm_crl_index *x, struct cm_buf *file)
+{
+	char key[CM_CRL_NAME], name[CM_CRL_NAME];
+
+	cm_crl_hex_name(x->issuer_key, "", key, sizeof(key));
+	if (x->beside)
+		cm_crl_name_beside(x->source, name);
+	else
+		cm_crl_name_in_force(&x->about, name);
+	cm_buf_addf(file, "%s/%s/%s", crl_dir, key, name);
+}
+
 static bool
-find_in(const struct speakers *w, const uint8_t key[32], struct cm_blob serial, struct cm_evidence *e)
+find_in(const struct speakers *w, const uint8_t key[32], struct cm_blob serial, struct cm_evidence *e, struct cm_buf *file)
 {
 	struct cm_crl_index *lists = NULL;
 	struct cm_crl_entry entry;
@@ -126,11 +155,9 @@ find_in(const struct speakers *w, const uint8_t key[32], struct cm_blob serial, 
 	for (const struct cm_crl_index *x = lists; !found && x != NULL; x = x->next) {
 		if (x->gone || !(found = is_in(x, w->name, serial, &entry)))
 			continue;
-		e->revoked_at = entry.revoked_at;
-		e->on_hold = entry.reason == CM_CRL_ON_HOLD;
-		e->this_update = x->about.this_update;
-		e->next_update = x->about.next_update;
-		snprintf(e->source, sizeof(e->source), "CRL %.*s", (int)x->source.len, (const char *)x->source.ptr);
+		tell_listed(x, &entry, e);
+		if (file != NULL)
+			add_file(w->trust->o.crl_dir, x, file);
 	}
 	cm_crl_list_close(&lists);
 	cm_crl_store_close(&s);
@@ -138,7 +165,8 @@ find_in(const struct speakers *w, const uint8_t key[32], struct cm_blob serial, 
 }
 
 enum cm_err
-cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial, struct cm_evidence *e)
+cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial, struct cm_evidence *e,
+    struct cm_buf *file)
 {
 	struct speakers s = speakers_for(tr, issuer_key);
 	enum cm_err err = CM_ERR_ABSENT;
@@ -146,7 +174,7 @@ cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], st
 
 	*e = (struct cm_evidence){ .status = CM_STATUS_REVOKED, .by_list = true };
 	while (err == CM_ERR_ABSENT && next_speaker(&s, key))
-		if (find_in(&s, key, serial, e))
+		if (find_in(&s, key, serial, e, file))
 			err = CM_OK;
 	ERR_clear_error();
 	return err;

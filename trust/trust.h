@@ -291,9 +291,13 @@ CM_MUST_USE enum cm_err cm_trust_each_kept_list(const struct cm_trust *tr, cm_ke
  */
 CM_MUST_USE enum cm_err cm_trust_judge_list(const struct cm_trust *tr, const struct cm_kept_list *l,
     const struct cm_trust_policy *policy, const struct cm_known *known, struct cm_trace *t);
-/* Does a list in force name this serial number?  CM_OK: *e has source, dates and status; CM_ERR_ABSENT: none does. */
+/*
+ * Does a list that is kept name this serial number?
+ * CM_OK          *e has source, dates and status, and to file was added where the list is kept; NULL: not wanted
+ * CM_ERR_ABSENT  none does
+ */
 CM_MUST_USE enum cm_err cm_trust_find_listed(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial,
-    struct cm_evidence *e);
+    struct cm_evidence *e, struct cm_buf *file);
 /* Was this serial number of this CA carried over from a list that no longer names it? */
 bool cm_trust_has_carried(const struct cm_trust *tr, const uint8_t issuer_key[32], struct cm_blob serial);
 /* What was carried over from lists that no longer name it goes.  CM_ERR_ABSENT: there was nothing; CM_ERR_SYSTEM: SYSTEM */

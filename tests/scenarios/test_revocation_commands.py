@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 
 import scenario
 import answers
@@ -560,6 +561,25 @@ class ListAndForgetTest(CommandsCase):
         self.refused(asked=0)
         self.assertIsNone(self.command('forget', self.pki / f'{self.CARD}.pem').json['still_listed'])
         self.enter()
+
+    def test_a_list_alone_names_it(self):
+        """A number that nobody presented here: it is said what keeps it refused, and what ends that."""
+        self.enter()
+        self.publish(0x1267, number=2)
+        self.refresh()
+        message = self.command('forget', '1267', status=1, reason='no_evidence').json['message']
+        self.assertIn(f'{LIST} number 2 still names it: it stays refused until the CA publishes a list without it', message)
+        self.assertNotIn('remove', message)
+
+    def test_a_list_that_was_given_up_names_it(self):
+        self.enter()
+        self.publish(0x1267, number=2, this=-60 * DAY, until=-31 * DAY)
+        self.refresh(status=4)
+        message = self.command('forget', '1267', status=1, reason='no_evidence').json['message']
+        self.assertIn(f'{LIST} number 2 still names it', message)
+        kept, = re.findall(r'remove (/\S+\.crl),', message)
+        Path(kept).unlink()
+        self.assertNotIn('names it', self.command('forget', '1267', status=1, reason='no_evidence').json['message'])
 
     def test_nothing_to_forget(self):
         for what, status, reason in (('4711', 1, 'no_evidence'), ('no-such-file', 64, 'usage')):
