@@ -58,7 +58,7 @@ static const char *
 state_of(const struct cm_source *s, time_t now)
 {
 	if (s->asked == 0)
-		return "never asked";
+		return "no answer yet";
 	if (s->probe_at == 0)
 		return "alive";
 	return cm_source_is_silent(s, now) ? "silent" : "was silent";
@@ -322,8 +322,8 @@ print_source(const struct cm_cli *c, const json_t *o)
 	const long long failures = json_integer_value(json_object_get(o, "failures"));
 	struct cm_buf b = { 0 };
 
-	if (strcmp(state, "never asked") == 0)
-		cm_buf_add_str(&b, "never asked");
+	if (strcmp(state, "no answer yet") == 0)
+		cm_buf_add_str(&b, "no answer yet");
 	else if (strcmp(state, "alive") == 0)
 		cm_buf_addf(&b, "alive, answered %s", answered);
 	else if (strcmp(state, "silent") == 0)

@@ -637,6 +637,14 @@ class StatusTest(CommandsCase):
         self.assertIn('log in once', self.text('status'))
         self.assertFalse(self.store.exists())
 
+    def test_a_server_that_is_not_there(self):
+        """It was asked, and was not there: no time was lost, so it is asked again, and not called silent."""
+        more = {'trust__use_crl': 'no', 'trust__check': 'leaf', 'trust__ocsp_url': ['http://127.0.0.1:9/']}
+        self.enter(more=more)
+        inter = self.issuer(self.status(**more), INTER)
+        self.assertEqual([(one['url'], one['state']) for one in inter['sources']], [('http://127.0.0.1:9/', 'no answer yet')])
+        self.assertIn('OCSP http://127.0.0.1:9/: no answer yet', self.text('status', more=more))
+
     def test_each_issuer_with_sources_and_lists(self):
         self.publish(number=4711, until=5 * DAY)
         self.enter()
