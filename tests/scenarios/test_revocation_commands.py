@@ -750,7 +750,7 @@ class StatusTest(CommandsCase):
         self.assertTrue(row['forecast']['tomorrow']['opens'])
         self.assertEqual(row['forecast']['in_a_week']['reason'], 'kept_too_old')
         self.say(self.CARD)
-        self.refused(more={'trust__ask_always': 'yes'})
+        self.refused(more={'trust__ask_always': 'yes', 'trust__timeout': 12000})
         row, = self.status()['accounts']
         self.assertEqual([row['forecast'][name]['reason'] for name in self.TIMES], ['revoked'] * 3)
 
