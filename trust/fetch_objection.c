@@ -29,7 +29,8 @@ cm_transfer_object_to_size(struct cm_transfer *t, uint64_t announced)
 		cm_transfer_object(t, CM_OBJECTION_TOO_LARGE, "the answer is larger than %zu bytes: %llu are announced",
 		    t->f->max, (unsigned long long)announced);
 	else
-		cm_transfer_object(t, CM_OBJECTION_TOO_LARGE, "the answer is larger than %zu bytes", t->f->max);
+		cm_transfer_object(t, CM_OBJECTION_TOO_LARGE, "the answer is larger than %zu bytes%s", t->f->max,
+		    t->headed ? "" : ", and its header has not ended");
 }
 
 static void

@@ -35,6 +35,12 @@ class CommandsCase(RevocationCase):
         super().setUp()
         self.settings['trust.timeout'] = 1000  # many of these servers are silent
 
+    def for_everybody(self, *names):
+        """Copies that an ordinary user can read, wherever this repository is; the CAs' are the configuration's."""
+        copies = [shutil.copy(self.pki / name, self.folder / name) for name in ('root.crt', 'inter.crt', *names)]
+        self.settings.update({'trust.anchors': copies[:1], 'trust.intermediates': copies[1:2]})
+        return copies[2:]
+
     def command(self, *arguments, status=0, reason=None, more=None, **options):
         answer = self.cardmap('revocation', '--config', self.conf(**(more or {})), '--json', *arguments, status=status, **options)
         if reason:
@@ -423,6 +429,7 @@ class RefreshTest(CommandsCase):
                     pass
 
     def test_for_the_owner_of_the_store_alone(self):
+        self.for_everybody()
         self.enter()
         self.refresh(status=4, reason='store', wrapper=NOBODY)
 
@@ -588,9 +595,10 @@ class ListAndForgetTest(CommandsCase):
         self.command('forget', '4711', status=1, reason='no_evidence')
 
     def test_for_the_owner_of_the_store_alone(self):
+        card, = self.for_everybody(f'{self.CARD}.crt')
         self.enter()
         self.revoke_once()
-        for action in (('forget', self.pki / f'{self.CARD}.pem'), ('list',), ('status',)):
+        for action in (('forget', card), ('list',), ('status',)):
             self.command(*action, status=3, reason='not_root', wrapper=NOBODY)
         self.refused()
 
@@ -614,9 +622,9 @@ class CheckTest(CommandsCase):
         self.assertEqual((answer.json['status'], answer.reason), ('revoked', 'revoked'))
 
     def test_who_may_not_read_the_store_is_told_what_servers_say(self):
+        card, = self.for_everybody(f'{self.CARD}.crt')
         self.enter()
-        answer = self.cardmap('revocation', '--config', self.conf(), '--json', 'check', self.pki / f'{self.CARD}.crt',
-                              wrapper=NOBODY)
+        answer = self.cardmap('revocation', '--config', self.conf(), '--json', 'check', card, wrapper=NOBODY)
         self.assertEqual(answer.json['status'], 'good')
         self.assertTrue(self.requests())
 
