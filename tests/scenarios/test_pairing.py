@@ -632,7 +632,9 @@ class AsSelectorTest(PairingCase):
     def test_what_cannot_be_read_is_not_nobody(self):
         """Who is not root does not learn whom a key is paired with; a rule's answer needs no pairing."""
         other = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
-        more = {'directory__bind_dn': None, 'directory__bind_password_file': None}
+        root, inter = (shutil.copy(scenario.RIG.pki / name, self.folder / name) for name in ('root.crt', 'inter.crt'))
+        more = {'directory__bind_dn': None, 'directory__bind_password_file': None, 'directory__ca': root,
+                'trust__anchors': [root], 'trust__intermediates': [inter]}
         self.pair('bob')
         if ALONE:  # one user id only
             self.store.chmod(0o640)
@@ -694,7 +696,8 @@ class PolkitTest(PairingCase):
 
     def setUp(self):
         super().setUp()
-        self.program = Path(scenario.plain()).resolve()
+        # Where everybody may run it, wherever this repository is.
+        self.program = Path(shutil.copy(scenario.plain(), self.folder / 'cardmap'))
         policy = (ROOT / 'packaging/io.cardmap.policy.in').read_text().replace('@CM_PROGRAM@', str(self.program))
         rule = ('polkit.addRule(function(action, subject) { if (action.id == "io.cardmap.pair") return subject.user == '
                 f'"{self.ALLOWED[0]}" ? polkit.Result.YES : polkit.Result.NO; }});')
