@@ -427,6 +427,22 @@ ocsp_arrived(struct cm_inquiry *i, struct cm_lane *l)
 	return status != CM_STATUS_UNKNOWN;
 }
 
+/* Where memory does not do for asking for them, they may have said "revoked": nobody judges. */
+static void
+begin_changes(struct cm_inquiry *i, struct cm_asked *a)
+{
+	if (cm_inquiry_plan_changes(i, a) != CM_OK) {
+		pthread_mutex_lock(&i->lock);
+		if (!i->closed)
+			i->err = CM_ERR_NOMEM;
+		pthread_mutex_unlock(&i->lock);
+		return;
+	}
+	for (struct cm_lane *o = i->lanes; o != NULL; o = o->next)
+		if (o->kind == CM_SOURCE_DELTA && o->about == a && o->state == CM_LANE_PLANNED)
+			cm_lane_begin(i, o);
+}
+
 static bool
 list_arrived(struct cm_inquiry *i, struct cm_lane *l)
 {
@@ -446,10 +462,8 @@ list_arrived(struct cm_inquiry *i, struct cm_lane *l)
 		return false;
 	done = take_lists(i, l);
 	tell_others(i, l);
-	if (l->kind == CM_SOURCE_CRL && !l->probe && cm_inquiry_plan_changes(i, l->about) == CM_OK)
-		for (struct cm_lane *o = i->lanes; o != NULL; o = o->next)
-			if (o->kind == CM_SOURCE_DELTA && o->about == l->about && o->state == CM_LANE_PLANNED)
-				cm_lane_begin(i, o);
+	if (l->kind == CM_SOURCE_CRL && !l->probe)
+		begin_changes(i, l->about);
 	return done;
 }
 

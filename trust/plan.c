@@ -194,7 +194,8 @@ visit_points(struct planning *p, bool (*visit)(void *, const struct cm_crl_point
 	struct cm_asking k;
 
 	cm_asking_begin(&k, p->i, p->about);
-	cm_crl_addresses(&k.q, visit, p);
+	if (!cm_crl_addresses(&k.q, visit, p) && p->err == CM_OK)
+		p->err = CM_ERR_NOMEM;
 	cm_asking_end(&k);
 }
 

@@ -199,8 +199,9 @@ plan_lists(struct cm_refresh_run *run, bool delta, X509 *any)
 		p.cert = i < run->r->cert_count ? cert_of(run->r->certs[i]) : X509_up_ref(any) == 1 ? any : NULL;
 		if (p.cert == NULL)
 			continue;
-		if ((err = cm_refresh_begin_question(run, p.cert, &q)) == CM_OK)
-			cm_crl_addresses(&q, plan_point, &p);
+		if ((err = cm_refresh_begin_question(run, p.cert, &q)) == CM_OK &&
+		    !cm_crl_addresses(&q, plan_point, &p) && p.err == CM_OK)
+			p.err = CM_ERR_NOMEM;
 		cm_refresh_end_question(&q);
 		X509_free(p.cert);
 		err = err == CM_ERR_SYNTAX ? CM_OK : err != CM_OK ? err : p.err;

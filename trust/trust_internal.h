@@ -153,7 +153,7 @@ struct cm_crl_point {
 };
 #define CM_CRL_ALL_REASONS	0x1fe
 typedef bool (*cm_crl_point_visit)(void *arg, const struct cm_crl_point *p);	/* false ends it */
-bool cm_crl_addresses(struct cm_question *q, cm_crl_point_visit visit, void *arg);	/* false: it was ended, or memory did */
+CM_MUST_USE bool cm_crl_addresses(struct cm_question *q, cm_crl_point_visit visit, void *arg);	/* false: it was ended, or memory did */
 
 /*
  * trust/crl_fetch.c: a list that is to be fetched, for the certificate's issuer or who else issues lists about it.
