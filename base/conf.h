@@ -24,6 +24,10 @@ enum cm_conf_ticket {
 enum cm_conf_binding { CM_BINDING_ANY, CM_BINDING_STRONG };
 /* One card, several accounts: nobody's, or the login says whose. */
 enum cm_conf_several { CM_SEVERAL_REFUSE, CM_SEVERAL_HINT };
+/* Who may say which principal is an account's: its name must be the first part, or the directory's word is taken. */
+enum cm_conf_principal { CM_PRINCIPAL_NAME, CM_PRINCIPAL_DIRECTORY };
+/* On whose word the service lets a card in that it never saw: a KDC's (through the keytab), or the resolver's. */
+enum cm_conf_vouch { CM_VOUCH_KEYTAB, CM_VOUCH_RESOLVER };
 /* What taking the card out does to the session. */
 enum cm_conf_removal { CM_REMOVAL_NONE, CM_REMOVAL_LOCK };
 /* Whose revocation is asked about: every certificate's below the anchor, or the card's alone. */
@@ -117,6 +121,7 @@ struct cm_conf {
 		unsigned ticket;	/* enum cm_conf_ticket */
 		char *config, *realm, **kdc, **anchors, **intermediates;
 		char *keytab, *host_principal, *ccache;
+		unsigned principal;	/* enum cm_conf_principal */
 		unsigned timeout;
 	} kerberos;
 	struct {
@@ -135,6 +140,11 @@ struct cm_conf {
 	} enforcement;			/* read and kept: the stage that obeys it is to come */
 	struct {
 		unsigned log;		/* enum cm_log_target */
+		unsigned vouch;		/* enum cm_conf_vouch */
+		unsigned wait;		/* milliseconds that a login waits for a card, and for a PIN */
+		char *helpdesk_group, *user, *card_user;
+		char **greeters, **services;	/* PAM services */
+		bool remote;
 	} service;
 	struct cm_conf_rule *rules;	/* sections rule "NAME", in the file's order */
 	size_t rule_count;

@@ -7,6 +7,8 @@ static const char *const hashes[] = { "sha1", "sha256", NULL };
 static const char *const tickets[] = { "off", "optional", "required", NULL };
 static const char *const bindings[] = { "any", "strong", NULL };
 static const char *const severals[] = { "refuse", "hint", NULL };
+static const char *const principals[] = { "name", "directory", NULL };
+static const char *const vouchers[] = { "keytab", "resolver", NULL };
 static const char *const removals[] = { "none", "lock", NULL };
 static const char *const targets[] = { "none", "stderr", "syslog", NULL };
 
@@ -66,6 +68,7 @@ static const struct cm_conf_row rows[] = {
 	TEXT(kerberos, keytab, path, "/etc/krb5.keytab", "this host's keys; with them the ticket is verified"),
 	TEXT(kerberos, host_principal, text, NULL, "the keytab's principal to use; without it the first host/"),
 	TEXT(kerberos, ccache, text, "FILE:/tmp/krb5cc_%{uid}", "where the ticket goes; %{uid} and %{name} are replaced"),
+	CHOICE(kerberos, principal, "name", principals, "the service takes a ticket for an account if its principal begins with the account's name, or as the directory has it"),
 	NUMBER(kerberos, timeout, "5000", "ms", 50, 60000, "for the KDC, tickets for user and host together"),
 	TEXT(card, source, text, "reader", "reader, reader:NAME, or file:PATH"),
 	NUMBER(card, timeout, "5000", "ms", 100, 60000, "for the card, each time it is used"),
@@ -81,6 +84,14 @@ static const struct cm_conf_row rows[] = {
 	TEXT(enforcement, allow_cards, flag, "yes", "cards may be used at all (allowSmartCard); not in force yet"),
 	CHOICE(enforcement, removal, "none", removals, "what taking the card out does: none or lock (tokenRemovalAction); not in force yet"),
 	CHOICE(service, log, "syslog", targets, "where decisions are logged: none, stderr or syslog"),
+	CHOICE(service, vouch, "keytab", vouchers, "who says whose a card is that was never seen: a KDC, by this host's keytab, or the resolver alone"),
+	NUMBER(service, wait, "60000", "ms", 100, 600000, "how long a login waits for a card, and for a PIN"),
+	TEXT(service, helpdesk_group, text, NULL, "group whose members may ask whose any card is, and why"),
+	TEXT(service, greeters, list, NULL, "PAM services that log people in at this computer's seat; without it login, gdm-smartcard, gdm-password, lightdm, sddm, greetd"),
+	TEXT(service, services, list, NULL, "PAM services that may use a card where there is no session and no logind"),
+	TEXT(service, remote, flag, "no", "logins from elsewhere (PAM_RHOST) may use this computer's reader"),
+	TEXT(service, user, text, "_cardmap", "user of the process that asks directories"),
+	TEXT(service, card_user, text, "_cardmap-card", "user of the processes that talk to cards"),
 };
 
 const struct cm_conf_row *

@@ -1,20 +1,42 @@
-/* base/fault.h - places where a test build can be told to fail. */
+/* base/fault.h - places where a test build can be told to fail, or to die. */
 #ifndef CM_BASE_FAULT_H
 #define CM_BASE_FAULT_H
 
 #include "base/err.h"
 
 #ifdef CM_FAULT_POINTS
+#include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* CM_ERR_SYSTEM when the environment's CM_FAULT names this point; only in builds for tests. */
+/* With CM_FAULT_ONCE=FILE only the process that takes FILE away acts: the one that takes its place does not. */
+static inline bool
+cm_fault_is_due(void)
+{
+	const char *once = getenv("CM_FAULT_ONCE");
+
+	return once == NULL || unlink(once) == 0;
+}
+
+/*
+ * CM_ERR_SYSTEM when the environment's CM_FAULT names this point; "kill:" before
+ * the name ends this process as kill -9 does.  Only in builds for tests.
+ */
 static inline enum cm_err
 cm_fault_point(const char *name)
 {
 	const char *want = getenv("CM_FAULT");
 
-	return want != NULL && strcmp(want, name) == 0 ? CM_ERR_SYSTEM : CM_OK;
+	if (want == NULL)
+		return CM_OK;
+	if (strncmp(want, "kill:", 5) == 0) {
+		if (strcmp(want + 5, name) == 0 && cm_fault_is_due())
+			raise(SIGKILL);
+		return CM_OK;
+	}
+	return strcmp(want, name) == 0 && cm_fault_is_due() ? CM_ERR_SYSTEM : CM_OK;
 }
 #else
 static inline enum cm_err

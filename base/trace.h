@@ -89,6 +89,15 @@
 	X(KEPT_TOO_OLD, REFUSED, "log in with the network: accounts.offline_days has passed") \
 	X(CLOCK_BEHIND, REFUSED, "set this computer's clock right, or log in with the network") \
 	X(STORE, SYSTEM, "see accounts.path: owner root, mode 0600, and space on the disk") \
+	/* the service */ \
+	X(PIN_HELD, REFUSED, "take the card out and put it in again: two wrong PINs were typed since it was put in") \
+	X(NOT_HERE, REFUSED, "log in at this computer; for callers from elsewhere see service.remote, service.greeters and service.services") \
+	X(NOT_VOUCHED, REFUSED, "give this host a keytab (kerberos.keytab), pair the card, or set service.vouch = resolver") \
+	X(LOCAL_COLLISION, REFUSED, "rename one of the two: a directory account never takes the name or id of one of this computer's") \
+	X(BUSY, AGAIN, "try again when the login that uses this card has ended") \
+	X(NO_SERVICE, OFFLINE, "start it: systemctl start cardmapd.socket, or cardmapd in the foreground") \
+	X(HELPER, SYSTEM, "try again; if it goes on, see the system's log for cardmapd") \
+	X(CANCELLED, AGAIN, "begin again") \
 	/* general */ \
 	X(CONFIG, CONFIG, "mend the line named here; cardmap config check tells more") \
 	X(USAGE, USAGE, "see cardmap --help") \

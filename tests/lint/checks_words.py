@@ -82,7 +82,7 @@ def man_keys(root, build):
         if line.startswith('## '):
             name = line[3:]
         elif match := re.fullmatch(r'\*(\w+)\* (\(.*\))', line):
-            written[f'{name}.{match[1]}'] = match[2]
+            written[f'{name}.{match[1]}'] = match[2].replace('\\_', '_')
     real = {key: entry(item) for key, item in keys(build).items()}
     yield from differ(page, 'key', written, real)
     for key in written.keys() & real.keys():

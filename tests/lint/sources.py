@@ -12,14 +12,20 @@ ARROWS = {
     'krb5': ('base', 'card', 'ldap', 'trust'),
     'cache': ('base', 'card', 'mapper', 'ldap', 'trust'),
     'service': ('base', 'card', 'mapper', 'ldap', 'trust', 'krb5', 'cache'),
-    'cli': ('base', 'card', 'mapper', 'ldap', 'trust', 'krb5', 'cache', 'service'),
+    'cli': ('base', 'card', 'mapper', 'ldap', 'trust', 'krb5', 'cache', 'service', 'client'),
+    'client': ('base', 'service'),
+    'pam': ('client',),
+    'cardmapd': ('base', 'ldap', 'trust', 'krb5', 'cache', 'service'),
+    'resolver': ('base', 'card', 'mapper', 'ldap', 'trust', 'krb5', 'cache', 'service'),
+    'helper': ('base', 'card', 'ldap', 'krb5', 'service'),
 }
 
 # The headers that other folders may use; base's all are.
 PUBLIC = {
     'card/card.h', 'card/cert.h', 'mapper/mapper.h', 'mapper/import.h', 'mapper/diagnose.h', 'ldap/directory.h', 'ldap/fetch.h',
-    'trust/trust.h', 'krb5/pkinit.h', 'cache/accounts.h', 'cache/pairings.h',
-    'service/explain.h', 'service/forecast.h', 'service/grant.h', 'service/host.h', 'service/login.h', 'service/mapping.h', 'service/pair.h', 'service/refresh.h', 'service/selector.h', 'service/varlink.h',
+    'trust/trust.h', 'krb5/pkinit.h', 'krb5/hostcheck.h', 'cache/accounts.h', 'cache/pairings.h',
+    'client/cardmap.h',
+    'service/channel.h', 'service/explain.h', 'service/forecast.h', 'service/grant.h', 'service/host.h', 'service/login.h', 'service/mapping.h', 'service/message.h', 'service/pair.h', 'service/possession.h', 'service/refresh.h', 'service/selector.h', 'service/varlink.h',
 }
 
 

@@ -1,0 +1,158 @@
+/* service/message.h - what cardmapd, its resolver and its card helpers say to each other: typed, length-checked. */
+#ifndef CM_SERVICE_MESSAGE_H
+#define CM_SERVICE_MESSAGE_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/trace.h"
+#include "ldap/directory.h"
+#include "trust/trust.h"
+
+/*
+ * A message has a kind, and the fields of that kind: all of them, each once, in
+ * the table's order, each within its limit, and nothing behind them.  It
+ * travels as one datagram of a SOCK_SEQPACKET socket (service/channel.h), so
+ * that the kernel keeps its bounds.  Numbers are 64 bits, little end first.
+ * No PIN is ever a field: it goes through a pipe whose descriptor is passed
+ * beside the message, and only the card helper reads from it.
+ *
+ * Whoever receives one believes nothing of it: the process that sent it may
+ * be taken over.  What may be asked, and answered, in which state is a table
+ * of its receiver.
+ */
+#define CM_MESSAGE_MAX	((size_t)128 << 10)	/* octets; longer lists go in several messages, with more set */
+
+/* A public key taken apart, so that whoever checks a signature parses nothing. */
+enum cm_key_kind { CM_KEY_NONE, CM_KEY_RSA, CM_KEY_P256, CM_KEY_P384 };
+#define CM_KEY_OCTETS_MAX	512
+struct cm_key {
+	enum cm_key_kind kind;
+	uint8_t octets[CM_KEY_OCTETS_MAX];	/* RSA: modulus, big end first, no leading zero; EC: point, uncompressed */
+	size_t len;
+	uint64_t exponent;			/* RSA */
+};
+
+/* What a field is, and its limit: of a text or octets their number, of a list its rows. */
+#define CM_MESSAGE_FIELDS(X) \
+	X(err, number, CM_ERR_STATE)		/* enum cm_err: how it ended; reason and text go with it */ \
+	X(reason, number, CM_REASON_COUNT - 1) \
+	X(text, text, 2048) \
+	X(items, items, 128)			/* of the trace: keys and texts */ \
+	X(deadline, number, 120000)		/* milliseconds that the receiver has */ \
+	X(reader, text, 256) \
+	X(atr, octets, 33) \
+	X(present, number, 1) \
+	X(insertion, number, UINT32_MAX)	/* counts insertions of one reader */ \
+	X(certificate, octets, 16384)		/* DER */ \
+	X(cached, number, 1)			/* it was not read from the card, but handed to the helper */ \
+	X(guid, octets, 16)			/* of the CHUID; none: the card cannot be recognised */ \
+	X(tries, number, UINT32_MAX)		/* CM_TRIES_UNKNOWN */ \
+	X(last_try, number, 1) \
+	X(pad, number, 1)			/* the reader takes the PIN itself */ \
+	X(commands, number, UINT32_MAX)		/* card commands used so far, and of them by the key */ \
+	X(key_operations, number, UINT32_MAX) \
+	X(key, key, 0) \
+	X(nonce, octets, 32) \
+	X(signature, octets, 512) \
+	X(principal, text, 512) \
+	X(host_principal, text, 512)		/* who the ticket is shown to */ \
+	X(ap_req, octets, 65536)		/* RFC 4120 5.5.1, made for this host, its checksum over the nonce */ \
+	X(ticket, octets, 65536)		/* the TGT as a ccache of MIT's file format, opaque to cardmapd */ \
+	X(expires, number, INT64_MAX) \
+	X(kdc_silent, number, 1) \
+	X(subject, text, 1024)			/* RFC 4514, printable */ \
+	X(issuer, text, 1024) \
+	X(issuer_key, octets, 32)		/* SHA-256 of the issuer's SubjectPublicKeyInfo */ \
+	X(serial, octets, 32)			/* of the certificate: content octets of serialNumber */ \
+	X(not_after, number, INT64_MAX)		/* the least of the chain */ \
+	X(user, text, 256)			/* who wants to log in; "": not said */ \
+	X(account, account, 1024)		/* groups */ \
+	X(kept, number, 1)			/* the directory was silent: it is the kept account */ \
+	X(kept_age, number, INT64_MAX) \
+	X(signed_time, number, INT64_MAX) \
+	X(chain, octets_list, 16)		/* DER, leaf first */ \
+	X(evidence, evidence, 64)
+
+/* Which fields each kind has.  "to" and "from" are as the resolver and the helper see it. */
+#define CM_MESSAGE_KINDS(X) \
+	/* to the card helper: one connection watches all readers, or has one card */ \
+	X(WATCH,	"") \
+	X(READER,	"reader atr present insertion")		/* from it, for each reader at first, then at each change */ \
+	X(OPEN,		"reader insertion deadline") \
+	X(RECOGNISE,	"guid")					/* from it, while it opens: whose certificate is that? */ \
+	X(RECOGNISED,	"certificate")				/* to it; none: read it */ \
+	X(READ_AGAIN,	"deadline")				/* the cached certificate's key did not prove itself: read 9A */ \
+	X(OPENED,	"err reason text items certificate cached guid tries pad commands key")	/* of OPEN and READ_AGAIN */ \
+	X(VERIFY,	"last_try pad deadline")		/* with the pipe, unless pad */ \
+	X(VERIFIED,	"err reason text items tries commands") \
+	X(SIGN,		"nonce deadline")			/* proof of possession: service/possession.h */ \
+	X(SIGNED,	"err reason text items signature key commands key_operations") \
+	X(GET_TICKET,	"principal host_principal nonce deadline") \
+	X(TICKET,	"err reason text items principal ap_req ticket expires kdc_silent key commands key_operations") \
+	X(CHANGE_PIN,	"last_try deadline")			/* with two pipes: old, new */ \
+	X(CHANGED_PIN,	"err reason text items tries commands") \
+	/* to the resolver: one connection for each card */ \
+	X(CHAIN,	"certificate deadline") \
+	X(CHAINED,	"err reason text items key subject issuer issuer_key serial not_after") \
+	X(ACCOUNT,	"user deadline") \
+	X(FOUND,	"err reason text items account kept kept_age") \
+	X(REVOCATION,	"deadline") \
+	X(JUDGED,	"err reason text items chain evidence signed_time") \
+	X(KDC_STATE,	"")					/* is a KDC known to be silent?  The resolver probes them */ \
+	X(KDC_STATED,	"kdc_silent text") \
+	X(KDC_SILENT,	"")					/* a helper waited in vain: probe until one answers */
+
+enum cm_message_kind {
+	CM_MESSAGE_NONE,
+#define X(name, fields) CM_MESSAGE_##name,
+	CM_MESSAGE_KINDS(X)
+#undef X
+	CM_MESSAGE_KIND_COUNT
+};
+
+struct cm_message_items {
+	struct cm_trace_item *rows;	/* owned, with their texts */
+	size_t count;
+};
+struct cm_octets_list {
+	struct cm_blob *rows;		/* owned, with their octets */
+	size_t count;
+};
+struct cm_evidence_list {
+	struct cm_evidence *rows;	/* owned */
+	size_t count;
+};
+
+/* Fields that are not the kind's are zero.  All is owned, and freed by cm_message_clear(). */
+struct cm_message {
+	enum cm_message_kind kind;
+#define CM_FIELD_number(name)	uint64_t name;
+#define CM_FIELD_text(name)	char *name;			/* NULL stands for "" when it is written; never NULL when it was read */
+#define CM_FIELD_octets(name)	struct cm_blob name;
+#define CM_FIELD_key(name)	struct cm_key name;
+#define CM_FIELD_items(name)	struct cm_message_items name;
+#define CM_FIELD_account(name)	struct cm_account *name;	/* NULL: none */
+#define CM_FIELD_octets_list(name) struct cm_octets_list name;
+#define CM_FIELD_evidence(name)	struct cm_evidence_list name;
+#define X(name, type, max) CM_FIELD_##type(name)
+	CM_MESSAGE_FIELDS(X)
+#undef X
+};
+void cm_message_clear(struct cm_message *m);
+const char *cm_message_kind_name(enum cm_message_kind kind);
+
+/* Append it.  CM_ERR_USAGE: a field is over its limit, or it is longer than CM_MESSAGE_MAX; CM_ERR_NOMEM */
+CM_MUST_USE enum cm_err cm_message_write(const struct cm_message *m, struct cm_buf *out);
+/*
+ * CM_ERR_SYNTAX  it is none: no such kind, a field too long, cut short, out of range, text that
+ *                is no printable UTF-8, something behind the last; *out is empty
+ * CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_message_read(struct cm_blob octets, struct cm_message *out);
+
+/* Into its fields: how it ended, with the reason, text and items of t. */
+CM_MUST_USE enum cm_err cm_message_report(struct cm_message *m, enum cm_err err, const struct cm_trace *t);
+/* The other way: items and reason into t; the result is the message's.  An err and a reason that do not go together are SYNTAX. */
+CM_MUST_USE enum cm_err cm_message_reported(const struct cm_message *m, struct cm_trace *t);
+
+#endif /* CM_SERVICE_MESSAGE_H */
