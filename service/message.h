@@ -42,10 +42,12 @@ struct cm_key {
 	X(reader, text, 256) \
 	X(atr, octets, 33) \
 	X(present, number, 1) \
+	X(gone, number, 1)			/* the reader itself was disconnected */ \
 	X(insertion, number, UINT32_MAX)	/* counts insertions of one reader */ \
 	X(certificate, octets, 16384)		/* DER */ \
 	X(cached, number, 1)			/* it was not read from the card, but handed to the helper */ \
 	X(guid, octets, 16)			/* of the CHUID; none: the card cannot be recognised */ \
+	X(global_pin, number, 1)		/* the card wants its global PIN, not its application's: kept with the certificate */ \
 	X(tries, number, UINT32_MAX)		/* CM_TRIES_UNKNOWN */ \
 	X(last_try, number, 1) \
 	X(pad, number, 1)			/* the reader takes the PIN itself */ \
@@ -77,12 +79,13 @@ struct cm_key {
 #define CM_MESSAGE_KINDS(X) \
 	/* to the card helper: one connection watches all readers, or has one card */ \
 	X(WATCH,	"") \
-	X(READER,	"reader atr present insertion")		/* from it, for each reader at first, then at each change */ \
+	X(READER,	"err reason text reader atr present gone insertion") \
+		/* from it, for each reader at first, then at each change; reader "": no pcscd, err says so, and no reader is there */ \
 	X(OPEN,		"reader insertion deadline") \
 	X(RECOGNISE,	"guid")					/* from it, while it opens: whose certificate is that? */ \
-	X(RECOGNISED,	"certificate")				/* to it; none: read it */ \
+	X(RECOGNISED,	"certificate global_pin")		/* to it; none: read it */ \
 	X(READ_AGAIN,	"deadline")				/* the cached certificate's key did not prove itself: read 9A */ \
-	X(OPENED,	"err reason text items certificate cached guid tries pad commands key")	/* of OPEN and READ_AGAIN */ \
+	X(OPENED,	"err reason text items certificate cached guid global_pin tries pad commands key")	/* of OPEN and READ_AGAIN */ \
 	X(VERIFY,	"last_try pad deadline")		/* with the pipe, unless pad */ \
 	X(VERIFIED,	"err reason text items tries commands") \
 	X(SIGN,		"nonce deadline")			/* proof of possession: service/possession.h */ \
