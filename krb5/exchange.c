@@ -150,13 +150,13 @@ ask_address(struct cm_exchange *x, const struct addrinfo *a, const krb5_data *re
     cm_deadline deadline, struct cm_buf *reply)
 {
 	const cm_deadline half = cm_deadline_in((unsigned)cm_deadline_left(deadline) / 2);
-	const bool tcp = x->tcp || request->length > x->pkinit->datagram_max;
+	const bool tcp = x->route->tcp || request->length > x->pkinit->datagram_max;
 	int e = tcp ? ETIMEDOUT : ask_udp(a, request, half, reply);
 
 	if (e != 0) {
 		cm_buf_truncate(reply, 0);
 		e = ask_tcp(a, request, deadline, reply);
-		x->tcp = x->tcp || e == 0;	/* datagrams are not waited for a second time */
+		x->route->tcp = x->route->tcp || e == 0;	/* datagrams are not waited for a second time */
 	}
 	return e;
 }
@@ -168,9 +168,9 @@ addresses_of(struct cm_exchange *x, size_t i, cm_deadline deadline)
 	struct cm_kdc *k = &x->pkinit->kdcs[i];
 	int status;
 
-	if (x->addresses[i] != NULL)
+	if (x->route->addresses[i] != NULL)
 		return 0;
-	status = cm_net_resolve(k->host, k->port, deadline, &k->lookup, &x->addresses[i]);
+	status = cm_net_resolve(k->host, k->port, deadline, &k->lookup, &x->route->addresses[i]);
 	return status == 0 ? 0 : status == EAI_INPROGRESS ? ETIMEDOUT : ENOENT;
 }
 
@@ -183,9 +183,9 @@ ask_kdc(struct cm_exchange *x, size_t i, const krb5_data *request, cm_deadline d
 	if (e != 0)
 		return e;
 	e = EHOSTUNREACH;
-	for (const struct addrinfo *a = x->addresses[i]; a != NULL; a = a->ai_next)
+	for (const struct addrinfo *a = x->route->addresses[i]; a != NULL; a = a->ai_next)
 		left++;
-	for (const struct addrinfo *a = x->addresses[i]; a != NULL && e != 0; a = a->ai_next, left--) {
+	for (const struct addrinfo *a = x->route->addresses[i]; a != NULL && e != 0; a = a->ai_next, left--) {
 		const unsigned share = (unsigned)cm_deadline_left(deadline) / left;
 
 		cm_buf_truncate(&x->reply, 0);
@@ -274,8 +274,8 @@ step_and_carry(struct cm_exchange *x, cm_exchange_step step, void *state,
 	krb5_error_code code = step(x->context, state, &in, &out, &realm, &flags);
 
 	*go_on = false;
-	if (code == KRB5KRB_ERR_RESPONSE_TOO_BIG && !x->tcp) {
-		x->tcp = true;	/* RFC 4120 section 7.2.1: the same again by TCP */
+	if (code == KRB5KRB_ERR_RESPONSE_TOO_BIG && !x->route->tcp) {
+		x->route->tcp = true;	/* RFC 4120 section 7.2.1: the same again by TCP */
 		code = 0;
 	}
 	if (code == 0 && (flags & KRB5_INIT_CREDS_STEP_FLAG_CONTINUE) != 0 &&
@@ -306,25 +306,34 @@ cm_exchange_run(struct cm_exchange *x, cm_exchange_step step, void *state,
 }
 
 enum cm_err
-cm_exchange_init(struct cm_exchange *x, struct cm_pkinit *p, krb5_context context,
-    cm_deadline deadline, struct cm_trace *t)
+cm_exchange_begin(struct cm_exchange *x)
 {
-	*x = (struct cm_exchange){ .pkinit = p, .context = context, .deadline = deadline, .trace = t };
+	struct cm_route *r = x->route;
+
 	cm_buf_init(&x->reply, REPLY_MAX);
 	cm_buf_init(&x->kdc_text, REPLY_MAX);
-	x->addresses = calloc(p->kdc_count, sizeof(struct addrinfo *));
-	return x->addresses != NULL ? CM_OK : CM_ERR_NOMEM;
+	if (r->addresses == NULL) {
+		r->count = x->pkinit->kdc_count;
+		r->addresses = calloc(r->count, sizeof(struct addrinfo *));
+	}
+	return r->addresses != NULL ? CM_OK : CM_ERR_NOMEM;
 }
 
 void
 cm_exchange_free(struct cm_exchange *x)
 {
-	for (size_t i = 0; x->addresses != NULL && i < x->pkinit->kdc_count; i++)
-		if (x->addresses[i] != NULL)
-			freeaddrinfo(x->addresses[i]);
-	free(x->addresses);
 	cm_buf_free(&x->reply);
 	cm_buf_free(&x->kdc_text);
+}
+
+void
+cm_route_free(struct cm_route *r)
+{
+	for (size_t i = 0; r->addresses != NULL && i < r->count; i++)
+		if (r->addresses[i] != NULL)
+			freeaddrinfo(r->addresses[i]);
+	free(r->addresses);
+	*r = (struct cm_route){ 0 };
 }
 
 const char *

@@ -5,58 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "krb5/pkinit_internal.h"
 
-#define KEYTAB_MAX	((size_t)1 << 20)
 #define DATAGRAM_REQUEST_MAX	1465	/* libkrb5's default for udp_preference_limit */
-
-static enum cm_err
-config_error(krb5_context c, krb5_error_code code, const char *what, struct cm_trace *t)
-{
-	const char *words = krb5_get_error_message(c, code);
-	enum cm_err err = cm_trace_fail(t, CM_REASON_CONFIG, "%s: %s", what, words);
-
-	krb5_free_error_message(c, words);
-	return err;
-}
-
-static enum cm_err
-open_context(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_trace *t)
-{
-	const char *files[] = { o->config, NULL };
-	profile_t profile = NULL;
-	krb5_error_code code = 0;
-
-	if (o->config != NULL)
-		code = (krb5_error_code)profile_init(files, &profile);
-	if (code == 0)
-		code = krb5_init_context_profile(profile, 0, &p->context);
-	if (profile != NULL)
-		profile_release(profile);
-	if (code != 0)
-		return config_error(NULL, code, o->config != NULL ? o->config : "krb5.conf", t);
-	return CM_OK;
-}
-
-static enum cm_err
-find_realm(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_trace *t)
-{
-	char *realm = NULL;
-
-	if (o->realm != NULL) {
-		p->realm = strdup(o->realm);
-	} else {
-		if (krb5_get_default_realm(p->context, &realm) != 0) {
-			cm_trace_fail(t, CM_REASON_CONFIG,
-			    "no realm: set kerberos.realm, or default_realm in krb5.conf");
-			return CM_ERR_ABSENT;	/* no error of itself: many hosts have no Kerberos */
-		}
-		p->realm = strdup(realm);
-		krb5_free_default_realm(p->context, realm);
-	}
-	return p->realm != NULL ? CM_OK : CM_ERR_NOMEM;
-}
 
 /* krb5.conf(5): hosts behind a firewall that drops datagrams have udp_preference_limit = 1. */
 static enum cm_err
@@ -166,81 +117,14 @@ find_anchors(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_t
 	return err;
 }
 
-static bool
-is_host_of(krb5_const_principal name, const char *realm)
-{
-	return name->length == 2 && name->realm.length == strlen(realm) &&
-	    memcmp(name->realm.data, realm, name->realm.length) == 0 &&
-	    name->data[0].length == 4 && memcmp(name->data[0].data, "host", 4) == 0;
-}
-
-/* The first host/ of our realm. */
-static krb5_error_code
-search_keytab(struct cm_pkinit *p)
-{
-	krb5_kt_cursor cursor;
-	krb5_keytab_entry entry;
-	krb5_error_code code = krb5_kt_start_seq_get(p->context, p->keytab, &cursor);
-
-	if (code != 0)
-		return code;
-	while (p->host == NULL && code == 0 &&
-	    krb5_kt_next_entry(p->context, p->keytab, &entry, &cursor) == 0) {
-		if (is_host_of(entry.principal, p->realm))
-			code = krb5_copy_principal(p->context, entry.principal, &p->host);
-		krb5_free_keytab_entry_contents(p->context, &entry);
-	}
-	krb5_kt_end_seq_get(p->context, p->keytab, &cursor);
-	return code != 0 || p->host != NULL ? code : KRB5_KT_NOTFOUND;
-}
-
-static krb5_error_code
-parse_host(struct cm_pkinit *p, const char *name)
-{
-	krb5_error_code code = krb5_parse_name(p->context, name, &p->host);
-
-	if (code == 0 && !is_host_of(p->host, p->realm))
-		code = KRB5_PARSE_MALFORMED;
-	return code;
-}
-
-/* Whoever can read it can make tickets for this host: CM_FILE_SECRET. */
-static enum cm_err
-check_keytab(const char *path, struct cm_trace *t)
-{
-	struct cm_buf content;
-	enum cm_err err;
-
-	cm_buf_init_secret(&content, 0);
-	err = cm_file_read(path, KEYTAB_MAX, CM_FILE_SECRET, t, &content);
-	cm_buf_free(&content);
-	return err;
-}
-
+/* Without one, tickets stay unverified. */
 static enum cm_err
 open_keytab(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_trace *t)
 {
-	struct cm_buf name;
-	krb5_error_code code;
-	enum cm_err err;
+	const struct cm_hostcheck_options h = { .keytab = o->keytab, .host_principal = o->host_principal };
+	const enum cm_err err = cm_hostcheck_with(p->context, p->realm, &h, t, &p->hostcheck);
 
-	if (o->keytab == NULL || (err = check_keytab(o->keytab, t)) == CM_ERR_ABSENT)
-		return CM_OK;
-	if (err != CM_OK)
-		return err;
-	cm_buf_init(&name, 0);
-	cm_buf_addf(&name, "FILE:%s", o->keytab);
-	if ((p->keytab_path = cm_buf_take(&name)) == NULL)
-		return CM_ERR_NOMEM;
-	code = krb5_kt_resolve(p->context, p->keytab_path, &p->keytab);
-	if (code == 0)
-		code = o->host_principal != NULL ? parse_host(p, o->host_principal) : search_keytab(p);
-	if (code == KRB5_KT_NOTFOUND || code == KRB5_PARSE_MALFORMED)
-		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: %s is no principal host/NAME@%s", o->keytab,
-		    o->host_principal != NULL ? o->host_principal : "in it there", p->realm);
-	if (code == 0)
-		code = krb5_unparse_name(p->context, p->host, &p->host_text);
-	return code == 0 ? CM_OK : config_error(p->context, code, o->keytab, t);
+	return err == CM_ERR_ABSENT ? CM_OK : err;
 }
 
 enum cm_err
@@ -252,7 +136,8 @@ cm_pkinit_open(const struct cm_pkinit_options *o, struct cm_trace *t, struct cm_
 	*out = NULL;
 	if (p == NULL)
 		return CM_ERR_NOMEM;
-	if ((err = open_context(p, o, t)) == CM_OK && (err = find_realm(p, o, t)) == CM_OK &&
+	if ((err = cm_krb5_context(o->config, t, &p->context)) == CM_OK &&
+	    (err = cm_krb5_realm(p->context, o->realm, t, &p->realm)) == CM_OK &&
 	    (err = find_datagram_max(p)) == CM_OK && (err = find_kdcs(p, o, t)) == CM_OK && (err = find_anchors(p, o, t)) == CM_OK)
 		err = open_keytab(p, o, t);
 	if (err == CM_OK)
@@ -265,7 +150,7 @@ cm_pkinit_open(const struct cm_pkinit_options *o, struct cm_trace *t, struct cm_
 bool
 cm_pkinit_has_keytab(const struct cm_pkinit *p)
 {
-	return p->keytab != NULL;
+	return p->hostcheck != NULL;
 }
 
 void
@@ -282,14 +167,9 @@ cm_pkinit_close(struct cm_pkinit **pkinit)
 	free(p->kdcs);
 	free(p->anchors);
 	free(p->realm);
-	free(p->keytab_path);
-	if (p->context != NULL) {
-		if (p->keytab != NULL)
-			krb5_kt_close(p->context, p->keytab);
-		krb5_free_principal(p->context, p->host);
-		krb5_free_unparsed_name(p->context, p->host_text);
+	cm_hostcheck_close(&p->hostcheck);
+	if (p->context != NULL)
 		krb5_free_context(p->context);
-	}
 	free(p);
 	*pkinit = NULL;
 }

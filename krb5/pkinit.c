@@ -104,8 +104,6 @@ as_exchange(struct attempt *a)
 	krb5_get_init_creds_opt_free(k->context, options);
 }
 
-#define AS_REP	0x6B	/* RFC 4120 section 5.10: [APPLICATION 11] */
-
 /* Before the card was asked to sign: its key had no part in the failure. */
 static enum cm_err
 explain_unsigned(struct attempt *a)
@@ -123,7 +121,7 @@ explain_unsigned(struct attempt *a)
 		return cm_trace_fail(t, CM_REASON_KDC_REFUSED,
 		    "KDC %s offers no PKINIT for %s, or libkrb5's plugin for it (package krb5-pkinit) is missing",
 		    kdc, principal);
-	if (a->x.reply.len > 0 && a->x.reply.ptr[0] == AS_REP)
+	if (a->x.reply.len > 0 && a->x.reply.ptr[0] == CM_AS_REP)
 		return cm_trace_fail(t, CM_REASON_KDC_REFUSED,
 		    "KDC %s did not ask %s for the card: the principal needs requires_preauth", kdc, principal);
 	return cm_trace_fail(t, CM_REASON_KDC_OFFLINE, "KDC %s: its answer is not Kerberos", kdc);
@@ -192,10 +190,10 @@ run(struct attempt *a)
 	if ((err = check_tgt(a)) != CM_OK || (err = keep_tgt(a)) != CM_OK)
 		return err;
 	cm_trace_add(a->x.trace, "kdc", "%s", cm_exchange_kdc(&a->x));
-	if (a->x.pkinit->keytab != NULL && (err = cm_verify_with_keytab(&a->x, a->ticket)) != CM_OK)
+	if (a->x.pkinit->hostcheck != NULL && (err = cm_verify_here(&a->x, a->ticket)) != CM_OK)
 		return err;
-	cm_trace_add(a->x.trace, "host check", "%s", a->ticket->verified ? a->x.pkinit->host_text :
-	    "not done: this host has no keytab");
+	cm_trace_add(a->x.trace, "host check", "%s", a->ticket->verified ?
+	    cm_hostcheck_principal(a->x.pkinit->hostcheck) : "not done: this host has no keytab");
 	return CM_OK;
 }
 
@@ -207,8 +205,7 @@ cm_pkinit_serves(const struct cm_pkinit *p, const struct cm_account *a)
 	bool ours;
 
 	ours = krb5_parse_name_flags(p->context, a->principal, KRB5_PRINCIPAL_PARSE_REQUIRE_REALM, &name) == 0 &&
-	    name->realm.length == strlen(p->realm) &&
-	    memcmp(name->realm.data, p->realm, name->realm.length) == 0;
+	    cm_krb5_is_of(name, p->realm);
 	krb5_free_principal(p->context, name);
 	return ours;
 }
@@ -238,21 +235,22 @@ cm_pkinit_get_ticket(struct cm_pkinit *p, struct cm_card *card, enum cm_slot slo
     const struct cm_cert *cert, const struct cm_account *account, cm_deadline deadline,
     struct cm_trace *t, struct cm_ticket **out)
 {
-	struct attempt a = { .module = { .card = card, .slot = slot, .cert = cert,
-	    .deadline = deadline, .trace = t } };
+	struct attempt a = { .x = { .pkinit = p, .deadline = deadline, .trace = t },
+	    .module = { .card = card, .slot = slot, .cert = cert, .deadline = deadline, .trace = t } };
 	enum cm_err err;
 
 	*out = NULL;
 	cm_buf_init(&a.said, 0);
 	if ((err = make_ticket(p, account, cert, t, &a.ticket)) == CM_OK &&
-	    (err = cm_cert_key(cert, t, &a.module.key)) == CM_OK &&
-	    (err = cm_exchange_init(&a.x, p, a.ticket->context, deadline, t)) == CM_OK) {
+	    (err = cm_cert_key(cert, t, &a.module.key)) == CM_OK) {
+		a.x.context = a.ticket->context;
+		a.x.route = &a.ticket->route;
 		krb5_set_trace_callback(a.ticket->context, overhear, &a);
-		err = run(&a);
+		if ((err = cm_exchange_begin(&a.x)) == CM_OK)
+			err = run(&a);
 		krb5_set_trace_callback(a.ticket->context, NULL, NULL);
 	}
-	if (a.x.pkinit != NULL)
-		cm_exchange_free(&a.x);
+	cm_exchange_free(&a.x);
 	cm_buf_free(&a.said);
 	if (err == CM_OK)
 		*out = a.ticket;
@@ -301,6 +299,7 @@ cm_ticket_free(struct cm_ticket **ticket)
 		krb5_free_principal(k->context, k->client);
 		krb5_free_context(k->context);
 	}
+	cm_route_free(&k->route);
 	free(k->principal);
 	free(k);
 	*ticket = NULL;

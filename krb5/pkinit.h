@@ -21,6 +21,7 @@ struct cm_pkinit_options {
 	const char *host_principal;	/* NULL: the first host/ in the keytab */
 };
 
+/* For one thread at a time. */
 struct cm_pkinit;
 
 /*
@@ -70,6 +71,31 @@ const char *cm_ticket_principal(const struct cm_ticket *k);
 time_t cm_ticket_expires(const struct cm_ticket *k);
 /* The KDC's time (authtime) where the keytab verified it; 0 otherwise. */
 time_t cm_ticket_signed_time(const struct cm_ticket *k);
+
+/*
+ * With the TGT, a ticket for host_principal (of this realm), and an AP-REQ with
+ * it (RFC 4120 5.5.1) whose checksum covers nonce, appended to ap_req: for
+ * cm_hostcheck_verify() of the process that has the keytab.  One request to a
+ * KDC, by the way that answered before; none if it was asked for already.  p is
+ * the one that k was got with.
+ *
+ * CM_ERR_CONFIG   CONFIG: host_principal is no host/NAME of this realm
+ * CM_ERR_REFUSED  KDC_REFUSED; CM_ERR_OFFLINE KDC_OFFLINE; CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_ticket_present(struct cm_pkinit *p, struct cm_ticket *k, const char *host_principal,
+    const uint8_t nonce[32], cm_deadline deadline, struct cm_trace *t, struct cm_buf *ap_req);
+
+/* Append the TGT, alone, as a ccache in MIT's file format, version 4, for cm_ccache_put().  It holds a key: the buffer is to be a secret one. */
+CM_MUST_USE enum cm_err cm_ticket_pack(const struct cm_ticket *k, struct cm_buf *ccache);
+
+/*
+ * Does a KDC of the realm answer?  It is asked for a ticket of a name that has
+ * none (RFC 6112's anonymous one), with no card and no proof: what it says does not matter.
+ * CM_OK           some KDC answered
+ * CM_ERR_OFFLINE  KDC_OFFLINE: none did in time, each named in the text
+ * CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_pkinit_probe(struct cm_pkinit *p, cm_deadline deadline, struct cm_trace *t);
 
 /*
  * Put the ticket into a ccache of the account's own: "FILE:/tmp/krb5cc_%{uid}",

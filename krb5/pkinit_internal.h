@@ -2,9 +2,8 @@
 #ifndef CM_KRB5_PKINIT_INTERNAL_H
 #define CM_KRB5_PKINIT_INTERNAL_H
 
-#include <krb5/krb5.h>
-
 #include "base/net.h"
+#include "krb5/context_internal.h"
 #include "krb5/pkinit.h"
 
 /* One KDC of the realm: "127.0.0.1:8800" and its parts, owned. */
@@ -22,15 +21,21 @@ struct cm_pkinit {
 	size_t kdc_count;
 	size_t answered;	/* the KDC that answered last is asked first */
 	char **anchors;		/* "FILE:..." for libkrb5, NULL-terminated; NULL: the configuration's */
-	krb5_keytab keytab;	/* NULL: there is none */
-	char *keytab_path;
-	krb5_principal host;	/* of this host, in realm; NULL without a keytab */
-	char *host_text;
+	struct cm_hostcheck *hostcheck;	/* NULL: this host has no keytab */
 	unsigned datagram_max;	/* larger requests go by TCP at once */
 };
 
+/* What an exchange learned of the way to the KDCs, for the next one of the same login. */
+struct cm_route {
+	struct addrinfo **addresses;	/* of each KDC, once resolved */
+	size_t count;
+	bool tcp;			/* an answer did not fit a datagram, or came by TCP alone */
+};
+void cm_route_free(struct cm_route *r);
+
 struct cm_ticket {
 	krb5_context context;
+	struct cm_route route;
 	krb5_ccache memory;	/* MEMORY: ccache with the TGT */
 	krb5_principal client;
 	krb5_creds tgt;
@@ -42,13 +47,13 @@ struct cm_ticket {
 
 /* exchange.c: requests of libkrb5 carried to the KDCs of one realm. */
 struct cm_exchange {
+	/* Borrowed, and set by the caller. */
 	struct cm_pkinit *pkinit;
 	krb5_context context;
+	struct cm_route *route;
 	cm_deadline deadline;
 	struct cm_trace *trace;
 	struct cm_buf reply;
-	struct addrinfo **addresses;	/* of each KDC, once resolved */
-	bool tcp;			/* an answer did not fit a datagram, or came by TCP alone */
 	/* What became of it. */
 	enum cm_err err;		/* not CM_OK: could not carry, and the trace says why */
 	krb5_error_code kdc_error;	/* the last answer was this KRB-ERROR; 0: it was a reply */
@@ -59,8 +64,7 @@ struct cm_exchange {
 typedef krb5_error_code (*cm_exchange_step)(krb5_context context, void *state, krb5_data *in,
     krb5_data *out, krb5_data *realm, unsigned *flags);
 
-CM_MUST_USE enum cm_err cm_exchange_init(struct cm_exchange *x, struct cm_pkinit *p,
-    krb5_context context, cm_deadline deadline, struct cm_trace *t);
+CM_MUST_USE enum cm_err cm_exchange_begin(struct cm_exchange *x);
 void cm_exchange_free(struct cm_exchange *x);
 
 /*
@@ -70,6 +74,8 @@ void cm_exchange_free(struct cm_exchange *x);
  */
 CM_MUST_USE krb5_error_code cm_exchange_run(struct cm_exchange *x, cm_exchange_step step,
     void *state, const enum cm_err *stop);
+
+#define CM_AS_REP	0x6B	/* the first octet of that reply; RFC 4120 section 5.10: [APPLICATION 11] */
 
 /* "127.0.0.1:8800", the KDC that answered last. */
 const char *cm_exchange_kdc(const struct cm_exchange *x);
@@ -111,13 +117,9 @@ void cm_module_enter(struct cm_module_session *s);
 void cm_module_leave(void);
 
 /*
- * verify.c: get a ticket for this host with the TGT in k, and open it with the
- * keytab.  CM_OK: k->verified.  CM_ERR_REFUSED TICKET_FORGED, KDC_REFUSED;
- * CM_ERR_OFFLINE KDC_OFFLINE
+ * present.c: get a ticket for this host with the TGT in k, and have the host check open it, within the exchange x.
+ * CM_OK: k->verified.  CM_ERR_REFUSED TICKET_FORGED, KDC_REFUSED; CM_ERR_OFFLINE KDC_OFFLINE
  */
-CM_MUST_USE enum cm_err cm_verify_with_keytab(struct cm_exchange *x, struct cm_ticket *k);
-
-/* krb5_timestamp is read unsigned, as libkrb5 does: to 2106. */
-#define CM_KRB5_TIME(t)	((time_t)(uint32_t)(t))
+CM_MUST_USE enum cm_err cm_verify_here(struct cm_exchange *x, struct cm_ticket *k);
 
 #endif /* CM_KRB5_PKINIT_INTERNAL_H */
