@@ -61,6 +61,7 @@ class RigError(Exception):
 # ---- Namespaces
 
 INSIDE = 'CM_RIG_LIFELINE'  # between enter()'s two halves: the descriptor whose end means that the starter is gone
+OUTSIDE = 'CM_RIG_OUTSIDE'  # ... and the process id outside, which names the cgroup of the rig (computer.py)
 
 
 def enter():
@@ -88,7 +89,8 @@ def wait_outside():
     lifeline, held = os.pipe()
     command = ['unshare', *user_namespace(), '--mount', '--net', '--uts', '--pid', '--fork', '--kill-child', '--mount-proc',
                '--', sys.executable, *sys.orig_argv[1:]]
-    inside = subprocess.Popen(command, pass_fds=[lifeline], env={**os.environ, INSIDE: str(lifeline)})
+    inside = subprocess.Popen(command, pass_fds=[lifeline],
+                              env={**os.environ, INSIDE: str(lifeline), OUTSIDE: str(os.getpid())})
     os.close(lifeline)
 
     def end(number, _frame):
@@ -100,9 +102,24 @@ def wait_outside():
         signal.signal(number, end)
     signal.signal(signal.SIGINT, lambda _number, _frame: None)  # the terminal tells the process inside as well
     status = inside.wait()
+    remove_cgroups()
     if ended_by:
         return 128 + ended_by[0]
     return status if status >= 0 else 128 - status
+
+
+def cgroup_name():
+    return f'cardmap-rig-{os.environ.get(OUTSIDE, os.getpid())}'
+
+
+def remove_cgroups():
+    """Those of computer.py, once their processes are gone."""
+    for line in Path('/proc/self/mounts').read_text(encoding='utf-8').splitlines():
+        kind, mount = line.split()[2], line.split()[1]
+        for top in Path(mount).glob(f'**/cardmap-rig-{os.getpid()}') if kind == 'cgroup2' else ():
+            for folder, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
 
 
 def settle(lifeline):

@@ -5,19 +5,15 @@ CM_VCARD the virtual card, CM_RIG_PKI the certificates.
 """
 import base64
 import ctypes
-import fcntl
 import glob
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 import unittest
 from pathlib import Path
@@ -29,6 +25,7 @@ import demo  # noqa: E402
 import people  # noqa: E402
 import rig as rig_module  # noqa: E402
 from rig import PIN, WORK  # noqa: E402
+from terminal import Terminal  # noqa: E402,F401
 
 SERVERS = ('slapd', 'kdc', 'ocsp', 'http')
 SECONDS = 30
@@ -391,46 +388,6 @@ class OtherClient:
     def close(self, disposition=LEAVE):
         self.call('SCardDisconnect', self.card, ctypes.c_ulong(disposition))
         self.call('SCardReleaseContext', self.context)
-
-
-class Terminal:
-    """A program at a terminal of its own."""
-
-    def __init__(self, command, environment, cwd=None):
-        self.master, self.slave = pty.openpty()
-        self.text = b''
-        self.child = subprocess.Popen(list(map(str, command)), stdin=self.slave, stdout=self.slave, stderr=self.slave,
-                                      start_new_session=True, env=environment, cwd=cwd, preexec_fn=self.take_terminal)
-
-    def take_terminal(self):
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-    def echoes(self):
-        return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
-
-    def expect(self, pattern):
-        """Read until the text matches."""
-        deadline = time.monotonic() + SECONDS
-        while not re.search(pattern, self.text):
-            if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
-                raise AssertionError(f'{pattern} did not come:\n{self.text.decode(errors="replace")}')
-            self.text += os.read(self.master, 4096)
-
-    def type(self, text):
-        os.write(self.master, text)
-
-    def end(self):
-        """Status and all it wrote: read while it writes, a terminal holds but 4 KiB."""
-        deadline = time.monotonic() + SECONDS
-        while self.child.poll() is None and time.monotonic() < deadline:
-            if select.select([self.master], [], [], 0.05)[0]:
-                self.text += os.read(self.master, 65536)
-        status = self.child.wait(0)
-        while select.select([self.master], [], [], 0)[0]:
-            self.text += os.read(self.master, 65536)
-        os.close(self.slave)
-        os.close(self.master)
-        return status, self.text.decode(errors='replace').replace('\r\n', '\n')
 
 
 def wait_until(condition, what, seconds=SECONDS):
