@@ -7,7 +7,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sources import ARROWS, PUBLIC, bare, files, functions, line_of, product
+from sources import ARROWS, INSTALLED, PUBLIC, bare, files, functions, line_of, product
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"', re.M)
 
@@ -66,7 +66,7 @@ def headers(root, build):
     flags = flags_of_folders(root, build)
     for path in product(root, ends=('.h',)):
         name = path.relative_to(root).as_posix()
-        guard = 'CM_' + re.sub(r'[/.]', '_', name).upper()
+        guard = re.sub(r'[/.]', '_', INSTALLED.get(name, f'cm/{name}')).upper()
         if not re.search(rf'^#ifndef {guard}\n#define {guard}$', path.read_text(), re.M):
             yield f'{name}:1: the guard is not {guard}'
         jobs += [(root, name, compiler, flags.get(path.relative_to(root).parts[0], [])) for compiler in ('gcc', 'clang')]
