@@ -32,6 +32,8 @@ bool cm_channel_is_gone(const struct cm_channel *c);
 
 /*
  * Ask and wait for the one kind of answer.  A message of another kind is CM_ERR_SYNTAX.
+ * After that, and after an answer that did not come in time, the connection is of no use
+ * any more: what came later could be taken for the answer to something else.
  * *answer is empty unless this is CM_OK; how the question ended stands in it.
  */
 CM_MUST_USE enum cm_err cm_channel_ask(struct cm_channel *c, const struct cm_message *question, const int *fds, size_t count,

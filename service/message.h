@@ -20,7 +20,7 @@
  * be taken over.  What may be asked, and answered, in which state is a table
  * of its receiver.
  */
-#define CM_MESSAGE_MAX	((size_t)128 << 10)	/* octets; longer lists go in several messages, with more set */
+#define CM_MESSAGE_MAX	((size_t)128 << 10)	/* octets */
 
 /* A public key taken apart, so that whoever checks a signature parses nothing. */
 enum cm_key_kind { CM_KEY_NONE, CM_KEY_RSA, CM_KEY_P256, CM_KEY_P384 };
@@ -32,12 +32,17 @@ struct cm_key {
 	uint64_t exponent;			/* RSA */
 };
 
+#define CM_MESSAGE_ITEM_KEY_MAX	64
+#define CM_MESSAGE_ITEM_MAX	2048
+#define CM_MESSAGE_OCTETS_MAX	16384	/* of a row of octets */
+#define CM_MESSAGE_TIME_MAX	INT64_C(253402300799)	/* the last second of 9999 (RFC 5280 4.1.2.5) */
+
 /* What a field is, and its limit: of a text or octets their number, of a list its rows. */
 #define CM_MESSAGE_FIELDS(X) \
 	X(err, number, CM_ERR_STATE)		/* enum cm_err: how it ended; reason and text go with it */ \
 	X(reason, number, CM_REASON_COUNT - 1) \
 	X(text, text, 2048) \
-	X(items, items, 128)			/* of the trace: keys and texts */ \
+	X(items, items, 128)			/* of the trace: keys, and texts of CM_MESSAGE_ITEM_MAX */ \
 	X(deadline, number, 120000)		/* milliseconds that the receiver has */ \
 	X(reader, text, 256) \
 	X(atr, octets, 33) \
@@ -60,18 +65,19 @@ struct cm_key {
 	X(host_principal, text, 512)		/* who the ticket is shown to */ \
 	X(ap_req, octets, 65536)		/* RFC 4120 5.5.1, made for this host, its checksum over the nonce */ \
 	X(ticket, octets, 65536)		/* the TGT as a ccache of MIT's file format, opaque to cardmapd */ \
-	X(expires, number, INT64_MAX) \
+	X(expires, number, CM_MESSAGE_TIME_MAX) \
 	X(kdc_silent, number, 1) \
 	X(subject, text, 1024)			/* RFC 4514, printable */ \
 	X(issuer, text, 1024) \
 	X(issuer_key, octets, 32)		/* SHA-256 of the issuer's SubjectPublicKeyInfo */ \
 	X(serial, octets, 32)			/* of the certificate: content octets of serialNumber */ \
-	X(not_after, number, INT64_MAX)		/* the least of the chain */ \
+	X(links, octets_list, 16)		/* issuer_key and, behind it, serial: of each certificate below the anchor, leaf first */ \
+	X(not_after, number, CM_MESSAGE_TIME_MAX)		/* the least of the chain */ \
 	X(user, text, 256)			/* who wants to log in; "": not said */ \
 	X(account, account, 1024)		/* groups */ \
 	X(kept, number, 1)			/* the directory was silent: it is the kept account */ \
 	X(kept_age, number, INT64_MAX) \
-	X(signed_time, number, INT64_MAX) \
+	X(signed_time, number, CM_MESSAGE_TIME_MAX) \
 	X(chain, octets_list, 16)		/* DER, leaf first */ \
 	X(evidence, evidence, 64)
 
@@ -96,7 +102,7 @@ struct cm_key {
 	X(CHANGED_PIN,	"err reason text items tries commands") \
 	/* to the resolver: one connection for each card */ \
 	X(CHAIN,	"certificate deadline") \
-	X(CHAINED,	"err reason text items key subject issuer issuer_key serial not_after") \
+	X(CHAINED,	"err reason text items key subject issuer issuer_key serial links not_after") \
 	X(ACCOUNT,	"user deadline") \
 	X(FOUND,	"err reason text items account kept kept_age") \
 	X(REVOCATION,	"deadline") \
@@ -153,9 +159,16 @@ CM_MUST_USE enum cm_err cm_message_write(const struct cm_message *m, struct cm_b
  */
 CM_MUST_USE enum cm_err cm_message_read(struct cm_blob octets, struct cm_message *out);
 
-/* Into its fields: how it ended, with the reason, text and items of t. */
+/*
+ * Into its fields: how it ended, with the reason and text of t and the items of
+ * its last stage (what is longer than a message may be is cut, and said).
+ * An err that t has no reason for, or another's, goes as SYSTEM with the text there is.
+ */
 CM_MUST_USE enum cm_err cm_message_report(struct cm_message *m, enum cm_err err, const struct cm_trace *t);
-/* The other way: items and reason into t; the result is the message's.  An err and a reason that do not go together are SYNTAX. */
+/*
+ * The other way: items and reason into t, whose stage is open; the result is the message's.
+ * An err and a reason that do not go together are SYNTAX (HELPER).
+ */
 CM_MUST_USE enum cm_err cm_message_reported(const struct cm_message *m, struct cm_trace *t);
 
 #endif /* CM_SERVICE_MESSAGE_H */
