@@ -129,6 +129,22 @@ cm_trace_end(struct cm_trace *t, enum cm_err err)
 	s->open = false;
 }
 
+void
+cm_trace_end_told(struct cm_trace *t, enum cm_err err, enum cm_reason reason, int64_t us)
+{
+	struct cm_trace_stage *s = current(t);
+
+	if (s == NULL || !s->open)
+		return;
+	s->us = us;
+	s->err = err;
+	s->reason = err != CM_OK ? reason : CM_REASON_NONE;
+	s->open = false;
+	cm_trace_clear_reason(t);
+	if (err != CM_OK)
+		(void)cm_trace_fail(t, reason, "%s", cm_trace_why(t, s));
+}
+
 /* Room is 8, 16, 32, ... */
 static bool
 make_room(struct cm_trace_stage *s)
@@ -270,4 +286,22 @@ cm_trace_find(const struct cm_trace *t, const char *key)
 				return s->items[k - 1].text;
 	}
 	return NULL;
+}
+
+const struct cm_trace_stage *
+cm_trace_failed(const struct cm_trace *t)
+{
+	for (size_t i = 0; i < cm_trace_count(t); i++)
+		if (cm_trace_stage(t, i)->err != CM_OK)
+			return cm_trace_stage(t, i);
+	return NULL;
+}
+
+const char *
+cm_trace_why(const struct cm_trace *t, const struct cm_trace_stage *s)
+{
+	for (size_t i = 0; s != NULL && i < s->count; i++)
+		if (strcmp(s->items[i].key, CM_TRACE_WHY) == 0)
+			return s->items[i].text;
+	return cm_trace_message(t);
 }

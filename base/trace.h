@@ -166,8 +166,18 @@ enum cm_reason cm_trace_reason(const struct cm_trace *t);
 const char *cm_trace_message(const struct cm_trace *t);
 void cm_trace_clear_reason(struct cm_trace *t);
 
+/*
+ * A stage that another process ran, with its own time: begin it, add its items
+ * (CM_TRACE_WHY among them), and end it by this.  name lives as long as t.
+ */
+void cm_trace_end_told(struct cm_trace *t, enum cm_err err, enum cm_reason reason, int64_t us);
+
 size_t cm_trace_count(const struct cm_trace *t);
 const struct cm_trace_stage *cm_trace_stage(const struct cm_trace *t, size_t i);
+/* The first stage that ended other than well, or NULL. */
+const struct cm_trace_stage *cm_trace_failed(const struct cm_trace *t);
+/* Why a stage that failed did: its text; without a stage the trace's. */
+const char *cm_trace_why(const struct cm_trace *t, const struct cm_trace_stage *s);
 /* The text of the last item so named in any stage, or NULL. */
 const char *cm_trace_find(const struct cm_trace *t, const char *key);
 

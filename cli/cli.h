@@ -59,11 +59,6 @@ void cm_cli_warnings(const struct cm_cli *c);
 /* One line a stage: its result, its time, its card commands. */
 void cm_cli_stages(const struct cm_cli *c);
 
-/* The first stage that ended other than well, or NULL. */
-const struct cm_trace_stage *cm_cli_failed_stage(const struct cm_trace *t);
-/* Why a stage that failed did: its text; without a stage the trace's. */
-const char *cm_cli_why(const struct cm_trace *t, const struct cm_trace_stage *s);
-
 /* The end of a command: reason, text and remedy to standard error (or the answer), and the exit code. */
 int cm_cli_finish(struct cm_cli *c, enum cm_err err);
 

@@ -1,61 +1,14 @@
 /* cli/explain.c - every stage with what it saw; the cause comes first, what mends it last. */
-#include <errno.h>
-#include <unistd.h>
-
 #include "cli/cli.h"
-#include "service/explain.h"
+#include "service/answer.h"
 #include "service/login.h"
 
-/* The stage that looked for the account, or NULL. */
-static const struct cm_trace_stage *
-account_stage(const struct cm_trace *t)
-{
-	for (size_t i = cm_trace_count(t); i-- > 0;)
-		if (strcmp(cm_trace_stage(t, i)->name, "account") == 0)
-			return cm_trace_stage(t, i);
-	return NULL;
-}
-
-/* Then its word is the last, and no value of the directory mends what it says. */
-static bool
-selector_speaks(const struct cm_conf *c)
-{
-	return c->mapper.selector != NULL && (access(c->mapper.selector, F_OK) == 0 || errno != ENOENT);
-}
-
-/*
- * A directory that answered with no account, with a wrong one, or with an
- * account that may not enter is worth a second look.
- */
-static bool
-wants_explanation(const struct cm_cli *c, const struct cm_login *l, enum cm_err err)
-{
-	const struct cm_trace_stage *s = account_stage(c->trace);
-
-	if (err == CM_OK || l->cert == NULL || l->account_kept || s == NULL || selector_speaks(c->conf))
-		return false;
-	return s->err == CM_ERR_ABSENT || s->reason == CM_REASON_NOT_THIS_USER ||
-	    s->reason == CM_REASON_ACCOUNT_DISABLED || s->reason == CM_REASON_DIRECTORY_REFUSED ||
-	    s->reason == CM_REASON_WEAK_BINDING;
-}
-
-static void
-explain_account(struct cm_cli *c, const struct cm_login *l, struct cm_explanation **x)
-{
-	const struct cm_trace_stage *s = account_stage(c->trace);
-	const struct cm_explain e = {
-		.host = l->host, .cert = l->cert, .user = l->user, .found = l->account,
-		.why = cm_cli_why(c->trace, s), .reason = s->reason,
-	};
+/* Whichever process asked. */
+struct finding {
 	enum cm_err err;
-
-	cm_trace_begin(c->trace, "near misses");
-	err = cm_explain_account(&e, cm_deadline_in(c->conf->directory.timeout), c->trace, x);
-	if (err != CM_OK)
-		cm_trace_add(c->trace, "not looked into", "%s", cm_trace_message(c->trace));
-	cm_trace_clear_reason(c->trace);
-	cm_trace_end(c->trace, CM_OK);
-}
+	struct cm_account *account;	/* owned */
+	bool kept;
+};
 
 /* UTF-8: a character is one column, whatever its bytes. */
 static int
@@ -82,46 +35,26 @@ common_columns(const char *a, const char *b)
 	return columns(a, i);
 }
 
+static const char *
+text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text != NULL ? text : "";
+}
+
 /* "stored" and "wanted" one above the other, and a mark where they part. */
 static void
-print_value(const struct cm_cli *c, const struct cm_explained_value *v)
+print_value(const struct cm_cli *c, const json_t *v)
 {
-	cm_cli_line(c, "nearest", "%s", v->dn);
-	cm_cli_line(c, "  stored", "%s", v->miss->stored);
-	cm_cli_line(c, "  wanted", "%s", v->miss->wanted);
-	cm_cli_line(c, "", "%*s^", common_columns(v->miss->stored, v->miss->wanted), "");
-	for (size_t i = 0; i < v->miss->cause_count; i++)
-		cm_cli_line(c, "  because", "%s", v->miss->causes[i]->text);
-}
+	const json_t *because = json_object_get(v, "because");
 
-static json_t *
-value_json(const struct cm_explained_value *v)
-{
-	json_t *o = json_object(), *causes = json_array();
-
-	cm_cli_set(o, "dn", v->dn);
-	cm_cli_set(o, "attribute", v->miss->attribute);
-	cm_cli_set(o, "stored", v->miss->stored);
-	cm_cli_set(o, "wanted", v->miss->wanted);
-	json_object_set_new(o, "differs_at", json_integer((json_int_t)v->miss->differs));
-	for (size_t i = 0; i < v->miss->cause_count; i++)
-		json_array_append_new(causes, json_string(v->miss->causes[i]->name));
-	json_object_set_new(o, "causes", causes);
-	return o;
-}
-
-static void
-set_explanation(struct cm_cli *c, const struct cm_explanation *x)
-{
-	json_t *o = json_object(), *values = json_array();
-
-	cm_cli_set(o, "cause", x->cause);
-	cm_cli_set(o, "text", x->text);
-	cm_cli_set(o, "mend", x->mend);
-	for (size_t i = 0; i < x->count; i++)
-		json_array_append_new(values, value_json(&x->values[i]));
-	json_object_set_new(o, "near_misses", values);
-	json_object_set_new(c->answer, "explanation", o);
+	cm_cli_line(c, "nearest", "%s", text_of(v, "dn"));
+	cm_cli_line(c, "  stored", "%s", text_of(v, "stored"));
+	cm_cli_line(c, "  wanted", "%s", text_of(v, "wanted"));
+	cm_cli_line(c, "", "%*s^", common_columns(text_of(v, "stored"), text_of(v, "wanted")), "");
+	for (size_t i = 0; i < json_array_size(because); i++)
+		cm_cli_line(c, "  because", "%s", json_string_value(json_array_get(because, i)));
 }
 
 /* The remedy for who has not done it yet. */
@@ -136,51 +69,64 @@ mend_of(const struct cm_cli *c, const struct cm_trace_stage *failure)
 
 /* First line: the cause.  Then all that was seen.  Last line: what mends it. */
 static void
-print(struct cm_cli *c, const struct cm_login *l, const struct cm_explanation *x, enum cm_err err)
+print(struct cm_cli *c, const struct finding *f)
 {
-	const struct cm_trace_stage *failure = cm_cli_failed_stage(c->trace);
+	const struct cm_trace_stage *failure = cm_trace_failed(c->trace);
+	const json_t *x = json_object_get(c->answer, "explanation"), *near = json_object_get(x, "near_misses");
+	const bool explained = x != NULL && failure != NULL && strcmp(failure->name, "account") == 0;
 
-	if (x != NULL && failure != NULL && strcmp(failure->name, "account") == 0)
-		cm_cli_line(c, x->cause, "%s", x->text);
+	if (explained)
+		cm_cli_line(c, text_of(x, "cause"), "%s", text_of(x, "text"));
 	else if (failure != NULL)
-		cm_cli_line(c, cm_reason_name(failure->reason), "%s", cm_cli_why(c->trace, failure));
-	else if (l->account != NULL)
-		cm_cli_line(c, "yes", "this is the card of %s%s", l->account->name,
-		    l->account->weak ? ", by a weak value, which another's certificate could have" : "");
+		cm_cli_line(c, cm_reason_name(failure->reason), "%s", cm_trace_why(c->trace, failure));
+	else if (f->account != NULL)
+		cm_cli_line(c, "yes", "this is the card of %s%s", f->account->name,
+		    f->account->weak ? ", by a weak value, which another's certificate could have" : "");
 	cm_cli_trace(c);
-	for (size_t i = 0; x != NULL && i < x->count; i++)
-		print_value(c, &x->values[i]);
-	if (x != NULL && failure != NULL && strcmp(failure->name, "account") == 0)
-		cm_cli_line(c, "mend", "%s", x->mend);
+	for (size_t i = 0; i < json_array_size(near); i++)
+		print_value(c, json_array_get(near, i));
+	if (explained)
+		cm_cli_line(c, "mend", "%s", text_of(x, "mend"));
 	else if (failure != NULL)
 		cm_cli_line(c, "mend", "%s", mend_of(c, failure));
-	else if (l->account != NULL && err == CM_OK)
+	else if (f->account != NULL && f->err == CM_OK)
 		cm_cli_line(c, "A login would", "%s as %s once the PIN and the card's key are proved",
-		    l->account_kept ? "open the kept account, offline," : "go on", l->account->name);
+		    f->kept ? "open the kept account, offline," : "go on", f->account->name);
+}
+
+static void
+ask_here(struct cm_cli *c, struct finding *f)
+{
+	struct cm_login l = { .trace = c->trace, .user = c->arg_count > 0 ? c->args[0] : NULL };
+	struct cm_explanation *x = NULL;
+	struct cm_host *host = NULL;
+
+	if ((f->err = cm_cli_open_host(c, CM_NEED_RULES | CM_NEED_DIRECTORY | CM_NEED_TRUST | CM_LOOKS_ONLY, &host)) == CM_OK) {
+		l.host = host;
+		f->err = cm_login_explain(&l);
+	}
+	cm_explain_login(&(struct cm_explain){ .host = host, .cert = l.cert, .user = l.user, .found = l.account },
+	    f->err, l.account_kept, c->trace, &x);
+	if (x != NULL)
+		json_object_set_new(c->answer, "explanation", cm_answer_explanation(x));
+	f->account = l.account;
+	l.account = NULL;
+	f->kept = l.account_kept;
+	cm_explanation_free(&x);
+	cm_login_clear(&l);
+	cm_host_close(&host);
 }
 
 int
 cm_cli_explain(struct cm_cli *c)
 {
-	struct cm_login l = { .trace = c->trace, .user = c->arg_count > 0 ? c->args[0] : NULL };
-	struct cm_explanation *x = NULL;
-	struct cm_host *host = NULL;
-	enum cm_err err;
+	struct finding f = { .err = CM_ERR_STATE };
 
-	if ((err = cm_cli_open_host(c, CM_NEED_RULES | CM_NEED_DIRECTORY | CM_NEED_TRUST | CM_LOOKS_ONLY, &host)) == CM_OK) {
-		l.host = host;
-		err = cm_login_explain(&l);
-	}
-	if (wants_explanation(c, &l, err))
-		explain_account(c, &l, &x);
-	if (x != NULL)
-		set_explanation(c, x);
-	if (l.account != NULL)
-		cm_cli_set_account(c->answer, l.account);
-	print(c, &l, x, err);
+	ask_here(c, &f);
+	if (f.account != NULL)
+		cm_cli_set_account(c->answer, f.account);
+	print(c, &f);
 	c->told = !c->json;
-	cm_explanation_free(&x);
-	cm_login_clear(&l);
-	cm_host_close(&host);
-	return cm_cli_finish(c, err);
+	cm_account_free(&f.account);
+	return cm_cli_finish(c, f.err);
 }

@@ -242,38 +242,20 @@ cm_cli_stages(const struct cm_cli *c)
 	each_stage(c, c->verbose);
 }
 
-const struct cm_trace_stage *
-cm_cli_failed_stage(const struct cm_trace *t)
-{
-	for (size_t i = 0; i < cm_trace_count(t); i++)
-		if (cm_trace_stage(t, i)->err != CM_OK)
-			return cm_trace_stage(t, i);
-	return NULL;
-}
-
-const char *
-cm_cli_why(const struct cm_trace *t, const struct cm_trace_stage *s)
-{
-	for (size_t i = 0; s != NULL && i < s->count; i++)
-		if (strcmp(s->items[i].key, CM_TRACE_WHY) == 0)
-			return s->items[i].text;
-	return cm_trace_message(t);
-}
-
 int
 cm_cli_finish(struct cm_cli *c, enum cm_err err)
 {
-	const struct cm_trace_stage *s = cm_cli_failed_stage(c->trace);
+	const struct cm_trace_stage *s = cm_trace_failed(c->trace);
 	const enum cm_reason reason = s != NULL ? s->reason : cm_trace_reason(c->trace);
 
 	cm_cli_set(c->answer, "result", cm_err_name(err));
 	if (err != CM_OK) {
 		cm_cli_set(c->answer, "reason", cm_reason_name(reason));
-		cm_cli_set(c->answer, "message", cm_cli_why(c->trace, s));
+		cm_cli_set(c->answer, "message", cm_trace_why(c->trace, s));
 		cm_cli_set(c->answer, "remedy", cm_reason_remedy(reason));
 		if (!c->json && !c->told) {
 			fflush(stdout);
-			fprintf(stderr, "cardmap: %s: %s\n", cm_err_name(err), cm_cli_why(c->trace, s));
+			fprintf(stderr, "cardmap: %s: %s\n", cm_err_name(err), cm_trace_why(c->trace, s));
 			fprintf(stderr, "reason:  %s\nremedy:  %s\n", cm_reason_name(reason),
 			    cm_reason_remedy(reason));
 		}

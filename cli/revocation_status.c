@@ -100,12 +100,12 @@ add_statuses(const struct cm_trace *t, struct cm_buf *out)
 static json_t *
 outlook(enum cm_err err, struct cm_trace *t)
 {
-	const struct cm_trace_stage *s = cm_cli_failed_stage(t);
+	const struct cm_trace_stage *s = cm_trace_failed(t);
 	json_t *o = json_object();
 	struct cm_buf text = { 0 };
 
 	if (err != CM_OK)
-		cm_buf_add_str(&text, cm_cli_why(t, s));
+		cm_buf_add_str(&text, cm_trace_why(t, s));
 	else
 		add_statuses(t, &text);
 	json_object_set_new(o, "opens", json_boolean(err == CM_OK));

@@ -44,6 +44,15 @@ struct cm_explain {
  */
 CM_MUST_USE enum cm_err cm_explain_account(const struct cm_explain *e, cm_deadline deadline,
     struct cm_trace *t, struct cm_explanation **out);
+/*
+ * The same after cm_login_explain(), which ended with err and left its stages
+ * in t: where the directory answered with no account, with a wrong one, or with
+ * one that may not enter, a second look is worth it, as a stage "near misses".
+ * kept: the account is the kept one.  e's why and reason are taken from t.
+ * *out is the caller's, or NULL: there is nothing to explain, or it was not looked into (the stage says why).
+ */
+void cm_explain_login(const struct cm_explain *e, enum cm_err err, bool kept, struct cm_trace *t,
+    struct cm_explanation **out);
 void cm_explanation_free(struct cm_explanation **x);
 
 #endif /* CM_SERVICE_EXPLAIN_H */

@@ -253,19 +253,16 @@ test_stages_are_told_with_their_times(void **state)
 {
 	struct cm_trace *t = NULL;
 	struct cm_buf b = { 0 };
-	char first[16], second[16], why[16];
-	int end = 0;
 
 	(void)state;
 	assert_int_equal(cm_trace_new(&t), CM_OK);
 	cm_trace_begin(t, "certificate");
-	cm_trace_end(t, CM_OK);
+	cm_trace_end_told(t, CM_OK, CM_REASON_NONE, 12345);
 	cm_trace_begin(t, "chain");
-	cm_trace_end(t, cm_trace_fail(t, CM_REASON_CERT_EXPIRED, "it expired"));
+	(void)cm_trace_fail(t, CM_REASON_CERT_EXPIRED, "it expired");
+	cm_trace_end_told(t, CM_ERR_REFUSED, CM_REASON_CERT_EXPIRED, 456);
 	cm_log_stages(t, &b);
-	assert_int_equal(sscanf(cm_buf_str(&b), "certificate %15[0-9.] ms, chain %15[0-9.] ms (%15[a-z_])%n", first, second, why, &end), 3);
-	assert_int_equal(end, b.len);
-	assert_string_equal(why, "cert_expired");
+	assert_string_equal(cm_buf_str(&b), "certificate 12.3 ms, chain 0.4 ms (cert_expired)");
 	cm_buf_free(&b);
 	cm_trace_free(&t);
 }
