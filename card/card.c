@@ -25,9 +25,9 @@ find_backend(const char *source, const char **name)
 	return NULL;
 }
 
-enum cm_err
-cm_card_open(const char *source, enum cm_card_purpose purpose, cm_deadline deadline,
-    struct cm_trace *t, struct cm_card **out)
+static enum cm_err
+open_card(const char *source, enum cm_card_purpose purpose, const struct cm_card_recogniser *r,
+    cm_deadline deadline, struct cm_trace *t, struct cm_card **out)
 {
 	const char *name = "";
 	const struct cm_backend *backend = find_backend(source, &name);
@@ -41,10 +41,27 @@ cm_card_open(const char *source, enum cm_card_purpose purpose, cm_deadline deadl
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		return CM_ERR_NOMEM;
 	c->backend = backend;
+	c->recogniser = r;
 	if ((err = backend->open(c, name, purpose, deadline, t)) != CM_OK)
 		cm_card_close(&c);
+	else
+		c->recogniser = NULL;
 	*out = c;
 	return err;
+}
+
+enum cm_err
+cm_card_open(const char *source, enum cm_card_purpose purpose, cm_deadline deadline,
+    struct cm_trace *t, struct cm_card **out)
+{
+	return open_card(source, purpose, NULL, deadline, t, out);
+}
+
+enum cm_err
+cm_card_open_known(const char *source, const struct cm_card_recogniser *r, cm_deadline deadline,
+    struct cm_trace *t, struct cm_card **out)
+{
+	return open_card(source, CM_CARD_LOGIN, r, deadline, t, out);
 }
 
 void
@@ -53,6 +70,7 @@ cm_card_close(struct cm_card **c)
 	if (*c == NULL)
 		return;
 	(*c)->backend->close(*c);
+	cm_cert_free(&(*c)->known);
 	cm_buf_free(&(*c)->where);
 	free(*c);
 	*c = NULL;
@@ -64,6 +82,17 @@ cm_card_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
 {
 	*out = NULL;
 	return c->backend->certificate(c, slot, deadline, t, out);
+}
+
+enum cm_err
+cm_card_read_again(struct cm_card *c, cm_deadline deadline, struct cm_trace *t,
+    struct cm_cert **out)
+{
+	*out = NULL;
+	cm_cert_free(&c->known);
+	if (c->backend->again == NULL)
+		return c->backend->certificate(c, CM_SLOT_AUTHENTICATION, deadline, t, out);
+	return c->backend->again(c, deadline, t, out);
 }
 
 /* --- PIN --- */
@@ -104,6 +133,14 @@ check_tries(const struct cm_card *c, bool last_try, struct cm_trace *t)
 	return CM_OK;
 }
 
+/* After a wrong PIN its answer counts as asked; short of an answer the card is to be asked again. */
+static void
+note_tries(struct cm_card *c, unsigned left)
+{
+	c->tries = left;
+	c->tries_asked = left != CM_TRIES_UNKNOWN;
+}
+
 enum cm_err
 cm_card_verify_pin(struct cm_card *c, const struct cm_secret *pin, bool last_try,
     cm_deadline deadline, struct cm_trace *t, unsigned *left)
@@ -114,9 +151,48 @@ cm_card_verify_pin(struct cm_card *c, const struct cm_secret *pin, bool last_try
 	if ((err = check_tries(c, last_try, t)) != CM_OK)
 		return err;
 	err = c->backend->verify(c, cm_secret_bytes(pin), deadline, t, left);
-	/* After a wrong PIN its answer counts as asked; short of an answer the card is to be asked again. */
-	c->tries = *left;
-	c->tries_asked = *left != CM_TRIES_UNKNOWN;
+	note_tries(c, *left);
+	return err;
+}
+
+bool
+cm_card_has_pad(const struct cm_card *c)
+{
+	return c->wire.has_pad;
+}
+
+enum cm_err
+cm_card_verify_pad(struct cm_card *c, bool last_try, cm_deadline deadline, struct cm_trace *t,
+    unsigned *left)
+{
+	enum cm_err err;
+
+	*left = c->tries_asked ? c->tries : CM_TRIES_UNKNOWN;
+	if (c->backend->verify_pad == NULL || !cm_card_has_pad(c))
+		return cm_trace_fail(t, CM_REASON_PIN_MISSING, "\"%s\" takes no PIN by itself",
+		    cm_buf_str(&c->where));
+	if ((err = check_tries(c, last_try, t)) != CM_OK)
+		return err;
+	err = c->backend->verify_pad(c, deadline, t, left);
+	note_tries(c, *left);
+	return err;
+}
+
+enum cm_err
+cm_card_change_pin(struct cm_card *c, const struct cm_card_pins *pins, cm_deadline deadline,
+    struct cm_trace *t, unsigned *left)
+{
+	enum cm_err err;
+
+	*left = c->tries_asked ? c->tries : CM_TRIES_UNKNOWN;
+	if (c->backend->change == NULL)
+		return cm_trace_fail(t, CM_REASON_CARD_FILE,
+		    "%s: its PIN is the password of its key: change that with openssl pkey",
+		    cm_buf_str(&c->where));
+	if ((err = check_tries(c, pins->last_try, t)) != CM_OK)
+		return err;
+	err = c->backend->change(c, pins, deadline, t, left);
+	note_tries(c, *left);
 	return err;
 }
 
@@ -231,6 +307,18 @@ const char *
 cm_card_where(const struct cm_card *c)
 {
 	return cm_buf_str(&c->where);
+}
+
+bool
+cm_card_is_cached(const struct cm_card *c)
+{
+	return c->known != NULL;
+}
+
+bool
+cm_card_global_pin(const struct cm_card *c)
+{
+	return c->backend == &cm_backend_piv && c->pin_reference == CM_PIN_GLOBAL;
 }
 
 struct cm_blob

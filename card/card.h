@@ -32,7 +32,7 @@ struct cm_card_stats {
 /*
  * Open the card that source names:
  *	"reader"	the one card in any reader
- *	"reader:NAME"	the card in the reader so named (a part of the name will do)
+ *	"reader:NAME"	the card in the reader so named (a part of the name will do, where none has it whole)
  *	"file:PATH"	a card file: certificate and key in PEM; its key may be
  *			encrypted, and the PIN is then its password
  * The context says what it is opened for: with CM_CARD_LOGIN the PIV discovery
@@ -50,6 +50,45 @@ struct cm_card_stats {
 enum cm_card_purpose { CM_CARD_LOOK, CM_CARD_LOGIN };
 CM_MUST_USE enum cm_err cm_card_open(const char *source, enum cm_card_purpose purpose,
     cm_deadline deadline, struct cm_trace *t, struct cm_card **out);
+
+/*
+ * What a host kept of a card, to be found by its GUID (of the CHUID).  A card
+ * without a CHUID, with a GUID of zeros, or with the FASC-N that is the same on
+ * every token as it is delivered has none, and is read whole each time.
+ */
+struct cm_card_known {
+	struct cm_buf certificate;	/* DER, of slot 9A; empty: not known */
+	bool global_pin;		/* cm_card_global_pin() when it was kept */
+};
+/*
+ * Asked once, while the card is opened and locked for others: it is to be quick.
+ * *out is empty, and the caller's of this to free.  Whatever fails here only
+ * means that the card is read.
+ */
+struct cm_card_recogniser {
+	enum cm_err (*recognise)(void *arg, struct cm_blob guid, cm_deadline deadline,
+	    struct cm_trace *t, struct cm_card_known *out);
+	void *arg;
+};
+/*
+ * As cm_card_open() for a login, but of a card that is recognised neither
+ * certificate nor discovery object is read again: cm_card_certificate() gives
+ * what was kept.  That it is still the card's own only a proof shows.
+ */
+CM_MUST_USE enum cm_err cm_card_open_known(const char *source, const struct cm_card_recogniser *r,
+    cm_deadline deadline, struct cm_trace *t, struct cm_card **out);
+/* Its certificate was not read from it. */
+bool cm_card_is_cached(const struct cm_card *c);
+/* It wants its global PIN (SP 800-73-4 Part 1, 3.3.2), not that of its application. */
+bool cm_card_global_pin(const struct cm_card *c);
+
+/*
+ * The certificate that was kept is of no use, or its key did not prove itself:
+ * read 9A, in this session.  A card that was unlocked stays so; no PIN is sent.
+ * Results as cm_card_certificate().
+ */
+CM_MUST_USE enum cm_err cm_card_read_again(struct cm_card *c, cm_deadline deadline,
+    struct cm_trace *t, struct cm_cert **out);
 
 /*
  * Reset the card if a PIN was sent to it, let go of it, free.  Accepts NULL.
@@ -96,6 +135,32 @@ CM_MUST_USE enum cm_err cm_card_pin_tries(struct cm_card *c, cm_deadline deadlin
 CM_MUST_USE enum cm_err cm_card_verify_pin(struct cm_card *c, const struct cm_secret *pin,
     bool last_try, cm_deadline deadline, struct cm_trace *t, unsigned *left);
 
+/* The reader takes the PIN by itself (PC/SC Part 10, FEATURE_VERIFY_PIN_DIRECT), so that no program sees it. */
+bool cm_card_has_pad(const struct cm_card *c);
+/*
+ * As cm_card_verify_pin(), with the PIN typed on the reader: within the
+ * deadline, of which the reader is told.
+ *
+ * Besides: CM_ERR_USAGE PIN_MISSING (nobody typed; or no such reader), CM_ERR_AGAIN
+ * CANCELLED (on the reader), CM_ERR_REFUSED PIN_FORM (too short); no try was spent then
+ */
+CM_MUST_USE enum cm_err cm_card_verify_pad(struct cm_card *c, bool last_try,
+    cm_deadline deadline, struct cm_trace *t, unsigned *left);
+
+/*
+ * Another PIN for this one (CHANGE REFERENCE DATA, SP 800-73-4 Part 2, 3.2.2), by
+ * the rules of cm_card_verify_pin(): a wrong old PIN spends a try.
+ *
+ * Besides: CM_ERR_REFUSED PIN_FORM also where the card does not take the new one; CM_ERR_CONFIG
+ * CARD_FILE: a card file's PIN is its key's password, and other programs change that
+ */
+struct cm_card_pins {
+	const struct cm_secret *now, *next;	/* borrowed */
+	bool last_try;
+};
+CM_MUST_USE enum cm_err cm_card_change_pin(struct cm_card *c, const struct cm_card_pins *pins,
+    cm_deadline deadline, struct cm_trace *t, unsigned *left);
+
 /*
  * Sign with the slot's key.  cert is the certificate of that slot: it says which
  * algorithm to ask the card for.  digest is the hash itself, md its algorithm
@@ -128,7 +193,7 @@ struct cm_card_stats cm_card_stats(const struct cm_card *c);
 
 /* "Virtual PCD 00 00", "file:alice.pem": for people. */
 const char *cm_card_where(const struct cm_card *c);
-/* GUID of the CHUID as read at CM_CARD_LOGIN, 16 bytes; {NULL, 0}: not recognisable (absent, zero). */
+/* GUID of the CHUID as read at CM_CARD_LOGIN, 16 bytes; {NULL, 0}: not recognisable (absent, zero, a vendor's fixed FASC-N). */
 struct cm_blob cm_card_guid(const struct cm_card *c);
 
 /* One reader, for listing.  Texts are borrowed for the call of the visitor. */

@@ -44,6 +44,9 @@ struct cm_wire_ops {
 	enum cm_err (*unlock)(void *self, cm_deadline deadline, struct cm_trace *t);
 	/* Let go, after a reset if so asked; frees self. */
 	void (*close)(void *self, bool reset);
+	/* FEATURE_VERIFY_PIN_DIRECT with this PIN_VERIFY_STRUCTURE; answer: as of a command.  NULL: never has_pad. */
+	enum cm_err (*pad)(void *self, struct cm_blob structure, cm_deadline deadline,
+	    struct cm_trace *t, struct cm_buf *answer);
 };
 
 struct cm_wire {
@@ -51,6 +54,7 @@ struct cm_wire {
 	void *self;
 	bool extended;		/* card and reader take extended length fields */
 	bool t0;		/* T=0: no Le beside data (ISO/IEC 7816-3 12.2.1) */
+	bool has_pad;		/* the reader takes PINs itself */
 };
 
 /* apdu.c - one command with all its answer, whatever number of APDUs that takes. */
@@ -88,6 +92,8 @@ struct cm_card {
 	struct cm_card_stats stats;
 	bool tries_asked;
 	unsigned tries;		/* what the card said last; CM_TRIES_UNKNOWN */
+	const struct cm_card_recogniser *recogniser;	/* borrowed, while it is opened; NULL: everything is read */
+	struct cm_cert *known;	/* owned: what the recogniser knew; NULL: it is read from the card */
 
 	/* piv.c */
 	struct cm_wire wire;
@@ -119,14 +125,42 @@ struct cm_backend {
 	    const char *md, struct cm_blob digest, cm_deadline deadline, struct cm_trace *t,
 	    struct cm_buf *signature);
 	void (*close)(struct cm_card *c);
+	/* NULL: it has none. */
+	enum cm_err (*again)(struct cm_card *c, cm_deadline deadline, struct cm_trace *t,
+	    struct cm_cert **out);
+	enum cm_err (*verify_pad)(struct cm_card *c, cm_deadline deadline, struct cm_trace *t,
+	    unsigned *left);
+	enum cm_err (*change)(struct cm_card *c, const struct cm_card_pins *pins,
+	    cm_deadline deadline, struct cm_trace *t, unsigned *left);
 };
 
 extern const struct cm_backend cm_backend_piv;	/* piv.c: c->wire, once connected */
 extern const struct cm_backend cm_backend_file;	/* file.c */
 
-/* piv.c: SELECT, and for a login the discovery object and the CHUID's head, over c->wire. */
+/*
+ * piv.c: SELECT, and for a login the CHUID's head, then, unless c->recogniser knows the card,
+ * the discovery object, over c->wire.
+ */
 CM_MUST_USE enum cm_err cm_piv_start(struct cm_card *c, enum cm_card_purpose purpose,
     cm_deadline deadline, struct cm_trace *t);
+/* The discovery object alone. */
+CM_MUST_USE enum cm_err cm_piv_discover(struct cm_card *c, cm_deadline deadline,
+    struct cm_trace *t);
+
+/* piv_pin.c: what the PIV backend does with PINs; the contracts are card.h's. */
+#define CM_PIN_APPLICATION	0x80	/* SP 800-73-4 Part 1, table 4a: key references */
+#define CM_PIN_GLOBAL		0x00
+CM_MUST_USE enum cm_err cm_piv_tries(struct cm_card *c, cm_deadline deadline,
+    struct cm_trace *t, unsigned *tries);
+CM_MUST_USE enum cm_err cm_piv_verify(struct cm_card *c, struct cm_blob pin,
+    cm_deadline deadline, struct cm_trace *t, unsigned *left);
+CM_MUST_USE enum cm_err cm_piv_verify_pad(struct cm_card *c, cm_deadline deadline,
+    struct cm_trace *t, unsigned *left);
+CM_MUST_USE enum cm_err cm_piv_change(struct cm_card *c, const struct cm_card_pins *pins,
+    cm_deadline deadline, struct cm_trace *t, unsigned *left);
+
+/* pad.c: PIN_VERIFY_STRUCTURE (PC/SC Part 10, 2.5.2) for VERIFY of this key reference, seconds for typing. */
+void cm_pad_structure(struct cm_buf *out, uint8_t reference, unsigned seconds);
 
 /* piv_key.c: the GENERAL AUTHENTICATE of cm_card_sign(). */
 CM_MUST_USE enum cm_err cm_piv_sign(struct cm_card *c, enum cm_slot slot,
@@ -139,5 +173,8 @@ CM_MUST_USE enum cm_err cm_piv_sign(struct cm_card *c, enum cm_slot slot,
  */
 CM_MUST_USE enum cm_err cm_pcsc_connect(const char *name, cm_deadline deadline,
     struct cm_trace *t, struct cm_wire *wire, struct cm_buf *where);
+
+/* pcsc_reason.c: why rv is not SCARD_S_SUCCESS; words are static, or valid until the next call. */
+enum cm_reason cm_pcsc_reason(long rv, const char **words);
 
 #endif /* CM_CARD_CARD_INTERNAL_H */

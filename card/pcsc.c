@@ -45,6 +45,7 @@ struct pcsc {
 	DWORD disposition;		/* how the card is left */
 	DWORD protocol;
 	bool extended;			/* card and reader take extended length */
+	DWORD pad;			/* control code of FEATURE_VERIFY_PIN_DIRECT; 0: no pad */
 	char names[PCSCLITE_MAX_READERS_CONTEXTS * MAX_READERNAME];
 	SCARD_READERSTATE readers[PCSCLITE_MAX_READERS_CONTEXTS];
 	DWORD reader_count;
@@ -92,25 +93,30 @@ ask_reader(SCARDHANDLE card, DWORD code, uint32_t tag, uint8_t *buf, DWORD size)
 	return value;
 }
 
+/* PC/SC part 10, 2.2: a feature is a control code, highest byte first.  0: the reader has no such.  Nothing goes to the card. */
+static DWORD
+feature(SCARDHANDLE card, uint32_t tag)
+{
+	uint8_t buf[256];
+	const struct cm_blob v = ask_reader(card, CM_IOCTL_GET_FEATURE_REQUEST, tag, buf, sizeof(buf));
+
+	return v.len == 0 ? 0 : (DWORD)v.ptr[0] << 24 | (DWORD)v.ptr[1] << 16 | (DWORD)v.ptr[2] << 8 | v.ptr[3];
+}
+
 /*
- * PC/SC part 10, 2.2 (a control code, highest byte first) and 2.6.14 (most
- * bytes of data, lowest first; 0: short APDUs only; we want all 64 KiB or
- * short ones).  Not told: what the card takes.  No command goes to the card
- * for this.
+ * PC/SC part 10, 2.6.14 (most bytes of data, lowest first; 0: short APDUs only;
+ * we want all 64 KiB or short ones).  Not told: what the card takes.
  */
 static bool
 reader_takes_extended(SCARDHANDLE card)
 {
+	const DWORD properties = feature(card, FEATURE_GET_TLV_PROPERTIES);
 	uint8_t buf[256];
 	struct cm_blob v;
 
-	v = ask_reader(card, CM_IOCTL_GET_FEATURE_REQUEST, FEATURE_GET_TLV_PROPERTIES, buf,
-	    sizeof(buf));
-	if (v.len == 0)
+	if (properties == 0)
 		return true;
-	v = ask_reader(card, (DWORD)v.ptr[0] << 24 | (DWORD)v.ptr[1] << 16 |
-	    (DWORD)v.ptr[2] << 8 | v.ptr[3], PCSCv2_PART10_PROPERTY_dwMaxAPDUDataSize, buf,
-	    sizeof(buf));
+	v = ask_reader(card, properties, PCSCv2_PART10_PROPERTY_dwMaxAPDUDataSize, buf, sizeof(buf));
 	return v.len == 0 || v.ptr[2] != 0 || v.ptr[3] != 0 || v.ptr[1] == 0xFF;
 }
 
@@ -141,6 +147,7 @@ job_connect(struct pcsc *p)
 	/* T=0 carries short commands only (ISO/IEC 7816-3 12.2). */
 	p->extended = p->protocol == SCARD_PROTOCOL_T1 && cm_atr_extended(atr) &&
 	    reader_takes_extended(p->card);
+	p->pad = feature(p->card, FEATURE_VERIFY_PIN_DIRECT);
 }
 
 static void
@@ -154,6 +161,15 @@ job_transmit(struct pcsc *p)
 	/* Some drivers tell a card that went away so. */
 	if (p->rv == SCARD_S_SUCCESS && p->answer_len == 0)
 		p->rv = SCARD_F_COMM_ERROR;
+}
+
+/* The PIN never comes here: it goes from the pad to the card. */
+static void
+job_pad(struct pcsc *p)
+{
+	p->answer_len = 0;
+	p->rv = SCardControl(p->card, p->pad, p->command, p->command_len, p->answer, sizeof(p->answer),
+	    &p->answer_len);
 }
 
 /* A reset or a swap since SCardConnect() makes this fail, for this connection and for good. */
@@ -314,41 +330,6 @@ free_pcsc(struct pcsc *p)
 	}
 }
 
-/* --- What PC/SC's results mean --- */
-
-static const struct meaning {
-	LONG rv;
-	enum cm_reason reason;
-	const char *words;
-} meanings[] = {
-	{ SCARD_E_NO_SERVICE, CM_REASON_NO_READER, "pcscd does not run" },
-	{ SCARD_E_SERVICE_STOPPED, CM_REASON_NO_READER, "pcscd does not run" },
-	{ SCARD_W_SECURITY_VIOLATION, CM_REASON_NO_READER, "pcscd does not let this user in" },
-	{ SCARD_E_NO_READERS_AVAILABLE, CM_REASON_NO_READER, "no reader is connected" },
-	{ SCARD_E_UNKNOWN_READER, CM_REASON_NO_READER, "the reader was disconnected" },
-	{ SCARD_E_READER_UNAVAILABLE, CM_REASON_CARD_REMOVED, "the reader was disconnected" },
-	{ SCARD_E_NO_SMARTCARD, CM_REASON_CARD_REMOVED, "the card was taken out" },
-	{ SCARD_W_REMOVED_CARD, CM_REASON_CARD_REMOVED, "the card was taken out" },
-	{ SCARD_W_RESET_CARD, CM_REASON_CARD_CHANGED, "another program has reset the card" },
-	/* Reset while we connected: pcscd forgot the protocol that it had agreed on for us. */
-	{ SCARD_E_PROTO_MISMATCH, CM_REASON_CARD_CHANGED, "another program has reset the card" },
-	{ SCARD_E_SHARING_VIOLATION, CM_REASON_CARD_SILENT, "another program keeps the card to itself" },
-	{ SCARD_W_UNRESPONSIVE_CARD, CM_REASON_CARD_SILENT, "the card does not answer a reset" },
-	{ SCARD_W_UNPOWERED_CARD, CM_REASON_CARD_SILENT, "the card has no power" },
-};
-
-static enum cm_reason
-reason_of(LONG rv, const char **words)
-{
-	for (size_t i = 0; i < CM_COUNT(meanings); i++)
-		if (meanings[i].rv == rv) {
-			*words = meanings[i].words;
-			return meanings[i].reason;
-		}
-	*words = pcsc_stringify_error(rv);
-	return CM_REASON_CARD_SILENT;
-}
-
 static const char *
 reader_name(const struct pcsc *p)
 {
@@ -366,7 +347,7 @@ do_job(struct pcsc *p, void (*job)(struct pcsc *p), cm_deadline deadline, struct
 	if (run(p, job, deadline)) {
 		if ((p->result = p->rv) == SCARD_S_SUCCESS)
 			return CM_OK;
-		reason = reason_of(p->result, &words);
+		reason = cm_pcsc_reason(p->result, &words);
 	} else if (job == job_connect || job == job_lock) {
 		words = "no turn came before the deadline: does another program keep the card to itself?";
 	}
@@ -398,10 +379,9 @@ is_transmission_error(LONG rv)
 }
 
 static enum cm_err
-pcsc_transmit(void *self, struct cm_blob command, cm_deadline deadline, struct cm_trace *t,
-    struct cm_buf *answer)
+exchange(struct pcsc *p, void (*job)(struct pcsc *p), struct cm_blob command, cm_deadline deadline,
+    struct cm_trace *t, struct cm_buf *answer)
 {
-	struct pcsc *p = self;
 	const char *words;
 	enum cm_err err;
 
@@ -411,17 +391,31 @@ pcsc_transmit(void *self, struct cm_blob command, cm_deadline deadline, struct c
 		return CM_ERR_STATE;
 	memcpy(p->command, command.ptr, command.len);
 	p->command_len = command.len;
-	if ((err = do_job(p, job_transmit, deadline, t)) == CM_OK) {
+	if ((err = do_job(p, job, deadline, t)) == CM_OK) {
 		cm_buf_add(answer, p->answer, p->answer_len);
 		return cm_buf_status(answer);
 	}
 	/* The reader only says that it failed: see whether there is a card, a reader, a pcscd at all. */
 	if (is_transmission_error(p->result) && run(p, job_look, deadline) &&
 	    p->rv != SCARD_S_SUCCESS && p->rv != SCARD_E_TIMEOUT) {
-		p->lost = reason_of(p->rv, &words);
+		p->lost = cm_pcsc_reason(p->rv, &words);
 		return cm_trace_fail(t, p->lost, "%s: %s", reader_name(p), words);
 	}
 	return err;
+}
+
+static enum cm_err
+pcsc_transmit(void *self, struct cm_blob command, cm_deadline deadline, struct cm_trace *t,
+    struct cm_buf *answer)
+{
+	return exchange(self, job_transmit, command, deadline, t, answer);
+}
+
+static enum cm_err
+pcsc_pad(void *self, struct cm_blob structure, cm_deadline deadline, struct cm_trace *t,
+    struct cm_buf *answer)
+{
+	return exchange(self, job_pad, structure, deadline, t, answer);
 }
 
 static enum cm_err
@@ -457,7 +451,9 @@ pcsc_close(void *self, bool reset)
 	free_pcsc(p);
 }
 
-static const struct cm_wire_ops pcsc_wire = { pcsc_transmit, pcsc_lock, pcsc_unlock, pcsc_close };
+static const struct cm_wire_ops pcsc_wire = {
+	pcsc_transmit, pcsc_lock, pcsc_unlock, pcsc_close, pcsc_pad,
+};
 
 /* --- Readers --- */
 
@@ -493,15 +489,27 @@ list_names(const struct pcsc *p, bool with_card, struct cm_buf *out)
 			    p->readers[i].szReader);
 }
 
+/* "Virtual PCD 00 0" is a part of "Virtual PCD 00 00", and may be a reader of its own. */
+static bool
+is_named(const struct pcsc *p, const char *name)
+{
+	for (DWORD i = 0; i < p->reader_count; i++)
+		if (strcmp(p->readers[i].szReader, name) == 0)
+			return true;
+	return false;
+}
+
 static enum cm_err
 choose(struct pcsc *p, const char *name, struct cm_trace *t)
 {
+	const bool whole = is_named(p, name);
 	struct cm_buf names = { 0 };
 	unsigned readers = 0, cards = 0;
 	enum cm_err err = CM_OK;
 
 	for (DWORD i = 0; i < p->reader_count; i++) {
-		if (strcasestr(p->readers[i].szReader, name) == NULL)
+		if (whole ? strcmp(p->readers[i].szReader, name) != 0 :
+		    strcasestr(p->readers[i].szReader, name) == NULL)
 			continue;
 		readers++;
 		if (has_card(&p->readers[i])) {
@@ -546,7 +554,7 @@ cm_pcsc_connect(const char *name, cm_deadline deadline, struct cm_trace *t, stru
 		return err;
 	}
 	*wire = (struct cm_wire){ .ops = &pcsc_wire, .self = p, .extended = p->extended,
-		.t0 = p->protocol == SCARD_PROTOCOL_T0 };
+		.t0 = p->protocol == SCARD_PROTOCOL_T0, .has_pad = p->pad != 0 };
 	cm_buf_add_printable(where, cm_blob_str(reader_name(p)));
 	cm_trace_add(t, "reader", "%s", reader_name(p));
 	return cm_buf_status(where);

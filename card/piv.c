@@ -3,16 +3,11 @@
 
 #include "card/card_internal.h"
 
-#define INS_VERIFY	0x20
 #define INS_SELECT	0xA4
 #define INS_GET_DATA	0xCB
 
-#define PIN_MIN		6
-#define PIN_MAX		8
-#define PIN_APPLICATION	0x80	/* SP 800-73-4 Part 1, table 4a: key references */
-#define PIN_GLOBAL	0x00
-
 #define TAG_OBJECT	0x53	/* what GET DATA wraps every object in but the discovery object */
+#define TAG_FASCN	0x30
 #define TAG_GUID	0x34
 #define OBJECT_DISCOVERY 0x7E
 #define OBJECT_CHUID	0x5FC102
@@ -85,14 +80,15 @@ get_data(struct cm_card *c, uint32_t object, bool head, cm_deadline deadline,
 }
 
 /* SP 800-73-4 Part 1, 3.3.2: which PIN opens the application. */
-static enum cm_err
-read_discovery(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
+enum cm_err
+cm_piv_discover(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
 {
 	struct cm_buf answer = { 0 };
 	struct cm_blob object = { 0 }, policy = { 0 };
 	uint16_t sw = 0;
 	enum cm_err err;
 
+	c->pin_reference = CM_PIN_APPLICATION;
 	err = get_data(c, OBJECT_DISCOVERY, false, deadline, t, &answer, &sw);
 	if (err != CM_OK || sw != 0x9000)	/* cards of before 2008 have none */
 		goto out;
@@ -104,11 +100,31 @@ read_discovery(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
 	}
 	/* First byte, bit 6: the global PIN opens it too; second byte: it is the one people know. */
 	if ((policy.ptr[0] & 0x20) != 0 && policy.ptr[1] == 0x20)
-		c->pin_reference = PIN_GLOBAL;
-	cm_trace_add(t, "pin", "%s", c->pin_reference == PIN_GLOBAL ? "global" : "application");
+		c->pin_reference = CM_PIN_GLOBAL;
+	cm_trace_add(t, "pin", "%s", c->pin_reference == CM_PIN_GLOBAL ? "global" : "application");
 out:
 	cm_buf_free(&answer);
 	return err;
+}
+
+/*
+ * What vendors' tools write where nobody chose one: S9999F9999F999999F0F1F0000000000300001E, with the last
+ * two digits and the LRC as their older and newer versions have them.
+ */
+static const uint8_t fixed_fascn[][25] = {
+	{ 0xD4, 0xE7, 0x39, 0xDA, 0x73, 0x9C, 0xED, 0x39, 0xCE, 0x73, 0x9D, 0x83, 0x68, 0x58, 0x21,
+	  0x08, 0x42, 0x10, 0x84, 0x21, 0xC8, 0x42, 0x10, 0xC3, 0xEB },
+	{ 0xD4, 0xE7, 0x39, 0xDA, 0x73, 0x9C, 0xED, 0x39, 0xCE, 0x73, 0x9D, 0x83, 0x68, 0x58, 0x21,
+	  0x08, 0x42, 0x10, 0x84, 0x21, 0x38, 0x42, 0x10, 0xC3, 0xF5 },
+};
+
+static bool
+is_fixed(struct cm_blob fascn)
+{
+	for (size_t i = 0; i < CM_COUNT(fixed_fascn); i++)
+		if (cm_blob_equal(fascn, (struct cm_blob){ fixed_fascn[i], sizeof(fixed_fascn[i]) }))
+			return true;
+	return false;
 }
 
 /* SP 800-73-4 Part 1, table 9, as far as it is here: the rest of it was left in the card. */
@@ -121,11 +137,14 @@ find_guid(struct cm_blob in, struct cm_blob *guid)
 
 	if (cm_tlv_head(&in, &tag, &len) != CM_OK || tag != TAG_OBJECT)
 		return false;
-	while (cm_tlv_next(&in, &element) == CM_OK)
+	while (cm_tlv_next(&in, &element) == CM_OK) {
+		if (element.tag == TAG_FASCN && is_fixed(element.value))
+			return false;
 		if (element.tag == TAG_GUID) {
 			*guid = element.value;
 			return true;
 		}
+	}
 	return false;
 }
 
@@ -151,18 +170,37 @@ out:
 	return err;
 }
 
+/* What was kept and does not decode is as good as nothing: the card is read. */
+static void
+recognise(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
+{
+	const struct cm_card_recogniser *r = c->recogniser;
+	struct cm_card_known known = { 0 };
+
+	if (r == NULL || !c->has_guid)
+		return;
+	if (r->recognise(r->arg, cm_card_guid(c), deadline, t, &known) == CM_OK &&
+	    cm_buf_status(&known.certificate) == CM_OK && known.certificate.len > 0 &&
+	    cm_cert_decode(cm_buf_blob(&known.certificate), NULL, &c->known) == CM_OK) {
+		c->pin_reference = known.global_pin ? CM_PIN_GLOBAL : CM_PIN_APPLICATION;
+		cm_trace_add(t, "recognised", "by its GUID: the certificate is not read again");
+	}
+	cm_buf_free(&known.certificate);
+}
+
 enum cm_err
 cm_piv_start(struct cm_card *c, enum cm_card_purpose purpose, cm_deadline deadline,
     struct cm_trace *t)
 {
 	enum cm_err err;
 
-	c->pin_reference = PIN_APPLICATION;
+	c->pin_reference = CM_PIN_APPLICATION;
 	if ((err = select_piv(c, deadline, t)) != CM_OK || purpose == CM_CARD_LOOK)
 		return err;
-	if ((err = read_discovery(c, deadline, t)) != CM_OK)
+	if ((err = read_chuid(c, deadline, t)) != CM_OK)
 		return err;
-	return read_chuid(c, deadline, t);
+	recognise(c, deadline, t);
+	return c->known != NULL ? CM_OK : cm_piv_discover(c, deadline, t);
 }
 
 static enum cm_err
@@ -280,13 +318,16 @@ piv_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
     struct cm_trace *t, struct cm_cert **out)
 {
 	struct cm_buf object = { 0 }, der = { .max = CM_CERT_MAX };
-	enum cm_err err = read_object(c, slot, deadline, t, &object);
+	const bool kept = c->known != NULL && slot == CM_SLOT_AUTHENTICATION;
+	enum cm_err err = kept ? CM_OK : read_object(c, slot, deadline, t, &object);
 
 	if (err == CM_OK && c->reading) {
 		c->reading = false;
 		err = c->wire.ops->unlock(c->wire.self, deadline, t);
 	}
-	if (err == CM_OK &&
+	if (err == CM_OK && kept)
+		*out = cm_cert_ref(c->known);
+	else if (err == CM_OK &&
 	    (err = unwrap_certificate(slot, cm_buf_blob(&object), t, &der)) == CM_OK)
 		err = cm_cert_decode(cm_buf_blob(&der), t, out);
 	cm_buf_free(&object);
@@ -294,100 +335,25 @@ piv_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
 	return err;
 }
 
-/* --- PIN: SP 800-73-4 Part 2, 3.2.1 --- */
-
-/* Tries as a status word tells them; false: it does not. */
-static bool
-tries_of(uint16_t sw, unsigned *tries)
-{
-	if (sw == 0x6983)
-		*tries = 0;
-	else if ((sw & 0xFFF0) == 0x63C0)
-		*tries = sw & 0x000F;
-	else
-		return false;
-	return true;
-}
-
-/* Without data VERIFY only asks.  9000: somebody has unlocked the card, and the count is not told. */
+/*
+ * Who did not send a PIN holds no transaction any more: others may have selected another application since.
+ */
 static enum cm_err
-piv_tries(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, unsigned *tries)
+piv_again(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, struct cm_cert **out)
 {
-	const struct cm_apdu a = { .ins = INS_VERIFY, .p2 = c->pin_reference };
-	struct cm_buf answer = { 0 };
-	uint16_t sw = 0;
 	enum cm_err err;
 
-	err = cm_apdu_exchange(&c->wire, &c->stats, &a, deadline, t, &answer, &sw);
-	cm_buf_free(&answer);
-	if (err != CM_OK)
-		return err;
-	if (sw == 0x9000)
-		*tries = CM_TRIES_UNKNOWN;
-	else if (!tries_of(sw, tries))
-		return cm_trace_fail(t, CM_REASON_CARD_MALFORMED,
-		    "the card answered %04X when asked for the PIN tries left", sw);
-	return CM_OK;
-}
-
-/* SP 800-73-4 Part 2, 2.4.3: 6 to 8 digits, then FF.  The card would count others as a wrong PIN. */
-static enum cm_err
-pad_pin(struct cm_blob pin, struct cm_trace *t, uint8_t padded[PIN_MAX])
-{
-	bool digits = true;
-
-	for (size_t i = 0; i < pin.len; i++)
-		digits = digits && pin.ptr[i] >= '0' && pin.ptr[i] <= '9';
-	if (!digits || pin.len < PIN_MIN || pin.len > PIN_MAX)
-		return cm_trace_fail(t, CM_REASON_PIN_FORM,
-		    "this cannot be a card's PIN: nothing was sent, no try was spent");
-	memset(padded, 0xFF, PIN_MAX);
-	memcpy(padded, pin.ptr, pin.len);
-	return CM_OK;
-}
-
-static enum cm_err
-judge_pin(uint16_t sw, struct cm_trace *t, unsigned *left)
-{
-	if (sw == 0x9000)
-		return CM_OK;
-	if (!tries_of(sw, left))
-		return cm_trace_fail(t, CM_REASON_CARD_MALFORMED,
-		    "the card answered %04X to the PIN", sw);
-	if (*left == 0)
-		return cm_trace_fail(t, CM_REASON_PIN_BLOCKED,
-		    "the PIN is wrong, and the card is blocked now");
-	return cm_trace_fail(t, CM_REASON_PIN_WRONG, "the PIN is wrong: %u %s left", *left,
-	    *left == 1 ? "try" : "tries");
-}
-
-static enum cm_err
-piv_verify(struct cm_card *c, struct cm_blob pin, cm_deadline deadline, struct cm_trace *t,
-    unsigned *left)
-{
-	uint8_t padded[PIN_MAX];
-	const struct cm_apdu a = { .ins = INS_VERIFY, .p2 = c->pin_reference,
-		.data = { padded, sizeof(padded) } };
-	struct cm_buf answer = { 0 };
-	uint16_t sw = 0;
-	enum cm_err err;
-
-	if ((err = pad_pin(pin, t, padded)) != CM_OK)
-		goto out;
-	/* The lock fails when the card is not the one that was opened, or was reset since. */
-	if (!c->locked && (err = c->wire.ops->lock(c->wire.self, deadline, t)) != CM_OK)
-		goto out;
-	c->locked = true;
-	c->stats.verifies++;
-	*left = CM_TRIES_UNKNOWN;
-	if ((err = cm_apdu_exchange(&c->wire, &c->stats, &a, deadline, t, &answer, &sw)) == CM_OK)
-		err = judge_pin(sw, t, left);
-out:
-	explicit_bzero(padded, sizeof(padded));
-	cm_buf_free(&answer);
-	return err;
+	if (!c->locked && !c->reading) {
+		if ((err = c->wire.ops->lock(c->wire.self, deadline, t)) != CM_OK)
+			return err;
+		c->reading = true;
+		if ((err = select_piv(c, deadline, t)) != CM_OK)
+			return err;
+	}
+	return piv_certificate(c, CM_SLOT_AUTHENTICATION, deadline, t, out);
 }
 
 const struct cm_backend cm_backend_piv = {
-	"reader", piv_open, piv_certificate, piv_tries, piv_verify, cm_piv_sign, piv_close,
+	"reader", piv_open, piv_certificate, cm_piv_tries, cm_piv_verify, cm_piv_sign, piv_close,
+	piv_again, cm_piv_verify_pad, cm_piv_change,
 };

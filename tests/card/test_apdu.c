@@ -73,7 +73,7 @@ let_go(void *self, bool reset)
 	(void)self, (void)reset;
 }
 
-static const struct cm_wire_ops ops = { transmit, lock, NULL, let_go };
+static const struct cm_wire_ops ops = { transmit, lock, NULL, let_go, NULL };
 
 static const struct exchange_row {
 	const char *name;
@@ -145,7 +145,7 @@ test_exchanges(void **state)
 	for (size_t i = 0; i < CM_COUNT(exchanges); i++) {
 		const struct exchange_row *r = &exchanges[i];
 		struct script s = { .next = r->steps };
-		struct cm_wire wire = { &ops, &s, r->extended, r->t0 };
+		struct cm_wire wire = { &ops, &s, r->extended, r->t0, false };
 		struct cm_card_stats stats = { 0 };
 		struct cm_buf data = { 0 }, answer = { 0 };
 		uint16_t sw = 0;

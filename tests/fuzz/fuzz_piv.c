@@ -67,7 +67,7 @@ let_go(void *self, bool reset)
 	CHECK(reset == (a->pins > 0));
 }
 
-static const struct cm_wire_ops ops = { transmit, lock, NULL, let_go };
+static const struct cm_wire_ops ops = { transmit, lock, NULL, let_go, NULL };
 
 /* A certificate for a key of this kind, so that signatures are parsed whatever the card's own says. */
 static struct cm_cert *
@@ -150,7 +150,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	a = (struct answers){ .p = data + 1, .left = size - 1,
 		.extended = (flags & (EXTENDED | T0)) == EXTENDED };
 	c->backend = &cm_backend_piv;
-	c->wire = (struct cm_wire){ &ops, &a, a.extended, (flags & T0) != 0 };
+	c->wire = (struct cm_wire){ &ops, &a, a.extended, (flags & T0) != 0, false };
 	run(c, (flags & RSA) != 0 ? made.rsa : made.ec);
 	CHECK(a.commands == c->stats.commands && a.pins == c->stats.verifies);
 	cm_card_close(&c);
