@@ -101,7 +101,7 @@ cm_wire_new(int fd, const struct cm_wire_limits *limits, struct cm_wire **out)
 	enum cm_err err = CM_ERR_USAGE;
 
 	*out = NULL;
-	if (limits->message_max == 0 || limits->message_max > CM_BUF_MAX ||
+	if (limits->message_max == 0 || limits->message_max > CM_BUF_MAX || limits->sent_max > CM_BUF_MAX ||
 	    limits->descriptors_max > CM_WIRE_DESCRIPTORS_MAX || !is_usable(fd)) {
 		close(fd);
 		return err;
@@ -365,11 +365,11 @@ enum cm_err
 cm_wire_send(struct cm_wire *w, struct cm_blob message, const int *fds, size_t count,
     cm_deadline deadline)
 {
-	const size_t total = message.len + 1;
+	const size_t total = message.len + 1, most = w->limits.sent_max != 0 ? w->limits.sent_max : w->limits.message_max;
 	size_t done = 0;
 	enum cm_err err = ends[w->end].err;
 
-	if (message.len == 0 || message.len > w->limits.message_max || count > CM_WIRE_DESCRIPTORS_MAX ||
+	if (message.len == 0 || message.len > most || count > CM_WIRE_DESCRIPTORS_MAX ||
 	    memchr(message.ptr, '\0', message.len) != NULL)
 		return CM_ERR_USAGE;
 	while (err == CM_OK && done < total) {

@@ -24,6 +24,7 @@ struct cm_wire;
 
 struct cm_wire_limits {
 	size_t message_max;	/* bytes of one message, either way, without its NUL */
+	size_t sent_max;	/* of one that is sent, where that is another limit; 0: message_max */
 	unsigned descriptors_max;	/* beside one message that is received, at most CM_WIRE_DESCRIPTORS_MAX */
 	unsigned message_ms;	/* from a message's first byte to its last; 0: as long as the caller waits */
 };

@@ -1,0 +1,115 @@
+/* cardmapd/loop.c - the main thread: who waits, what ended, what is due. */
+#include "cardmapd/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cardmapd/clients.h"
+#include "cardmapd/jobs.h"
+#include "cardmapd/processes.h"
+#include "cardmapd/record.h"
+
+#define WATCHDOG_NONE	INT64_MAX
+
+/* Rows of poll(2) that are always there; those of clients follow. */
+enum { AT_SIGNALS, AT_WAKE, AT_PROCESSES, AT_LISTENER, AT_STORE, AT_CLIENTS };
+
+struct beat {
+	unsigned every;		/* ms; 0: no watchdog watches */
+	cm_deadline due;
+};
+
+void
+cm_daemon_wake(const struct cm_daemon *d)
+{
+	const uint64_t one = 1;
+
+	(void)!write(d->wake, &one, sizeof(one));
+}
+
+static struct beat
+begin_beat(void)
+{
+	struct beat b = { .due = WATCHDOG_NONE };
+	uint64_t us = 0;
+
+	if (sd_watchdog_enabled(0, &us) > 0 && us >= 2000) {
+		b.every = (unsigned)(us / 2000);
+		b.due = cm_deadline_in(0);
+	}
+	return b;
+}
+
+static void
+keep_beat(struct beat *b)
+{
+	if (b->every == 0 || !cm_deadline_passed(b->due))
+		return;
+	sd_notify(0, "WATCHDOG=1");
+	b->due = cm_deadline_in(b->every);
+}
+
+static int
+time_left(const struct cm_loop *l, const struct beat *b)
+{
+	const struct cm_daemon *d = l->daemon;
+	cm_deadline next = cm_deadline_earlier(b->due, cm_processes_next(d->processes));
+
+	next = cm_deadline_earlier(next, cm_clients_next(d->clients));
+	return next == INT64_MAX ? -1 : cm_deadline_left(next);
+}
+
+static void
+drain(int fd)
+{
+	uint64_t count;
+
+	(void)!read(fd, &count, sizeof(count));
+}
+
+/* What other threads did since. */
+static void
+look_around(const struct cm_daemon *d)
+{
+	cm_jobs_look(d->jobs);
+	cm_record_look(d->record);
+}
+
+enum cm_err
+cm_loop_run(struct cm_loop *l)
+{
+	const struct cm_daemon *d = l->daemon;
+	struct pollfd *p = calloc(AT_CLIENTS + CM_CLIENTS_MAX, sizeof(*p));
+	struct beat beat = begin_beat();
+	enum cm_err err = p != NULL ? CM_OK : CM_ERR_NOMEM;
+
+	while (err == CM_OK) {
+		size_t clients;
+
+		p[AT_SIGNALS] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
+		p[AT_WAKE] = (struct pollfd){ .fd = d->wake, .events = POLLIN };
+		p[AT_PROCESSES] = (struct pollfd){ .fd = cm_processes_fd(d->processes), .events = POLLIN };
+		p[AT_LISTENER] = (struct pollfd){ .fd = l->listener, .events = POLLIN };
+		p[AT_STORE] = (struct pollfd){ .fd = l->store, .events = POLLIN };
+		clients = cm_clients_poll(d->clients, p + AT_CLIENTS, CM_CLIENTS_MAX);
+		if (poll(p, AT_CLIENTS + clients, time_left(l, &beat)) < 0 && errno != EINTR)
+			err = CM_ERR_SYSTEM;
+		keep_beat(&beat);
+		if (p[AT_SIGNALS].revents != 0)
+			break;
+		if (p[AT_WAKE].revents != 0)
+			drain(d->wake);
+		if (!cm_processes_look(d->processes))
+			err = CM_ERR_SYSTEM;
+		cm_clients_serve(d->clients, p + AT_CLIENTS, clients);
+		if (p[AT_LISTENER].revents != 0)
+			cm_clients_accept(d->clients, l->listener);
+		look_around(d);
+	}
+	free(p);
+	return err;
+}

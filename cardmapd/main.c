@@ -1,0 +1,389 @@
+/* cardmapd/main.c - cardmapd: the privileged process, which decides who may enter and parses nothing from outside. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+#include "base/wire.h"
+#include "cardmapd/jobs.h"
+#include "cardmapd/loop.h"
+#include "cardmapd/methods.h"
+#include "cardmapd/processes.h"
+#include "cardmapd/record.h"
+#include "cardmapd/sandbox.h"
+#include "cardmapd/sockets.h"
+
+#define EXIT_USAGE	64
+#define EXIT_CONFIG	78
+#define FILES_WANTED	8192	/* descriptors: clients, and each login's */
+
+struct settings {
+	const char *config, *run_dir, *libexec;
+	bool no_drop, activated, check;
+};
+
+struct service {
+	struct settings settings;
+	struct cm_daemon daemon;
+	struct cm_loop loop;
+	struct cm_conf *conf;
+	struct cm_wire_inherited inherited;
+	struct cm_trace *trace;
+	char *ccache_program;
+};
+
+static const char usage[] =
+	"usage: cardmapd [options]\n"
+	"The service behind pam_cardmap and cardmap: watches readers, prepares logins, decides them.\n"
+	"Stays in the foreground. cardmapd(8) tells more.\n"
+	"  -c, --config FILE  the configuration; default " CM_CONF_PATH "\n"
+	"      --run-dir DIR  where its sockets are; default " CM_RUN_DIR "\n"
+	"      --libexec DIR  where its other programs are; default " CM_LIBEXEC_DIR "\n"
+	"      --no-drop      they keep this user: for who is not root\n"
+	"      --activated    they are started by the service manager, through sockets in DIR/private\n"
+	"      --check        see that all is there and that the sandbox holds, and end\n"
+	"      --help, --version\n";
+
+enum { OPTION_RUN_DIR = 256, OPTION_LIBEXEC, OPTION_NO_DROP, OPTION_ACTIVATED, OPTION_CHECK, OPTION_HELP, OPTION_VERSION };
+
+static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "run-dir", required_argument, NULL, OPTION_RUN_DIR },
+	{ "libexec", required_argument, NULL, OPTION_LIBEXEC },
+	{ "no-drop", no_argument, NULL, OPTION_NO_DROP },
+	{ "activated", no_argument, NULL, OPTION_ACTIVATED },
+	{ "check", no_argument, NULL, OPTION_CHECK },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* -1: go on; else the exit status. */
+static int
+read_options(int argc, char **argv, struct settings *s)
+{
+	int o;
+
+	while ((o = getopt_long(argc, argv, "c:", options, NULL)) != -1)
+		switch (o) {
+		case 'c':
+			s->config = optarg;
+			break;
+		case OPTION_RUN_DIR:
+			s->run_dir = optarg;
+			break;
+		case OPTION_LIBEXEC:
+			s->libexec = optarg;
+			break;
+		case OPTION_NO_DROP:
+			s->no_drop = true;
+			break;
+		case OPTION_ACTIVATED:
+			s->activated = true;
+			break;
+		case OPTION_CHECK:
+			s->check = true;
+			break;
+		case OPTION_HELP:
+			fputs(usage, stdout);
+			return 0;
+		case OPTION_VERSION:
+			puts("cardmapd " CM_VERSION);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	if (optind < argc || s->run_dir[0] != '/' || s->libexec[0] != '/') {
+		fputs(usage, stderr);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+/* ---- the parts */
+
+/* Who is not root cannot give its processes users of their own: said by an option, never by itself. */
+static enum cm_err
+check_user(struct service *s)
+{
+	if (geteuid() == 0 || s->settings.no_drop || s->settings.activated)
+		return CM_OK;
+	return cm_trace_fail(s->trace, CM_REASON_NOT_ROOT, "cardmapd is root's: start it as root, or for a trial with --no-drop");
+}
+
+static void
+raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < FILES_WANTED) {
+		r.rlim_cur = r.rlim_max < FILES_WANTED ? r.rlim_max : FILES_WANTED;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static enum cm_err
+make_parts(struct service *s)
+{
+	struct cm_daemon *d = &s->daemon;
+	enum cm_err err;
+
+	if ((d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+		return cm_trace_fail(s->trace, CM_REASON_SYSTEM, "eventfd: %s", strerror(errno));
+	if ((err = cm_record_new(d, &d->record)) == CM_OK &&
+	    (err = cm_jobs_new(d, &d->jobs)) == CM_OK)
+		err = cm_clients_new(d, &cm_methods_service, &d->clients);
+	return err;
+}
+
+/* A host without a keytab goes on without: kept accounts and pairings open all the same. */
+static enum cm_err
+open_keytab(struct service *s)
+{
+	const struct cm_hostcheck_options o = {
+		.config = s->conf->kerberos.config, .realm = s->conf->kerberos.realm, .keytab = s->conf->kerberos.keytab,
+		.host_principal = s->conf->kerberos.host_principal,
+	};
+	enum cm_err err;
+
+	if (s->conf->kerberos.ticket == CM_TICKET_OFF)
+		return CM_OK;
+	if ((err = cm_hostcheck_open(&o, s->trace, &s->daemon.hostcheck)) == CM_ERR_ABSENT) {
+		cm_log_event(s->conf->service.log, "keytab", CM_OK, CM_REASON_NONE, "none: %s", cm_trace_message(s->trace));
+		cm_trace_clear_reason(s->trace);
+		err = CM_OK;
+	}
+	return err;
+}
+
+enum cm_err
+cm_daemon_open_store(const struct cm_daemon *d, struct cm_trace *t, struct cm_accounts **out)
+{
+	const struct cm_accounts_options o = {
+		.path = d->conf->accounts.path, .offline_max = (int64_t)d->conf->accounts.offline_days * 86400,
+		.first_uid = d->conf->accounts.first_uid, .first_gid = d->conf->accounts.first_gid,
+	};
+
+	return cm_accounts_open(&o, t, out);
+}
+
+/* That it can be opened is seen at the start, not at somebody's login. */
+static enum cm_err
+check_store(struct service *s)
+{
+	struct cm_accounts *store = NULL;
+	const enum cm_err err = cm_daemon_open_store(&s->daemon, s->trace, &store);
+
+	cm_accounts_close(&store);
+	return err;
+}
+
+static enum cm_err
+listen_for_clients(struct service *s)
+{
+	char path[4096];
+
+	if ((s->loop.listener = cm_wire_inherited_take(&s->inherited, "io.cardmap")) >= 0)
+		return CM_OK;
+	snprintf(path, sizeof(path), "%s/io.cardmap", s->settings.run_dir);
+	return cm_wire_listen(path, 0666, s->trace, &s->loop.listener);
+}
+
+static enum cm_err
+listen_for_store(struct service *s)
+{
+	const bool apart = geteuid() == 0 && !s->settings.no_drop;
+	char path[4096];
+	gid_t group = (gid_t)-1;
+	enum cm_err err = CM_OK;
+
+	s->loop.store_user = geteuid();
+	if (apart)
+		err = cm_processes_user(s->conf->service.user, s->trace, &s->loop.store_user, &group);
+	snprintf(path, sizeof(path), "%s/private/store", s->settings.run_dir);
+	if (err == CM_OK)
+		err = cm_sockets_listen(path, apart ? 0660 : 0600, group, s->trace, &s->loop.store);
+	return err;
+}
+
+static enum cm_err
+watch_signals(struct service *s)
+{
+	static const int ending[] = { SIGTERM, SIGINT, SIGHUP };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < CM_COUNT(ending); i++)
+		sigaddset(&set, ending[i]);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || (s->loop.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+		return cm_trace_fail(s->trace, CM_REASON_SYSTEM, "signalfd: %s", strerror(errno));
+	return CM_OK;
+}
+
+static enum cm_err
+start_processes(struct service *s)
+{
+	const struct cm_processes_options o = {
+		.conf = s->conf, .config = s->settings.config, .run_dir = s->settings.run_dir, .libexec = s->settings.libexec,
+		.drop = geteuid() == 0 && !s->settings.no_drop, .activated = s->settings.activated,
+	};
+
+	return cm_processes_new(&o, s->trace, &s->daemon.processes);
+}
+
+static enum cm_err
+begin_processes(struct service *s)
+{
+	return cm_processes_begin(s->daemon.processes, s->trace);
+}
+
+static enum cm_err
+make_folders(struct service *s)
+{
+	return cm_sockets_make_folders(s->settings.run_dir, s->trace);
+}
+
+static enum cm_err
+inherit(struct service *s)
+{
+	return cm_wire_inherit(s->trace, &s->inherited);
+}
+
+static enum cm_err
+load(struct service *s)
+{
+	const enum cm_err err = cm_conf_load(s->settings.config, s->trace, &s->conf);
+
+	s->daemon.conf = s->conf;
+	return err;
+}
+
+/* The descriptions that others write their programs by name what is served here, and nothing else. */
+static enum cm_err
+check_interfaces(struct service *s)
+{
+	struct cm_varlink_fault fault;
+
+	for (size_t i = 0; i < cm_methods_service.count; i++)
+		if (cm_varlink_interface_check(cm_methods_service.interfaces[i], &fault) != CM_OK) {
+			cm_trace_fail(s->trace, CM_REASON_SYSTEM, "%s: line %u: %s", cm_methods_service.interfaces[i]->name,
+			    fault.line, fault.what);
+			return CM_ERR_STATE;
+		}
+	return CM_OK;
+}
+
+static enum cm_err
+enter_sandbox(struct service *s)
+{
+	return cm_sandbox_enter(s->trace);
+}
+
+static enum cm_err
+check_sandbox(struct service *s)
+{
+	return s->settings.check ? cm_sandbox_check(s->trace) : CM_OK;
+}
+
+/* Top to bottom; the starter is forked while there is one thread and no filter, sockets are made once nobody else can have them. */
+static const struct step {
+	enum cm_err (*run)(struct service *);
+	bool serving;		/* not with --check */
+} steps[] = {
+	{ check_interfaces, false },
+	{ load, false },
+	{ check_user, false },
+	{ inherit, false },
+	{ watch_signals, false },
+	{ start_processes, false },
+	{ make_parts, false },
+	{ open_keytab, false },
+	{ check_store, false },
+	{ make_folders, true },
+	{ listen_for_clients, true },
+	{ listen_for_store, true },
+	{ begin_processes, true },
+	{ enter_sandbox, false },
+	{ check_sandbox, false },
+};
+
+static int
+exit_code(enum cm_err err)
+{
+	return err == CM_OK ? 0 : err == CM_ERR_CONFIG || err == CM_ERR_REFUSED ? EXIT_CONFIG : 1;
+}
+
+static enum cm_err
+serve(struct service *s)
+{
+	enum cm_err err;
+
+	sd_notify(0, "READY=1");
+	err = cm_loop_run(&s->loop);
+	sd_notify(0, "STOPPING=1");
+	if (err != CM_OK)
+		cm_trace_fail(s->trace, CM_REASON_HELPER, "the process that starts the others is gone");
+	return err;
+}
+
+static void
+end(struct service *s)
+{
+	struct cm_daemon *d = &s->daemon;
+	const int fds[] = { s->loop.listener, s->loop.store, s->loop.signals, d->wake };
+
+	cm_jobs_free(&d->jobs);
+	cm_clients_free(&d->clients);
+	cm_record_free(&d->record);
+	cm_processes_free(&d->processes);
+	cm_hostcheck_close(&d->hostcheck);
+	cm_wire_inherited_close(&s->inherited);
+	for (size_t i = 0; i < CM_COUNT(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	pthread_mutex_destroy(&d->lock);
+	cm_conf_free(&s->conf);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct service s = {
+		.settings = { .run_dir = CM_RUN_DIR, .libexec = CM_LIBEXEC_DIR },
+		.loop = { .listener = -1, .store = -1, .signals = -1 },
+		.daemon = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER },
+	};
+	const int status = read_options(argc, argv, &s.settings);
+	enum cm_err err;
+
+	if (status >= 0)
+		return status;
+	umask(077);
+	cm_secret_harden_process();
+	raise_limits();
+	s.loop.daemon = &s.daemon;
+	s.daemon.run_dir = s.settings.run_dir;
+	s.daemon.started = cm_clock_now();
+	err = cm_trace_new(&s.trace);
+	for (size_t i = 0; err == CM_OK && i < CM_COUNT(steps); i++)
+		if (!steps[i].serving || !s.settings.check)
+			err = steps[i].run(&s);
+	if (err == CM_OK && !s.settings.check)
+		err = serve(&s);
+	if (err != CM_OK)
+		fprintf(stderr, "cardmapd: %s\n%s\n", cm_trace_message(s.trace), cm_reason_remedy(cm_trace_reason(s.trace)));
+	end(&s);
+	cm_trace_free(&s.trace);
+	return exit_code(err);
+}

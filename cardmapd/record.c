@@ -1,0 +1,189 @@
+/* cardmapd/record.c - the last decisions, and who is told of each as it is made. */
+#include "cardmapd/record.h"
+
+#include <stdlib.h>
+
+#include "cardmapd/methods.h"
+
+struct cm_record {
+	struct cm_daemon *daemon;
+	/* under the daemon's lock: */
+	json_t *entries[CM_RECORD_ENTRIES];
+	unsigned long long written;	/* since the start: entry n is entries[n % CM_RECORD_ENTRIES] */
+	/* the main thread's: */
+	unsigned long long told;
+	struct subscriber {
+		struct cm_client *client;
+		struct subscriber *next;
+	} *subscribers;
+};
+
+enum cm_err
+cm_record_new(struct cm_daemon *d, struct cm_record **out)
+{
+	if ((*out = calloc(1, sizeof(**out))) == NULL)
+		return CM_ERR_NOMEM;
+	(*out)->daemon = d;
+	return CM_OK;
+}
+
+void
+cm_record_free(struct cm_record **r)
+{
+	if (*r == NULL)
+		return;
+	for (size_t i = 0; i < CM_RECORD_ENTRIES; i++)
+		json_decref((*r)->entries[i]);
+	free(*r);
+	*r = NULL;
+}
+
+static void
+set_text(json_t *o, const char *key, const char *text)
+{
+	struct cm_buf printable = { 0 };
+
+	if (text != NULL && text[0] != '\0') {
+		cm_buf_add_printable(&printable, cm_blob_str(text));
+		json_object_set_new(o, key, json_string(cm_buf_str(&printable)));
+	}
+	cm_buf_free(&printable);
+}
+
+static json_t *
+describe(const struct cm_log_entry *e)
+{
+	json_t *o = json_pack("{s:I, s:s, s:s}", "time", (json_int_t)cm_clock_now(), "event", e->event,
+	    "result", cm_err_name(e->err));
+
+	if (e->reason != CM_REASON_NONE)
+		set_text(o, "reason", cm_reason_name(e->reason));
+	set_text(o, "text", e->text);
+	set_text(o, "user", e->user);
+	if (e->uid != CM_LOG_NO_UID)
+		json_object_set_new(o, "uid", json_integer(e->uid));
+	set_text(o, "reader", e->reader);
+	set_text(o, "serial", e->serial);
+	set_text(o, "service", e->service);
+	set_text(o, "rhost", e->rhost);
+	set_text(o, "stages", e->stages);
+	if (e->online != CM_LOG_NOT_SAID)
+		json_object_set_new(o, "online", json_boolean(e->online == CM_LOG_ONLINE));
+	return o;
+}
+
+void
+cm_record_write(struct cm_record *r, const struct cm_log_entry *e)
+{
+	json_t *entry = describe(e), *oldest;
+
+	cm_log_write(r->daemon->conf->service.log, e);
+	pthread_mutex_lock(&r->daemon->lock);
+	oldest = r->entries[r->written % CM_RECORD_ENTRIES];
+	r->entries[r->written++ % CM_RECORD_ENTRIES] = entry;
+	pthread_mutex_unlock(&r->daemon->lock);
+	json_decref(oldest);
+	cm_daemon_wake(r->daemon);
+}
+
+/* Entries from number first on, those that are still here. */
+static json_t *
+take_since(struct cm_record *r, unsigned long long first)
+{
+	json_t *list = json_array();
+
+	pthread_mutex_lock(&r->daemon->lock);
+	if (r->written > CM_RECORD_ENTRIES && first < r->written - CM_RECORD_ENTRIES)
+		first = r->written - CM_RECORD_ENTRIES;
+	for (; first < r->written; first++)
+		json_array_append(list, r->entries[first % CM_RECORD_ENTRIES]);
+	r->told = r->written;
+	pthread_mutex_unlock(&r->daemon->lock);
+	return list;
+}
+
+json_t *
+cm_record_last(struct cm_record *r, size_t most)
+{
+	unsigned long long written;
+
+	pthread_mutex_lock(&r->daemon->lock);
+	written = r->written;
+	pthread_mutex_unlock(&r->daemon->lock);
+	return take_since(r, written > most ? written - most : 0);
+}
+
+void
+cm_record_look(struct cm_record *r)
+{
+	json_t *list = take_since(r, r->told), *entry;
+	size_t i;
+
+	json_array_foreach(list, i, entry)
+		for (struct subscriber *s = r->subscribers; s != NULL; s = s->next)
+			if (!s->client->finished)
+				cm_client_continue(s->client, json_pack("{s:O}", "entry", entry));
+	json_decref(list);
+}
+
+/* ---- Log */
+
+static void
+unsubscribe(struct cm_client *c)
+{
+	struct subscriber **at = &c->daemon->record->subscribers;
+
+	while (*at != NULL && (*at)->client != c)
+		at = &(*at)->next;
+	if (*at != NULL) {
+		struct subscriber *gone = *at;
+
+		*at = gone->next;
+		free(gone);
+	}
+	c->gone = NULL;
+}
+
+static enum cm_err
+subscribe(struct cm_varlink_request *r)
+{
+	struct cm_client *c = r->context;
+	struct subscriber *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return CM_ERR_NOMEM;
+	*s = (struct subscriber){ c, c->daemon->record->subscribers };
+	c->daemon->record->subscribers = s;
+	cm_client_keep(c, r, unsubscribe, s);
+	return CM_OK;
+}
+
+/* To who takes one reply: the last entry.  To others: the last ones, and from then on each. */
+enum cm_err
+cm_method_log(struct cm_varlink_request *r)
+{
+	struct cm_client *c = r->context;
+	json_int_t last = 10;
+	const struct cm_parameter rows[] = { { "last", CM_PARAMETER_INTEGER, false, &last } };
+	enum cm_err err = CM_OK;
+	json_t *list, *entry;
+	size_t i;
+
+	if (!cm_parameters_take(r, rows, CM_COUNT(rows), &err))
+		return err;
+	if (last < 0 || last > CM_RECORD_ENTRIES)
+		return cm_varlink_invalid(&r->turn, "last", r->deadline);
+	cm_record_look(c->daemon->record);	/* those before him have had what he is about to get */
+	list = cm_record_last(c->daemon->record, r->turn.more ? (size_t)last : 1);
+	if (!r->turn.more) {
+		entry = json_array_get(list, 0);
+		err = cm_varlink_answer(&r->turn, entry != NULL ? json_pack("{s:O}", "entry", entry) : json_object(), r->deadline);
+		json_decref(list);
+		return err;
+	}
+	json_array_foreach(list, i, entry)
+		if (err == CM_OK)
+			err = cm_varlink_continue(&r->turn, json_pack("{s:O}", "entry", entry), r->deadline);
+	json_decref(list);
+	return err == CM_OK ? subscribe(r) : err;
+}

@@ -1,0 +1,12 @@
+# cmake -D INTO=FILE -P interface.cmake: the interface descriptions beside this file as C strings.
+set(code "/* Made by service/interface.cmake. */\n#include \"service/interface.h\"\n")
+foreach(pair io.cardmap=io_cardmap io.cardmap.Login=io_cardmap_login)
+  string(REGEX MATCH "^[^=]+" file ${pair})
+  string(REGEX MATCH "[^=]+$" name ${pair})
+  file(READ ${CMAKE_CURRENT_LIST_DIR}/${file}.varlink text)
+  string(REPLACE "\\" "\\\\" text "${text}")
+  string(REPLACE "\"" "\\\"" text "${text}")
+  string(REPLACE "\n" "\\n\"\n\t\"" text "${text}")
+  string(APPEND code "\nconst char cm_interface_${name}[] =\n\t\"${text}\";\n")
+endforeach()
+file(WRITE ${INTO} "${code}")
