@@ -1,4 +1,4 @@
-/* base/child.c - run somebody else's program once: own uid, nothing inherited, bounded. */
+/* base/child.c - run a program once: own uid, nothing inherited, bounded. */
 #include "base/child.h"
 
 #include <errno.h>
@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -29,7 +30,8 @@ struct run {
 	struct cm_trace *trace;
 	cm_deadline deadline;
 	char *argv[ARGUMENTS_MAX + 2];
-	int program, null;
+	char *environment[4];
+	int program, null, input;
 	int output[2], trouble[2];	/* pipes, read end first; trouble: the errno of what kept it from starting */
 	bool script;
 	pid_t parent, pid;
@@ -122,6 +124,52 @@ open_program(const char *path, struct cm_trace *t, int *out)
 	return err;
 }
 
+static enum cm_err
+open_ours(const char *path, struct cm_trace *t, int *out)
+{
+	if ((*out = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) >= 0)
+		return CM_OK;
+	return errno == ENOENT ? CM_ERR_ABSENT : cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", path, strerror(errno));
+}
+
+/* All of it before the program runs: nobody waits for a reader. */
+static bool
+write_input(struct run *r)
+{
+	struct cm_blob left = r->c->input;
+
+	if ((r->input = memfd_create("input", MFD_CLOEXEC)) < 0)
+		return false;
+	while (left.len > 0) {
+		const ssize_t n = write(r->input, left.ptr, left.len);
+
+		if (n < 0 && errno != EINTR)
+			return false;
+		left.ptr += n > 0 ? n : 0;
+		left.len -= n > 0 ? (size_t)n : 0;
+	}
+	return lseek(r->input, 0, SEEK_SET) == 0;
+}
+
+#ifdef CM_FAULT_POINTS
+extern char **environ;
+#endif
+
+/* Nothing of ours, but where a test says at which point a program of ours is to fail. */
+static void
+set_environment(struct run *r)
+{
+	size_t n = 0;
+
+	r->environment[n++] = (char *)(uintptr_t)"PATH=/usr/bin:/bin";
+#ifdef CM_FAULT_POINTS
+	for (char **e = environ; r->c->ours && *e != NULL; e++)
+		if ((strncmp(*e, "CM_FAULT=", 9) == 0 || strncmp(*e, "CM_FAULT_ONCE=", 14) == 0) && n + 1 < CM_COUNT(r->environment))
+			r->environment[n++] = *e;
+#endif
+	r->environment[n] = NULL;
+}
+
 /* Out of the way of the numbers that the child gives them. */
 static bool
 move_up(int *fd)
@@ -147,9 +195,11 @@ prepare(struct run *r)
 			return CM_ERR_STATE;
 		r->argv[n++] = (char *)(uintptr_t)*a;
 	}
+	set_environment(r);
 	r->parent = getpid();
 	r->script = pread(r->program, head, sizeof(head), 0) == 2 && memcmp(head, "#!", 2) == 0;
-	if ((r->null = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0 || pipe2(r->output, O_CLOEXEC) != 0 ||
+	if ((r->null = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0 ||
+	    (r->c->input.len > 0 && (!write_input(r) || !move_up(&r->input))) || pipe2(r->output, O_CLOEXEC) != 0 ||
 	    pipe2(r->trouble, O_CLOEXEC) != 0 || !move_up(&r->program) || !move_up(&r->null) ||
 	    !move_up(&r->output[1]) || !move_up(&r->trouble[1]) ||
 	    fcntl(r->output[0], F_SETFL, O_NONBLOCK) != 0)
@@ -160,7 +210,7 @@ prepare(struct run *r)
 static void
 close_all(struct run *r)
 {
-	const int fds[] = { r->program, r->null, r->output[0], r->output[1], r->trouble[0], r->trouble[1], r->pidfd };
+	const int fds[] = { r->program, r->null, r->input, r->output[0], r->output[1], r->trouble[0], r->trouble[1], r->pidfd };
 
 	for (size_t i = 0; i < CM_COUNT(fds); i++)
 		if (fds[i] >= 0)
@@ -183,7 +233,7 @@ set_limits(const struct run *r)
 	const rlim_t seconds = (rlim_t)cm_deadline_left(r->deadline) / 1000 + 1;
 	const rlim_t memory = r->c->memory_max != 0 ? r->c->memory_max : MEMORY_MAX;
 
-	return limit(RLIMIT_AS, memory) && limit(RLIMIT_CPU, seconds) && limit(RLIMIT_FSIZE, FILE_MAX) &&
+	return (memory == SIZE_MAX || limit(RLIMIT_AS, memory)) && limit(RLIMIT_CPU, seconds) && limit(RLIMIT_FSIZE, FILE_MAX) &&
 	    limit(RLIMIT_NPROC, PROCESSES_MAX) && limit(RLIMIT_NOFILE, DESCRIPTORS_MAX) && limit(RLIMIT_CORE, 0);
 }
 
@@ -202,7 +252,7 @@ reset_signals(void)
 static bool
 set_descriptors(const struct run *r)
 {
-	return dup2(r->null, STDIN_FILENO) >= 0 && dup2(r->null, STDERR_FILENO) >= 0 &&
+	return dup2(r->input >= 0 ? r->input : r->null, STDIN_FILENO) >= 0 && dup2(r->null, STDERR_FILENO) >= 0 &&
 	    dup2(r->output[1], OUTPUT) >= 0 &&
 	    /* An interpreter opens its script by this number: it stays open for it alone. */
 	    dup3(r->program, PROGRAM, r->script ? 0 : O_CLOEXEC) >= 0 &&
@@ -214,15 +264,13 @@ become(const struct cm_child *c)
 {
 	if (c->uid == (uid_t)-1)
 		return true;
-	return setgroups(0, NULL) == 0 && setresgid(c->gid, c->gid, c->gid) == 0 &&
+	return setgroups(c->group_count, c->groups) == 0 && setresgid(c->gid, c->gid, c->gid) == 0 &&
 	    setresuid(c->uid, c->uid, c->uid) == 0;
 }
 
 static _Noreturn void
 run_program(const struct run *r)
 {
-	char path[] = "PATH=/usr/bin:/bin";
-	char *environment[] = { path, NULL };
 	int why;
 
 	reset_signals();
@@ -232,7 +280,7 @@ run_program(const struct run *r)
 	    /* After the change of user, which clears it. */
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
 		if (getppid() == r->parent)
-			fexecve(PROGRAM, r->argv, environment);
+			fexecve(PROGRAM, r->argv, r->environment);
 		else
 			errno = ESRCH;
 	}
@@ -347,13 +395,14 @@ enum cm_err
 cm_child_run(const struct cm_child *c, cm_deadline deadline, struct cm_trace *t, struct cm_buf *out,
     int *status)
 {
-	struct run r = { .c = c, .trace = t, .deadline = deadline, .program = -1, .null = -1,
+	struct run r = { .c = c, .trace = t, .deadline = deadline, .program = -1, .null = -1, .input = -1,
 		.output = { -1, -1 }, .trouble = { -1, -1 }, .pidfd = -1 };
 	enum cm_err err;
 	int ended;
 
 	*status = -1;
-	if ((err = open_program(c->path, t, &r.program)) != CM_OK || (err = prepare(&r)) != CM_OK ||
+	err = c->ours ? open_ours(c->path, t, &r.program) : open_program(c->path, t, &r.program);
+	if (err != CM_OK || (err = prepare(&r)) != CM_OK ||
 	    (err = start(&r)) != CM_OK)
 		goto out;
 	err = follow(&r, out);

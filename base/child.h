@@ -1,20 +1,21 @@
-/* base/child.h - run somebody else's program once: own uid, nothing inherited, bounded. */
+/* base/child.h - run a program once: own uid, nothing inherited, bounded. */
 #ifndef CM_BASE_CHILD_H
 #define CM_BASE_CHILD_H
 
 #include <sys/types.h>
 
+#include "base/blob.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/trace.h"
 
 /*
- * What is run, and as whom.  The program and every folder above it must belong
+ * What is run, and as whom.  Somebody else's program and every folder above it must belong
  * to root and be writable by root alone; it is opened first, checked by its
  * descriptor, and run by that descriptor (fexecve), so that what was checked is
  * what runs.  No part of the path is a link.
  * The child has an environment of PATH=/usr/bin:/bin and nothing else, no
- * descriptor but 0 (/dev/null), 1 (ours) and 2 (/dev/null), its own session,
+ * descriptor but 0 (its input, or /dev/null), 1 (ours) and 2 (/dev/null), its own session,
  * no_new_privs, the limits below, and dies with us.  A script ("#!") has itself
  * open too, to be read, as descriptor 3: its interpreter opens it by that.
  * When the program has ended, its process group is killed with all that it left
@@ -23,10 +24,14 @@
 struct cm_child {
 	const char *path;		/* absolute */
 	const char *const *arguments;	/* NULL-terminated, without argv[0] */
-	uid_t uid;			/* become this user and group, no others; (uid_t)-1: stay */
+	uid_t uid;			/* become this user and group; (uid_t)-1: stay */
 	gid_t gid;
+	const gid_t *groups;		/* supplementary ones; NULL: none */
+	size_t group_count;
+	bool ours;			/* a program of this installation: who could write it could write us, so its place is not judged */
+	struct cm_blob input;		/* its standard input, in memory; empty: /dev/null */
 	size_t output_max;		/* bytes of standard output; more is an error */
-	size_t memory_max;		/* bytes of address space, program and libraries counted; 0: 256 MiB */
+	size_t memory_max;		/* bytes of address space, program and libraries counted; 0: 256 MiB; SIZE_MAX: any */
 };
 
 /*

@@ -97,14 +97,7 @@ CM_MUST_USE enum cm_err cm_ticket_pack(const struct cm_ticket *k, struct cm_buf 
  */
 CM_MUST_USE enum cm_err cm_pkinit_probe(struct cm_pkinit *p, cm_deadline deadline, struct cm_trace *t);
 
-/*
- * Put the ticket into a ccache of the account's own: "FILE:/tmp/krb5cc_%{uid}",
- * "KCM:", "KEYRING:persistent:%{uid}".  %{uid} and %{name} are replaced.  Done
- * by a child that has become the user, so that nobody's links lead it astray.
- * *name is the resolved name, for KRB5CCNAME; the caller frees it.
- *
- * CM_ERR_SYSTEM  CCACHE
- */
+/* Pack the ticket and have it put into a ccache of the account's own: cm_ccache_put(), with the program beside this one. */
 CM_MUST_USE enum cm_err cm_ticket_store(const struct cm_ticket *k, const char *ccache,
     const struct cm_account *account, cm_deadline deadline, struct cm_trace *t, char **name);
 void cm_ticket_free(struct cm_ticket **k);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "krb5/ccache_put.h"
 #include "krb5/pkinit_internal.h"
 
 #define NONCE_LEN	32
@@ -196,4 +197,22 @@ cm_ticket_pack(const struct cm_ticket *k, struct cm_buf *ccache)
 	explicit_bzero(creds->data, creds->length);
 	krb5_free_data(k->context, creds);
 	return cm_buf_status(ccache);
+}
+
+enum cm_err
+cm_ticket_store(const struct cm_ticket *k, const char *ccache, const struct cm_account *account,
+    cm_deadline deadline, struct cm_trace *t, char **name)
+{
+	struct cm_buf packed;
+	enum cm_err err;
+
+	*name = NULL;
+	cm_buf_init_secret(&packed, 0);
+	if ((err = cm_ticket_pack(k, &packed)) == CM_OK) {
+		const struct cm_ccache_put p = { .pattern = ccache, .account = account, .ticket = cm_buf_blob(&packed) };
+
+		err = cm_ccache_put(&p, deadline, t, name);
+	}
+	cm_buf_free(&packed);
+	return err;
 }

@@ -10,7 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "krb5/ccache_put.h"
+
 static struct login l;
+static struct cm_buf packed;
 static char folder[RIG_PATH];	/* as /tmp is: anybody may write, the sticky bit set */
 static bool other_users;	/* there are any to become (a user namespace may hold one only) */
 
@@ -23,6 +26,7 @@ setup(void **state)
 	(void)state;
 	login_begin(&l, "alice-p256");
 	assert_int_equal(login_run(&l), CM_OK);
+	assert_int_equal(cm_ticket_pack(l.ticket, &packed), CM_OK);
 	snprintf(folder, sizeof(folder), "%s/tmp", rig("CM_RIG_DIR"));
 	if ((child = fork()) == 0)
 		_exit(setgroups(0, NULL) == 0 && setresuid(10002, 10002, 10002) == 0 ? 0 : 1);
@@ -35,14 +39,24 @@ static int
 teardown(void **state)
 {
 	(void)state;
+	cm_buf_free(&packed);
 	login_end(&l);
 	return 0;
 }
 
 static enum cm_err
+store_for(const struct cm_account *account, const char *program, const char *pattern, unsigned ms, char **name)
+{
+	const struct cm_ccache_put p = { .program = program, .pattern = pattern, .account = account,
+	    .ticket = cm_buf_blob(&packed) };
+
+	return cm_ccache_put(&p, cm_deadline_in(ms), l.trace, name);
+}
+
+static enum cm_err
 store(const char *pattern, char **name)
 {
-	return cm_ticket_store(l.ticket, pattern, &l.account, cm_deadline_in(5000), l.trace, name);
+	return store_for(&l.account, CM_CCACHE_PROGRAM, pattern, 5000, name);
 }
 
 /* FOLDER/file, with FILE: before it in pattern. */
@@ -77,7 +91,8 @@ test_klist_reads_it(void **state)
 		skip();
 	place("krb5cc_%{uid}", path, pattern);
 	place("krb5cc_10001", path, wanted);
-	assert_int_equal(store(pattern, &name), CM_OK);
+	if (store(pattern, &name) != CM_OK)
+		fail_msg("%s", cm_trace_message(l.trace));
 	assert_string_equal(name, wanted);
 	assert_ccache_of(path, 10001, 10000);
 	assert_int_equal(run(argv, out, sizeof(out)), 0);
@@ -87,7 +102,8 @@ test_klist_reads_it(void **state)
 	assert_int_equal(geteuid(), 0);		/* only the child became the user */
 	assert_int_equal(getuid(), 0);
 	free(name);
-	assert_int_equal(store(pattern, &name), CM_OK);	/* and once more over it */
+	if (store(pattern, &name) != CM_OK)
+		fail_msg("%s", cm_trace_message(l.trace));	/* and once more over it */
 	assert_ccache_of(path, 10001, 10000);
 	free(name);
 	unlink(path);
@@ -181,7 +197,8 @@ test_link_of_another_user(void **state)
 	/* and the user's own link is replaced, not followed */
 	assert_int_equal(symlink(victim, path), 0);
 	assert_int_equal(lchown(path, 10001, 10000), 0);
-	assert_int_equal(store(pattern, &name), CM_OK);
+	if (store(pattern, &name) != CM_OK)
+		fail_msg("%s", cm_trace_message(l.trace));
 	free(name);
 	assert_ccache_of(path, 10001, 10000);
 	text = read_text(victim);
@@ -216,8 +233,7 @@ test_deadline(void **state)
 
 	(void)state;
 	place("krb5cc_10001", path, pattern);
-	assert_int_equal(cm_ticket_store(l.ticket, pattern, &l.account, cm_deadline_in(0), l.trace, &name),
-	    CM_ERR_SYSTEM);
+	assert_int_equal(store_for(&l.account, CM_CCACHE_PROGRAM, pattern, 0, &name), CM_ERR_SYSTEM);
 	assert_non_null(strstr(cm_trace_message(l.trace), "not written in time"));
 	assert_null(name);
 	unlink(path);
@@ -234,7 +250,7 @@ test_as_oneself(void **state)
 	self.uid = getuid();
 	self.gid = getgid();
 	place("cc_self", path, pattern);
-	assert_int_equal(cm_ticket_store(l.ticket, pattern, &self, cm_deadline_in(5000), l.trace, &name), CM_OK);
+	assert_int_equal(store_for(&self, CM_CCACHE_PROGRAM, pattern, 5000, &name), CM_OK);
 	assert_ccache_of(path, getuid(), getgid());
 	free(name);
 	unlink(path);
@@ -251,7 +267,7 @@ as_user(uid_t uid, const char *pattern)
 	if ((child = fork()) == 0) {
 		if (setgroups(0, NULL) != 0 || setresgid(10000, 10000, 10000) != 0 || setresuid(uid, uid, uid) != 0)
 			_exit(99);
-		if (cm_ticket_store(l.ticket, pattern, &l.account, cm_deadline_in(5000), l.trace, &name) == CM_OK)
+		if (store(pattern, &name) == CM_OK)
 			_exit(0);
 		_exit(strstr(cm_trace_message(l.trace), "run this as root, or as that user") != NULL ? 1 : 98);
 	}

@@ -1,0 +1,26 @@
+/* krb5/ccache_write.h - a packed ticket becomes a ccache of whoever runs this: for the program that cm_ccache_put() runs. */
+#ifndef CM_KRB5_CCACHE_WRITE_H
+#define CM_KRB5_CCACHE_WRITE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define CM_CCACHE_TICKET_MAX	((size_t)1 << 16)	/* octets */
+
+/*
+ * ticket is cm_ticket_pack()'s, read to the letter: version 4, one ticket, of
+ * this principal, nothing behind it.
+ * FILE: (a bare path is one too) is written without a name and then given it,
+ * over what stood there: no link is followed, nobody reads half a ccache, and who
+ * is killed leaves none.  DIR: wants a folder of our own that others cannot
+ * write.  Other kinds (KCM:, KEYRING:) are libkrb5's, by the system's krb5.conf.
+ *
+ * CM_OK
+ * CM_ERR_SYNTAX  it is no such ticket
+ * CM_ERR_SYSTEM  it cannot be written
+ * CM_ERR_NOMEM
+ * In all but the first, why is appended in words, without the ccache's name.
+ */
+CM_MUST_USE enum cm_err cm_ccache_write(const char *name, const char *principal, struct cm_blob ticket, struct cm_buf *why);
+
+#endif /* CM_KRB5_CCACHE_WRITE_H */
