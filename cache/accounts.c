@@ -32,8 +32,9 @@
  */
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
-#include "cache/accounts_internal.h"
+#include "cache/store_wire_internal.h"
 
 enum {
 	CERT_SHA256, CERT, NAME, PRINCIPAL, DN, HOME, SHELL, GECOS, UID, GID, GROUPS, RULE, MATCHED,
@@ -42,6 +43,27 @@ enum {
 
 #define CHAIN_MAX	16	/* certificates */
 #define BUSY_MS		2000	/* how long another process may hold the store */
+
+static bool
+is_socket(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* A full or read-only disk keeps nobody out: what is known is read as it is. */
+static enum cm_err
+open_file(struct cm_accounts *s, struct cm_trace *t)
+{
+	const enum cm_err err = cm_store_open(s, t);
+
+	if (err == CM_OK && s->version < CM_STORE_VERSION && cm_schema_move(s, t) != CM_OK) {
+		cm_trace_add(t, "warning", "cannot be brought to this version's form: %s", cm_trace_message(t));
+		cm_trace_clear_reason(t);
+	}
+	return err;
+}
 
 enum cm_err
 cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
@@ -57,13 +79,8 @@ cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
 	s->first_uid = o->first_uid;
 	s->first_gid = o->first_gid;
 	s->busy_ms = BUSY_MS;
-	if ((err = cm_store_open(s, t)) != CM_OK)
+	if ((err = is_socket(s->path) ? cm_remote_new(s->path, t, &s->remote) : open_file(s, t)) != CM_OK)
 		goto out;
-	/* A full or read-only disk keeps nobody out: what is known is read as it is. */
-	if (s->version < CM_STORE_VERSION && cm_schema_move(s, t) != CM_OK) {
-		cm_trace_add(t, "warning", "cannot be brought to this version's form: %s", cm_trace_message(t));
-		cm_trace_clear_reason(t);
-	}
 	*out = s;
 	s = NULL;
 out:
@@ -76,6 +93,7 @@ cm_accounts_close(struct cm_accounts **s)
 {
 	if (*s == NULL)
 		return;
+	cm_remote_free(&(*s)->remote);
 	sqlite3_close((*s)->db);
 	free((*s)->path);
 	free(*s);
@@ -238,25 +256,29 @@ check_age(struct cm_accounts *s, const struct row *r, time_t now, struct cm_trac
 }
 
 enum cm_err
-cm_accounts_find(struct cm_accounts *s, const struct cm_cert *c, time_t now,
-    struct cm_trace *t, struct cm_account **out, int64_t *age_s)
+cm_accounts_not_kept(const struct cm_cert *c, struct cm_trace *t)
 {
-	const struct cm_column key = cm_value_blob(cm_cert_sha256(c));
+	return cm_trace_fail(t, CM_REASON_NOT_KEPT, "the certificate of %s has not opened an "
+	    "account here with the network", cm_cert_subject_text(c));
+}
+
+enum cm_err
+cm_accounts_find_der(struct cm_accounts *s, struct cm_blob der, time_t now, struct cm_trace *t,
+    struct cm_account **out, int64_t *age_s)
+{
+	uint8_t sha256[32];
+	const struct cm_column key = cm_value_blob((struct cm_blob){ sha256, sizeof(sha256) });
 	struct row r = { .account = { .group_count = 0 } };
 	sqlite3_stmt *q = NULL;
-	enum cm_err err;
+	enum cm_err err = CM_ERR_NOMEM;
 
 	*out = NULL;
 	*age_s = 0;
-	if ((err = cm_store_prepare(s, "SELECT * FROM account WHERE cert_sha256 = ?1", &key, 1, t,
-	    &q)) != CM_OK)
+	if (EVP_Digest(der.ptr, der.len, sha256, NULL, EVP_sha256(), NULL) != 1 ||
+	    (err = cm_store_prepare(s, "SELECT * FROM account WHERE cert_sha256 = ?1", &key, 1, t, &q)) != CM_OK ||
+	    (err = cm_store_step(s, q, t)) != CM_OK || (err = read_row(s, q, t, &r)) != CM_OK)
 		goto out;
-	if ((err = cm_store_step(s, q, t)) == CM_ERR_ABSENT)
-		err = cm_trace_fail(t, CM_REASON_NOT_KEPT, "the certificate of %s has not opened an "
-		    "account here with the network", cm_cert_subject_text(c));
-	if (err != CM_OK || (err = read_row(s, q, t, &r)) != CM_OK)
-		goto out;
-	if (!cm_blob_equal(r.v[CERT].bytes, cm_cert_der(c))) {
+	if (!cm_blob_equal(r.v[CERT].bytes, der)) {
 		err = cm_store_damaged(s, t, "a kept account");
 		goto out;
 	}
@@ -268,6 +290,20 @@ out:
 	clear_row(&r);
 	sqlite3_finalize(q);
 	return err;
+}
+
+enum cm_err
+cm_accounts_find(struct cm_accounts *s, const struct cm_cert *c, time_t now,
+    struct cm_trace *t, struct cm_account **out, int64_t *age_s)
+{
+	enum cm_err err;
+
+	*out = NULL;
+	*age_s = 0;
+	if (s->remote != NULL)
+		return cm_remote_find(s, c, now, t, out, age_s);
+	err = cm_accounts_find_der(s, cm_cert_der(c), now, t, out, age_s);
+	return err == CM_ERR_ABSENT ? cm_accounts_not_kept(c, t) : err;
 }
 
 static enum cm_err
@@ -318,7 +354,7 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 {
 	enum cm_err err;
 
-	if (l->chain_count > CHAIN_MAX)
+	if (l->chain_count > CHAIN_MAX || s->remote != NULL)
 		return CM_ERR_STATE;
 	if (l->account_online &&
 	    (err = cm_account_check(l->account, s->first_uid, s->first_gid, t)) != CM_OK)
@@ -366,40 +402,54 @@ delete(struct cm_accounts *s, const char *sql, const struct cm_column *v, size_t
 }
 
 enum cm_err
+cm_accounts_withdraw_sha256(struct cm_accounts *s, struct cm_blob sha256, const char *name, int64_t uid,
+    struct cm_trace *t)
+{
+	const struct cm_column v[] = { cm_value_blob(sha256), cm_value_text(name), cm_value_int(uid) };
+
+	if (name == NULL)
+		return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1", v, 1, t);
+	if (uid < 0)
+		return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1 AND name = ?2", v, 2, t);
+	return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1 AND (name <> ?2 OR uid <> ?3)", v, 3, t);
+}
+
+static enum cm_err
+withdraw(struct cm_accounts *s, const struct cm_cert *c, const char *name, int64_t uid, struct cm_trace *t)
+{
+	return s->remote != NULL ? cm_remote_withdraw(s, c, name, uid, t) :
+	    cm_accounts_withdraw_sha256(s, cm_cert_sha256(c), name, uid, t);
+}
+
+enum cm_err
 cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c, struct cm_trace *t)
 {
-	const struct cm_column key = cm_value_blob(cm_cert_sha256(c));
-
-	return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1", &key, 1, t);
+	return withdraw(s, c, NULL, -1, t);
 }
 
 enum cm_err
 cm_accounts_withdraw_user(struct cm_accounts *s, const struct cm_cert *c, const char *user,
     struct cm_trace *t)
 {
-	const struct cm_column v[] = { cm_value_blob(cm_cert_sha256(c)), cm_value_text(user) };
-
-	return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1 AND name = ?2", v, CM_COUNT(v), t);
+	return withdraw(s, c, user, -1, t);
 }
 
 enum cm_err
 cm_accounts_withdraw_others(struct cm_accounts *s, const struct cm_cert *c,
     const struct cm_account *a, struct cm_trace *t)
 {
-	const struct cm_column v[] = {
-		cm_value_blob(cm_cert_sha256(c)), cm_value_text(a->name), cm_value_int(a->uid),
-	};
-
-	return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1 AND (name <> ?2 OR uid <> ?3)",
-	    v, CM_COUNT(v), t);
+	return withdraw(s, c, a->name, a->uid, t);
 }
 
 enum cm_err
 cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
 {
 	const struct cm_column key = cm_value_text(name);
-	const enum cm_err err = delete(s, "DELETE FROM account WHERE name = ?1", &key, 1, t);
+	enum cm_err err;
 
+	if (s->remote != NULL)
+		return CM_ERR_STATE;
+	err = delete(s, "DELETE FROM account WHERE name = ?1", &key, 1, t);
 	if (err != CM_OK || sqlite3_changes(s->db) > 0)
 		return err;
 	cm_trace_fail(t, CM_REASON_NOT_KEPT, "no account %s is kept", name);
@@ -470,6 +520,8 @@ cm_accounts_list(struct cm_accounts *s, struct cm_trace *t, cm_kept_visit visit,
 	sqlite3_stmt *q = NULL;
 	enum cm_err err;
 
+	if (s->remote != NULL)
+		return CM_ERR_STATE;
 	if ((err = cm_store_prepare(s, "SELECT * FROM account ORDER BY name, last_online", NULL, 0, t,
 	    &q)) != CM_OK)
 		goto out;

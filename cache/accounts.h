@@ -10,7 +10,10 @@
 
 /*
  * The store: one SQLite file, WAL, synchronous=FULL, mode 0600, under umask
- * 077.  Its schema is a grammar at the top of accounts.c.
+ * 077.  Its schema is a grammar at the top of accounts.c.  Or, where the path is
+ * a socket, that of the process which serves it (cache/store_server.h): then
+ * recall, find, withdraw and the search for pairings are asked of that, several
+ * threads may call them at once, and everything else is CM_ERR_STATE.
  */
 struct cm_accounts;
 
@@ -36,12 +39,16 @@ void cm_accounts_close(struct cm_accounts **s);
  * clock.  known borrows from the struct made here.
  */
 struct cm_keeping;
+struct cm_remote_keeping;
+struct cm_snapshot;
 struct cm_memory {
 	struct cm_known known;		/* with a keeper, that of this store */
 	struct cm_evidence *evidence;
 	struct cm_source *sources;
 	struct cm_keeper keeper;	/* has a connection of its own, made when it is first used */
 	struct cm_keeping *keeping;	/* that */
+	struct cm_snapshot *snapshot;	/* of a store on a socket: what known borrows from; the store outlives it */
+	struct cm_remote_keeping *remote_keeping;
 };
 CM_MUST_USE enum cm_err cm_accounts_recall(struct cm_accounts *s, time_t now,
     struct cm_trace *t, struct cm_memory **out);

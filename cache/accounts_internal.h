@@ -14,6 +14,8 @@ struct cm_accounts {
 	gid_t first_gid;
 	unsigned busy_ms;	/* how long another process may hold the store */
 	int64_t version;	/* of its tables; below CM_STORE_VERSION: they could not be moved over */
+	struct cm_remote *remote;	/* it is another process's; then there is no db */
+	bool guarded;		/* whoever writes is not believed: no hold ends, and nothing is parsed (store_server.c) */
 };
 #define CM_STORE_VERSION	2
 
@@ -117,6 +119,8 @@ struct cm_store_clock {
 	int64_t boottime;
 	char boot_id[CM_BOOT_ID_SIZE];
 };
+/* What time it is, as known; and its keeper, which m has. */
+void cm_memory_date(struct cm_memory *m, const struct cm_store_clock *c, time_t now);
 CM_MUST_USE enum cm_err cm_clock_load(struct cm_accounts *s, struct cm_trace *t,
     struct cm_store_clock *out);
 CM_MUST_USE enum cm_err cm_clock_keep(struct cm_accounts *s, time_t signed_time, time_t now,
@@ -124,6 +128,14 @@ CM_MUST_USE enum cm_err cm_clock_keep(struct cm_accounts *s, time_t signed_time,
 /* Seconds since (wall, boottime, boot_id): the greater of both clocks; negative: no clock can tell. */
 int64_t cm_clock_age_since(time_t wall, int64_t boottime, const char *boot_id, time_t now);
 
+/* accounts.c: by the certificate's bytes, which nobody decodes; CM_ERR_ABSENT: none is kept, and no reason is set. */
+CM_MUST_USE enum cm_err cm_accounts_find_der(struct cm_accounts *s, struct cm_blob der, time_t now,
+    struct cm_trace *t, struct cm_account **out, int64_t *age_s);
+/* NOT_KEPT. */
+enum cm_err cm_accounts_not_kept(const struct cm_cert *c, struct cm_trace *t);
+/* name NULL: whoever it is of; uid -1: the account so named, else all but that. */
+CM_MUST_USE enum cm_err cm_accounts_withdraw_sha256(struct cm_accounts *s, struct cm_blob sha256, const char *name,
+    int64_t uid, struct cm_trace *t);
 /* accounts.c: cm_accounts_remember() without its verdict. */
 struct cm_store_login {
 	const struct cm_account *account;

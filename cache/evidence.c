@@ -1,7 +1,7 @@
 /* cache/evidence.c - what was learned of certificates, and what the time is at least. */
-#include "cache/accounts_internal.h"
-
 #include <stdlib.h>
+
+#include "cache/store_wire_internal.h"
 
 /* The columns of table evidence, in order. */
 enum {
@@ -127,8 +127,10 @@ is_ahead(const struct cm_evidence *e, time_t now)
  * gives way to newer good, or to the same that was said again later.
  */
 static bool
-stays(const struct cm_evidence *old, const struct cm_evidence *e, time_t now)
+stays(const struct cm_accounts *s, const struct cm_evidence *old, const struct cm_evidence *e, time_t now)
 {
+	if (old->status == CM_STATUS_REVOKED && e->status != CM_STATUS_REVOKED && s->guarded)
+		return true;
 	if (old->status == CM_STATUS_REVOKED)
 		return !cm_evidence_ends_hold(old, e) && !(old->on_hold && e->status == CM_STATUS_REVOKED &&
 		    (!e->on_hold || e->this_update > old->this_update));
@@ -152,7 +154,7 @@ cm_evidence_is_news(struct cm_accounts *s, const struct cm_evidence *e, time_t n
 	err = cm_evidence_find(s, (struct cm_blob){ e->issuer_key, sizeof(e->issuer_key) },
 	    (struct cm_blob){ e->serial, e->serial_len }, t, &old);
 	if (err == CM_OK)
-		return stays(&old, e, now) || is_same(&old, e) ? CM_ERR_ABSENT : CM_OK;
+		return stays(s, &old, e, now) || is_same(&old, e) ? CM_ERR_ABSENT : CM_OK;
 	return err == CM_ERR_ABSENT ? CM_OK : err;
 }
 
@@ -171,6 +173,8 @@ cm_accounts_each_evidence(struct cm_accounts *s, struct cm_trace *t, cm_evidence
 	sqlite3_stmt *q = NULL;
 	enum cm_err err;
 
+	if (s->remote != NULL)
+		return CM_ERR_STATE;
 	if ((err = cm_store_prepare(s, "SELECT * FROM evidence ORDER BY issuer_key, serial", NULL, 0, t, &q)) != CM_OK)
 		goto out;
 	while ((err = cm_store_step(s, q, t)) == CM_OK)
@@ -189,9 +193,11 @@ cm_accounts_forget_evidence(struct cm_accounts *s, const uint8_t issuer_key[32],
     struct cm_trace *t)
 {
 	const struct cm_column v[] = { cm_value_blob((struct cm_blob){ issuer_key, 32 }), cm_value_blob(serial) };
-	const enum cm_err err = cm_store_run(s, "DELETE FROM evidence WHERE issuer_key = ?1 AND serial = ?2", v,
-	    CM_COUNT(v), t);
+	enum cm_err err;
 
+	if (s->remote != NULL)
+		return CM_ERR_STATE;
+	err = cm_store_run(s, "DELETE FROM evidence WHERE issuer_key = ?1 AND serial = ?2", v, CM_COUNT(v), t);
 	if (err == CM_OK && sqlite3_changes(s->db) == 0)
 		return CM_ERR_ABSENT;
 	if (err == CM_OK)
@@ -324,25 +330,33 @@ out:
 	return err == CM_ERR_ABSENT ? CM_OK : err;
 }
 
+void
+cm_memory_date(struct cm_memory *m, const struct cm_store_clock *c, time_t now)
+{
+	m->known.keeper = &m->keeper;
+	m->known.now = now;
+	m->known.floor = c->floor;
+	m->known.stale_clock = now < c->floor || contradicts(c, now);
+}
+
 enum cm_err
 cm_accounts_recall(struct cm_accounts *s, time_t now, struct cm_trace *t, struct cm_memory **out)
 {
-	struct cm_memory *m = calloc(1, sizeof(*m));
+	struct cm_memory *m = NULL;
 	struct cm_store_clock c;
 	enum cm_err err;
 
 	*out = NULL;
-	if (m == NULL)
+	if (s->remote != NULL)
+		return cm_remote_recall(s, now, t, out);
+	if ((m = calloc(1, sizeof(*m))) == NULL)
 		return CM_ERR_NOMEM;
 	if ((err = cm_clock_load(s, t, &c)) == CM_OK && (err = recall_evidence(s, t, m)) == CM_OK &&
 	    (err = cm_sources_recall(s, t, &m->sources, &m->known.source_count)) == CM_OK &&
 	    (err = cm_keeping_new(s, &m->keeping, &m->keeper)) == CM_OK) {
 		m->known.evidence = m->evidence;
 		m->known.sources = m->sources;
-		m->known.keeper = &m->keeper;
-		m->known.now = now;
-		m->known.floor = c.floor;
-		m->known.stale_clock = now < c.floor || contradicts(&c, now);
+		cm_memory_date(m, &c, now);
 		*out = m;
 		m = NULL;
 	}
@@ -356,6 +370,8 @@ cm_memory_free(struct cm_memory **m)
 	if (*m == NULL)
 		return;
 	cm_keeping_free(&(*m)->keeping);
+	cm_remote_keeping_free(&(*m)->remote_keeping);
+	cm_snapshot_release(&(*m)->snapshot);
 	free((*m)->sources);
 	free((*m)->evidence);
 	free(*m);

@@ -143,6 +143,7 @@ cm_keeping_new(const struct cm_accounts *s, struct cm_keeping **out, struct cm_k
 		return CM_ERR_NOMEM;
 	}
 	k->store.busy_ms = KEEPER_MS;
+	k->store.guarded = s->guarded;
 	*keeper = (struct cm_keeper){ .arg = k, .find = find, .keep = keep, .keep_source = keep_source, .why = why };
 	*out = k;
 	return CM_OK;

@@ -10,7 +10,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
-#include "cache/accounts_internal.h"
+#include "cache/store_wire_internal.h"
 #include "mapper/mapper.h"
 
 enum { HASH, SPKI_SHA256, USER, LOCAL, SUBJECT, MADE, COLUMNS };
@@ -114,6 +114,8 @@ cm_pairings_find_hash(struct cm_accounts *s, const uint8_t hash[20], struct cm_t
 {
 	const struct cm_column key = hash_column(hash);
 
+	if (s->remote != NULL)
+		return cm_remote_pairing(s, hash, t, out);
 	return find_row(s, "SELECT * FROM pairing WHERE hash = ?1", &key, 1, t, out);
 }
 
@@ -186,7 +188,7 @@ cm_pairings_add(struct cm_accounts *s, const struct cm_pairing *p, bool one_card
 {
 	enum cm_err err;
 
-	if (p->user[0] == '\0')
+	if (p->user[0] == '\0' || s->remote != NULL)
 		return CM_ERR_STATE;
 	if ((err = cm_store_begin(s, t)) != CM_OK)
 		return err;
@@ -270,7 +272,7 @@ cm_pairings_remove(struct cm_accounts *s, const char *user, const uint8_t *hash,
 	unsigned removed = 0;
 	enum cm_err err;
 
-	if (user == NULL && hash == NULL)
+	if ((user == NULL && hash == NULL) || s->remote != NULL)
 		return CM_ERR_STATE;
 	if ((err = cm_store_begin(s, t)) != CM_OK)
 		return err;
@@ -296,6 +298,8 @@ cm_pairings_list(struct cm_accounts *s, const char *user, struct cm_trace *t, cm
 	sqlite3_stmt *q = NULL;
 	enum cm_err err;
 
+	if (s->remote != NULL)
+		return CM_ERR_STATE;
 	if ((err = check_table(s, t)) != CM_OK || (err = cm_store_prepare(s, user != NULL ?
 	    "SELECT * FROM pairing WHERE user = ?1 ORDER BY made, hash" :
 	    "SELECT * FROM pairing ORDER BY user, made, hash", &key, user != NULL, t, &q)) != CM_OK)

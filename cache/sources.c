@@ -134,7 +134,7 @@ cm_source_keep(struct cm_accounts *s, const struct cm_source *src, struct cm_blo
 	};
 	enum cm_err err;
 
-	if (!has_key(issuer, src->issuer_key))
+	if (!s->guarded && !has_key(issuer, src->issuer_key))
 		return CM_ERR_STATE;
 	if ((err = cm_store_put(s, "source", row, SOURCE_COLUMNS, t)) != CM_OK)
 		return err;
@@ -197,12 +197,15 @@ cm_accounts_each_source(struct cm_accounts *s, struct cm_trace *t, cm_seen_visit
 {
 	struct cm_source *sources = NULL;
 	size_t count = 0;
-	enum cm_err err = cm_sources_recall(s, t, &sources, &count);
+	enum cm_err err = s->remote != NULL ? CM_ERR_STATE : cm_sources_recall(s, t, &sources, &count);
 
 	for (size_t i = 0; err == CM_OK && i < count; i++) {
 		struct cm_buf issuer = { 0 };
 
-		err = find_issuer(s, sources[i].issuer_key, t, &issuer);
+		/* A process that is not believed may have kept it: it is no more than its own bytes say. */
+		if ((err = find_issuer(s, sources[i].issuer_key, t, &issuer)) == CM_OK &&
+		    !has_key(cm_buf_blob(&issuer), sources[i].issuer_key))
+			err = CM_ERR_ABSENT;
 		if (err == CM_OK)
 			err = visit(arg, cm_buf_blob(&issuer), &sources[i]);
 		else if (err == CM_ERR_ABSENT) {

@@ -72,6 +72,7 @@ rig_close(void **state)
 {
 	struct rig *r = *state;
 
+	rig_stop_asking(r);
 	cm_accounts_close(&r->store);
 	cm_cert_free(&r->cert);
 	cm_cert_free(&r->other);
@@ -85,6 +86,7 @@ rig_close(void **state)
 void
 rig_reopen(struct rig *r)
 {
+	rig_stop_asking(r);
 	cm_accounts_close(&r->store);
 	if (cm_accounts_open(&r->options, r->trace, &r->store) != CM_OK)
 		fail_msg("%s", cm_trace_message(r->trace));
@@ -99,6 +101,7 @@ rig_former(struct rig *r)
 	FILE *in = fopen(path, "r"), *out;
 	size_t n;
 
+	rig_stop_asking(r);
 	cm_accounts_close(&r->store);
 	assert_non_null(in);
 	n = fread(bytes, 1, sizeof(bytes), in);
@@ -212,7 +215,7 @@ enum cm_err
 rig_find(struct rig *r, time_t now, struct cm_account **out, int64_t *age)
 {
 	cm_trace_clear_reason(r->trace);
-	return cm_accounts_find(r->store, r->cert, now, r->trace, out, age);
+	return cm_accounts_find(rig_asked(r), r->cert, now, r->trace, out, age);
 }
 
 void
@@ -227,7 +230,7 @@ rig_expect(struct rig *r, time_t now, enum cm_err err, enum cm_reason reason, co
 	assert_true((a != NULL) == (err == CM_OK));
 	cm_account_free(&a);
 	/* and with nobody listening */
-	assert_int_equal(cm_accounts_find(r->store, r->cert, now, NULL, &a, &age), err);
+	assert_int_equal(cm_accounts_find(rig_asked(r), r->cert, now, NULL, &a, &age), err);
 	cm_account_free(&a);
 }
 

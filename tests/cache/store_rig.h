@@ -18,6 +18,8 @@ struct rig {
 	struct cm_accounts *store;
 	struct cm_trace *trace;
 	struct cm_cert *cert, *other;		/* of alice, and of somebody else */
+	struct rig_service *service;		/* store_service.c */
+	struct cm_accounts *remote;
 };
 
 /* cmocka's setup and teardown: *state is the rig. */
@@ -30,6 +32,19 @@ void rig_reopen(struct rig *r);
  * and no table of pairings.
  */
 void rig_former(struct rig *r);
+
+/*
+ * Whom a login asks: the store itself, or, in programs built with RIG_REMOTE, a
+ * remote store of threads of this program that serve the same file.
+ */
+struct cm_accounts *rig_asked(struct rig *r);
+void rig_stop_asking(struct rig *r);
+
+/* A socket of its own where threads serve the store with these options; ended by rig_service_stop(). */
+struct rig_service *rig_service_start(const struct cm_accounts_options *options, const char *path);
+void rig_service_stop(struct rig_service **s);
+/* How connections ended since it started that did not end well: the last such result, or CM_OK. */
+enum cm_err rig_service_verdict(struct rig_service *s);
 
 /* alice, uid as told, two groups; borrowed, static but for the uid. */
 struct cm_account rig_account(uid_t uid);

@@ -23,7 +23,7 @@ a_kept_account_comes_back(void **state)
 	rig_assert_same(got, &want);
 	cm_account_free(&got);
 	/* another certificate opens nothing */
-	assert_int_equal(cm_accounts_find(r->store, r->other, NOW, r->trace, &got, &age), CM_ERR_OFFLINE);
+	assert_int_equal(cm_accounts_find(rig_asked(r), r->other, NOW, r->trace, &got, &age), CM_ERR_OFFLINE);
 	/* a later login replaces it */
 	rig_keep_alice(r, 4001, NOW + 100);
 	assert_int_equal(rig_find(r, NOW + 100, &got, &age), CM_OK);
@@ -115,10 +115,10 @@ attack_mapping_deleted_but_cached(void **state)
 	struct rig *r = *state;
 
 	rig_keep_alice(r, 4000, NOW);
-	assert_int_equal(cm_accounts_withdraw(r->store, r->cert, r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw(rig_asked(r), r->cert, r->trace), CM_OK);
 	assert_int_equal(rig_log_size(r), 0);	/* a damaged log does not bring it back */
 	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
-	assert_int_equal(cm_accounts_withdraw(r->store, r->cert, r->trace), CM_OK);	/* of none: fine */
+	assert_int_equal(cm_accounts_withdraw(rig_asked(r), r->cert, r->trace), CM_OK);	/* of none: fine */
 }
 
 /* attack: mapping changed but the cache still admits. */
@@ -131,13 +131,13 @@ attack_mapping_of_another(void **state)
 	same.gecos = (char *)"another";
 	renamed.name = (char *)"bob";
 	rig_keep_alice(r, 4000, NOW);
-	assert_int_equal(cm_accounts_withdraw_others(r->store, r->cert, &same, r->trace), CM_OK);
-	assert_int_equal(cm_accounts_withdraw_others(r->store, r->other, &renamed, r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw_others(rig_asked(r), r->cert, &same, r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw_others(rig_asked(r), r->other, &renamed, r->trace), CM_OK);
 	rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");
-	assert_int_equal(cm_accounts_withdraw_others(r->store, r->cert, &renumbered, r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw_others(rig_asked(r), r->cert, &renumbered, r->trace), CM_OK);
 	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
 	rig_keep_alice(r, 4000, NOW);
-	assert_int_equal(cm_accounts_withdraw_others(r->store, r->cert, &renamed, r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw_others(rig_asked(r), r->cert, &renamed, r->trace), CM_OK);
 	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
 }
 
@@ -148,10 +148,10 @@ attack_mapping_of_a_named_user(void **state)
 	struct rig *r = *state;
 
 	rig_keep_alice(r, 4000, NOW);
-	assert_int_equal(cm_accounts_withdraw_user(r->store, r->cert, "bob", r->trace), CM_OK);
-	assert_int_equal(cm_accounts_withdraw_user(r->store, r->other, "alice", r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw_user(rig_asked(r), r->cert, "bob", r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw_user(rig_asked(r), r->other, "alice", r->trace), CM_OK);
 	rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");
-	assert_int_equal(cm_accounts_withdraw_user(r->store, r->cert, "alice", r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw_user(rig_asked(r), r->cert, "alice", r->trace), CM_OK);
 	rig_expect(r, NOW, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT, "");
 }
 
@@ -312,7 +312,7 @@ remembered_with_a_verdict(void **state)
 	assert_int_equal(cm_accounts_remember(r->store, &m, r->trace), CM_ERR_STATE);
 	m.cert = c;
 	assert_int_equal(cm_accounts_remember(r->store, &m, r->trace), CM_OK);
-	assert_int_equal(cm_accounts_find(r->store, c, NOW, r->trace, &got, &age), CM_OK);
+	assert_int_equal(cm_accounts_find(rig_asked(r), c, NOW, r->trace, &got, &age), CM_OK);
 	rig_assert_same(got, &a);
 	cm_account_free(&got);
 	cm_verdict_free(&v);

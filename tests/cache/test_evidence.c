@@ -14,10 +14,9 @@ only(struct rig *r)
 	struct cm_memory *m = NULL;
 	struct cm_evidence e;
 
-	assert_int_equal(cm_accounts_recall(r->store, NOW, r->trace, &m), CM_OK);
+	assert_int_equal(cm_accounts_recall(rig_asked(r), NOW, r->trace, &m), CM_OK);
 	assert_int_equal(m->known.count, 1);
-	assert_ptr_equal(m->known.evidence, m->evidence);
-	e = m->evidence[0];
+	e = m->known.evidence[0];
 	cm_memory_free(&m);
 	assert_null(m);
 	return e;
@@ -29,7 +28,7 @@ count(struct rig *r)
 	struct cm_memory *m = NULL;
 	size_t n;
 
-	assert_int_equal(cm_accounts_recall(r->store, NOW, r->trace, &m), CM_OK);
+	assert_int_equal(cm_accounts_recall(rig_asked(r), NOW, r->trace, &m), CM_OK);
 	n = m->known.count;
 	cm_memory_free(&m);
 	return n;
@@ -175,7 +174,7 @@ attack_revoked_serial_forgiven(void **state)
 	assert_int_equal(only(r).status, CM_STATUS_REVOKED);
 	/* nor with the account it belonged to */
 	rig_keep(r, &l);
-	assert_int_equal(cm_accounts_withdraw(r->store, r->cert, r->trace), CM_OK);
+	assert_int_equal(cm_accounts_withdraw(rig_asked(r), r->cert, r->trace), CM_OK);
 	rig_keep(r, &l);
 	assert_int_equal(cm_accounts_forget(r->store, "alice", r->trace), CM_OK);
 	assert_int_equal(only(r).status, CM_STATUS_REVOKED);
@@ -292,7 +291,7 @@ known_at(struct rig *r, time_t now)
 	struct cm_memory *m = NULL;
 	struct cm_known k;
 
-	assert_int_equal(cm_accounts_recall(r->store, now, r->trace, &m), CM_OK);
+	assert_int_equal(cm_accounts_recall(rig_asked(r), now, r->trace, &m), CM_OK);
 	k = m->known;
 	assert_int_equal(k.now, now);
 	cm_memory_free(&m);
@@ -382,7 +381,7 @@ damaged_rows_are_said(void **state)
 		rig_keep_evidence(r, &e, NOW, NOW);
 		rig_sql(r, damages[i]);
 		cm_trace_clear_reason(r->trace);
-		if (cm_accounts_recall(r->store, NOW, r->trace, &m) != CM_ERR_SYSTEM)
+		if (cm_accounts_recall(rig_asked(r), NOW, r->trace, &m) != CM_ERR_SYSTEM)
 			fail_msg("not noticed: %s", damages[i]);
 		assert_null(m);
 		assert_int_equal(cm_trace_reason(r->trace), CM_REASON_STORE);
@@ -410,7 +409,7 @@ a_refused_login_is_remembered(void **state)
 
 	assert_int_equal(cm_trust_open(&o, r->trace, &tr), CM_OK);
 	assert_int_equal(cm_cert_load(CM_PKI_DIR "/revoked.crt", r->trace, &c), CM_OK);
-	assert_int_equal(cm_accounts_recall(r->store, cm_clock_now(), r->trace, &m), CM_OK);
+	assert_int_equal(cm_accounts_recall(rig_asked(r), cm_clock_now(), r->trace, &m), CM_OK);
 	assert_int_equal(cm_trust_check_chain(tr, c, &m->known, r->trace, &v), CM_OK);
 	assert_int_equal(cm_trust_check_revocation(tr, v, &m->known, cm_deadline_in(5000), r->trace),
 	    CM_ERR_REFUSED);

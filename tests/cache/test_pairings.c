@@ -47,7 +47,7 @@ expect(struct rig *r, const struct cm_cert *c, const char *user, bool local)
 
 	cm_trace_clear_reason(r->trace);
 	cm_key_hash(c, hash);
-	assert_int_equal(cm_pairings_find(r->store, c, r->trace, &p), user != NULL ? CM_OK : CM_ERR_ABSENT);
+	assert_int_equal(cm_pairings_find(rig_asked(r), c, r->trace, &p), user != NULL ? CM_OK : CM_ERR_ABSENT);
 	assert_int_equal(cm_trace_reason(r->trace), CM_REASON_NONE);
 	if (user != NULL) {
 		assert_string_equal(p.user, user);
@@ -59,7 +59,7 @@ expect(struct rig *r, const struct cm_cert *c, const char *user, bool local)
 		assert_null(p.user);
 	}
 	cm_pairing_clear(&p);
-	assert_int_equal(cm_pairings_find_hash(r->store, hash, NULL, &p), user != NULL ? CM_OK : CM_ERR_ABSENT);
+	assert_int_equal(cm_pairings_find_hash(rig_asked(r), hash, NULL, &p), user != NULL ? CM_OK : CM_ERR_ABSENT);
 	cm_pairing_clear(&p);
 }
 
@@ -114,9 +114,9 @@ test_both_hashes_must_fit(void **state)
 
 	cm_key_hash(r->cert, p.hash);
 	assert_int_equal(cm_pairings_add(r->store, &p, false, r->trace), CM_OK);
-	assert_int_equal(cm_pairings_find(r->store, r->cert, r->trace, &found), CM_ERR_ABSENT);
+	assert_int_equal(cm_pairings_find(rig_asked(r), r->cert, r->trace, &found), CM_ERR_ABSENT);
 	assert_non_null(strstr(cm_trace_find(r->trace, "warning"), "is another"));
-	assert_int_equal(cm_pairings_find(r->store, r->other, r->trace, &found), CM_ERR_ABSENT);
+	assert_int_equal(cm_pairings_find(rig_asked(r), r->other, r->trace, &found), CM_ERR_ABSENT);
 	refused(r, add(r, r->cert, "alice", true, false), CM_ERR_AMBIGUOUS, CM_REASON_PAIRED_OTHERWISE, "alice");
 	cm_pairing_clear(&p);
 }
@@ -223,7 +223,7 @@ test_damage_is_told(void **state)
 	for (size_t i = 0; i < CM_COUNT(damages); i++) {
 		assert_int_equal(add(r, r->cert, "alice", false, false), CM_OK);
 		rig_sql(r, damages[i]);
-		refused(r, cm_pairings_find(r->store, r->cert, r->trace, &p), CM_ERR_SYSTEM, CM_REASON_STORE, "damaged");
+		refused(r, cm_pairings_find(rig_asked(r), r->cert, r->trace, &p), CM_ERR_SYSTEM, CM_REASON_STORE, "damaged");
 		assert_null(p.user);
 		assert_int_equal(cm_pairings_list(r->store, NULL, r->trace, count, &n), CM_ERR_SYSTEM);
 		assert_int_equal(add(r, r->cert, "alice", false, false), CM_ERR_SYSTEM);

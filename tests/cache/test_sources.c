@@ -29,9 +29,8 @@ count(struct rig *r)
 	struct cm_memory *m = NULL;
 	size_t n;
 
-	assert_int_equal(cm_accounts_recall(r->store, NOW, r->trace, &m), CM_OK);
+	assert_int_equal(cm_accounts_recall(rig_asked(r), NOW, r->trace, &m), CM_OK);
 	n = m->known.source_count;
-	assert_ptr_equal(m->known.sources, m->sources);
 	cm_memory_free(&m);
 	return n;
 }
@@ -177,7 +176,8 @@ damaged_rows_are_left_out(void **state)
 		rig_sql(r, damages[i]);
 		if (count(r) != 1)
 			fail_msg("not noticed: %s", damages[i]);
-		assert_non_null(strstr(cm_trace_find(r->trace, "warning"), "an address of a server is damaged"));
+		if (rig_asked(r) == r->store)	/* whoever serves it tells no hints */
+			assert_non_null(strstr(cm_trace_find(r->trace, "warning"), "an address of a server is damaged"));
 		/* and is made anew when it is named again */
 		assert_int_equal(cm_source_is_kept(r->store, &a, cm_cert_der(r->other), r->trace), CM_ERR_ABSENT);
 		assert_int_equal(keep(r, &a, cm_cert_der(r->other)), CM_OK);
@@ -223,7 +223,7 @@ not_without_end(void **state)
 	}
 	assert_int_equal(cm_store_end(r->store, CM_OK, r->trace), CM_OK);
 	expire(r, NOW);
-	assert_int_equal(cm_accounts_recall(r->store, NOW, r->trace, &m), CM_OK);
+	assert_int_equal(cm_accounts_recall(rig_asked(r), NOW, r->trace, &m), CM_OK);
 	assert_int_equal(m->known.source_count, 4096);
 	for (size_t i = 0; i < m->known.source_count; i++)
 		assert_true(m->known.sources[i].seen >= NOW + 4);
