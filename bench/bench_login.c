@@ -24,7 +24,7 @@
 #include <stdlib.h>
 
 #include "bench/bench.h"
-#include "service/login.h"
+#include "service/login_here.h"
 
 #define ROUNDS	100
 #define WARM_UP	5
@@ -127,7 +127,8 @@ stage_ms(const struct cm_trace *t, const char *name)
 static void
 login_once(struct bench *b, size_t at)
 {
-	struct cm_login l = { .host = b->host };
+	struct cm_login l = { .work = &cm_login_here, .host = b->host };
+	const struct cm_pin pin = { .secret = b->pin, .fd = -1 };
 	int64_t start;
 
 	bench_must(cm_trace_new(&l.trace), "trace", NULL);
@@ -135,7 +136,7 @@ login_once(struct bench *b, size_t at)
 	bench_must(cm_login_prepare(&l), "login", l.trace);
 	b->values[BEFORE_PIN][at] = ms_since(start);
 	start = cm_clock_us();
-	bench_must(cm_login_finish(&l, b->pin), "login", l.trace);
+	bench_must(cm_login_finish(&l, &pin), "login", l.trace);
 	b->values[AFTER_PIN][at] = ms_since(start);
 	b->values[REVOCATION][at] = stage_ms(l.trace, "revocation");
 	b->values[VERIFIED][at] = stage_ms(l.trace, "fresh") + stage_ms(l.trace, "pin") +

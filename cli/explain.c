@@ -1,7 +1,7 @@
 /* cli/explain.c - every stage with what it saw; the cause comes first, what mends it last. */
 #include "cli/cli.h"
 #include "service/answer.h"
-#include "service/login.h"
+#include "service/login_here.h"
 
 /* Whichever process asked. */
 struct finding {
@@ -97,7 +97,7 @@ print(struct cm_cli *c, const struct finding *f)
 static void
 ask_here(struct cm_cli *c, struct finding *f)
 {
-	struct cm_login l = { .trace = c->trace, .user = c->arg_count > 0 ? c->args[0] : NULL };
+	struct cm_login l = { .work = &cm_login_here, .trace = c->trace, .user = c->arg_count > 0 ? c->args[0] : NULL };
 	struct cm_explanation *x = NULL;
 	struct cm_host *host = NULL;
 
@@ -105,7 +105,7 @@ ask_here(struct cm_cli *c, struct finding *f)
 		l.host = host;
 		f->err = cm_login_explain(&l);
 	}
-	cm_explain_login(&(struct cm_explain){ .host = host, .cert = l.cert, .user = l.user, .found = l.account },
+	cm_explain_login(&(struct cm_explain){ .host = host, .cert = cm_login_here_cert(&l), .user = l.user, .found = l.account },
 	    f->err, l.account_kept, c->trace, &x);
 	if (x != NULL)
 		json_object_set_new(c->answer, "explanation", cm_answer_explanation(x));

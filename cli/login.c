@@ -1,16 +1,16 @@
 /* cli/login.c - a login in this process, with what it opened and what was kept. */
 #include "cli/cli.h"
-#include "service/login.h"
+#include "service/login_here.h"
 
 static enum cm_err
 ask_and_finish(struct cm_cli *c, struct cm_login *l)
 {
-	struct cm_secret *pin = NULL;
+	struct cm_secret *secret = NULL;
 	enum cm_err err;
 
-	if ((err = cm_cli_ask_pin(c, l->account->name, l->tries_left, &pin)) == CM_OK)
-		err = cm_login_finish(l, pin);
-	cm_secret_free(&pin);
+	if ((err = cm_cli_ask_pin(c, l->account->name, l->tries_left, &secret)) == CM_OK)
+		err = cm_login_finish(l, &(struct cm_pin){ .secret = secret, .fd = -1, .last_try = c->last_try });
+	cm_secret_free(&secret);
 	return err;
 }
 
@@ -19,10 +19,11 @@ static void
 tell_evidence(const struct cm_cli *c, const struct cm_login *l)
 {
 	size_t count = 0;
-	const struct cm_evidence *e = cm_verdict_evidence(l->verdict, &count);
+	const struct cm_verdict *v = cm_login_here_verdict(l);
+	const struct cm_evidence *e = cm_verdict_evidence(v, &count);
 	char age[CM_TIME_SIZE], until[CM_TIME_SIZE];
 
-	if (cm_verdict_status(l->verdict) != CM_STATUS_GOOD || count == 0) {
+	if (cm_verdict_status(v) != CM_STATUS_GOOD || count == 0) {
 		cm_cli_line(c, "evidence", "none about revocation");
 		return;
 	}
@@ -50,15 +51,16 @@ tell_network(const struct cm_cli *c, const struct cm_login *l)
 static void
 tell_ticket(const struct cm_cli *c, const struct cm_login *l)
 {
+	const struct cm_ticket *ticket = cm_login_here_ticket(l);
 	char until[CM_TIME_SIZE];
 
-	if (l->ticket == NULL) {
+	if (ticket == NULL) {
 		cm_cli_line(c, "ticket", "none%s", l->kdc_silent ? ": no KDC answered" : "");
 		return;
 	}
-	cm_cli_line(c, "ticket", "%s until %s", cm_ticket_principal(l->ticket),
-	    cm_clock_text(cm_ticket_expires(l->ticket), until));
-	cm_cli_set(c->answer, "principal", cm_ticket_principal(l->ticket));
+	cm_cli_line(c, "ticket", "%s until %s", cm_ticket_principal(ticket),
+	    cm_clock_text(cm_ticket_expires(ticket), until));
+	cm_cli_set(c->answer, "principal", cm_ticket_principal(ticket));
 	if (l->ccache != NULL) {
 		cm_cli_line(c, "KRB5CCNAME", "%s", l->ccache);
 		cm_cli_set(c->answer, "ccache", l->ccache);
@@ -83,7 +85,7 @@ tell_kept(const struct cm_cli *c, const struct cm_login *l)
 static void
 tell_cost(struct cm_cli *c, const struct cm_login *l)
 {
-	const struct cm_card_stats s = cm_card_stats(l->card);
+	const struct cm_card_stats s = cm_card_stats(cm_login_here_card(l));
 	json_t *o = json_object();
 
 	json_object_set_new(o, "commands", json_integer(s.commands));
@@ -100,7 +102,7 @@ tell_cost(struct cm_cli *c, const struct cm_login *l)
 int
 cm_cli_login(struct cm_cli *c)
 {
-	struct cm_login l = { .trace = c->trace, .user = c->args[0], .last_try = c->last_try };
+	struct cm_login l = { .work = &cm_login_here, .trace = c->trace, .user = c->args[0] };
 	struct cm_host *host = NULL;
 	enum cm_err err;
 
@@ -121,7 +123,7 @@ cm_cli_login(struct cm_cli *c)
 		tell_ticket(c, &l);
 		tell_kept(c, &l);
 	}
-	if (l.card != NULL) {
+	if (cm_login_here_card(&l) != NULL) {
 		tell_cost(c, &l);
 		if (l.tries_left != CM_TRIES_UNKNOWN)
 			json_object_set_new(c->answer, "tries_left", json_integer(l.tries_left));

@@ -2,45 +2,93 @@
 #ifndef CM_SERVICE_LOGIN_H
 #define CM_SERVICE_LOGIN_H
 
+#include "base/clock.h"
+#include "base/conf.h"
 #include "base/secret.h"
 #include "base/trace.h"
+#include "ldap/directory.h"
 #include "service/grant.h"
-#include "service/host.h"
 
 enum cm_login_phase { CM_BEFORE_PIN, CM_AFTER_PIN, CM_LOGIN_DONE };
 
 /* Answers older than this when the PIN comes, or from before a suspend, are asked again. */
 #define CM_LOGIN_FRESH_SECONDS	60
 
+/* How the PIN comes. */
+struct cm_pin {
+	const struct cm_secret *secret;	/* in this process; NULL: through fd, or the pad */
+	int fd;				/* the reading end of a pipe, for the card helper alone; -1: none */
+	bool pad;			/* it is typed at the reader */
+	bool last_try;			/* the PIN's last try may be spent */
+};
+
+struct cm_login;
+
+/*
+ * Who does the work of the stages: this process (service/login_here.h), or the
+ * card helper and the resolver that it asks (service/apart.h).  What follows
+ * from it is decided in service/login.c alone.  Each returns what its stage
+ * does, with the reason in l->trace, within l->deadline.
+ */
+struct cm_login_work {
+	/* Sets tries_left, cached, reader, subject and serial, as far as they are known. */
+	enum cm_err (*certificate)(struct cm_login *l);
+	enum cm_err (*chain)(struct cm_login *l);
+	/* Sets account, account_kept and kept_age. */
+	enum cm_err (*account)(struct cm_login *l);
+	enum cm_err (*revocation)(struct cm_login *l);
+	/* One VERIFY with l->pin; sets tries_left. */
+	enum cm_err (*unlock)(struct cm_login *l);
+	/* Can the account have a ticket of this host's realm?  Is there a keytab, so that one can be proof? */
+	bool (*serves)(const struct cm_login *l);
+	bool (*has_keytab)(const struct cm_login *l);
+	/* CM_ERR_OFFLINE with KDC_OFFLINE: no KDC answered; of a card that failed it is another reason. */
+	enum cm_err (*get_ticket)(struct cm_login *l);
+	const char *(*principal)(const struct cm_login *l);	/* of the ticket; NULL: there is none */
+	bool (*ticket_proves)(const struct cm_login *l);
+	/* CM_ERR_REFUSED with CARD_KEY: the card has another key than its certificate. */
+	enum cm_err (*sign)(struct cm_login *l);
+	/* Read the certificate that was not read from the card; no second VERIFY.  NULL where none is kept. */
+	enum cm_err (*read_again)(struct cm_login *l);
+	enum cm_err (*admit)(struct cm_login *l);
+	enum cm_err (*remember)(struct cm_login *l);
+	/* Put the ticket where the account's programs find it; sets ccache. */
+	enum cm_err (*store_ticket)(struct cm_login *l);
+	unsigned (*commands)(const struct cm_login *l);		/* of the card, so far */
+	void (*clear)(struct cm_login *l);			/* let go of all it holds; worker is NULL then, if it made it */
+};
+
 /*
  * One login.  The first part is the caller's, borrowed; the rest is filled by
  * the stages, owned by the login, and may be read between and after the calls.
  */
+struct cm_host;
 struct cm_login {
-	const struct cm_host *host;	/* made with CM_NEED_LOGIN */
+	const struct cm_login_work *work;
+	void *worker;			/* as the work wants it */
+	const struct cm_host *host;	/* for work in this process */
+	const struct cm_conf *conf;	/* NULL: the host's */
 	struct cm_trace *trace;		/* never NULL here: stages read its reason */
 	const char *user;		/* who wants to log in; NULL: whoever the card names */
-	bool last_try;			/* the PIN's last try may be spent */
+	const char *service, *rhost;	/* for the log; NULL: not known */
+	bool ahead;			/* nobody has asked for it yet: a refusal is not logged */
 	bool look_only;			/* set by cm_login_explain(): nothing is kept, changed or granted */
 
 	enum cm_login_phase phase;
 	cm_deadline deadline;		/* of the stage that runs */
-	const struct cm_secret *pin;	/* borrowed while cm_login_finish() runs */
+	const struct cm_pin *pin;	/* borrowed while cm_login_finish() runs */
 	int64_t prepared_us;		/* on CLOCK_MONOTONIC, when the answers were asked */
 	int64_t prepared_boot;		/* on CLOCK_BOOTTIME: differs after a suspend */
+	bool chained;			/* the chain was found good, and no PIN has come: it can be named */
 
-	struct cm_card *card;
-	struct cm_cert *cert;
+	char *reader;			/* for people */
+	char *subject, *serial;		/* of the certificate: RFC 4514; hex */
+	bool cached;			/* the certificate is one kept, of a card that was recognised */
+	bool pad;			/* the reader takes the PIN itself */
 	unsigned tries_left;		/* CM_TRIES_UNKNOWN: the card does not count */
-	struct cm_memory *memory;	/* what this host knew when it began */
-	struct cm_known known;		/* the same, as trust/ takes it; borrows from memory */
-	struct cm_verdict *verdict;
-	struct cm_inquiry *inquiry;	/* after its revocation: under way while the directory is asked */
 	struct cm_account *account;
 	bool account_kept;		/* the directory was silent: this is the kept account */
 	int64_t kept_age;		/* seconds since its last online login */
-	struct cm_proof *proof;
-	struct cm_ticket *ticket;
 	bool kdc_silent;
 	struct cm_grant *grant;		/* not NULL: the login is granted */
 	bool remembered;
@@ -48,17 +96,28 @@ struct cm_login {
 };
 
 /*
- * All stages before the PIN.  On any error the login is over: clear it.
- * Results and reasons are those of the stages.
+ * All stages before the PIN.  On any error the login is over, but for
+ * cm_login_name(): clear it.  Results and reasons are those of the stages.
  */
 CM_MUST_USE enum cm_err cm_login_prepare(struct cm_login *l);
+
+/*
+ * After that, be it CM_OK or not, and before any PIN: it is this user who wants
+ * to log in, borrowed as l->user is.  Where the card opens that account already
+ * nobody is asked; else the account, and its revocation, are asked about again.
+ * CM_ERR_STATE: the card itself was refused, or a PIN has come; else as cm_login_prepare()
+ */
+CM_MUST_USE enum cm_err cm_login_name(struct cm_login *l, const char *user);
+
+/* Answers older than CM_LOGIN_FRESH_SECONDS, or from before a suspend: cm_login_finish() will ask again. */
+bool cm_login_stale(const struct cm_login *l);
 
 /*
  * All stages after it.  pin is borrowed.  After CM_ERR_REFUSED with reason
  * PIN_WRONG this may be called again with another PIN; after any other error
  * the login is over.
  */
-CM_MUST_USE enum cm_err cm_login_finish(struct cm_login *l, const struct cm_secret *pin);
+CM_MUST_USE enum cm_err cm_login_finish(struct cm_login *l, const struct cm_pin *pin);
 
 /*
  * All stages before the PIN, for people: those that still make sense after one

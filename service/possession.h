@@ -20,6 +20,7 @@ struct cm_cert;
 CM_MUST_USE enum cm_err cm_key_take(const struct cm_cert *cert, struct cm_trace *t, struct cm_key *out);
 bool cm_key_equal(const struct cm_key *a, const struct cm_key *b);
 /* As cm_pairing has them: SHA-1 of the subjectPublicKey bits, SHA-256 of the SubjectPublicKeyInfo (made again, in DER). */
+/* CM_ERR_SYNTAX: it is no key, as above; CM_ERR_NOMEM */
 CM_MUST_USE enum cm_err cm_key_hashes(const struct cm_key *key, uint8_t sha1[20], uint8_t spki_sha256[32]);
 
 #endif /* CM_SERVICE_POSSESSION_H */

@@ -197,9 +197,11 @@ class FileTest(LoginCase):
             return [text for text in self.login(**options).err.splitlines() if text.startswith('cardmap: login')]
         line = logged()
         self.assertEqual(len(line), 1)
-        self.assertRegex(line[0], r'^cardmap: login ok: alice \(uid 10001\) by CN=Alice Example.*, rule issuer-serial, online$')
+        self.assertRegex(line[0], r'^cardmap: login ok: alice \(uid 10001\) by CN=Alice Example.*, rule issuer-serial, online; '
+                                  r'reader file:.*/alice-rsa2048\.pem; serial [0-9a-f]+; '
+                                  r'stages .*certificate [0-9.]+ ms, chain [0-9.]+ ms.* session [0-9.]+ ms$')
         line = logged(card='bob')
-        self.assertRegex(line[0], r'^cardmap: login ok: bob .*, rule kerberos \(weak\), online$')
+        self.assertRegex(line[0], r'^cardmap: login ok: bob .*, rule kerberos \(weak\), online; ')
         line = logged(card='revoked', status=3)
         self.assertEqual(len(line), 1)
         self.assertIn('login refused reason=revoked: ', line[0])

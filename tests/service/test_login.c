@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "service/login.h"
+#include "service/login_here.h"
 
 struct fixture {
 	struct cm_trace *trace;
@@ -35,7 +35,7 @@ begin(struct fixture *f, const char *card, const char *set)
 	if (set != NULL)
 		assert_int_equal(cm_conf_set(f->conf, set, "test", f->trace), CM_OK);
 	assert_int_equal(cm_host_open(f->conf, CM_NEED_LOGIN, f->trace, &f->host), CM_OK);
-	f->login = (struct cm_login){ .host = f->host, .trace = f->trace };
+	f->login = (struct cm_login){ .work = &cm_login_here, .host = f->host, .trace = f->trace };
 	assert_int_equal(cm_secret_new(cm_blob_str("123456"), &f->pin), CM_OK);
 }
 
@@ -58,11 +58,17 @@ end(struct fixture *f)
 }
 
 static enum cm_err
+finish(struct fixture *f)
+{
+	return cm_login_finish(&f->login, &(struct cm_pin){ .secret = f->pin, .fd = -1 });
+}
+
+static enum cm_err
 run(struct fixture *f)
 {
 	enum cm_err err = cm_login_prepare(&f->login);
 
-	return err != CM_OK ? err : cm_login_finish(&f->login, f->pin);
+	return err != CM_OK ? err : finish(f);
 }
 
 static unsigned
@@ -104,8 +110,8 @@ test_granted_and_kept(void **state)
 	assert_true(f.login.remembered);
 	assert_false(f.login.account_kept);
 	assert_non_null(f.login.ccache);
-	assert_null(f.login.proof);	/* the ticket was the proof: one key operation */
-	assert_int_equal(cm_card_stats(f.login.card).key_operations, 1);
+	assert_null(cm_login_here_proof(&f.login));	/* the ticket was the proof: one key operation */
+	assert_int_equal(cm_card_stats(cm_login_here_card(&f.login)).key_operations, 1);
 	assert_int_equal(kept(&f), 1);
 	end(&f);
 }
@@ -138,9 +144,9 @@ test_kdc_time_is_a_floor(void **state)
 	cm_host_close(&f.host);
 	assert_int_equal(cm_conf_set(f.conf, "kerberos.keytab=/nonexistent/keytab", "test", f.trace), CM_OK);
 	assert_int_equal(cm_host_open(f.conf, CM_NEED_LOGIN, f.trace, &f.host), CM_OK);
-	f.login = (struct cm_login){ .host = f.host, .trace = f.trace };
+	f.login = (struct cm_login){ .work = &cm_login_here, .host = f.host, .trace = f.trace };
 	assert_int_equal(run(&f), CM_OK);
-	assert_non_null(f.login.ticket);
+	assert_non_null(cm_login_here_ticket(&f.login));
 	assert_true(f.login.remembered);
 	assert_int_equal(floor_kept(&f), 0);
 	end(&f);
@@ -179,20 +185,20 @@ test_no_way_around(void **state)
 
 	(void)state;
 	begin(&f, "alice-p256", NULL);
-	assert_int_equal(cm_login_finish(&f.login, f.pin), CM_ERR_STATE);
+	assert_int_equal(finish(&f), CM_ERR_STATE);
 	assert_null(f.login.grant);
 	end(&f);
 
 	begin(&f, "carol", NULL);
 	assert_int_equal(cm_login_prepare(&f.login), CM_ERR_ABSENT);
-	assert_int_equal(cm_login_finish(&f.login, f.pin), CM_ERR_STATE);
+	assert_int_equal(finish(&f), CM_ERR_STATE);
 	assert_int_equal(cm_login_prepare(&f.login), CM_ERR_STATE);
 	assert_null(f.login.grant);
 	end(&f);
 
 	begin(&f, "alice-p256", NULL);
 	assert_int_equal(cm_login_explain(&f.login), CM_OK);
-	assert_int_equal(cm_login_finish(&f.login, f.pin), CM_ERR_STATE);
+	assert_int_equal(finish(&f), CM_ERR_STATE);
 	assert_int_equal(cm_login_prepare(&f.login), CM_ERR_STATE);
 	assert_int_equal(kept(&f), 0);
 	end(&f);
@@ -208,7 +214,7 @@ test_old_answers_are_asked_again(void **state)
 	begin(&f, "alice-p256", NULL);
 	assert_int_equal(cm_login_prepare(&f.login), CM_OK);
 	f.login.prepared_us -= (CM_LOGIN_FRESH_SECONDS + 1) * 1000000LL;
-	assert_int_equal(cm_login_finish(&f.login, f.pin), CM_OK);
+	assert_int_equal(finish(&f), CM_OK);
 	assert_int_equal(times_run(&f, "certificate"), 1);
 	assert_int_equal(times_run(&f, "chain"), 2);
 	assert_int_equal(times_run(&f, "account"), 2);
@@ -220,9 +226,9 @@ test_old_answers_are_asked_again(void **state)
 	assert_int_equal(cm_login_prepare(&f.login), CM_OK);
 	f.login.prepared_boot -= 3;
 	setenv("CM_FAULT", "revocation", 1);	/* what is learned on the second asking counts */
-	assert_int_equal(cm_login_finish(&f.login, f.pin), CM_ERR_SYSTEM);
+	assert_int_equal(finish(&f), CM_ERR_SYSTEM);
 	assert_null(f.login.grant);
-	assert_int_equal(cm_card_stats(f.login.card).verifies, 0);
+	assert_int_equal(cm_card_stats(cm_login_here_card(&f.login)).verifies, 0);
 	end(&f);
 }
 
@@ -237,7 +243,7 @@ test_account_may_not_change_at_the_prompt(void **state)
 	assert_int_equal(cm_login_prepare(&f.login), CM_OK);
 	f.login.account->name[0] = 'm';	/* what was shown differs from what is found now */
 	f.login.prepared_boot -= CM_LOGIN_FRESH_SECONDS + 1;
-	assert_int_equal(cm_login_finish(&f.login, f.pin), CM_ERR_AGAIN);
+	assert_int_equal(finish(&f), CM_ERR_AGAIN);
 	assert_int_equal(cm_trace_reason(f.trace), CM_REASON_ACCOUNT_CHANGED);
 	assert_null(f.login.grant);
 	end(&f);
@@ -258,7 +264,7 @@ test_impostor_directory_is_silence(void **state)
 	snprintf(text, sizeof(text), "directory.ca=%s/stranger-root.crt", getenv("CM_RIG_PKI"));
 	assert_int_equal(cm_conf_set(f.conf, text, "test", f.trace), CM_OK);
 	assert_int_equal(cm_host_open(f.conf, CM_NEED_LOGIN, f.trace, &f.host), CM_OK);
-	f.login = (struct cm_login){ .host = f.host, .trace = f.trace };
+	f.login = (struct cm_login){ .work = &cm_login_here, .host = f.host, .trace = f.trace };
 	assert_int_equal(run(&f), CM_OK);
 	assert_true(f.login.account_kept);
 	assert_non_null(strstr(cm_trace_find(f.trace, "offline"), "certificate is not accepted"));
@@ -275,7 +281,7 @@ test_another_user_is_refused_and_nothing_withdrawn(void **state)
 	begin(&f, "alice-p256", NULL);
 	assert_int_equal(run(&f), CM_OK);
 	cm_login_clear(&f.login);
-	f.login = (struct cm_login){ .host = f.host, .trace = f.trace, .user = "bob" };
+	f.login = (struct cm_login){ .work = &cm_login_here, .host = f.host, .trace = f.trace, .user = "bob" };
 	assert_int_equal(run(&f), CM_ERR_REFUSED);
 	assert_int_equal(cm_trace_reason(f.trace), CM_REASON_NOT_THIS_USER);
 	assert_null(f.login.grant);
@@ -332,8 +338,8 @@ test_grant_needs_all_three(void **state)
 	assert_int_equal(run(&f), CM_OK);
 	assert_int_equal(run(&other), CM_OK);
 	const struct cm_grant_basis whole = {
-		.account = f.login.account, .cert = f.login.cert, .verdict = f.login.verdict,
-		.ticket = f.login.ticket, .first_uid = 1000, .first_gid = 1000,
+		.account = f.login.account, .cert = cm_login_here_cert(&f.login), .verdict = cm_login_here_verdict(&f.login),
+		.ticket = cm_login_here_ticket(&f.login), .first_uid = 1000, .first_gid = 1000,
 	};
 	struct cm_grant_basis bad[7];
 
@@ -342,8 +348,8 @@ test_grant_needs_all_three(void **state)
 	bad[0].account = NULL;
 	bad[1].verdict = NULL;
 	bad[2].ticket = NULL;
-	bad[3].verdict = other.login.verdict;	/* good, but of another certificate */
-	bad[4].ticket = other.login.ticket;	/* proof of another's card */
+	bad[3].verdict = cm_login_here_verdict(&other.login);	/* good, but of another certificate */
+	bad[4].ticket = cm_login_here_ticket(&other.login);	/* proof of another's card */
 	bad[5].account = other.login.account;	/* not the ticket's principal */
 	bad[6].first_uid = 20000;
 	assert_int_equal(cm_grant_make(&whole, NULL, &g), CM_OK);

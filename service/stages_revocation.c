@@ -1,5 +1,6 @@
-/* service/login_revocation.c - a login's questions about revocation: when they go out, and by which level they are judged. */
+/* service/stages_revocation.c - a login's questions about revocation: when they go out, and by which level they are judged. */
 #include "service/login_internal.h"
+#include "service/stages.h"
 
 /*
  * Questions about a card that somebody's rules map go out here, so that they are
@@ -11,21 +12,23 @@ cm_login_ask_revocation(struct cm_login *l)
 {
 	const struct cm_trust_policy strictest = cm_host_strictest(l->host);
 
-	cm_inquiry_end(&l->inquiry);
-	return cm_trust_ask_revocation(l->host->trust, l->verdict, &l->known, &strictest,
-	    cm_deadline_in(l->host->conf->trust.timeout), &l->inquiry);
+	cm_inquiry_end(&cm_here(l)->inquiry);
+	return cm_trust_ask_revocation(l->host->trust, cm_here(l)->verdict, &cm_here(l)->known, &strictest,
+	    cm_deadline_in(l->host->conf->trust.timeout), &cm_here(l)->inquiry);
 }
 
 /* By the level of the rule that mapped the card, be its account kept or not. */
 enum cm_err
-cm_login_check_revocation(struct cm_login *l)
+cm_stages_revocation(struct cm_login *l)
 {
 	const struct cm_trust_policy policy = cm_host_policy_of(l->host, l->account != NULL ? l->account->rule : NULL);
 	enum cm_err err = CM_OK;
 
-	if (l->inquiry == NULL)
+	if (l->worker == NULL || cm_here(l)->verdict == NULL)
+		return CM_ERR_STATE;
+	if (cm_here(l)->inquiry == NULL)
 		err = cm_login_ask_revocation(l);
 	if (err == CM_OK)
-		err = cm_trust_judge_revocation(l->inquiry, &policy, l->trace);
+		err = cm_trust_judge_revocation(cm_here(l)->inquiry, &policy, l->trace);
 	return err;
 }

@@ -1,0 +1,208 @@
+/* service/login_here.c - the work of a login, all of it in this process. */
+#include "service/login_here.h"
+
+#include <stdlib.h>
+
+#include "service/login_internal.h"
+#include "service/stages.h"
+
+const struct cm_cert *
+cm_login_here_cert(const struct cm_login *l)
+{
+	return l->worker != NULL ? cm_here(l)->cert : NULL;
+}
+
+const struct cm_verdict *
+cm_login_here_verdict(const struct cm_login *l)
+{
+	return l->worker != NULL ? cm_here(l)->verdict : NULL;
+}
+
+const struct cm_proof *
+cm_login_here_proof(const struct cm_login *l)
+{
+	return l->worker != NULL ? cm_here(l)->proof : NULL;
+}
+
+const struct cm_ticket *
+cm_login_here_ticket(const struct cm_login *l)
+{
+	return l->worker != NULL ? cm_here(l)->ticket : NULL;
+}
+
+const struct cm_card *
+cm_login_here_card(const struct cm_login *l)
+{
+	return l->worker != NULL ? cm_here(l)->card : NULL;
+}
+
+static enum cm_err
+open_card(struct cm_login *l, struct cm_here *h)
+{
+	enum cm_err err;
+
+	if ((err = cm_card_open(l->host->conf->card.source, CM_CARD_LOGIN, l->deadline,
+	    l->trace, &h->card)) != CM_OK)
+		return err;
+	cm_trace_add(l->trace, "card", "%s", cm_card_where(h->card));
+	if ((l->reader = strdup(cm_card_where(h->card))) == NULL)
+		return CM_ERR_NOMEM;
+	if ((err = cm_card_pin_tries(h->card, l->deadline, l->trace, &l->tries_left)) != CM_OK)
+		return err;
+	if (l->tries_left == 0)
+		return cm_trace_fail(l->trace, CM_REASON_PIN_BLOCKED,
+		    "no PIN tries are left on the card in %s", cm_card_where(h->card));
+	return CM_OK;
+}
+
+static enum cm_err
+read_certificate(struct cm_login *l)
+{
+	struct cm_here *h = cm_here_make(l);
+	enum cm_err err;
+
+	if (h == NULL)
+		return CM_ERR_NOMEM;
+	if ((err = open_card(l, h)) != CM_OK ||
+	    (err = cm_card_certificate(h->card, CM_SLOT_AUTHENTICATION, l->deadline, l->trace, &h->cert)) != CM_OK)
+		return err;
+	return cm_here_note_certificate(l);
+}
+
+static enum cm_err
+unlock(struct cm_login *l)
+{
+	enum cm_err err;
+
+	if (l->pin->secret == NULL)
+		return CM_ERR_STATE;
+	err = cm_card_verify_pin(cm_here(l)->card, l->pin->secret, l->pin->last_try, l->deadline, l->trace, &l->tries_left);
+	cm_secret_wipe_stack();
+	return err;
+}
+
+static bool
+serves(const struct cm_login *l)
+{
+	return l->host->pkinit != NULL && cm_pkinit_serves(l->host->pkinit, l->account);
+}
+
+static bool
+has_keytab(const struct cm_login *l)
+{
+	return cm_pkinit_has_keytab(l->host->pkinit);
+}
+
+static enum cm_err
+get_ticket(struct cm_login *l)
+{
+	struct cm_here *h = cm_here(l);
+
+	return cm_pkinit_get_ticket(l->host->pkinit, h->card, CM_SLOT_AUTHENTICATION, h->cert, l->account, l->deadline,
+	    l->trace, &h->ticket);
+}
+
+static const char *
+principal(const struct cm_login *l)
+{
+	return cm_here(l)->ticket != NULL ? cm_ticket_principal(cm_here(l)->ticket) : NULL;
+}
+
+static bool
+ticket_proves(const struct cm_login *l)
+{
+	return cm_here(l)->ticket != NULL && cm_ticket_proves(cm_here(l)->ticket, l->account, cm_here(l)->cert);
+}
+
+static enum cm_err
+sign(struct cm_login *l)
+{
+	struct cm_here *h = cm_here(l);
+
+	return cm_card_prove(h->card, CM_SLOT_AUTHENTICATION, h->cert, l->deadline, l->trace, &h->proof);
+}
+
+/* It cannot be called without all three. */
+static enum cm_err
+admit(struct cm_login *l)
+{
+	const struct cm_here *h = cm_here(l);
+	const struct cm_grant_basis basis = {
+		.account = l->account, .cert = h->cert, .verdict = h->verdict,
+		.proof = h->proof, .ticket = h->ticket,
+		.first_uid = l->host->conf->accounts.first_uid,
+		.first_gid = l->host->conf->accounts.first_gid,
+	};
+
+	return cm_grant_make(&basis, l->trace, &l->grant);
+}
+
+static time_t
+newest_signed_time(const struct cm_here *h)
+{
+	const time_t evidence = cm_verdict_signed_time(h->verdict);
+	const time_t ticket = h->ticket != NULL ? cm_ticket_signed_time(h->ticket) : 0;
+
+	return evidence > ticket ? evidence : ticket;
+}
+
+static enum cm_err
+remember(struct cm_login *l)
+{
+	const struct cm_here *h = cm_here(l);
+	const struct cm_remember r = {
+		.account = l->account, .cert = h->cert, .verdict = h->verdict,
+		.signed_time = newest_signed_time(h), .now = cm_clock_now(),
+		.account_online = !l->account_kept && !l->account->local,
+	};
+
+	return cm_accounts_remember(l->host->accounts, &r, l->trace);
+}
+
+static enum cm_err
+store_ticket(struct cm_login *l)
+{
+	struct cm_here *h = cm_here(l);
+
+	/* A child writes it: of a process with one thread.  Whoever is still asked (a probe) is let go. */
+	cm_inquiry_end(&h->inquiry);
+	return cm_ticket_store(h->ticket, l->host->conf->kerberos.ccache, l->account, l->deadline, l->trace, &l->ccache);
+}
+
+static unsigned
+commands(const struct cm_login *l)
+{
+	return cm_login_here_card(l) != NULL ? cm_card_stats(cm_here(l)->card).commands : 0;
+}
+
+static void
+clear(struct cm_login *l)
+{
+	struct cm_here *h = cm_here(l);
+
+	if (h == NULL)
+		return;
+	cm_ticket_free(&h->ticket);
+	cm_proof_free(&h->proof);
+	cm_card_close(&h->card);
+	cm_stages_clear(l);
+}
+
+const struct cm_login_work cm_login_here = {
+	.certificate = read_certificate,
+	.chain = cm_stages_chain,
+	.account = cm_stages_account,
+	.revocation = cm_stages_revocation,
+	.unlock = unlock,
+	.serves = serves,
+	.has_keytab = has_keytab,
+	.get_ticket = get_ticket,
+	.principal = principal,
+	.ticket_proves = ticket_proves,
+	.sign = sign,
+	.admit = admit,
+	.remember = remember,
+	.store_ticket = store_ticket,
+	.commands = commands,
+	.clear = clear,
+};
