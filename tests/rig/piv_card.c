@@ -137,16 +137,14 @@ cmd_get_data(struct piv *piv, const struct command *cmd, struct vbuf *out)
 
 /* 2.4.3: six to eight digits, then FF */
 static bool
-pin_is_well_formed(const struct command *cmd)
+pin_is_well_formed(const uint8_t pin[PIV_PIN_MAX])
 {
 	size_t digits = 0;
 
-	if (cmd->len != PIV_PIN_MAX)
-		return false;
-	while (digits < cmd->len && cmd->data[digits] >= '0' && cmd->data[digits] <= '9')
+	while (digits < PIV_PIN_MAX && pin[digits] >= '0' && pin[digits] <= '9')
 		digits++;
-	for (size_t i = digits; i < cmd->len; i++)
-		if (cmd->data[i] != 0xff)
+	for (size_t i = digits; i < PIV_PIN_MAX; i++)
+		if (pin[i] != 0xff)
 			return false;
 	return digits >= 6;
 }
@@ -160,13 +158,9 @@ verify_status(const struct piv *piv, enum piv_pin pin)
 }
 
 static uint16_t
-verify_pin(struct piv *piv, enum piv_pin pin, const struct command *cmd)
+verify_pin(struct piv *piv, enum piv_pin pin, const uint8_t *given)
 {
-	if (piv->tries[pin] == 0)
-		return SW_BLOCKED;
-	if (!pin_is_well_formed(cmd))
-		return SW_DATA;
-	if (CRYPTO_memcmp(cmd->data, piv->content->pin[pin], PIV_PIN_MAX) != 0) {
+	if (CRYPTO_memcmp(given, piv->content->pin[pin], PIV_PIN_MAX) != 0) {
 		piv->verified[pin] = false;
 		piv_set_tries(piv, pin, piv->tries[pin] - 1);
 		return piv->tries[pin] > 0 ? (uint16_t)(SW_TRIES | piv->tries[pin]) : SW_BLOCKED;
@@ -177,13 +171,20 @@ verify_pin(struct piv *piv, enum piv_pin pin, const struct command *cmd)
 	return SW_OK;
 }
 
+static bool
+pin_of(const struct piv *piv, const struct command *cmd, enum piv_pin *pin)
+{
+	*pin = cmd->p2 == 0x00 ? PIV_PIN_GLOBAL : PIV_PIN_APPLICATION;
+	return (cmd->p2 == 0x80 || cmd->p2 == 0x00) && piv->content->pin_used[*pin];
+}
+
 static uint16_t
 cmd_verify(struct piv *piv, const struct command *cmd, struct vbuf *out)
 {
-	const enum piv_pin pin = cmd->p2 == 0x00 ? PIV_PIN_GLOBAL : PIV_PIN_APPLICATION;
+	enum piv_pin pin;
 
 	(void)out;
-	if ((cmd->p2 != 0x80 && cmd->p2 != 0x00) || !piv->content->pin_used[pin])
+	if (!pin_of(piv, cmd, &pin))
 		return SW_REFERENCE;
 	if (cmd->p1 == 0xff && cmd->len == 0) {
 		piv->verified[pin] = false;
@@ -191,7 +192,36 @@ cmd_verify(struct piv *piv, const struct command *cmd, struct vbuf *out)
 	}
 	if (cmd->p1 != 0x00)
 		return SW_P1P2;
-	return cmd->len == 0 ? verify_status(piv, pin) : verify_pin(piv, pin, cmd);
+	if (cmd->len == 0)
+		return verify_status(piv, pin);
+	if (piv->tries[pin] == 0)
+		return SW_BLOCKED;
+	if (cmd->len != PIV_PIN_MAX || !pin_is_well_formed(cmd->data))
+		return SW_DATA;
+	return verify_pin(piv, pin, cmd->data);
+}
+
+/* --- CHANGE REFERENCE DATA: NIST SP 800-73-4 Part 2, 3.2.2; of the two PINs, not of the PUK --- */
+
+static uint16_t
+cmd_change(struct piv *piv, const struct command *cmd, struct vbuf *out)
+{
+	enum piv_pin pin;
+	uint16_t sw;
+
+	(void)out;
+	if (!pin_of(piv, cmd, &pin))
+		return SW_REFERENCE;
+	if (cmd->p1 != 0x00)
+		return SW_P1P2;
+	if (piv->tries[pin] == 0)
+		return SW_BLOCKED;
+	if (cmd->len != 2 * PIV_PIN_MAX || !pin_is_well_formed(cmd->data) ||
+	    !pin_is_well_formed(cmd->data + PIV_PIN_MAX))
+		return SW_DATA;
+	if ((sw = verify_pin(piv, pin, cmd->data)) == SW_OK)
+		memcpy(piv->content->pin[pin], cmd->data + PIV_PIN_MAX, PIV_PIN_MAX);
+	return sw;
 }
 
 /* --- GENERAL AUTHENTICATE: NIST SP 800-73-4 Part 2, 3.2.4 --- */
@@ -302,6 +332,7 @@ static const struct handler {
 	{ INS_SELECT, false, cmd_select },
 	{ INS_GET_DATA, true, cmd_get_data },
 	{ INS_VERIFY, true, cmd_verify },
+	{ INS_CHANGE, true, cmd_change },
 	{ INS_GENERAL_AUTHENTICATE, true, cmd_general_authenticate },
 };
 

@@ -473,6 +473,27 @@ class PinTest(CardCase):
             reader.expect('00200000083131313132323232', '9000')
             reader.sign('07', '9A', padded(256))
 
+    def test_change(self):
+        """CHANGE REFERENCE DATA: NIST SP 800-73-4 Part 2, 3.2.2."""
+        old, new = b'123456\xff\xff'.hex(), b'87654321'.hex()
+        reader = self.reader()
+        reader.expect('0024008010' + old + new, '6d00')  # before SELECT there is no such
+        reader.expect(SELECT, '9000')
+        reader.expect('0024008110' + old + new, '6a88')
+        reader.expect('0024018010' + old + new, '6a86')
+        reader.expect('0024008008' + old, '6a80')
+        reader.expect('0024008010' + old + b'12345\xff\xff\xff'.hex(), '6a80')
+        reader.expect('00200080', '63c3')
+        reader.expect('0024008010' + new + new, '63c2')
+        reader.expect('0024008010' + old + new, '9000')
+        reader.expect('00200080', '9000')  # as after a VERIFY
+        reader.expect('0020008008' + old, '63c2')
+        reader.expect('0020008008' + new, '9000')
+        for left in ('63c2', '63c1', '6983', '6983'):
+            reader.expect('0024008010' + old + old, left)
+        reader.expect('0024008010' + new + old, '6983')
+        self.assertNotIn(new.upper(), '\n'.join(reader.lines()))
+
     def test_rules_of_slots(self):
         reader = self.reader({'9a': 'alice-p256', '9c': 'alice-p384', '9d': 'alice-rsa3072', '9e': 'card-auth'})
         reader.expect(SELECT, '9000')
@@ -804,6 +825,15 @@ class OpenScTest(CardCase):
         self.tool('--login', '--pin', '999999', '-O', status=1)
         self.assertIn('CKR_PIN_LOCKED', self.tool('--login', '--pin', '123456', '-O', status=1))
         self.assertNotIn('393939', log.read_text())
+
+    def test_change_pin(self):
+        """As OpenSC changes it."""
+        log = self.insert({'9a': 'alice-rsa2048'})
+        self.assertIn('CKR_PIN_INCORRECT', self.tool('--login', '--pin', '999999', '--change-pin', '--new-pin', '87654321', status=1))
+        self.assertIn('PIN successfully changed', self.tool('--login', '--pin', '123456', '--change-pin', '--new-pin', '87654321'))
+        self.assertIn('CKR_PIN_INCORRECT', self.tool('--login', '--pin', '123456', '-O', status=1))
+        self.tool('--login', '--pin', '87654321', '-O')
+        self.assertNotIn(b'87654321'.hex(), log.read_text())
 
     def test_removed_and_swapped(self):
         other = card_folder(self.folder / 'other', {'9a': 'bob'})
