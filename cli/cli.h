@@ -32,6 +32,12 @@ struct cm_cli {
 	bool store_unread;		/* cm_cli_open_host(): what is kept is there, and could not be read */
 	int pin_fd;			/* -1: ask at the terminal */
 	const char *config_path;	/* as given, or NULL */
+	bool configured;		/* the command line changes the configuration */
+	bool alone, service_named;	/* --no-service, --service */
+	const char *run_dir;		/* of the service */
+	bool follow;
+	unsigned last;			/* of log */
+	json_t *reply;			/* the service's: names of the trace's stages stand in it */
 };
 
 /*
@@ -66,8 +72,8 @@ int cm_cli_finish(struct cm_cli *c, enum cm_err err);
 CM_MUST_USE enum cm_err cm_cli_ask_pin(struct cm_cli *c, const char *user, unsigned tries_left,
     struct cm_secret **out);
 
-/* The certificate of the card that is in, as a stage of the trace.  Card and certificate are the caller's. */
-CM_MUST_USE enum cm_err cm_cli_read_certificate(struct cm_cli *c, struct cm_card **card,
+/* The certificate of the card that is in, as the stage of the trace that a login of this purpose has.  Card and certificate are the caller's. */
+CM_MUST_USE enum cm_err cm_cli_read_certificate(struct cm_cli *c, enum cm_card_purpose purpose, struct cm_card **card,
     struct cm_cert **cert);
 /* A host with what is kept where this user may read it; who may not (it is root's) still learns the rest. */
 CM_MUST_USE enum cm_err cm_cli_open_host(struct cm_cli *c, unsigned needs, struct cm_host **host);

@@ -1,5 +1,5 @@
 /* cli/explain.c - every stage with what it saw; the cause comes first, what mends it last. */
-#include "cli/cli.h"
+#include "cli/service.h"
 #include "service/answer.h"
 #include "service/login_here.h"
 
@@ -117,16 +117,34 @@ ask_here(struct cm_cli *c, struct finding *f)
 	cm_host_close(&host);
 }
 
+static void
+ask_service(struct cm_cli *c, struct cm_wire *service, struct finding *f)
+{
+	struct cm_cli_question q = { .method = "io.cardmap.Explain", .purpose = CM_CARD_LOGIN };
+
+	f->err = cm_cli_service_question(c, service, &q);
+	f->account = q.account;
+	f->kept = cm_trace_find(c->trace, "kept") != NULL;
+	if (q.explanation != NULL)
+		json_object_set_new(c->answer, "explanation", q.explanation);
+}
+
 int
 cm_cli_explain(struct cm_cli *c)
 {
 	struct finding f = { .err = CM_ERR_STATE };
+	struct cm_wire *service = NULL;
 
-	ask_here(c, &f);
+	f.err = cm_cli_service_start(c, CM_CLI_RESOLVER, &service);
+	if (service != NULL)
+		ask_service(c, service, &f);
+	else if (f.err == CM_OK)
+		ask_here(c, &f);
 	if (f.account != NULL)
 		cm_cli_set_account(c->answer, f.account);
 	print(c, &f);
 	c->told = !c->json;
+	cm_wire_free(&service);
 	cm_account_free(&f.account);
 	return cm_cli_finish(c, f.err);
 }

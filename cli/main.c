@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "cli/cli.h"
+#include "cli/service.h"
 #include "mapper/import.h"
 
 static const struct command {
@@ -20,12 +20,12 @@ static const struct command {
 	const char *summary;
 	const char *help;
 } commands[] = {
-	{ "whois", cm_cli_whois, "[USER]", 0, 1, "",
+	{ "whois", cm_cli_whois, "[USER]", 0, 1, "NS",
 	  "whose card is this?",
 	  "Reads the card's certificate, applies the rules and asks the directory for the one\n"
 	  "account. Needs no PIN, and judges neither trust nor revocation: explain does.\n"
 	  "With USER, it must be that one; mapper.several_accounts says whether USER may choose.\n" },
-	{ "explain", cm_cli_explain, "[USER]", 0, 1, "",
+	{ "explain", cm_cli_explain, "[USER]", 0, 1, "NS",
 	  "every stage with what it saw, and why a card is refused",
 	  "Runs all stages before the PIN, also those after one that refuses. With USER, whom the\n"
 	  "card was expected to open, says what is wrong with that account's values. The first line\n"
@@ -128,6 +128,8 @@ static const struct option_row {
 	{ 'D', "due", NULL, false, "with refresh: only what is due, and when to call again" },
 	{ 'k', "revoked", NULL, false, "with list: only what is revoked, or on hold" },
 	{ 'n', "issuer", "NAME", false, "with forget: the CA that has this in its subject" },
+	{ 'N', "no-service", NULL, false, "without the service, though it runs" },
+	{ 'S', "service", "DIR", false, "the service whose sockets are in DIR, instead of " CM_CLI_RUN_DIR },
 	{ 'x', "export", NULL, false, "write the certificates as PEM" },
 };
 
@@ -315,10 +317,12 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 {
 	switch (letter) {
 	case 'c': return add_setting(c, s, "card.source", arg);
-	case 'd': return add_setting(c, s, "directory.uri", arg);
-	case 's': return add_setting(c, s, NULL, arg);
+	case 'd': c->configured = true; return add_setting(c, s, "directory.uri", arg);
+	case 's': c->configured = true; return add_setting(c, s, NULL, arg);
 	case 'p': return set_pin_fd(c, arg);
-	case 'f': c->config_path = arg; return CM_OK;
+	case 'f': c->configured = true; c->config_path = arg; return CM_OK;
+	case 'N': c->alone = true; return CM_OK;
+	case 'S': c->service_named = true; c->run_dir = arg; return CM_OK;
 	case 'j': c->json = true; return CM_OK;
 	case 'v': c->verbose = true; return CM_OK;
 	case 'a': c->add = true; return CM_OK;
@@ -438,7 +442,7 @@ wants_json(char *const *argv)
 static int
 run_command(const struct command *cmd, int argc, char **argv)
 {
-	struct cm_cli c = { .pin_fd = -1 };
+	struct cm_cli c = { .pin_fd = -1, .run_dir = CM_CLI_RUN_DIR };
 	struct settings settings = { .count = 0 };
 	enum cm_err err;
 	int code;
@@ -463,6 +467,7 @@ run_command(const struct command *cmd, int argc, char **argv)
 		code = cm_cli_finish(&c, err);
 	cm_conf_free(&c.conf);
 	cm_trace_free(&c.trace);
+	json_decref(c.reply);
 	json_decref(c.answer);
 	return code;
 }

@@ -96,7 +96,7 @@ read_key(struct cm_cli *c, struct cm_selector_key *key)
 	struct cm_cert *cert = NULL;
 	enum cm_err err;
 
-	if ((err = cm_cli_read_certificate(c, &card, &cert)) == CM_OK)
+	if ((err = cm_cli_read_certificate(c, CM_CARD_LOOK, &card, &cert)) == CM_OK)
 		cm_key_hash(cert, key->sha1);
 	cm_cert_free(&cert);
 	cm_card_close(&card);

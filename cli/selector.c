@@ -105,7 +105,7 @@ map(struct asked *a)
 		return err;
 	m.host = host;
 	/* A card need not be there. */
-	if (cm_cli_read_certificate(c, &card, &cert) != CM_OK)
+	if (cm_cli_read_certificate(c, CM_CARD_LOOK, &card, &cert) != CM_OK)
 		cm_trace_clear_reason(c->trace);
 	a->card = cert;
 	for (size_t i = 0; err == CM_OK && i < a->count; i++)

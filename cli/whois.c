@@ -3,17 +3,33 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/service.h"
 #include "service/mapping.h"
 
+/* A login's card must have PIN tries left. */
+static enum cm_err
+check_tries(struct cm_cli *c, struct cm_card *card, cm_deadline deadline)
+{
+	unsigned tries;
+	enum cm_err err;
+
+	cm_trace_add(c->trace, "card", "%s", cm_card_where(card));
+	if ((err = cm_card_pin_tries(card, deadline, c->trace, &tries)) == CM_OK && tries == 0)
+		err = cm_trace_fail(c->trace, CM_REASON_PIN_BLOCKED, "no PIN tries are left on the card in %s", cm_card_where(card));
+	return err;
+}
+
 enum cm_err
-cm_cli_read_certificate(struct cm_cli *c, struct cm_card **card, struct cm_cert **cert)
+cm_cli_read_certificate(struct cm_cli *c, enum cm_card_purpose purpose, struct cm_card **card, struct cm_cert **cert)
 {
 	const cm_deadline deadline = cm_deadline_in(c->conf->card.timeout);
 	enum cm_err err;
 
 	cm_trace_begin(c->trace, "certificate");
-	if ((err = cm_card_open(c->conf->card.source, CM_CARD_LOOK, deadline, c->trace, card)) == CM_OK)
+	if ((err = cm_card_open(c->conf->card.source, purpose, deadline, c->trace, card)) == CM_OK &&
+	    purpose == CM_CARD_LOGIN)
+		err = check_tries(c, *card, deadline);
+	if (err == CM_OK)
 		err = cm_card_certificate(*card, CM_SLOT_AUTHENTICATION, deadline, c->trace, cert);
 	if (*card != NULL && cm_card_stats(*card).commands > 0)
 		cm_trace_add(c->trace, "card commands", "%u", cm_card_stats(*card).commands);
@@ -86,33 +102,48 @@ set_candidates(struct cm_cli *c)
 	json_object_set_new(c->answer, "candidates", found);
 }
 
-int
-cm_cli_whois(struct cm_cli *c)
+static enum cm_err
+ask_here(struct cm_cli *c, struct cm_account **account)
 {
 	struct cm_host *host = NULL;
 	struct cm_card *card = NULL;
 	struct cm_cert *cert = NULL;
-	struct cm_account *account = NULL;
 	enum cm_err err;
 
 	if ((err = cm_cli_open_host(c, CM_NEED_RULES | CM_NEED_DIRECTORY, &host)) != CM_OK)
 		goto out;
-	if ((err = cm_cli_read_certificate(c, &card, &cert)) != CM_OK)
+	if ((err = cm_cli_read_certificate(c, CM_CARD_LOOK, &card, &cert)) != CM_OK)
 		goto out;
 	cm_cli_set(c->answer, "certificate", cm_cert_subject_text(cert));
-	err = find_account(c, host, cert, &account);
-	if (err == CM_ERR_AMBIGUOUS)
-		set_candidates(c);
-	if (err != CM_OK)
-		goto out;
-	cm_cli_set_account(c->answer, account);
-	cm_cli_account(c, account);
+	err = find_account(c, host, cert, account);
 out:
-	if (c->verbose || c->json)
-		cm_cli_trace(c);
-	cm_account_free(&account);
 	cm_cert_free(&cert);
 	cm_card_close(&card);
 	cm_host_close(&host);
+	return err;
+}
+
+int
+cm_cli_whois(struct cm_cli *c)
+{
+	struct cm_cli_question q = { .method = "io.cardmap.Whois", .purpose = CM_CARD_LOOK };
+	struct cm_wire *service = NULL;
+	enum cm_err err = cm_cli_service_start(c, CM_CLI_RESOLVER, &service);
+
+	if (service != NULL)
+		err = cm_cli_service_question(c, service, &q);
+	else if (err == CM_OK)
+		err = ask_here(c, &q.account);
+	if (err == CM_ERR_AMBIGUOUS)
+		set_candidates(c);
+	if (err == CM_OK && q.account != NULL) {
+		cm_cli_set_account(c->answer, q.account);
+		cm_cli_account(c, q.account);
+	}
+	if (c->verbose || c->json)
+		cm_cli_trace(c);
+	json_decref(q.explanation);
+	cm_account_free(&q.account);
+	cm_wire_free(&service);
 	return cm_cli_finish(c, err);
 }

@@ -1,0 +1,59 @@
+/* cli/service.h - a command's questions to the service, where it runs; inside cli/ only. */
+#ifndef CM_CLI_SERVICE_H
+#define CM_CLI_SERVICE_H
+
+#include "cli/cli.h"
+#include "service/varlink.h"
+
+#define CM_CLI_RUN_DIR		"/run/cardmap"
+#define CM_CLI_DAEMON		"io.cardmap"		/* cardmapd's socket in the run-dir */
+#define CM_CLI_RESOLVER		"io.cardmap.Resolver"	/* the resolver's: Whois and Explain */
+
+/*
+ * The one place that decides whom a command asks.  *out is a connection to the
+ * socket so named, or NULL: this process does the work itself, because
+ *   - of --no-service;
+ *   - the command line changes the configuration (--config, --directory,
+ *     --set), which the service does not know;
+ *   - no service runs here.
+ * A service that is there is never passed over: one that does not answer, is
+ * none, or refuses this user is an error, and so is one that --service names
+ * and is not there.
+ *
+ * CM_ERR_OFFLINE  NO_SERVICE
+ * CM_ERR_REFUSED  NOT_ROOT
+ * CM_ERR_USAGE    --service together with what changes the configuration
+ */
+CM_MUST_USE enum cm_err cm_cli_service_open(struct cm_cli *c, const char *socket, struct cm_wire **out);
+
+/* The same as a stage "start", which a command that asks nobody has too; without a service it is that command's to begin. */
+CM_MUST_USE enum cm_err cm_cli_service_start(struct cm_cli *c, const char *socket, struct cm_wire **out);
+
+/* Only the service knows it: as above, but none is NO_SERVICE. */
+CM_MUST_USE enum cm_err cm_cli_service_need(struct cm_cli *c, const char *socket, struct cm_wire **out);
+
+/*
+ * Ask, and wait ms for the answer.  parameters is given; NULL: none.  *reply is the
+ * answer's, the caller's to decref, and NULL after an error, which the trace then has.
+ */
+CM_MUST_USE enum cm_err cm_cli_service_ask(struct cm_cli *c, struct cm_wire *w, const char *method,
+    json_t *parameters, unsigned ms, json_t **reply);
+
+/* The same for several replies, each shown to see(); with follow as long as they come, else at most ms for each. */
+CM_MUST_USE enum cm_err cm_cli_service_ask_more(struct cm_cli *c, struct cm_wire *w, const char *method,
+    json_t *parameters, unsigned ms, enum cm_err (*see)(struct cm_cli *, const json_t *));
+
+/*
+ * Whois and Explain: the card's certificate is read here, and asked about with
+ * the user that the command names.  The stages are c->trace's afterwards, and
+ * the result is the question's.
+ */
+struct cm_cli_question {
+	const char *method;
+	enum cm_card_purpose purpose;
+	struct cm_account *account;	/* out: the caller's, or NULL */
+	json_t *explanation;		/* out: the caller's, or NULL */
+};
+CM_MUST_USE enum cm_err cm_cli_service_question(struct cm_cli *c, struct cm_wire *w, struct cm_cli_question *q);
+
+#endif /* CM_CLI_SERVICE_H */
