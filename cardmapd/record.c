@@ -158,7 +158,7 @@ subscribe(struct cm_varlink_request *r)
 	return CM_OK;
 }
 
-/* To who takes one reply: the last entry.  To others: the last ones, and from then on each. */
+/* To who takes one reply: the last entry.  To others: the last ones, a reply without one as a mark, and from then on each. */
 enum cm_err
 cm_method_log(struct cm_varlink_request *r)
 {
@@ -185,5 +185,7 @@ cm_method_log(struct cm_varlink_request *r)
 		if (err == CM_OK)
 			err = cm_varlink_continue(&r->turn, json_pack("{s:O}", "entry", entry), r->deadline);
 	json_decref(list);
+	if (err == CM_OK)
+		err = cm_varlink_continue(&r->turn, json_object(), r->deadline);
 	return err == CM_OK ? subscribe(r) : err;
 }

@@ -56,6 +56,8 @@ void cm_cli_set_account(json_t *object, const struct cm_account *a);
 
 /* "key   text" in two columns on standard output, unless --json. */
 void cm_cli_line(const struct cm_cli *c, const char *key, const char *fmt, ...) CM_PRINTF(3, 4);
+/* A line that is text alone. */
+void cm_cli_text(const struct cm_cli *c, const char *text);
 void cm_cli_account(const struct cm_cli *c, const struct cm_account *a);
 
 /* Every stage of the trace with what it saw: text, and "stages" in the answer. */
@@ -115,5 +117,7 @@ int cm_cli_pairings(struct cm_cli *c);
 int cm_cli_identities(struct cm_cli *c);
 int cm_cli_selector(struct cm_cli *c);
 int cm_cli_trust(struct cm_cli *c);
+int cm_cli_status_of_service(struct cm_cli *c);
+int cm_cli_log(struct cm_cli *c);
 
 #endif /* CM_CLI_CLI_H */

@@ -1,5 +1,5 @@
 /* cli/login.c - a login in this process, with what it opened and what was kept. */
-#include "cli/cli.h"
+#include "cli/service.h"
 #include "service/login_here.h"
 
 static enum cm_err
@@ -99,14 +99,13 @@ tell_cost(struct cm_cli *c, const struct cm_login *l)
 		    s.verifies, s.key_operations, s.key_operations == 1 ? "" : "s");
 }
 
-int
-cm_cli_login(struct cm_cli *c)
+static enum cm_err
+login_here(struct cm_cli *c)
 {
 	struct cm_login l = { .work = &cm_login_here, .trace = c->trace, .user = c->args[0] };
 	struct cm_host *host = NULL;
 	enum cm_err err;
 
-	cm_secret_harden_process();
 	cm_trace_begin(c->trace, "start");
 	err = cm_host_open(c->conf, CM_NEED_LOGIN, c->trace, &host);
 	cm_trace_end(c->trace, err);
@@ -132,5 +131,21 @@ cm_cli_login(struct cm_cli *c)
 		cm_cli_stages(c);
 	cm_login_clear(&l);
 	cm_host_close(&host);
+	return err;
+}
+
+int
+cm_cli_login(struct cm_cli *c)
+{
+	struct cm_wire *service = NULL;
+	enum cm_err err;
+
+	cm_secret_harden_process();
+	err = cm_cli_service_start(c, CM_CLI_DAEMON, &service);
+	if (service != NULL)
+		err = cm_cli_login_by_service(c);
+	else if (err == CM_OK)
+		err = login_here(c);
+	cm_wire_free(&service);
 	return cm_cli_finish(c, err);
 }

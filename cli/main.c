@@ -11,6 +11,8 @@
 #include "cli/service.h"
 #include "mapper/import.h"
 
+#define LAST_MAX	256	/* decisions that the service keeps */
+
 static const struct command {
 	const char *name;
 	int (*run)(struct cm_cli *);
@@ -30,7 +32,7 @@ static const struct command {
 	  "Runs all stages before the PIN, also those after one that refuses. With USER, whom the\n"
 	  "card was expected to open, says what is wrong with that account's values. The first line\n"
 	  "names the cause, the last what mends it. Keeps and changes nothing.\n" },
-	{ "login", cm_cli_login, "[USER]", 0, 1, "pL",
+	{ "login", cm_cli_login, "[USER]", 0, 1, "pLNS",
 	  "decide a login: account, proof by the card, Kerberos ticket",
 	  "Asks the PIN at the terminal. On success prints the account and KRB5CCNAME; what\n"
 	  "was learned is kept, so that the same card opens the same account with no network.\n"
@@ -73,6 +75,13 @@ static const struct command {
 	  "their subject); with --due only what is due, and says when to call again. import takes\n"
 	  "lists and OCSP responses from files. list shows all evidence that is kept; forget, for\n"
 	  "the store's owner alone, ends that of one certificate, revoked or not, and is logged.\n" },
+	{ "status", cm_cli_status_of_service, "", 0, 0, "S",
+	  "what the service does: its processes, cards, silent servers, last decisions",
+	  "Asks the service, for root and the helpdesk's group.\n" },
+	{ "log", cm_cli_log, "", 0, 0, "SFt",
+	  "what the service decided, a line each",
+	  "The last decisions since the service started; the system's log has all. With --follow\n"
+	  "each as it is made, and with --json besides, one object a line. For root.\n" },
 	{ "trust", cm_cli_trust, "list | add FILE... | remove SHA256", 1, 64, "I",
 	  "the CAs whose cards are believed: list them, add one, remove one",
 	  "add copies the CAs of a PEM or DER file into the first folder of trust.anchors, or\n"
@@ -130,6 +139,8 @@ static const struct option_row {
 	{ 'n', "issuer", "NAME", false, "with forget: the CA that has this in its subject" },
 	{ 'N', "no-service", NULL, false, "without the service, though it runs" },
 	{ 'S', "service", "DIR", false, "the service whose sockets are in DIR, instead of " CM_CLI_RUN_DIR },
+	{ 'F', "follow", NULL, false, "go on telling of each as it comes" },
+	{ 't', "last", "N", false, "the last N decisions; default 10, at most 256" },
 	{ 'x', "export", NULL, false, "write the certificates as PEM" },
 };
 
@@ -183,6 +194,9 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "revocation", "import inter.crl" },
 		{ "revocation", "list --revoked" },
 		{ "revocation", "forget 1a2b3c --issuer 'CN=Example CA'" },
+		{ "status", "" },
+		{ "log", "--last 5" },
+		{ "log", "--follow" },
 		{ "trust", "list --set trust.anchors=ca.pem" },
 		{ "trust", "add ca.pem" },
 		{ "rules", "test --match '<ISSUER>CA' --map '(mail={subject_rfc822_name})' alice.pem" },
@@ -303,6 +317,18 @@ set_pin_fd(struct cm_cli *c, const char *text)
 }
 
 static enum cm_err
+set_last(struct cm_cli *c, const char *text)
+{
+	char *end;
+	const long n = strtol(text, &end, 10);
+
+	if (text[0] == '\0' || *end != '\0' || n < 0 || n > LAST_MAX)
+		return cm_trace_fail(c->trace, CM_REASON_USAGE, "--last: expected a number from 0 to %d", LAST_MAX);
+	c->last = (unsigned)n;
+	return CM_OK;
+}
+
+static enum cm_err
 add_setting(struct cm_cli *c, struct settings *s, const char *key, const char *value)
 {
 	if (s->count == CM_COUNT(s->values))
@@ -321,6 +347,8 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 's': c->configured = true; return add_setting(c, s, NULL, arg);
 	case 'p': return set_pin_fd(c, arg);
 	case 'f': c->configured = true; c->config_path = arg; return CM_OK;
+	case 'F': c->follow = true; return CM_OK;
+	case 't': return set_last(c, arg);
 	case 'N': c->alone = true; return CM_OK;
 	case 'S': c->service_named = true; c->run_dir = arg; return CM_OK;
 	case 'j': c->json = true; return CM_OK;
@@ -442,7 +470,7 @@ wants_json(char *const *argv)
 static int
 run_command(const struct command *cmd, int argc, char **argv)
 {
-	struct cm_cli c = { .pin_fd = -1, .run_dir = CM_CLI_RUN_DIR };
+	struct cm_cli c = { .pin_fd = -1, .run_dir = CM_CLI_RUN_DIR, .last = 10 };
 	struct settings settings = { .count = 0 };
 	enum cm_err err;
 	int code;

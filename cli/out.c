@@ -103,6 +103,18 @@ cm_cli_line(const struct cm_cli *c, const char *key, const char *fmt, ...)
 	cm_buf_free(&text);
 }
 
+void
+cm_cli_text(const struct cm_cli *c, const char *line)
+{
+	struct cm_buf text = { 0 };
+
+	if (c->json)
+		return;
+	cm_buf_add_printable(&text, cm_blob_str(line));
+	puts(cm_buf_str(&text));
+	cm_buf_free(&text);
+}
+
 /* At most max bytes of it, and no part of a character (RFC 3629 section 3). */
 static size_t
 cut(const char *text, size_t len, size_t max)

@@ -216,29 +216,31 @@ cm_cli_service_ask(struct cm_cli *c, struct cm_wire *w, const char *method, json
 
 struct seeing {
 	struct cm_cli *cli;
-	unsigned ms;
-	enum cm_err (*see)(struct cm_cli *, const json_t *);
+	cm_cli_see see;
+	bool enough;
 };
 
 static enum cm_err
 visit(void *context, const struct cm_varlink_reply *r, cm_deadline *next)
 {
 	struct seeing *s = context;
+	enum cm_err err = s->see(s->cli, r->parameters, &s->enough);
 
-	*next = cm_deadline_in(s->ms);
-	return s->see(s->cli, r->parameters);
+	*next = INT64_MAX;
+	return err == CM_OK && s->enough ? CM_ERR_ABSENT : err;
 }
 
 enum cm_err
-cm_cli_service_ask_more(struct cm_cli *c, struct cm_wire *w, const char *method, json_t *parameters, unsigned ms,
-    enum cm_err (*see)(struct cm_cli *, const json_t *))
+cm_cli_service_ask_more(struct cm_cli *c, struct cm_wire *w, const char *method, json_t *parameters, cm_cli_see see)
 {
-	const struct cm_varlink_question q = { .method = method, .parameters = parameters, .deadline = cm_deadline_in(MARGIN_MS) };
-	struct seeing s = { .cli = c, .ms = ms, .see = see };
+	const struct cm_varlink_question q = { .method = method, .parameters = parameters, .deadline = cm_deadline_in(CONNECT_MS) };
+	struct seeing s = { .cli = c, .see = see };
 	struct cm_varlink_reply r = { 0 };
 	enum cm_err err = cm_varlink_ask_more(w, &q, visit, &s, &r);
 
-	if (err != CM_OK)
+	if (s.enough)
+		err = CM_OK;
+	else if (err != CM_OK)
 		err = tell_failure(c, err, &r);
 	cm_varlink_reply_free(&r);
 	json_decref(parameters);

@@ -39,9 +39,13 @@ CM_MUST_USE enum cm_err cm_cli_service_need(struct cm_cli *c, const char *socket
 CM_MUST_USE enum cm_err cm_cli_service_ask(struct cm_cli *c, struct cm_wire *w, const char *method,
     json_t *parameters, unsigned ms, json_t **reply);
 
-/* The same for several replies, each shown to see(); with follow as long as they come, else at most ms for each. */
+/*
+ * The same for several replies, each shown to see(), which sets *enough to end it;
+ * any of them may take as long as it likes.
+ */
+typedef enum cm_err (*cm_cli_see)(struct cm_cli *c, const json_t *parameters, bool *enough);
 CM_MUST_USE enum cm_err cm_cli_service_ask_more(struct cm_cli *c, struct cm_wire *w, const char *method,
-    json_t *parameters, unsigned ms, enum cm_err (*see)(struct cm_cli *, const json_t *));
+    json_t *parameters, cm_cli_see see);
 
 /*
  * Whois and Explain: the card's certificate is read here, and asked about with
@@ -55,5 +59,8 @@ struct cm_cli_question {
 	json_t *explanation;		/* out: the caller's, or NULL */
 };
 CM_MUST_USE enum cm_err cm_cli_service_question(struct cm_cli *c, struct cm_wire *w, struct cm_cli_question *q);
+
+/* login_service.c: a login, which the service decides; told in the answer. */
+CM_MUST_USE enum cm_err cm_cli_login_by_service(struct cm_cli *c);
 
 #endif /* CM_CLI_SERVICE_H */
