@@ -3,7 +3,7 @@
 #include <openssl/pem.h>
 #include <stdlib.h>
 
-#include "cli/cli.h"
+#include "cli/service.h"
 
 static const char *
 key_text(const struct cm_cert *cert, struct cm_buf *out)
@@ -203,9 +203,13 @@ list_everything(struct listing *l)
 int
 cm_cli_cards(struct cm_cli *c)
 {
-	struct listing l = { .cli = c, .readers = json_array() };
+	struct listing l = { .cli = c, .readers = NULL };
 	enum cm_err err;
 
+	if (c->follow || c->service_named)
+		return cm_cli_finish(c, c->follow ? cm_cli_follow_cards(c) : cm_trace_fail(c->trace, CM_REASON_USAGE,
+		    "--service: cards asks the service with --follow alone"));
+	l.readers = json_array();
 	json_object_set_new(c->answer, "readers", l.readers);
 	if ((err = cm_host_open(c->conf, CM_NEED_RULES | CM_NEED_TRUST, c->trace, &l.host)) == CM_OK)
 		err = list_everything(&l);

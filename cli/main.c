@@ -56,9 +56,10 @@ static const struct command {
 	  "answer the call of a custom user selector (UserSelector)",
 	  "map prints a line HASH, tab, USER for each key that has one. bind and unbind are pair\n"
 	  "and unpair.\n" },
-	{ "cards", cm_cli_cards, "", 0, 0, "x",
+	{ "cards", cm_cli_cards, "", 0, 0, "xFS",
 	  "readers, cards and their certificates",
-	  "--export writes the certificates as PEM to standard output.\n" },
+	  "--export writes the certificates as PEM to standard output. --follow tells of cards that\n"
+	  "are put in and taken out, as the service sees them.\n" },
 	{ "cert", cm_cli_cert, "FILE", 1, 1, "",
 	  "every field of a certificate as the mapper sees it",
 	  "FILE is PEM or DER.\n" },
@@ -185,6 +186,7 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "selector", "-o map -i 0123456789ABCDEF0123456789ABCDEF01234567 --card file:alice.pem \\\n"
 		    "      --directory ldif:people.ldif" },
 		{ "cards", "" },
+		{ "cards", "--follow" },
 		{ "cards", "--export >card.pem" },
 		{ "cert", "alice.pem" },
 		{ "accounts", "list" },
