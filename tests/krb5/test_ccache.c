@@ -3,14 +3,17 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "krb5/ccache_put.h"
+#include "krb5/ccache_write.h"
 
 static struct login l;
 static struct cm_buf packed;
@@ -291,6 +294,290 @@ test_without_root(void **state)
 	assert_int_not_equal(access(path, F_OK), 0);
 }
 
+/* ---- attacks and mishaps */
+
+static void
+make_program(char path[RIG_PATH], const char *text)
+{
+	assert_true(snprintf(path, RIG_PATH, "%.400s/program", rig("CM_RIG_DIR")) < RIG_PATH);
+	write_bytes(path, text, strlen(text));
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+static void
+fails(const char *program, const char *pattern, unsigned ms, const char *text)
+{
+	char *name = NULL;
+
+	assert_int_equal(store_for(&l.account, program, pattern, ms, &name), CM_ERR_SYSTEM);
+	assert_null(name);
+	assert_int_equal(cm_trace_reason(l.trace), CM_REASON_CCACHE);
+	if (strstr(cm_trace_message(l.trace), text) == NULL)
+		fail_msg("%s", cm_trace_message(l.trace));
+}
+
+/* Nothing of ours goes with it: no variable, no descriptor, no group; and a ticket is in no argument. */
+static void
+test_what_the_program_gets(void **state)
+{
+	static const char script[] = "#!/bin/sh\necho $(env | grep -v ^PWD= | grep -v ^_=)/$(ls /proc/self/fd)/"
+	    "$(id -u):$(id -g):$(id -G)/$(umask)/$(wc -c)/$*; exit 1\n";
+	struct cm_group groups[] = { { .name = "a", .gid = 10003 }, { .name = "b", .gid = 10004 } };
+	char path[RIG_PATH], wanted[256];
+
+	(void)state;
+	if (!other_users)
+		skip();
+	make_program(path, script);
+	l.account.groups = groups;
+	l.account.group_count = 2;
+	assert_int_equal(setenv("CM_SECRET", "of the parent", 1), 0);
+	/* 3 is the script itself and a fourth the folder that ls looks into */
+	snprintf(wanted, sizeof(wanted), "PATH=/usr/bin:/bin/0 1 2 3 4/10001:10000:10000 10003 10004/0077/%zu/KCM: alice@CARDMAP.TEST",
+	    packed.len);
+	fails(path, "KCM:", 5000, wanted);
+	l.account.groups = NULL;
+	l.account.group_count = 0;
+	unsetenv("CM_SECRET");
+	unlink(path);
+}
+
+static void
+test_program_that_hangs_lies_or_is_not_there(void **state)
+{
+	const int64_t began = cm_clock_us();
+	char path[RIG_PATH];
+
+	(void)state;
+	if (!other_users)
+		skip();
+	make_program(path, "#!/bin/sh\nsleep 600 & sleep 600\n");
+	fails(path, "KCM:", 200, "ccache KCM:: not written in time");
+	assert_true(cm_clock_us() - began < 10000000);
+	make_program(path, "#!/bin/sh\nkill -9 $$\n");
+	fails(path, "KCM:", 5000, "it was ended by SIGKILL");
+	make_program(path, "#!/bin/sh\nexit 3\n");
+	fails(path, "KCM:", 5000, "ended early (status 3)");
+	make_program(path, "#!/bin/sh\nyes | head -c 100000; exit 1\n");
+	fails(path, "KCM:", 5000, "wrote more than");
+	unlink(path);
+	fails(path, "KCM:", 5000, "cardmap-ccache is missing");
+	fails(NULL, "KCM:", 5000, "/libexec/cardmap/cardmap-ccache is missing");	/* beside a test there is none */
+}
+
+/* A folder that a group may write lets in who is in that group, and nobody else. */
+static void
+test_groups_of_the_account(void **state)
+{
+	struct cm_group group = { .name = "staff", .gid = 10003 };
+	char shared[RIG_PATH], pattern[RIG_PATH], *name = NULL;
+
+	(void)state;
+	if (!other_users)
+		skip();
+	snprintf(shared, sizeof(shared), "%.400s/shared", folder);
+	snprintf(pattern, sizeof(pattern), "FILE:%.400s/shared/cc", folder);
+	assert_int_equal(mkdir(shared, 0770), 0);
+	assert_int_equal(chown(shared, 0, 10003), 0);
+	assert_int_equal(chmod(shared, 0770), 0);
+	refused(pattern, "Permission denied");
+	l.account.groups = &group;
+	l.account.group_count = 1;
+	assert_int_equal(store(pattern, &name), CM_OK);
+	l.account.groups = NULL;
+	l.account.group_count = 0;
+	free(name);
+	assert_ccache_of(pattern + 5, 10001, 10000);
+	unlink(pattern + 5);
+	rmdir(shared);
+}
+
+static void
+test_file_of_another_user(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], *text;
+
+	(void)state;
+	if (!other_users)
+		skip();
+	place("krb5cc_10001", path, pattern);
+	write_bytes(path, "theirs", 6);
+	assert_int_equal(chown(path, 10002, 10000), 0);
+	assert_int_equal(chmod(path, 0666), 0);
+	refused(pattern, "not permitted");
+	text = read_text(path);
+	assert_string_equal(text, "theirs");
+	free(text);
+	unlink(path);
+	assert_int_equal(rmdir(folder) == 0 ? mkdir(folder, 01777) : -1, 0);	/* it was empty: nothing stayed beside the name */
+	assert_int_equal(chmod(folder, 01777), 0);
+}
+
+/* A full disk: what stood there stays, and nothing stays beside it. */
+static void
+test_full_disk(void **state)
+{
+	char full[RIG_PATH], path[RIG_PATH], pattern[RIG_PATH], *zeros = calloc(1, 8192), *text;
+
+	(void)state;
+	if (!other_users)
+		skip();
+	snprintf(full, sizeof(full), "%.400s/full", rig("CM_RIG_DIR"));
+	assert_int_equal(mkdir(full, 0755), 0);
+	assert_int_equal(mount("full", full, "tmpfs", 0, "size=8k,mode=1777"), 0);
+	snprintf(path, sizeof(path), "%.400s/krb5cc", full);
+	snprintf(pattern, sizeof(pattern), "FILE:%.400s/krb5cc", full);
+	write_bytes(path, zeros, 8192);
+	assert_int_equal(chown(path, 10001, 10000), 0);
+	refused(pattern, "No space left");
+	text = read_text(path);
+	free(text);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(full) != 0 && umount(full) == 0 ? rmdir(full) : -1, 0);
+	free(zeros);
+}
+
+/* Of DIR: only a folder of the user's own will do: whoever may write there chooses which ticket is taken. */
+static void
+test_folder_of_caches(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], out[4096], *name = NULL;
+	char *const argv[] = { "klist", "-c", pattern, NULL }, *const clean[] = { "rm", "-r", path, NULL };
+
+	(void)state;
+	if (!other_users)
+		skip();
+	snprintf(path, sizeof(path), "%.400s/ccdir", folder);
+	snprintf(pattern, sizeof(pattern), "DIR:%.400s/ccdir", folder);
+	assert_int_equal(store(pattern, &name), CM_OK);
+	free(name);
+	assert_int_equal(run(argv, out, sizeof(out)), 0);
+	assert_non_null(strstr(out, "Default principal: alice@CARDMAP.TEST"));
+	assert_int_equal(chown(path, 10002, 10000), 0);
+	assert_int_equal(chmod(path, 0777), 0);
+	refused(pattern, "not the user's alone");
+	assert_int_equal(chown(path, 10001, 10000), 0);
+	refused(pattern, "not the user's alone");
+	assert_int_equal(run(clean, out, sizeof(out)), 0);
+	assert_int_equal(symlink(folder, path), 0);
+	refused(pattern, "not the user's alone");
+	unlink(path);
+	refused("DIR::/tmp/x/tkt", "name the folder alone");
+}
+
+/* kill -9 when all is written but the name: neither a ccache nor a half of one is there, and the next one is. */
+static void
+test_killed(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], out[4096], *name = NULL;
+	char *const argv[] = { "ls", "-A", folder, NULL };
+
+	(void)state;
+	if (!other_users)
+		skip();
+	place("krb5cc_10001", path, pattern);
+	for (unsigned old = 0; old < 2; old++) {
+		assert_int_equal(setenv("CM_FAULT", "kill:ccache.written", 1), 0);
+		refused(pattern, "it was ended by SIGKILL");
+		assert_int_equal(run(argv, out, sizeof(out)), 0);
+		assert_string_equal(out, old == 0 ? "" : "krb5cc_10001\n");
+		assert_int_equal(setenv("CM_FAULT", "ccache.written", 1), 0);
+		refused(pattern, "system");
+		assert_int_equal(unsetenv("CM_FAULT"), 0);
+		assert_int_equal(store(pattern, &name), CM_OK);
+		free(name);
+		assert_ccache_of(path, 10001, 10000);
+	}
+	unlink(path);
+}
+
+static void *
+store_often(void *arg)
+{
+	const char *pattern = arg;
+	size_t *good = calloc(1, sizeof(*good));
+
+	for (unsigned i = 0; i < 8; i++) {
+		const struct cm_ccache_put p = { .program = CM_CCACHE_PROGRAM, .pattern = pattern, .account = &l.account,
+		    .ticket = cm_buf_blob(&packed) };
+		char *name = NULL;
+
+		*good += cm_ccache_put(&p, cm_deadline_in(20000), NULL, &name) == CM_OK;
+		free(name);
+	}
+	return good;
+}
+
+/* From threads at once, over one name: each is whole, and one remains. */
+static void
+test_threads(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], out[4096];
+	char *const list[] = { "ls", "-A", folder, NULL }, *const argv[] = { "klist", "-c", path, NULL };
+	pthread_t threads[3];
+	void *good;
+
+	(void)state;
+	if (!other_users)
+		skip();
+	place("krb5cc_10001", path, pattern);
+	for (size_t i = 0; i < CM_COUNT(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, store_often, pattern), 0);
+	for (size_t i = 0; i < CM_COUNT(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], &good), 0);
+		assert_int_equal(*(size_t *)good, 8);
+		free(good);
+	}
+	assert_int_equal(run(list, out, sizeof(out)), 0);
+	assert_string_equal(out, "krb5cc_10001\n");
+	assert_int_equal(run(argv, out, sizeof(out)), 0);
+	unlink(path);
+}
+
+static enum cm_err
+write_here(const char *path, const char *principal, struct cm_blob ticket)
+{
+	struct cm_buf why = { 0 };
+	const enum cm_err err = cm_ccache_write(path, principal, ticket, &why);
+
+	assert_int_equal(err == CM_OK, why.len == 0);
+	cm_buf_free(&why);
+	return err;
+}
+
+/* Half a ticket, more than one, or somebody else's never takes the place of what the user has. */
+static void
+test_what_is_no_ticket(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], *text;
+	struct cm_buf longer = { 0 };
+
+	(void)state;
+	place("cc_kept", path, pattern);
+	write_bytes(path, "kept", 4);
+	for (size_t len = 0; len < packed.len; len++) {
+		uint8_t *cut = malloc(len > 0 ? len : 1);
+
+		memcpy(cut, packed.ptr, len);
+		assert_int_equal(write_here(path, "alice@CARDMAP.TEST", (struct cm_blob){ cut, len }), CM_ERR_SYNTAX);
+		free(cut);
+	}
+	cm_buf_add(&longer, packed.ptr, packed.len);
+	cm_buf_add_byte(&longer, 0);
+	assert_int_equal(write_here(path, "alice@CARDMAP.TEST", cm_buf_blob(&longer)), CM_ERR_SYNTAX);
+	assert_int_equal(write_here(path, "bob@CARDMAP.TEST", cm_buf_blob(&packed)), CM_ERR_SYNTAX);
+	assert_int_equal(write_here(path, "alice@OTHER.TEST", cm_buf_blob(&packed)), CM_ERR_SYNTAX);
+	assert_int_equal(write_here(path, "alice/admin@CARDMAP.TEST", cm_buf_blob(&packed)), CM_ERR_SYNTAX);
+	assert_int_equal(write_here(path, "alice", cm_buf_blob(&packed)), CM_ERR_SYSTEM);
+	assert_int_equal(write_here("FILE:krb5cc", "alice@CARDMAP.TEST", cm_buf_blob(&packed)), CM_ERR_SYSTEM);
+	text = read_text(path);
+	assert_string_equal(text, "kept");
+	free(text);
+	assert_int_equal(write_here(path, "alice@CARDMAP.TEST", cm_buf_blob(&packed)), CM_OK);
+	cm_buf_free(&longer);
+	unlink(path);
+}
+
 int
 main(void)
 {
@@ -304,6 +591,15 @@ main(void)
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_as_oneself),
 		cmocka_unit_test(test_without_root),
+		cmocka_unit_test(test_what_the_program_gets),
+		cmocka_unit_test(test_program_that_hangs_lies_or_is_not_there),
+		cmocka_unit_test(test_groups_of_the_account),
+		cmocka_unit_test(test_file_of_another_user),
+		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_folder_of_caches),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_what_is_no_ticket),
 	};
 
 	return cmocka_run_group_tests_name("krb5.ccache", tests, setup, teardown);
