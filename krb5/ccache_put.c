@@ -57,7 +57,7 @@ expand(const char *pattern, const struct cm_account *a, struct cm_trace *t, stru
 static enum cm_err
 find_program(struct cm_trace *t, struct cm_buf *path)
 {
-	static const char *const places[] = { CM_LIBEXEC_FROM_BIN, "../helper" };
+	static const char *const places[] = { CM_LIBEXEC_FROM_BIN, "../helper" };	/* installed, built */
 	char self[PATH_LEN_MAX], *end;
 	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
@@ -72,6 +72,11 @@ find_program(struct cm_trace *t, struct cm_buf *path)
 		if (cm_buf_status(path) == CM_OK && access(cm_buf_str(path), X_OK) == 0)
 			return CM_OK;
 	}
+#ifdef CM_FAULT_POINTS
+	cm_buf_truncate(path, 0);
+	cm_buf_add_str(path, CM_BUILT_PROGRAMS "/" PROGRAM);	/* a test of this build stands elsewhere */
+	return cm_buf_status(path);
+#endif
 	return cm_trace_fail(t, CM_REASON_CCACHE, "%s/%s/" PROGRAM " is missing: install cardmap again", self, places[0]);
 }
 

@@ -362,7 +362,6 @@ test_program_that_hangs_lies_or_is_not_there(void **state)
 	fails(path, "KCM:", 5000, "wrote more than");
 	unlink(path);
 	fails(path, "KCM:", 5000, "cardmap-ccache is missing");
-	fails(NULL, "KCM:", 5000, "/libexec/cardmap/cardmap-ccache is missing");	/* beside a test there is none */
 }
 
 /* A folder that a group may write lets in who is in that group, and nobody else. */
