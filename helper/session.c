@@ -314,11 +314,12 @@ serve_next(struct session *s)
 
 	atomic_store(&s->h->guard->busy, false);
 	err = cm_channel_receive(s->h->channel, cm_deadline_in(IDLE_MS), &q, fds, CM_CHANNEL_DESCRIPTORS);
-	atomic_store(&s->h->guard->busy, true);
-	if (err == CM_OK)
+	if (err == CM_OK) {
+		atomic_store(&s->h->guard->busy, true);
 		err = serve(s, &q, fds);
-	else if (err == CM_ERR_OFFLINE && !cm_channel_is_gone(s->h->channel))
+	} else if (err == CM_ERR_OFFLINE && !cm_channel_is_gone(s->h->channel)) {
 		err = CM_OK;
+	}
 	close_all(fds);
 	cm_message_clear(&q);
 	return err;
