@@ -139,6 +139,43 @@ def man_revocation(root, _build):
     yield from table_of_decisions(page, text, (root / 'base/trace.h').read_text())
 
 
+def man_daemon(root, build):
+    """cardmapd(8) has every option of the program and every field of the log, and no other."""
+    page = 'doc/man/cardmapd.8.scd'
+    text = (root / page).read_text()
+    helped = subprocess.run([build / 'cardmapd/cardmapd', '--help'], capture_output=True, text=True, check=True,
+                            timeout=RUN_SECONDS).stdout
+    pattern = r'--[a-z-]+(?: [A-Z]+)?'
+    listed = '\n'.join(line for line in helped.splitlines() if line.startswith('  '))
+    real = re.findall(rf'(?:^ +|, ){pattern}', re.sub(r'^ +-\w, ', '  ', listed, flags=re.M), re.M)
+    written = re.findall(pattern, re.sub(r'[*_\\]', '', '\n'.join(re.findall(r'^\*-.*', section(text, 'OPTIONS'), re.M))))
+    yield from differ(page, 'option', written, [name.strip(' ,') for name in real])
+    fields = re.findall(r'\*(CARDMAP_\w+)\*', section(text, 'LOG').replace('\\_', '_'))
+    yield from differ(page, 'field', fields, re.findall(r'"(CARDMAP_\w+)"', (root / 'base/log.c').read_text()))
+
+
+def man_protocol(root, _build):
+    """cardmap-protocol(7) has the table of who may ask what that cardmapd goes by, every method, and the limits."""
+    page = 'doc/man/cardmap-protocol.7.scd'
+    text = (root / page).read_text()
+    words = {'CM_MAY': 'yes', 'CM_MAY_OWN': 'own', 'CM_MAY_NOT': 'no'}
+    rows = re.findall(r'^\t\{ "([\w.]+)", +\{ (\w+), (\w+), (\w+) \} \}', (root / 'cardmapd/permissions.c').read_text(), re.M)
+    real = {' '.join((name, *(words[one] for one in may))) for name, *may in rows}
+    table = text.split('; begin permissions\n')[1].split('; end permissions\n')[0].strip().strip('`').strip()
+    yield from differ(page, 'permission', [' '.join(line.split()) for line in table.splitlines()[1:]], real)
+    methods = []
+    for path in sorted((root / 'service').glob('*.varlink')):
+        methods += [f'{path.stem}.{name}' for name in re.findall(r'^method (\w+)\(', path.read_text(), re.M)]
+        if f'\n@{path.stem}@\n' not in text:
+            yield f'{page}: the interface {path.stem} is missing'
+    yield from differ(page, 'method', [name for name, *_ in rows], methods)
+    said = section(text, 'LIMITS')
+    for name, number in re.findall(r'^#define (CM_CLIENT\w+)\s+(\d+)\b', (root / 'cardmapd/clients.h').read_text(), re.M):
+        shown = str(int(number) // 1000) + ' s' if name.endswith('_MS') else number
+        if not re.search(rf'\b{shown}\b', said):
+            yield f'{page}: LIMITS: {name}, {shown}, is missing'
+
+
 def objections(root, _build):
     """Each objection to an answer about revocation is made by trust/, and a test asserts it by its name."""
     code = ''.join(path.read_text() for path in (root / 'trust').glob('*.c'))
@@ -332,4 +369,4 @@ def on_terminal(command, folder):
 
 
 CHECKS = {check.__name__: check for check in (
-    man_commands, man_keys, man_reasons, man_revocation, objections, man_rules, examples, prose, folders, messages, completion, readme, help_examples)}
+    man_commands, man_keys, man_reasons, man_revocation, man_daemon, man_protocol, objections, man_rules, examples, prose, folders, messages, completion, readme, help_examples)}
