@@ -1,7 +1,7 @@
 /*
  * cache/accounts.c - mobile accounts: what a certificate opened when the network was there.
  *
- * The store, version 2 (PRAGMA user_version).  Times are seconds since 1970,
+ * The store, version 3 (PRAGMA user_version).  Times are seconds since 1970,
  * UTC; every row ends in the SHA-256 of its other columns (store.c):
  *
  *	account  = cert_sha256 cert          ; of this very certificate, DER
@@ -11,8 +11,14 @@
  *	           chain                     ; verified then, leaf first
  *	           last_online               ; this host's clock
  *	           boottime boot_id          ; CLOCK_BOOTTIME then, and of which boot
+ *	           guid global_pin           ; of the card; x'': it cannot be recognised
+ *	           key                       ; service/kept_key.h; x'': to be learned at the next login online
+ *	           links                     ; of each certificate below the anchor, leaf first
+ *	           not_after                 ; the least of the chain
+ *	                                     ; version 2 had none of these, from guid on
  *	groups   = *( gid(4 bytes, big-endian) name NUL )
  *	chain    = *( length(4 bytes, big-endian) DER )
+ *	links    = *( length(4 bytes, big-endian) issuer_key(32 bytes) serial )
  *	evidence = issuer_key serial         ; struct cm_evidence, one for each certificate
  *	           status                    ; 1 good, 2 revoked; + 16 on hold, + 32 said by a complete list
  *	           this_update next_update revoked_at
@@ -27,7 +33,7 @@
  *	pairing  = hash spki_sha256 user     ; struct cm_pairing (pairings.c)
  *	           local subject made
  *
- * A store of version 1 is moved over when it is opened, in one transaction
+ * A store of version 1 or 2 is moved over when it is opened, in one transaction
  * (schema.c); where that cannot be (a full disk), it is read as it is.
  */
 #include <openssl/evp.h>
@@ -36,12 +42,6 @@
 
 #include "cache/store_wire_internal.h"
 
-enum {
-	CERT_SHA256, CERT, NAME, PRINCIPAL, DN, HOME, SHELL, GECOS, UID, GID, GROUPS, RULE, MATCHED,
-	SOURCE, CHAIN, LAST_ONLINE, BOOTTIME, BOOT_ID, ACCOUNT_COLUMNS
-};
-
-#define CHAIN_MAX	16	/* certificates */
 #define BUSY_MS		2000	/* how long another process may hold the store */
 
 static bool
@@ -100,137 +100,9 @@ cm_accounts_close(struct cm_accounts **s)
 	*s = NULL;
 }
 
-static void
-add_be32(struct cm_buf *b, size_t n)
-{
-	for (int shift = 24; shift >= 0; shift -= 8)
-		cm_buf_add_byte(b, (uint8_t)(n >> shift));
-}
-
-static uint32_t
-be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static void
-write_groups(const struct cm_account *a, struct cm_buf *out)
-{
-	for (size_t i = 0; i < a->group_count; i++) {
-		add_be32(out, a->groups[i].gid);
-		cm_buf_add(out, a->groups[i].name, strlen(a->groups[i].name) + 1);
-	}
-}
-
-/* One group at *at, which moves behind it; the name is borrowed. */
-static bool
-read_group(struct cm_blob v, size_t *at, struct cm_group *g)
-{
-	const uint8_t *name, *end;
-
-	if (v.len - *at < 5)
-		return false;
-	name = v.ptr + *at + 4;
-	if ((end = memchr(name, '\0', v.len - *at - 4)) == NULL)
-		return false;
-	g->gid = be32(v.ptr + *at);
-	g->name = (char *)(uintptr_t)name;
-	*at = (size_t)(end + 1 - v.ptr);
-	return true;
-}
-
-/* groups[] is the caller's, for free(3); its names are borrowed from v. */
-static bool
-read_groups(struct cm_blob v, struct cm_account *a)
-{
-	a->groups = calloc(v.len / 5 + 1, sizeof(*a->groups));
-	if (a->groups == NULL)
-		return false;
-	for (size_t at = 0; at < v.len; a->group_count++)
-		if (!read_group(v, &at, &a->groups[a->group_count]))
-			return false;
-	return true;
-}
-
-static bool
-read_chain(struct cm_blob v, struct cm_blob chain[CHAIN_MAX], size_t *count)
-{
-	*count = 0;
-	for (size_t at = 0; at < v.len; (*count)++) {
-		if (*count == CHAIN_MAX || v.len - at < 4 || be32(v.ptr + at) > v.len - at - 4)
-			return false;
-		chain[*count] = (struct cm_blob){ v.ptr + at + 4, be32(v.ptr + at) };
-		at += 4 + chain[*count].len;
-	}
-	return true;
-}
-
-/* A kept account as it stands in its row; all but groups[] and the attribute is SQLite's. */
-struct row {
-	struct cm_account account;
-	char *attribute;
-	struct cm_column v[ACCOUNT_COLUMNS];
-};
-
-static void
-clear_row(struct row *r)
-{
-	free(r->account.groups);
-	free(r->attribute);
-	r->account.groups = NULL;
-	r->attribute = NULL;
-}
-
-static char *
-text(const struct row *r, int column)
-{
-	return (char *)(uintptr_t)r->v[column].bytes.ptr;
-}
-
-/* What was kept before attributes were has none, and no rule leads to it until the next online login. */
-static bool
-read_matched(struct row *r)
-{
-	const char *matched = text(r, MATCHED), *equals = strchr(matched, '=');
-
-	r->account.several = equals != NULL && matched[0] == '!';
-	matched += r->account.several;
-	r->attribute = strndup(matched, equals != NULL ? (size_t)(equals - matched) : 0);
-	r->account.attribute = r->attribute;
-	r->account.matched = (char *)(uintptr_t)(equals != NULL ? equals + 1 : matched);
-	return r->attribute != NULL;
-}
-
-/* The row is what was once kept, to the last bit, or it is damaged. */
-static enum cm_err
-read_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct row *r)
-{
-	*r = (struct row){ .account = { .group_count = 0 } };
-	for (int i = 0; i < ACCOUNT_COLUMNS; i++)
-		r->v[i].kind = i == CERT_SHA256 || i == CERT || i == GROUPS || i == CHAIN ?
-		    CM_VALUE_BLOB : i == UID || i == GID || i == LAST_ONLINE || i == BOOTTIME ?
-		    CM_VALUE_INTEGER : CM_VALUE_TEXT;
-	if (!cm_store_get(q, r->v, ACCOUNT_COLUMNS) || r->v[CERT_SHA256].bytes.len != 32 ||
-	    r->v[UID].n < 0 || r->v[UID].n > UINT32_MAX ||
-	    r->v[GID].n < 0 || r->v[GID].n > UINT32_MAX ||
-	    !read_groups(r->v[GROUPS].bytes, &r->account) || !read_matched(r))
-		return cm_store_damaged(s, t, "a kept account");
-	r->account.name = text(r, NAME);
-	r->account.principal = text(r, PRINCIPAL);
-	r->account.dn = text(r, DN);
-	r->account.home = text(r, HOME);
-	r->account.shell = text(r, SHELL);
-	r->account.gecos = text(r, GECOS);
-	r->account.uid = (uid_t)r->v[UID].n;
-	r->account.gid = (gid_t)r->v[GID].n;
-	r->account.rule = text(r, RULE);
-	r->account.source = text(r, SOURCE);
-	return CM_OK;
-}
-
 /* May the account still be used, this long after its last online login? */
 static enum cm_err
-check_age(struct cm_accounts *s, const struct row *r, time_t now, struct cm_trace *t,
+check_age(struct cm_accounts *s, const struct cm_account_row *r, time_t now, struct cm_trace *t,
     int64_t *age_s)
 {
 	const char *name = r->account.name;
@@ -244,15 +116,25 @@ check_age(struct cm_accounts *s, const struct row *r, time_t now, struct cm_trac
 		return cm_trace_fail(t, CM_REASON_CLOCK_BEHIND, "this computer's clock says %s, but an "
 		    "answer signed %s was already seen: how long %s has been offline cannot be told",
 		    cm_clock_text(now, a), cm_clock_text(c.floor, b), name);
-	*age_s = cm_clock_age_since(r->v[LAST_ONLINE].n, r->v[BOOTTIME].n, text(r, BOOT_ID), now);
+	*age_s = cm_clock_age_since(r->v[CM_ROW_LAST_ONLINE].n, r->v[CM_ROW_BOOTTIME].n, (const char *)r->v[CM_ROW_BOOT_ID].bytes.ptr, now);
 	if (*age_s < 0)
 		return cm_trace_fail(t, CM_REASON_CLOCK_BEHIND, "this computer's clock says %s, but %s "
 		    "logged in with the network at %s", cm_clock_text(now, a), name,
-		    cm_clock_text(r->v[LAST_ONLINE].n, b));
+		    cm_clock_text(r->v[CM_ROW_LAST_ONLINE].n, b));
 	if (s->offline_max > 0 && *age_s > s->offline_max)
 		return cm_trace_fail(t, CM_REASON_KEPT_TOO_OLD, "%s logged in with the network %s ago; "
 		    "%s is allowed", name, cm_clock_age(*age_s, a), cm_clock_age(s->offline_max, b));
 	return CM_OK;
+}
+
+/* What was allowed when it was kept need not be now. */
+enum cm_err
+cm_accounts_check_row(struct cm_accounts *s, const struct cm_account_row *r, time_t now, struct cm_trace *t,
+    int64_t *age_s)
+{
+	const enum cm_err err = cm_account_check(&r->account, s->first_uid, s->first_gid, t);
+
+	return err == CM_OK ? check_age(s, r, now, t, age_s) : err;
 }
 
 enum cm_err
@@ -268,7 +150,7 @@ cm_accounts_find_der(struct cm_accounts *s, struct cm_blob der, time_t now, stru
 {
 	uint8_t sha256[32];
 	const struct cm_column key = cm_value_blob((struct cm_blob){ sha256, sizeof(sha256) });
-	struct row r = { .account = { .group_count = 0 } };
+	struct cm_account_row r = { .account = { .group_count = 0 } };
 	sqlite3_stmt *q = NULL;
 	enum cm_err err = CM_ERR_NOMEM;
 
@@ -276,18 +158,16 @@ cm_accounts_find_der(struct cm_accounts *s, struct cm_blob der, time_t now, stru
 	*age_s = 0;
 	if (EVP_Digest(der.ptr, der.len, sha256, NULL, EVP_sha256(), NULL) != 1 ||
 	    (err = cm_store_prepare(s, "SELECT * FROM account WHERE cert_sha256 = ?1", &key, 1, t, &q)) != CM_OK ||
-	    (err = cm_store_step(s, q, t)) != CM_OK || (err = read_row(s, q, t, &r)) != CM_OK)
+	    (err = cm_store_step(s, q, t)) != CM_OK || (err = cm_account_row_read(s, q, t, &r)) != CM_OK)
 		goto out;
-	if (!cm_blob_equal(r.v[CERT].bytes, der)) {
+	if (!cm_blob_equal(r.v[CM_ROW_CERT].bytes, der)) {
 		err = cm_store_damaged(s, t, "a kept account");
 		goto out;
 	}
-	/* What was allowed when it was kept need not be now. */
-	if ((err = cm_account_check(&r.account, s->first_uid, s->first_gid, t)) == CM_OK &&
-	    (err = check_age(s, &r, now, t, age_s)) == CM_OK)
+	if ((err = cm_accounts_check_row(s, &r, now, t, age_s)) == CM_OK)
 		err = cm_account_copy(&r.account, out);
 out:
-	clear_row(&r);
+	cm_account_row_clear(&r);
 	sqlite3_finalize(q);
 	return err;
 }
@@ -306,55 +186,12 @@ cm_accounts_find(struct cm_accounts *s, const struct cm_cert *c, time_t now,
 	return err == CM_ERR_ABSENT ? cm_accounts_not_kept(c, t) : err;
 }
 
-static enum cm_err
-put_account(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
-{
-	const struct cm_account *a = l->account;
-	char boot_id[CM_BOOT_ID_SIZE];
-	struct cm_buf groups, chain, matched = { 0 };
-	enum cm_err err;
-
-	if (cm_clock_boot_id(boot_id) != CM_OK)
-		boot_id[0] = '\0';	/* then only the wall clock tells the age */
-	cm_buf_init(&groups, 0);
-	cm_buf_init(&chain, 0);
-	write_groups(a, &groups);
-	for (size_t i = 0; i < l->chain_count; i++) {
-		add_be32(&chain, l->chain[i].len);
-		cm_buf_add_blob(&chain, l->chain[i]);
-	}
-	cm_buf_addf(&matched, "%s%s=%s", a->several ? "!" : "", a->attribute, a->matched);
-	if ((err = cm_buf_status(&groups)) == CM_OK && (err = cm_buf_status(&chain)) == CM_OK &&
-	    (err = cm_buf_status(&matched)) == CM_OK) {
-		const struct cm_column row[ACCOUNT_COLUMNS] = {
-			[CERT_SHA256] = cm_value_blob(l->cert_sha256),
-			[CERT] = cm_value_blob(l->cert_der),
-			[NAME] = cm_value_text(a->name), [PRINCIPAL] = cm_value_text(a->principal),
-			[DN] = cm_value_text(a->dn), [HOME] = cm_value_text(a->home),
-			[SHELL] = cm_value_text(a->shell), [GECOS] = cm_value_text(a->gecos),
-			[UID] = cm_value_int(a->uid), [GID] = cm_value_int(a->gid),
-			[GROUPS] = cm_value_blob(cm_buf_blob(&groups)),
-			[RULE] = cm_value_text(a->rule), [MATCHED] = cm_value_text(cm_buf_str(&matched)),
-			[SOURCE] = cm_value_text(a->source), [CHAIN] = cm_value_blob(cm_buf_blob(&chain)),
-			[LAST_ONLINE] = cm_value_int(l->now),
-			[BOOTTIME] = cm_value_int(cm_clock_boottime()),
-			[BOOT_ID] = cm_value_text(boot_id),
-		};
-
-		err = cm_store_put(s, "account", row, CM_COUNT(row), t);
-	}
-	cm_buf_free(&groups);
-	cm_buf_free(&chain);
-	cm_buf_free(&matched);
-	return err;
-}
-
 enum cm_err
 cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
 {
 	enum cm_err err;
 
-	if (l->chain_count > CHAIN_MAX || s->remote != NULL)
+	if (l->chain_count > CM_CHAIN_MAX || s->remote != NULL)
 		return CM_ERR_STATE;
 	if (l->account_online &&
 	    (err = cm_account_check(l->account, s->first_uid, s->first_gid, t)) != CM_OK)
@@ -362,7 +199,7 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 	if ((err = cm_store_begin(s, t)) != CM_OK)
 		return err;
 	if (l->account_online)
-		err = put_account(s, l, t);
+		err = cm_account_row_put(s, l, t);
 	if (err == CM_OK)
 		err = cm_evidence_expire(s, l->now, t);
 	if (err == CM_OK)
@@ -372,22 +209,6 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 	if (err == CM_OK)
 		err = cm_clock_keep(s, l->signed_time, l->now, l->account_online, t);
 	return cm_store_end(s, err, t);
-}
-
-enum cm_err
-cm_accounts_remember(struct cm_accounts *s, const struct cm_remember *r, struct cm_trace *t)
-{
-	struct cm_store_login l = {
-		.account = r->account, .cert_sha256 = cm_cert_sha256(r->cert),
-		.cert_der = cm_cert_der(r->cert), .signed_time = r->signed_time, .now = r->now,
-		.account_online = r->account_online,
-	};
-
-	if (!cm_verdict_passes(r->verdict, r->cert))
-		return CM_ERR_STATE;
-	l.chain = cm_verdict_chain(r->verdict, &l.chain_count);
-	l.evidence = cm_verdict_evidence(r->verdict, &l.evidence_count);
-	return cm_accounts_keep(s, &l, t);
 }
 
 static enum cm_err
@@ -456,7 +277,7 @@ cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
 	return CM_ERR_ABSENT;
 }
 
-/* What is known of a certificate, by its issuer's key, the next one's in the chain. */
+/* What is known of a certificate, by its issuer's key, the next one's in the chain: of rows of a former version. */
 static enum cm_err
 find_evidence(struct cm_accounts *s, struct cm_blob cert, struct cm_blob issuer,
     struct cm_trace *t, struct cm_evidence *out)
@@ -479,38 +300,57 @@ out:
 	return err;
 }
 
+/* What the row knows of its chain: links, or, where they were not kept yet, the certificates. */
+struct kept_chain {
+	struct cm_blob links[CM_CHAIN_MAX], certs[CM_CHAIN_MAX];
+	size_t link_count, cert_count;
+};
+
+static enum cm_err
+read_evidence(struct cm_accounts *s, const struct kept_chain *c, struct cm_trace *t, struct cm_kept *k,
+    struct cm_evidence *out)
+{
+	const size_t count = c->link_count > 0 ? c->link_count : c->cert_count > 0 ? c->cert_count - 1 : 0;
+	enum cm_err err;
+
+	for (size_t i = 0; i < count; i++) {
+		err = c->link_count > 0 ? cm_accounts_find_evidence(s, c->links[i], t, &out[k->evidence_count]) :
+		    find_evidence(s, c->certs[i], c->certs[i + 1], t, &out[k->evidence_count]);
+		if (err == CM_ERR_SYNTAX)
+			err = cm_store_damaged(s, t, "a kept account");
+		if (err != CM_OK && err != CM_ERR_ABSENT)
+			return err;
+		k->evidence_count += err == CM_OK;
+	}
+	return CM_OK;
+}
+
 static enum cm_err
 visit_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, cm_kept_visit visit,
     void *arg)
 {
-	struct cm_evidence evidence[CHAIN_MAX];
-	struct cm_blob chain[CHAIN_MAX];
+	struct cm_evidence evidence[CM_CHAIN_MAX];
 	struct cm_kept k = { .evidence = evidence };
-	size_t certs = 0;
+	struct cm_account_row r;
+	struct kept_chain c;
 	enum cm_err err;
-	struct row r;
 
-	if ((err = read_row(s, q, t, &r)) != CM_OK)
+	if ((err = cm_account_row_read(s, q, t, &r)) != CM_OK)
 		goto out;
-	if (!read_chain(r.v[CHAIN].bytes, chain, &certs)) {
+	if (!cm_account_row_chain(r.v[CM_ROW_CHAIN].bytes, c.certs, &c.cert_count) ||
+	    !cm_account_row_links(r.v[CM_ROW_LINKS].bytes, c.links, &c.link_count)) {
 		err = cm_store_damaged(s, t, "a kept account");
 		goto out;
 	}
-	for (size_t i = 0; i + 1 < certs; i++) {
-		err = find_evidence(s, chain[i], chain[i + 1], t, &evidence[k.evidence_count]);
-		if (err == CM_ERR_SYNTAX)
-			err = cm_store_damaged(s, t, "a kept account");
-		if (err != CM_OK && err != CM_ERR_ABSENT)
-			goto out;
-		k.evidence_count += err == CM_OK;
-	}
+	if ((err = read_evidence(s, &c, t, &k, evidence)) != CM_OK)
+		goto out;
 	k.account = &r.account;
-	k.cert_der = r.v[CERT].bytes;
-	k.last_online = r.v[LAST_ONLINE].n;
+	k.cert_der = r.v[CM_ROW_CERT].bytes;
+	k.last_online = r.v[CM_ROW_LAST_ONLINE].n;
 	k.offline_until = s->offline_max > 0 ? k.last_online + s->offline_max : 0;
 	err = visit(arg, &k);
 out:
-	clear_row(&r);
+	cm_account_row_clear(&r);
 	return err;
 }
 

@@ -66,6 +66,20 @@ void cm_memory_free(struct cm_memory **m);
 CM_MUST_USE enum cm_err cm_accounts_find(struct cm_accounts *s, const struct cm_cert *c,
     time_t now, struct cm_trace *t, struct cm_account **out, int64_t *age_s);
 
+/*
+ * What lets a card be recognised, and judged with no network by who parses no
+ * certificate; zero: not known.  All borrowed.
+ */
+#define CM_KEPT_KEY_MAX	1024
+struct cm_kept_card {
+	struct cm_blob guid;		/* of the CHUID, 16 octets; none: it cannot be recognised */
+	bool global_pin;		/* its PIN is the card's global one */
+	struct cm_blob key;		/* its public key, opaque here: at most CM_KEPT_KEY_MAX octets */
+	const struct cm_blob *links;	/* issuer_key and, behind it, serial: of each certificate below the anchor, leaf first */
+	size_t link_count;
+	time_t not_after;		/* the least of the chain */
+};
+
 /* One complete online login; every pointer borrowed.  One transaction. */
 struct cm_remember {
 	const struct cm_account *account;
@@ -74,9 +88,63 @@ struct cm_remember {
 	time_t signed_time;			/* newest signed time accepted online; 0: none */
 	time_t now;
 	bool account_online;			/* false: from the store itself; only evidence and floor are new */
+	struct cm_kept_card card;		/* links and not_after are taken from the verdict */
 };
 CM_MUST_USE enum cm_err cm_accounts_remember(struct cm_accounts *s,
     const struct cm_remember *r, struct cm_trace *t);
+
+/*
+ * The same of facts that other processes told, none of them believed further
+ * than the grant did: nobody who is revoked or on hold is forgiven by it.
+ */
+struct cm_remember_apart {
+	const struct cm_account *account;
+	struct cm_blob certificate;		/* DER */
+	const struct cm_blob *chain;		/* DER each, leaf first */
+	size_t chain_count;
+	const struct cm_evidence *evidence;
+	size_t evidence_count;
+	struct cm_kept_card card;
+	time_t signed_time, now;
+	bool account_online;
+};
+/* CM_ERR_STATE: it is not the leaf of that chain, or a field of the card is none; else as cm_accounts_remember() */
+CM_MUST_USE enum cm_err cm_accounts_remember_apart(struct cm_accounts *s, const struct cm_remember_apart *r, struct cm_trace *t);
+
+/*
+ * The certificate that a card with this GUID had at its last online login.
+ * CM_OK          appended to der; *global_pin is set
+ * CM_ERR_ABSENT  none that could be used, and no reason is set: the card is to be read
+ * CM_ERR_SYSTEM  STORE
+ */
+CM_MUST_USE enum cm_err cm_accounts_recognise(struct cm_accounts *s, struct cm_blob guid, struct cm_trace *t,
+    struct cm_buf *der, bool *global_pin);
+
+/*
+ * What is kept of this certificate, for who decides.  All owned by the struct.
+ * CM_OK          *out is the caller's, whatever usable says
+ * CM_ERR_ABSENT  nothing, and no reason is set; CM_ERR_SYSTEM  STORE; CM_ERR_NOMEM
+ */
+struct cm_kept_row {
+	struct cm_account *account;
+	struct cm_kept_card card;	/* key.len 0: kept by a former version */
+	int64_t age;			/* seconds since the last online login */
+	enum cm_err usable;		/* CM_OK, or as cm_accounts_find(): KEPT_TOO_OLD, CLOCK_BEHIND, ACCOUNT_FORBIDDEN */
+	enum cm_reason reason;
+	char *why;
+};
+CM_MUST_USE enum cm_err cm_accounts_find_row(struct cm_accounts *s, struct cm_blob certificate, time_t now, struct cm_trace *t,
+    struct cm_kept_row **out);
+void cm_kept_row_free(struct cm_kept_row **r);
+
+/*
+ * What is kept of the certificate with this issuer_key and, behind it, serial.
+ * CM_ERR_ABSENT: nothing, and no reason is set; CM_ERR_SYSTEM  STORE
+ */
+CM_MUST_USE enum cm_err cm_accounts_find_evidence(struct cm_accounts *s, struct cm_blob link, struct cm_trace *t,
+    struct cm_evidence *out);
+/* This host's clock and what it knows of it, as cm_accounts_recall() has it: now, floor and stale_clock alone. */
+CM_MUST_USE enum cm_err cm_accounts_clock(struct cm_accounts *s, time_t now, struct cm_trace *t, struct cm_known *out);
 
 /* A directory answered that this certificate opens nothing: the kept mapping ends. */
 CM_MUST_USE enum cm_err cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c,

@@ -17,7 +17,8 @@ struct cm_accounts {
 	struct cm_remote *remote;	/* it is another process's; then there is no db */
 	bool guarded;		/* whoever writes is not believed: no hold ends, and nothing is parsed (store_server.c) */
 };
-#define CM_STORE_VERSION	2
+#define CM_STORE_VERSION	3
+#define CM_STORE_SOURCES	2	/* from this version on there are sources */
 
 /*
  * A column's value; bytes of a row that was read are SQLite's, until the next
@@ -128,6 +129,33 @@ CM_MUST_USE enum cm_err cm_clock_keep(struct cm_accounts *s, time_t signed_time,
 /* Seconds since (wall, boottime, boot_id): the greater of both clocks; negative: no clock can tell. */
 int64_t cm_clock_age_since(time_t wall, int64_t boottime, const char *boot_id, time_t now);
 
+/* account_row.c: the columns of table account; of version 2 those before guid. */
+enum {
+	CM_ROW_CERT_SHA256, CM_ROW_CERT, CM_ROW_NAME, CM_ROW_PRINCIPAL, CM_ROW_DN, CM_ROW_HOME, CM_ROW_SHELL, CM_ROW_GECOS,
+	CM_ROW_UID, CM_ROW_GID, CM_ROW_GROUPS, CM_ROW_RULE, CM_ROW_MATCHED, CM_ROW_SOURCE, CM_ROW_CHAIN, CM_ROW_LAST_ONLINE,
+	CM_ROW_BOOTTIME, CM_ROW_BOOT_ID, CM_ROW_COLUMNS_2,
+	CM_ROW_GUID = CM_ROW_COLUMNS_2, CM_ROW_GLOBAL_PIN, CM_ROW_KEY, CM_ROW_LINKS, CM_ROW_NOT_AFTER, CM_ROW_COLUMNS
+};
+/* All but groups[] and the attribute is SQLite's. */
+struct cm_account_row {
+	struct cm_account account;
+	char *attribute;
+	struct cm_column v[CM_ROW_COLUMNS];
+};
+#define CM_CHAIN_MAX	16	/* certificates */
+CM_MUST_USE enum cm_err cm_account_row_read(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct cm_account_row *r);
+void cm_account_row_clear(struct cm_account_row *r);
+/* Borrowed from v, the column's octets.  false: damaged. */
+CM_MUST_USE bool cm_account_row_chain(struct cm_blob v, struct cm_blob chain[CM_CHAIN_MAX], size_t *count);
+CM_MUST_USE bool cm_account_row_links(struct cm_blob v, struct cm_blob links[CM_CHAIN_MAX], size_t *count);
+struct cm_store_login;
+CM_MUST_USE enum cm_err cm_account_row_put(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t);
+/* The row of version 2 that q is on, into the table; one that is damaged is left. */
+CM_MUST_USE enum cm_err cm_account_row_move(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t);
+/* accounts.c: may the account still be used, this long after its last online login?  As cm_accounts_find(). */
+CM_MUST_USE enum cm_err cm_accounts_check_row(struct cm_accounts *s, const struct cm_account_row *r, time_t now,
+    struct cm_trace *t, int64_t *age_s);
+
 /* accounts.c: by the certificate's bytes, which nobody decodes; CM_ERR_ABSENT: none is kept, and no reason is set. */
 CM_MUST_USE enum cm_err cm_accounts_find_der(struct cm_accounts *s, struct cm_blob der, time_t now,
     struct cm_trace *t, struct cm_account **out, int64_t *age_s);
@@ -144,6 +172,7 @@ struct cm_store_login {
 	size_t chain_count;
 	const struct cm_evidence *evidence;
 	size_t evidence_count;
+	struct cm_kept_card card;
 	time_t signed_time, now;
 	bool account_online;
 };

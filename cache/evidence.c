@@ -29,7 +29,7 @@ static bool
 get_columns(const struct cm_accounts *s, sqlite3_stmt *q, struct cm_column v[EVIDENCE_COLUMNS])
 {
 	memcpy(v, evidence_kinds, EVIDENCE_COLUMNS * sizeof(*v));
-	if (s->version == CM_STORE_VERSION || sqlite3_column_count(q) != EVIDENCE_COLUMNS_1 + 1)
+	if (s->version >= CM_STORE_SOURCES || sqlite3_column_count(q) != EVIDENCE_COLUMNS_1 + 1)
 		return cm_store_get(q, v, EVIDENCE_COLUMNS);
 	v[SOURCE_1] = evidence_kinds[SOURCE];
 	if (!cm_store_get(q, v, EVIDENCE_COLUMNS_1))
@@ -337,6 +337,22 @@ cm_memory_date(struct cm_memory *m, const struct cm_store_clock *c, time_t now)
 	m->known.now = now;
 	m->known.floor = c->floor;
 	m->known.stale_clock = now < c->floor || contradicts(c, now);
+}
+
+enum cm_err
+cm_accounts_clock(struct cm_accounts *s, time_t now, struct cm_trace *t, struct cm_known *out)
+{
+	struct cm_store_clock c;
+	enum cm_err err;
+
+	*out = (struct cm_known){ .now = now };
+	if (s->remote != NULL)
+		return CM_ERR_STATE;
+	if ((err = cm_clock_load(s, t, &c)) != CM_OK)
+		return err;
+	out->floor = c.floor;
+	out->stale_clock = now < c.floor || contradicts(&c, now);
+	return CM_OK;
 }
 
 enum cm_err

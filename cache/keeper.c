@@ -124,7 +124,7 @@ keep_source(void *arg, const struct cm_source *s, struct cm_blob issuer)
 		return CM_OK;		/* what does not fit is not remembered, and asked as ever */
 	if ((err = begin(k)) != CM_OK)
 		return err;
-	if (k->store.version == CM_STORE_VERSION &&
+	if (k->store.version >= CM_STORE_SOURCES &&
 	    (err = cm_source_is_kept(&k->store, s, issuer, k->trace)) != CM_ERR_ABSENT)
 		return err;
 	if ((err = begin_writing(k, cm_clock_now(), false)) != CM_OK)

@@ -1,4 +1,4 @@
-/* cache/schema.c - the store's tables, and how a store of the former version becomes one of this. */
+/* cache/schema.c - the store's tables, and how a store of a former version becomes one of this. */
 #include "cache/accounts_internal.h"
 
 #define ACCOUNT \
@@ -7,7 +7,8 @@
 	" shell TEXT NOT NULL, gecos TEXT NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL," \
 	" groups BLOB NOT NULL, rule TEXT NOT NULL, matched TEXT NOT NULL, source TEXT NOT NULL," \
 	" chain BLOB NOT NULL, last_online INTEGER NOT NULL, boottime INTEGER NOT NULL," \
-	" boot_id TEXT NOT NULL, digest BLOB NOT NULL) STRICT;"
+	" boot_id TEXT NOT NULL, guid BLOB NOT NULL, global_pin INTEGER NOT NULL, key BLOB NOT NULL," \
+	" links BLOB NOT NULL, not_after INTEGER NOT NULL, digest BLOB NOT NULL) STRICT;"
 #define CLOCK \
 	"CREATE TABLE clock (id INTEGER PRIMARY KEY NOT NULL, floor INTEGER NOT NULL," \
 	" wall INTEGER NOT NULL, boottime INTEGER NOT NULL, boot_id TEXT NOT NULL," \
@@ -31,7 +32,7 @@
 	"CREATE TABLE issuer (issuer_key BLOB PRIMARY KEY NOT NULL, cert BLOB NOT NULL," \
 	" digest BLOB NOT NULL) STRICT;"
 
-const char cm_store_schema[] = ACCOUNT CLOCK PAIRING SECOND "PRAGMA user_version = 2";
+const char cm_store_schema[] = ACCOUNT CLOCK PAIRING SECOND "PRAGMA user_version = 3";
 
 enum cm_err
 cm_schema_read_version(struct cm_accounts *s, struct cm_trace *t)
@@ -67,7 +68,27 @@ move_evidence(struct cm_accounts *s, struct cm_trace *t)
 			break;
 out:
 	sqlite3_finalize(q);
-	return err == CM_ERR_ABSENT ? cm_store_exec(s, "DROP TABLE evidence_1; PRAGMA user_version = 2", t) : err;
+	return err == CM_ERR_ABSENT ? cm_store_exec(s, "DROP TABLE evidence_1", t) : err;
+}
+
+/* The same of accounts: what is new of a card is learned at its next login online. */
+static enum cm_err
+move_accounts(struct cm_accounts *s, struct cm_trace *t)
+{
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	if ((err = cm_store_exec(s, "ALTER TABLE account RENAME TO account_2;" ACCOUNT
+	    "INSERT INTO account SELECT cert_sha256, cert, name, principal, dn, home, shell, gecos, uid, gid, groups, rule,"
+	    " matched, source, chain, last_online, boottime, boot_id, x'', 0, x'', x'', 0, digest FROM account_2", t)) != CM_OK ||
+	    (err = cm_store_prepare(s, "SELECT * FROM account_2", NULL, 0, t, &q)) != CM_OK)
+		goto out;
+	while ((err = cm_store_step(s, q, t)) == CM_OK)
+		if ((err = cm_account_row_move(s, q, t)) != CM_OK)
+			break;
+out:
+	sqlite3_finalize(q);
+	return err == CM_ERR_ABSENT ? cm_store_exec(s, "DROP TABLE account_2; PRAGMA user_version = 3", t) : err;
 }
 
 /* In one transaction: whoever dies in it, or has no room, leaves the store as it was. */
@@ -79,8 +100,10 @@ cm_schema_move(struct cm_accounts *s, struct cm_trace *t)
 	if ((err = cm_store_exec(s, "BEGIN IMMEDIATE", t)) != CM_OK)
 		return err;
 	/* Another process may have done it while we waited. */
-	if ((err = cm_schema_read_version(s, t)) == CM_OK && s->version < CM_STORE_VERSION)
+	if ((err = cm_schema_read_version(s, t)) == CM_OK && s->version < CM_STORE_SOURCES)
 		err = move_evidence(s, t);
+	if (err == CM_OK && s->version < CM_STORE_VERSION)
+		err = move_accounts(s, t);
 	if ((err = cm_store_end(s, err, t)) == CM_OK)
 		s->version = CM_STORE_VERSION;
 	return err;

@@ -165,7 +165,7 @@ cm_sources_recall(struct cm_accounts *s, struct cm_trace *t, struct cm_source **
 
 	*out = NULL;
 	*count = 0;
-	if (s->version < CM_STORE_VERSION && ((err = cm_schema_read_version(s, t)) != CM_OK || s->version < CM_STORE_VERSION))
+	if (s->version < CM_STORE_SOURCES && ((err = cm_schema_read_version(s, t)) != CM_OK || s->version < CM_STORE_SOURCES))
 		return err;
 	if ((err = cm_store_prepare(s, "SELECT * FROM source ORDER BY issuer_key, kind, url", NULL, 0, t, &q)) != CM_OK)
 		goto out;

@@ -76,7 +76,7 @@ no_store_of_ours(void **state)
 	struct rig *r = *state;
 	FILE *f;
 
-	rig_sql(r, "PRAGMA user_version = 3");
+	rig_sql(r, "PRAGMA user_version = 4");
 	expect_open(r, CM_ERR_SYSTEM, "made by a newer cardmap");
 	rig_sql(r, "PRAGMA user_version = 0");
 	expect_open(r, CM_ERR_SYSTEM, "not a store of cardmap's");

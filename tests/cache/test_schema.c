@@ -110,7 +110,7 @@ moved_whole(void **state)
 	assert_int_equal(number(r, "PRAGMA user_version"), 1);
 	rig_reopen(r);
 	expect_former(r, 300);
-	assert_int_equal(number(r, "PRAGMA user_version"), 2);
+	assert_int_equal(number(r, "PRAGMA user_version"), CM_STORE_VERSION);
 	assert_int_equal(number(r, "SELECT count(*) FROM sqlite_schema WHERE name = 'evidence_1'"), 0);
 	/* once: a second opening finds nothing to do, and what is new is kept with what was */
 	rig_reopen(r);
@@ -131,7 +131,7 @@ damage_moves_too(void **state)
 	add_former_rows(r, 3);
 	rig_sql(r, "UPDATE evidence SET status = 1 WHERE serial = x'01000001'");
 	rig_reopen(r);
-	assert_int_equal(number(r, "PRAGMA user_version"), 2);
+	assert_int_equal(number(r, "PRAGMA user_version"), CM_STORE_VERSION);
 	assert_int_equal(number(r, "SELECT count(*) FROM evidence"), 4);
 	assert_int_equal(cm_accounts_recall(r->store, NOW, r->trace, &m), CM_ERR_SYSTEM);
 	assert_int_equal(cm_trace_reason(r->trace), CM_REASON_STORE);
@@ -182,7 +182,7 @@ kill_9_while_it_moves(void **state)
 		assert_int_equal(number(r, "SELECT count(*) FROM evidence"), MANY + 1);
 		rig_reopen(r);
 		expect_former(r, MANY);
-		assert_int_equal(number(r, "PRAGMA user_version"), 2);
+		assert_int_equal(number(r, "PRAGMA user_version"), CM_STORE_VERSION);
 	}
 	assert_true(former > 0);
 }
@@ -269,7 +269,7 @@ no_room_to_move(void **state)
 	assert_int_equal(number(r, "PRAGMA user_version"), 1);
 	rig_reopen(r);
 	expect_former(r, 5);
-	assert_int_equal(number(r, "PRAGMA user_version"), 2);
+	assert_int_equal(number(r, "PRAGMA user_version"), CM_STORE_VERSION);
 }
 
 /* Opened when it could not be moved, by whom others then moved it for. */
@@ -283,7 +283,7 @@ moved_by_others(void **state)
 	rig_reopen(r);
 	r->store->version = 1;
 	expect_former(r, 0);
-	assert_int_equal(r->store->version, 2);
+	assert_int_equal(r->store->version, CM_STORE_VERSION);
 	r->store->version = 1;
 	rig_keep_evidence(r, &e, 0, NOW);
 	assert_int_equal(number(r, "SELECT count(*) FROM evidence"), 2);
