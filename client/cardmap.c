@@ -8,7 +8,7 @@
 
 #define RUN_DIR		"/run/cardmap"
 #define SOCKET		"io.cardmap"
-#define BEGIN_MS	10000	/* to connect, and for the service to take what is asked */
+#define BEGIN_MS	10000	/* to connect, and for the service to take what is asked; then as long for the first state */
 /* From a reply's first octet to its last. */
 static const struct cm_wire_limits limits = { .message_max = 64 << 10, .message_ms = 10000 };
 
@@ -107,6 +107,7 @@ send_begin(struct cardmap_login *l, const struct cardmap_request *r)
 		const enum cm_err err = cm_wire_send(l->wire, cm_buf_blob(&text), NULL, 0, deadline);
 
 		result = err == CM_ERR_OFFLINE && cm_wire_end(l->wire) == CM_WIRE_OPEN ? -ETIMEDOUT : cm_client_errno(err);
+		l->first = cm_deadline_in(BEGIN_MS);
 	}
 	cm_buf_free(&text);
 	return result;
@@ -239,15 +240,24 @@ end(struct cardmap_login *l, int result)
 	cm_wire_give_up(l->wire);
 }
 
+/* No state in time is no end, but for the first one: nobody waits there. */
+static bool
+is_over(const struct cardmap_login *l, int result)
+{
+	if (result == -ETIMEDOUT)
+		return !l->any && cm_deadline_passed(l->first);
+	return result != 0 || is_end(l->now.state);
+}
+
 int
 cardmap_next(struct cardmap_login *l, int timeout_ms, enum cardmap_state *state)
 {
 	const unsigned ms = timeout_ms < 0 || timeout_ms > CARDMAP_PATIENCE ? CARDMAP_PATIENCE : (unsigned)timeout_ms;
+	const cm_deadline asked = cm_deadline_in(ms);
 	int result = l->result;
 
 	*state = CARDMAP_REFUSED;	/* for who does not look at the result */
-	if (!l->over && (result = receive(l, cm_deadline_in(ms))) != -ETIMEDOUT &&
-	    (result != 0 || is_end(l->now.state)))
+	if (!l->over && is_over(l, result = receive(l, l->any ? asked : cm_deadline_earlier(asked, l->first))))
 		end(l, result);
 	if (result == 0)
 		*state = l->now.state;

@@ -67,9 +67,10 @@ void cardmap_free(struct cardmap_login *l);
 
 /*
  * Wait for the next state, at most timeout_ms; -1: as long as the service takes, which has deadlines of its own,
- * but no longer than CARDMAP_PATIENCE.  After the end it is the end again, and after an error that error.
+ * but no longer than CARDMAP_PATIENCE.  The first state comes within 10 s of Begin, or never.
+ * After the end it is the end again, and after an error that error.
  */
-#define CARDMAP_PATIENCE	300000	/* ms */
+#define CARDMAP_PATIENCE	620000	/* ms; service.wait has at most 600000 */
 int cardmap_next(struct cardmap_login *l, int timeout_ms, enum cardmap_state *state);
 /* For poll(2): readable when cardmap_next() has something. */
 int cardmap_fd(const struct cardmap_login *l);

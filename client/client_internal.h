@@ -45,6 +45,7 @@ struct cardmap_login {
 	char *path;		/* of the socket; owned */
 	uid_t owner;		/* beside root, who may have it */
 	struct cm_wire *wire;	/* of Begin */
+	cm_deadline first;	/* when its first state must be here: a service that runs tells one at once */
 	char handle[CM_CLIENT_HANDLE_MAX + 1];	/* "": not told yet */
 	struct cm_client_state now;
 	bool any;		/* a state was told */

@@ -209,7 +209,7 @@ cm_client_state_read(json_t *parameters, struct cm_client_state *s, const char *
 	s->name = read_text(&r, "name");
 	s->user = read_name(&r, "user");
 	s->reader = read_text(&r, "reader");
-	s->online = read_flag(&r, "online");
+	s->online = !json_is_false(member(&r, "online", is_boolean));	/* not said: nothing that was kept is used yet */
 	s->tries = (int)read_number(&r, "tries", INT32_MAX, -1);
 	s->last_try = read_flag(&r, "last_try");
 	s->pad = read_flag(&r, "pad");

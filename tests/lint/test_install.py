@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 LIBRARIES = 'lib/' + subprocess.run(['gcc', '-print-multiarch'], check=True, capture_output=True, text=True).stdout.strip()
 EXPECTED = {
     'include/cardmap.h': 0o644, f'{LIBRARIES}/libcardmap.so': 0o644, f'{LIBRARIES}/libcardmap.so.1': 0o644,
-    f'{LIBRARIES}/pkgconfig/cardmap.pc': 0o644,
+    f'{LIBRARIES}/pkgconfig/cardmap.pc': 0o644, f'{LIBRARIES}/security/pam_cardmap.so': 0o644,
+    'share/pam-configs/cardmap': 0o644,
     'bin/cardmap': 0o755, 'share/man/man1/cardmap.1': 0o644, 'share/man/man5/cardmap.conf.5': 0o644,
     'share/man/man5/cardmap-rules.5': 0o644,
     'share/man/man7/cardmap-login.7': 0o644, 'share/man/man7/cardmap-revocation.7': 0o644,
