@@ -141,6 +141,7 @@ struct cm_conf {
 	struct {
 		unsigned log;		/* enum cm_log_target */
 		unsigned vouch;		/* enum cm_conf_vouch */
+		unsigned whois_age;	/* milliseconds that an answer of Whois is kept */
 		unsigned wait;		/* milliseconds that a login waits for a card, and for a PIN */
 		char *helpdesk_group, *user, *card_user;
 		char **greeters, **services;	/* PAM services */

@@ -86,6 +86,7 @@ static const struct cm_conf_row rows[] = {
 	CHOICE(service, log, "syslog", targets, "where decisions are logged: none, stderr or syslog"),
 	CHOICE(service, vouch, "keytab", vouchers, "who says whose a card is that was never seen: a KDC, by this host's keytab, or the resolver alone"),
 	NUMBER(service, wait, "60000", "ms", 100, 600000, "how long a login waits for a card, and for a PIN"),
+	NUMBER(service, whois_age, "5000", "ms", 0, 600000, "how long an answer of Whois counts for who asks the same; a login always asks; 0: not at all"),
 	TEXT(service, helpdesk_group, text, NULL, "group whose members may ask whose any card is, and why"),
 	TEXT(service, greeters, list, NULL, "PAM services that log people in at this computer's seat; without it login, gdm-smartcard, gdm-password, lightdm, sddm, greetd"),
 	TEXT(service, services, list, NULL, "PAM services that may use a card where there is no session and no logind"),

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "ldap/directory_internal.h"
+#include "ldap/silence_internal.h"
 
 /* A new kind of directory is one row here. */
 static const struct cm_backend *const backends[] = {
@@ -21,6 +22,7 @@ struct cm_directory {
 	struct cm_source *sources;	/* in the order they are asked in */
 	size_t count;
 	struct cm_source local;		/* the accounts of this computer */
+	struct cm_silence *silence;	/* borrowed; NULL: this handle is alone */
 };
 
 static const struct cm_backend *
@@ -266,6 +268,41 @@ share(const struct cm_directory *d, size_t i, cm_deadline deadline)
 	return cm_deadline_in((unsigned)cm_deadline_left(deadline) / (unsigned)(d->count - i));
 }
 
+#define SLOW_US		1000000		/* a failure that took longer is one nobody should wait for again */
+
+/* Who takes time and does not answer is marked; who answers is not silent. */
+static void
+note_answer(struct cm_directory *d, const struct cm_source *s, cm_deadline deadline, int64_t began_us,
+    const struct question *q, bool elsewhere)
+{
+	if (!s->backend->needs_base || d->silence == NULL)
+		return;
+	if (!elsewhere)
+		cm_silence_clear(d->silence, s->uri);
+	else if (cm_trace_reason(q->trace) != CM_REASON_DIRECTORY_TLS &&
+	    (cm_deadline_passed(deadline) || cm_clock_us() - began_us >= SLOW_US))
+		cm_silence_mark(d->silence, s->uri, cm_trace_message(q->trace));
+}
+
+/* One source, unless it is known to be silent: then *elsewhere, at once. */
+static enum cm_err
+ask_source(struct cm_directory *d, struct question *q, const struct cm_source *s, cm_deadline deadline,
+    bool *elsewhere)
+{
+	const int64_t began_us = cm_clock_us();
+	char why[CM_SILENCE_WHY];
+	enum cm_err err;
+
+	if (s->backend->needs_base && cm_silence_knows(d->silence, s->uri, why)) {
+		*elsewhere = true;
+		return cm_trace_fail(q->trace, CM_REASON_DIRECTORY_OFFLINE, "%s", why);
+	}
+	*elsewhere = false;
+	err = q->ask(d, q, s, deadline, elsewhere);
+	note_answer(d, s, deadline, began_us, q, *elsewhere);
+	return err;
+}
+
 /*
  * The first source that answers decides, be it yes or no.  One that cannot be
  * asked is passed over, and said; the last word then is a certificate that was
@@ -281,8 +318,7 @@ ask_in_order(struct cm_directory *d, struct question *q)
 
 	cm_buf_init(&all, 0);
 	for (size_t i = 0; elsewhere && i < d->count; i++) {
-		elsewhere = false;
-		err = q->ask(d, q, &d->sources[i], share(d, i, q->deadline), &elsewhere);
+		err = ask_source(d, q, &d->sources[i], share(d, i, q->deadline), &elsewhere);
 		if (!elsewhere)
 			break;
 		cm_trace_add(q->trace, "passed over", "%s", cm_trace_message(q->trace));
@@ -389,4 +425,51 @@ cm_directory_look(struct cm_directory *d, struct cm_look *l, cm_deadline deadlin
 	const struct cm_query whole = { .terms = &term, .count = 1 };
 
 	return ask(d, l->filter != NULL ? &whole : l->query, &q);
+}
+
+void
+cm_directory_share(struct cm_directory *d, struct cm_silence *s)
+{
+	d->silence = s;
+}
+
+static enum cm_err
+see_nothing(void *arg, const struct cm_entry *e)
+{
+	(void)arg;
+	(void)e;
+	return CM_OK;
+}
+
+/* The root DSE (RFC 4512 section 5.1); whatever is said about it is an answer. */
+static void
+probe(struct cm_directory *d, const struct cm_source *source, unsigned ms, struct cm_trace *t)
+{
+	static const char *const nothing[] = { "1.1", NULL };	/* RFC 4511 section 4.5.1.8 */
+	struct cm_look l = { .base = "", .base_only = true, .attributes = nothing, .limit = 1 };
+	struct cm_query_term term = { .rule = (char *)(uintptr_t)"probe", .value = cm_blob_str("(objectClass=*)") };
+	const struct cm_query whole = { .terms = &term, .count = 1 };
+	struct look k = { .look = &l, .visit = see_nothing };
+	struct question q = { .trace = t, .look = &k };
+	bool elsewhere = false;
+
+	if (cm_asked_new(&whole, is_any, t, &q.directory) == CM_OK &&
+	    look_in(d, &q, source, q.directory, cm_deadline_in(ms), &elsewhere) == CM_ERR_OFFLINE && elsewhere)
+		cm_silence_mark(d->silence, source->uri, cm_trace_message(t));
+	else
+		cm_silence_clear(d->silence, source->uri);
+	cm_asked_free(&q.directory);
+}
+
+void
+cm_directory_probe(struct cm_directory *d, unsigned ms)
+{
+	struct cm_trace *t = NULL;
+
+	if (cm_trace_new(&t) != CM_OK)
+		return;
+	for (size_t i = 0; i < d->count; i++)
+		if (d->sources[i].backend->needs_base && cm_silence_is_due(d->silence, d->sources[i].uri))
+			probe(d, &d->sources[i], ms, t);
+	cm_trace_free(&t);
 }

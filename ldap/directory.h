@@ -158,4 +158,25 @@ struct cm_directory_stats {
 };
 struct cm_directory_stats cm_directory_stats(const struct cm_directory *d);
 
+/*
+ * Servers that gave no answer, known to all handles that share this: nobody
+ * waits for one that is marked, its turn is passed at once (DIRECTORY_OFFLINE where
+ * all are), until a probe was answered.  Who refuses connections is asked each
+ * time, since that takes none.  Safe to use from several threads, and outlives the handles.
+ */
+struct cm_silence;
+CM_MUST_USE enum cm_err cm_silence_new(struct cm_silence **out);
+void cm_silence_free(struct cm_silence **s);
+/* This handle tells, and is told, from here on. */
+void cm_directory_share(struct cm_directory *d, struct cm_silence *s);
+
+/* For a thread that probes: wait until a probe is due (1 s after the mark, then twice as long each time, at most 30 s); false: stopped. */
+CM_MUST_USE bool cm_silence_wait(struct cm_silence *s);
+void cm_silence_stop(struct cm_silence *s);
+/* Ask each server that is due whether it answers anything; d is that thread's own, and shares. */
+void cm_directory_probe(struct cm_directory *d, unsigned ms);
+/* Those that are marked now, for people: seconds since the mark. */
+typedef void (*cm_silent_visit)(void *arg, const char *uri, const char *why, int64_t seconds);
+void cm_silence_each(struct cm_silence *s, cm_silent_visit visit, void *arg);
+
 #endif /* CM_LDAP_DIRECTORY_H */

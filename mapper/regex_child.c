@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,15 +21,6 @@ cm_regex_child_is_there(const struct cm_regex_child *c)
 	return c->fd >= 0 && c->owner == getpid();
 }
 
-/* The signal is for the case that the parent dies while an expression runs; else the socket ends. */
-static _Noreturn void
-be_child(int fd, pid_t parent)
-{
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent)
-		_exit(1);
-	cm_regex_serve(fd);
-}
-
 enum cm_err
 cm_regex_child_start(struct cm_regex_child *c)
 {
@@ -41,8 +31,13 @@ cm_regex_child_start(struct cm_regex_child *c)
 		return CM_ERR_SYSTEM;
 	c->owner = getpid();
 	c->pid = fork();
+	/*
+	 * When this process dies the socket ends; an expression that runs then has no
+	 * more than its limit of time.  A signal at the parent's death would come with
+	 * the end of the thread that forks (prctl(2), PR_SET_PDEATHSIG).
+	 */
 	if (c->pid == 0)
-		be_child(pair[1], c->owner);
+		cm_regex_serve(pair[1]);
 	(void)close(pair[1]);
 	c->fd = pair[0];
 	if (c->pid < 0) {

@@ -1,0 +1,111 @@
+/* resolver/kept.c - answers of Whois, for a few seconds: buckets of a few places each, the oldest of which makes room. */
+#include "resolver/kept.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PLACES	4
+#define BUCKETS	(CM_KEPT_MAX / PLACES)
+
+struct place {
+	uint8_t key[CM_KEPT_KEY];
+	struct cm_kept_answer answer;	/* parameters NULL: free */
+	cm_deadline until;
+};
+
+struct cm_kept_answers {
+	pthread_mutex_t lock;
+	struct place buckets[BUCKETS][PLACES];
+};
+
+enum cm_err
+cm_kept_new(struct cm_kept_answers **out)
+{
+	struct cm_kept_answers *k = calloc(1, sizeof(*k));
+
+	*out = k;
+	if (k == NULL)
+		return CM_ERR_NOMEM;
+	pthread_mutex_init(&k->lock, NULL);
+	return CM_OK;
+}
+
+static void
+clear(struct place *p)
+{
+	json_decref(p->answer.parameters);
+	*p = (struct place){ .until = 0 };
+}
+
+void
+cm_kept_free(struct cm_kept_answers **k)
+{
+	if (*k == NULL)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (size_t j = 0; j < PLACES; j++)
+			clear(&(*k)->buckets[i][j]);
+	pthread_mutex_destroy(&(*k)->lock);
+	free(*k);
+	*k = NULL;
+}
+
+/* The key is a digest: its first octets are as good as any. */
+static struct place *
+bucket_of(struct cm_kept_answers *k, const uint8_t key[CM_KEPT_KEY])
+{
+	return k->buckets[(key[0] | (size_t)key[1] << 8) % BUCKETS];
+}
+
+bool
+cm_kept_find(struct cm_kept_answers *k, const uint8_t key[CM_KEPT_KEY], struct cm_kept_answer *out)
+{
+	struct place *b = bucket_of(k, key);
+	bool found = false;
+
+	pthread_mutex_lock(&k->lock);
+	for (size_t i = 0; i < PLACES && !found; i++) {
+		if (b[i].answer.parameters == NULL || memcmp(b[i].key, key, CM_KEPT_KEY) != 0)
+			continue;
+		if (cm_deadline_passed(b[i].until)) {
+			clear(&b[i]);
+			break;
+		}
+		*out = b[i].answer;
+		json_incref(out->parameters);
+		found = true;
+	}
+	pthread_mutex_unlock(&k->lock);
+	return found;
+}
+
+/* That of the same key, or a free one, or that which ends first. */
+static struct place *
+choose(struct place *b, const uint8_t key[CM_KEPT_KEY])
+{
+	struct place *best = &b[0];
+
+	for (size_t i = 0; i < PLACES; i++) {
+		if (b[i].answer.parameters != NULL && memcmp(b[i].key, key, CM_KEPT_KEY) == 0)
+			return &b[i];
+		if (b[i].until < best->until)
+			best = &b[i];
+	}
+	return best;
+}
+
+void
+cm_kept_put(struct cm_kept_answers *k, const uint8_t key[CM_KEPT_KEY], const struct cm_kept_answer *a, unsigned ms)
+{
+	struct place *p;
+
+	pthread_mutex_lock(&k->lock);
+	p = choose(bucket_of(k, key), key);
+	clear(p);
+	memcpy(p->key, key, CM_KEPT_KEY);
+	p->answer = *a;
+	json_incref(a->parameters);
+	p->until = cm_deadline_in(ms);
+	pthread_mutex_unlock(&k->lock);
+}

@@ -1,0 +1,335 @@
+/* resolver/main.c - cardmap-resolver: decodes certificates, maps them, asks directories, responders and lists; trusted by nobody. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "base/wire.h"
+#include "mapper/import.h"
+#include "resolver/resolver.h"
+
+/* Spawned by cardmapd: two listening sockets, and a pipe that ends with it. */
+enum { FD_CONTROL = 3, FD_WHOIS, FD_LIFELINE };
+
+#define EXIT_USAGE	64	/* sysexits.h */
+#define EXIT_CONFIG	78
+#define EXIT_FAILED	71
+#define SESSIONS_MAX	256	/* cards at once: more are not in readers */
+#define STACK		((size_t)512 << 10)
+
+struct program {
+	const char *config, *run_dir;
+	struct cm_resolver resolver;
+	struct cm_whois *whois;
+	struct cm_trace *trace;
+	int control, whois_listener, lifeline, signals;
+	pthread_mutex_t lock;		/* of sessions */
+	unsigned sessions;
+};
+
+/* ---- what it is given */
+
+static bool
+parse(int argc, char **argv, struct program *p)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' }, { "run-dir", required_argument, NULL, 'r' }, { NULL, 0, NULL, 0 },
+	};
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (o == 'c')
+			p->config = optarg;
+		else if (o == 'r')
+			p->run_dir = optarg;
+		else
+			return false;
+	}
+	return optind == argc;
+}
+
+static bool
+listens(int fd, int type)
+{
+	int is = 0, listening = 0;
+	socklen_t len = sizeof(int), listening_len = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &is, &len) == 0 && is == type &&
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_len) == 0 && listening != 0 &&
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+/* From the service manager by their names, else from cardmapd by their places. */
+static bool
+take_sockets(struct program *p)
+{
+	char **names = NULL;
+	const int n = sd_listen_fds_with_names(1, &names);
+
+	if (n > 0) {
+		for (int i = 0; i < n; i++) {
+			int *to = strcmp(names[i], "control") == 0 ? &p->control :
+			    strcmp(names[i], "io.cardmap.Resolver") == 0 ? &p->whois_listener : NULL;
+
+			if (to != NULL && *to < 0)
+				*to = SD_LISTEN_FDS_START + i;
+			else
+				close(SD_LISTEN_FDS_START + i);
+			free(names[i]);
+		}
+	} else {
+		p->control = FD_CONTROL;
+		p->whois_listener = FD_WHOIS;
+		p->lifeline = FD_LIFELINE;
+		fcntl(FD_LIFELINE, F_SETFD, FD_CLOEXEC);
+	}
+	free(names);
+	return listens(p->control, SOCK_SEQPACKET) && listens(p->whois_listener, SOCK_STREAM);
+}
+
+/* ---- what it works with */
+
+static enum cm_err
+set(struct cm_conf *c, const char *key, const char *value, struct cm_trace *t)
+{
+	struct cm_buf b = { 0 };
+	enum cm_err err;
+
+	cm_buf_addf(&b, "%s=%s", key, value);
+	if ((err = cm_buf_status(&b)) == CM_OK)
+		err = cm_conf_set(c, cm_buf_str(&b), "cardmap-resolver", t);
+	cm_buf_free(&b);
+	return err;
+}
+
+static char *
+join(const char *folder, size_t len, const char *name)
+{
+	struct cm_buf b = { 0 };
+	char *text;
+
+	cm_buf_add(&b, folder, len);
+	cm_buf_add_str(&b, name);
+	text = cm_buf_take(&b);
+	cm_buf_free(&b);
+	return text;
+}
+
+/*
+ * Lists stay where the configuration has them; the store is cardmapd's, on its
+ * socket; the keytab is nobody's but cardmapd's.
+ */
+static enum cm_err
+redirect(struct program *p, struct cm_conf *c)
+{
+	const char *path = c->accounts.path, *slash = strrchr(path, '/');
+	char *lists = NULL, *store = join(p->run_dir, strlen(p->run_dir), "/private/store");
+	enum cm_err err = store != NULL ? CM_OK : CM_ERR_NOMEM;
+
+	if (err == CM_OK && c->trust.crl_dir == NULL && path[0] == '/') {
+		lists = join(path, (size_t)(slash - path) + 1, "crl");
+		err = lists != NULL ? set(c, "trust.crl_dir", lists, p->trace) : CM_ERR_NOMEM;
+	}
+	if (err == CM_OK)
+		err = set(c, "accounts.path", store, p->trace);
+	free(c->kerberos.keytab);
+	c->kerberos.keytab = NULL;
+	free(lists);
+	free(store);
+	return err;
+}
+
+/* Where new lists cannot be kept, those that root's refresh keeps are read still. */
+static unsigned
+needs(const struct cm_conf *c)
+{
+	const unsigned all = CM_NEED_RULES | CM_NEED_TRUST | CM_NEED_ACCOUNTS;
+	const char *folder = c->trust.crl_dir;
+
+	if (folder == NULL || (mkdir(folder, 0755) != 0 && errno != EEXIST) || access(folder, W_OK | X_OK) != 0)
+		return all | CM_LOOKS_ONLY;
+	return all;
+}
+
+static enum cm_err
+open_all(struct program *p)
+{
+	struct cm_resolver *r = &p->resolver;
+	enum cm_err err;
+
+	if ((err = cm_conf_load(p->config, p->trace, &r->conf)) != CM_OK ||
+	    (err = cm_import_configured(r->conf, p->trace)) != CM_OK || (err = redirect(p, r->conf)) != CM_OK)
+		return err;
+	if ((r->daemon = join(p->run_dir, strlen(p->run_dir), "/io.cardmap")) == NULL)
+		return CM_ERR_NOMEM;
+	if ((err = cm_host_open(r->conf, needs(r->conf), p->trace, &r->host)) != CM_OK ||
+	    (err = cm_pool_new(r->conf, p->trace, &r->pool)) != CM_OK ||
+	    (err = cm_kdcs_new(r->conf, p->trace, &r->kdcs)) != CM_OK)
+		return err;
+	return cm_whois_new(r, p->whois_listener, &p->whois);
+}
+
+static void
+close_all(struct program *p)
+{
+	cm_whois_free(&p->whois);
+	cm_kdcs_free(&p->resolver.kdcs);
+	cm_pool_free(&p->resolver.pool);
+	cm_host_close(&p->resolver.host);
+	cm_conf_free(&p->resolver.conf);
+	free(p->resolver.daemon);
+	cm_trace_free(&p->trace);
+}
+
+/* ---- cards */
+
+struct card {
+	struct program *program;
+	int fd;
+};
+
+static void *
+run_session(void *arg)
+{
+	struct card *c = arg;
+	struct program *p = c->program;
+
+	cm_session_run(&p->resolver, c->fd);
+	free(c);
+	pthread_mutex_lock(&p->lock);
+	p->sessions--;
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+/* Only cardmapd, which is root or, in a test, whoever we are. */
+static bool
+is_cardmapd(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static bool
+start_session(struct program *p, int fd)
+{
+	struct card *c = malloc(sizeof(*c));
+	pthread_attr_t a;
+	pthread_t thread;
+	bool room, ok = false;
+
+	pthread_mutex_lock(&p->lock);
+	room = p->sessions < SESSIONS_MAX;
+	p->sessions += room;
+	pthread_mutex_unlock(&p->lock);
+	if (c != NULL && room) {
+		*c = (struct card){ p, fd };
+		pthread_attr_init(&a);
+		pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+		pthread_attr_setstacksize(&a, STACK);
+		ok = pthread_create(&thread, &a, run_session, c) == 0;
+		pthread_attr_destroy(&a);
+	}
+	if (ok)
+		return true;
+	free(c);
+	pthread_mutex_lock(&p->lock);
+	p->sessions -= room;
+	pthread_mutex_unlock(&p->lock);
+	return false;
+}
+
+static void
+accept_cards(struct program *p)
+{
+	int fd;
+
+	while ((fd = accept4(p->control, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		if (!is_cardmapd(fd) || !start_session(p, fd))
+			close(fd);
+}
+
+/* Until cardmapd ends, or whoever started it asks to. */
+static void
+serve(struct program *p)
+{
+	struct pollfd f[] = {
+		{ .fd = p->control, .events = POLLIN }, { .fd = p->signals, .events = POLLIN },
+		{ .fd = p->lifeline, .events = POLLIN },
+	};
+
+	sd_notify(0, "READY=1");
+	for (;;) {
+		if (poll(f, CM_COUNT(f), -1) < 0 && errno != EINTR)
+			return;
+		if ((f[1].revents | f[2].revents) != 0)
+			return;
+		if (f[0].revents != 0)
+			accept_cards(p);
+	}
+}
+
+/* ---- the process */
+
+static enum cm_err
+catch_signals(struct program *p)
+{
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &ends, NULL) != 0 || (p->signals = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+		return CM_ERR_SYSTEM;
+	return CM_OK;
+}
+
+/* Before anything from outside is read. */
+static enum cm_err
+harden(struct program *p)
+{
+	umask(077);
+	cm_secret_harden_process();
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return CM_ERR_SYSTEM;
+	return cm_resolver_confine(p->trace);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct program p = { .run_dir = "/run/cardmap", .control = -1, .whois_listener = -1, .lifeline = -1, .signals = -1,
+		.lock = PTHREAD_MUTEX_INITIALIZER };
+	enum cm_err err;
+
+	if (!parse(argc, argv, &p) || !take_sockets(&p)) {
+		fprintf(stderr, "usage: cardmap-resolver [--config FILE] [--run-dir DIR], started by cardmapd or by its socket units\n");
+		return EXIT_USAGE;
+	}
+	if (cm_trace_new(&p.trace) != CM_OK)
+		return EXIT_FAILED;
+	cm_trace_begin(p.trace, "start");
+	if ((err = catch_signals(&p)) == CM_OK && (err = harden(&p)) == CM_OK && (err = open_all(&p)) == CM_OK) {
+		serve(&p);
+		/* Sessions are let go as they are: what they would answer nobody waits for. */
+		_exit(0);
+	}
+	fprintf(stderr, "cardmap-resolver: %s: %s\n", cm_err_name(err), cm_trace_message(p.trace));
+	close_all(&p);
+	return err == CM_ERR_CONFIG || err == CM_ERR_SYNTAX ? EXIT_CONFIG : EXIT_FAILED;
+}
