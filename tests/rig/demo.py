@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """demo.py BUILD: a person's day with a card, on real servers: each step with what was done, its result, time and card commands.
 
-Ends with 'demo: N steps, N ok' and status 0 only if all are. BUILD holds cli/cardmap, tests/rig/vcard and pki.
+As root: su, PAM and the service, then the command alone; for others the command alone.  Ends with 'demo: N steps, N ok' and
+status 0 only if all are.  BUILD holds the programs, built without sanitizers, tests/rig/vcard and pki.
 """
 import os
 import pty
@@ -17,7 +18,8 @@ from pathlib import Path
 os.environ['PYTHONDONTWRITEBYTECODE'] = '1'  # nothing is left behind, not even beside the source
 sys.dont_write_bytecode = True
 import rig as rig_module  # noqa: E402
-from rig import PIN, WORK, Rig  # noqa: E402
+from rig import PIN, WORK, Rig, wait_until  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 SERVERS = ('slapd', 'kdc', 'ocsp', 'http')
 COMMAND_SECONDS = 60
@@ -34,7 +36,7 @@ def as_alice_if_alone():
 
 class Demo:
     def __init__(self, build):
-        self.cardmap = build / 'cli/cardmap'
+        self.build, self.cardmap = build, build / 'cli/cardmap'
         self.rig = Rig(build / 'pki', vcard=str(build / 'tests/rig/vcard'))
         self.rig.conf({'service.log': 'none'})
         self.prefix = as_alice_if_alone()
@@ -42,12 +44,16 @@ class Demo:
 
     # -- One step: a title, a command, what must be true of its end
 
-    def step(self, title, arguments, status, *expected, pin=None, absent=()):
+    def judge(self, title, shown, run, status, *expected, absent=()):
+        """run() -> status and what was said."""
         self.steps += 1
         before = self.card_commands()
-        print(f'\n{self.steps}. {title}\n   $ {shlex.join(["cardmap", *arguments])}', flush=True)
+        print(f'\n{self.steps}. {title}\n   $ {shlex.join(shown)}', flush=True)
         started = time.monotonic()
-        got, said = self.run(arguments, pin)
+        try:
+            got, said = run()
+        except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
+            got, said = None, str(error)
         took = time.monotonic() - started
         for line in said.rstrip().splitlines():
             print('     ' + line)
@@ -58,6 +64,9 @@ class Demo:
         print(f'   {"ok" if not wrong else "FAILED: " + "; ".join(wrong)}'
               f'  ({took:.2f} s, {self.card_commands() - before} card commands)', flush=True)
         return said
+
+    def step(self, title, arguments, status, *expected, pin=None, absent=()):
+        return self.judge(title, ['cardmap', *arguments], lambda: self.run(arguments, pin), status, *expected, absent=absent)
 
     def run(self, arguments, pin):
         command = [*self.prefix, str(self.cardmap), arguments[0], '--config', str(WORK / 'cardmap.conf'), *arguments[1:]]
@@ -82,16 +91,11 @@ class Demo:
 
     def check(self, title, command, *expected):
         """A client that is not ours agrees."""
-        self.steps += 1
-        print(f'\n{self.steps}. {title}\n   $ {shlex.join(command)}', flush=True)
-        started = time.monotonic()
-        done = subprocess.run([*self.prefix, *command], capture_output=True, text=True, timeout=COMMAND_SECONDS,
-                              env={**os.environ, **self.rig.environment()})
-        for line in (done.stdout + done.stderr).rstrip().splitlines():
-            print('     ' + line)
-        fine = done.returncode == 0 and all(re.search(text, done.stdout) for text in expected)
-        self.good += fine
-        print(f'   {"ok" if fine else "FAILED"}  ({time.monotonic() - started:.2f} s, 0 card commands)', flush=True)
+        def run():
+            done = subprocess.run([*self.prefix, *command], capture_output=True, text=True, timeout=COMMAND_SECONDS,
+                                  env={**os.environ, **self.rig.environment()})
+            return done.returncode, done.stdout + done.stderr
+        self.judge(title, command, run, 0, *expected)
 
     # -- The day
 
@@ -100,6 +104,10 @@ class Demo:
         self.rig.start(*SERVERS, 'pcscd').card('alice-rsa2048')
         print(f'slapd with {self.rig.users} accounts, MIT KDC, OCSP responder, CRL server, pcscd, virtual PIV card: '
               f'started in {time.monotonic() - started:.1f} s')
+        if is_root():
+            ServiceDay(self).play()
+        else:
+            self.note('the service and su take root: here follows the command alone')
         self.online()
         self.offline()
         self.revoked()
@@ -152,6 +160,86 @@ class Demo:
         self.rig.stop('ocsp', 'http').card('alice-p256')
         self.login('Level hard, and no evidence to be had', 3, r'reason: +revocation_unknown',
                    options=['--set', 'trust.level=hard', '--set', f'trust.crl_dir={WORK}/no-lists'])
+
+
+def is_root():
+    """Root of the computer, not of a user namespace."""
+    return os.geteuid() == 0 and Path('/proc/self/uid_map').read_text(encoding='ascii').split() == ['0', '0', '4294967295']
+
+
+class ServiceDay:
+    """The same by cardmapd and pam_cardmap: lena sits at the computer, alice brings her card."""
+
+    def __init__(self, demo):
+        import computer  # pylint: disable=import-outside-toplevel
+        import service  # pylint: disable=import-outside-toplevel
+        self.demo, self.rig, self.lena = demo, demo.rig, computer.LOCAL
+        self.computer = computer.Computer(self.rig)
+        with open(computer.ETC / 'group', 'a', encoding='ascii') as groups:
+            groups.write(f'helpdesk:x:20100:{self.lena}\n')
+        self.service = service.Service(self.computer, demo.build)
+        self.service.conf(service__helpdesk_group='helpdesk')
+        self.computer.pam(self.service.module)
+        self.session = self.computer.logind.open(self.lena)
+        self.environment = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'TERM': 'dumb', 'NO_COLOR': '1'}
+
+    def su(self, title, answer, status, *expected, absent=()):
+        """su - alice at lena's terminal; answer(terminal) is what alice does there."""
+        command = ['su', '-', 'alice', '-c', 'id -un; echo $KRB5CCNAME; klist']
+
+        def run():
+            terminal = Terminal(self.session.command(command), self.environment)
+            try:
+                answer(terminal)
+                return terminal.end()
+            finally:
+                terminal.kill()
+        return self.demo.judge(title, [f'({self.lena})', *command], run, status, *expected, absent=(PIN, *absent))
+
+    def ask(self, title, arguments, status, *expected, user=None, absent=()):
+        """cardmap, as this user, asks the service."""
+        environment = {**self.environment, **self.rig.environment()}
+        environment['PATH'] = f'{self.service_programs()}:{self.environment["PATH"]}'
+
+        def run():
+            command = self.session.command(['env', *(f'{k}={v}' for k, v in environment.items()), 'cardmap', *arguments], user or 'root')
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, timeout=COMMAND_SECONDS, env=environment)
+            return done.returncode, done.stdout
+        return self.demo.judge(title, [f'({user or "root"})', 'cardmap', *arguments], run, status, *expected, absent=absent)
+
+    @staticmethod
+    def service_programs():
+        import service  # pylint: disable=import-outside-toplevel
+        return service.HOME / 'bin'
+
+    def play(self):
+        self.demo.note('cardmapd starts, and its processes: the resolver, and one for the card')
+        self.service.start()
+        self.service.wait_ready_card()
+        self.ask('What does the service do?', ['status'], 0, r'resolver +pid', r'reader +Virtual PCD.*alice')
+        self.su('alice logs in by her card, at the terminal of somebody else', lambda t: t.enter(ASKED, PIN), 0,
+                r'(?m)^alice$', r'Default principal: alice@CARDMAP\.TEST', 'krbtgt/')
+        self.demo.note('every server is stopped')
+        self.rig.stop(*SERVERS)
+        self.su('The same card with no network', lambda t: t.enter(ASKED, PIN), 0, r'(?m)^alice$', r'[Oo]ffline')
+        self.su('The card is taken out while the PIN is awaited', self.take_out, 1, r'card_removed', absent=[r'(?m)^alice$'])
+        self.demo.note('servers are back; another card, that nobody in the directory has')
+        self.rig.start(*SERVERS).card('carol')
+        self.ask('The helpdesk asks why', ['explain'], 1, 'no_account', 'mend', user=self.lena)
+        self.ask('Somebody else may not', ['explain'], 3, 'not_root', user='bob', absent=['carol'])
+        self.ask('What was decided today?', ['log', '--last', '5'], 0, 'login ok: alice', 'offline', 'card_removed', 'stages')
+        self.service.stop()
+        self.rig.card('alice-rsa2048')
+        self.demo.note('the service is stopped; the same by the command alone')
+
+    def take_out(self, terminal):
+        terminal.expect(ASKED)
+        self.rig.card('none')
+        wait_until(lambda: terminal.read(0) or terminal.child.poll() is not None, 'su to notice')
+
+
+ASKED = rb'PIN for [^\r\n]*: ?$'
 
 
 def type_pin(command, environment, pin, asked=rb'PIN for [^\r\n]*: $'):
