@@ -270,6 +270,18 @@ patience(const struct cm_cli *c)
 	return 2 * c->conf->directory.timeout + c->conf->trust.timeout + MARGIN_MS;
 }
 
+/* The card was read here, and the stage in which it decoded what it was sent is no news, if that went well. */
+static void
+drop_reading(json_t *stages)
+{
+	json_t *first = json_array_get(stages, 0);
+	const char *name = json_string_value(json_object_get(first, "name"));
+	const char *result = json_string_value(json_object_get(first, "result"));
+
+	if (name != NULL && result != NULL && strcmp(name, "certificate") == 0 && strcmp(result, cm_err_name(CM_OK)) == 0)
+		json_array_remove(stages, 0);
+}
+
 static enum cm_err
 read_answer(struct cm_cli *c, struct cm_cli_question *q)
 {
@@ -277,6 +289,7 @@ read_answer(struct cm_cli *c, struct cm_cli_question *q)
 	json_t *explanation = json_object_get(c->reply, "explanation");
 	enum cm_err err, ended;
 
+	drop_reading(json_object_get(json_object_get(c->reply, "outcome"), "stages"));
 	if ((err = cm_answer_read_outcome(json_object_get(c->reply, "outcome"), c->trace, &ended)) == CM_OK &&
 	    json_is_object(account))
 		err = cm_answer_read_account(account, &q->account);
