@@ -78,7 +78,7 @@ def own_etc():
     """/etc is a copy that this rig may write to."""
     run(['cp', '-a', '/etc', ETC])
     run(['mount', '--bind', ETC, '/etc'])
-    for folder in ('/home', '/var/log', '/var/lib/sudo', '/root'):
+    for folder in ('/home', '/var/log', '/var/lib/sudo'):
         if os.path.isdir(folder):
             run(['mount', '-t', 'tmpfs', '-o', 'mode=0755', 'rig', folder])
 

@@ -23,7 +23,7 @@ PROGRAMS = {  # name: folder of HOME, folders of a build that may have it
     'cardmap-card': ('libexec', ('helper',)), 'cardmap-ccache': ('libexec', ('helper', 'krb5')),
     'pam_cardmap.so': ('lib', ('pam',)), 'libcardmap.so.1': ('lib', ('client',)), 'cardmap': ('bin', ('cli',)),
 }
-NEEDED = ('cardmapd', 'cardmap-resolver', 'cardmap-card', 'cardmap-ccache', 'pam_cardmap.so', 'cardmap')
+NEEDED = ('cardmapd', 'cardmap-card', 'cardmap-ccache', 'cardmap')
 RESOLVER, CARD = 'cardmap-resolver', 'cardmap-card'
 
 
@@ -71,6 +71,10 @@ class Service:
         self.tickets.mkdir(exist_ok=True)
         self.tickets.chmod(0o1777)
         self.store = WORK / 'store/accounts.db'
+        self.lists = WORK / 'lists'
+        self.lists.mkdir(mode=0o700, exist_ok=True)
+        entry = pwd.getpwnam('_cardmap')
+        os.chown(self.lists, entry.pw_uid, entry.pw_gid)
         self.password_file()
         self.notify = None
         libraries = Path('/etc/ld.so.conf.d')
@@ -115,7 +119,7 @@ class Service:
         if self.rig.keytab.exists():
             shutil.copy(self.rig.keytab, keytab)
             keytab.chmod(0o600)
-        values = {'accounts.path': self.store, 'kerberos.ccache': f'FILE:{self.tickets}/krb5cc_%{{uid}}',
+        values = {'accounts.path': self.store, 'trust.crl_dir': self.lists, 'kerberos.ccache': f'FILE:{self.tickets}/krb5cc_%{{uid}}',
                   'directory.bind_password_file': CONF.parent / 'bind.password', 'kerberos.config': '/etc/krb5.conf',
                   'kerberos.keytab': keytab, 'service.log': 'stderr',
                   **{key.replace('__', '.'): value for key, value in changes.items()}}
@@ -161,10 +165,10 @@ class Service:
         return self.rig.need_pid('cardmapd')
 
     def kill(self, name):
-        """kill -9, all processes of this name; the daemon goes on, unless it is the one."""
-        for process in processes():
-            if process.name == name:
-                os.kill(process.pid, signal.SIGKILL)
+        """kill -9: cardmapd itself, or all helpers of this name."""
+        pids = [self.pid] if name == 'cardmapd' else [process.pid for process in processes() if process.name == name]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
 
     @property
     def log(self):
@@ -182,29 +186,23 @@ class Service:
     def connect(self):
         return varlink.Connection(self.socket)
 
-    def wait_ready_card(self, seconds=30):
-        """The card in the reader is read and looked up: what a person's walk to the keyboard gives it time for."""
-        def prepared():
-            return any(card.get('state') not in (None, '', 'reading', 'card') and card.get('present')
-                       for card in self.cards())
-        wait_until(prepared, 'the card to be prepared', seconds)
-
     def cards(self):
+        """Each reader with its card, as the service lists them before it tells of changes."""
+        found = []
         with self.connect() as connection:
-            connection.socket.settimeout(5)
-            found = []
-            connection.call('io.cardmap.Cards', {}, more=True)
-            while True:
-                reply = connection.receive()
-                if reply is None or 'error' in reply:
-                    raise RigError(f'Cards: {reply}')
-                parameters = reply.get('parameters', {})
-                if parameters.get('card'):
-                    found.append(parameters['card'])
-                if parameters.get('event') not in ('present', 'inserted') or not reply.get('continues'):
+            for reply in connection.stream('io.cardmap.Cards'):
+                if reply['event'] == 'listed':
                     return found
-                if len(found) >= 1 and not connection.received:
-                    return found
+                found.append(reply['card'])
+        raise RigError('Cards ended without its list')
+
+    def is_prepared(self):
+        """A card is read and looked up, whatever came of it."""
+        return any(card['present'] and card['state'] in ('ready', 'refused', 'held') for card in self.cards())
+
+    def wait_prepared(self):
+        """What a person's walk to the keyboard gives it time for."""
+        wait_until(self.is_prepared, 'the card to be prepared')
 
 
 def processes_of_service():

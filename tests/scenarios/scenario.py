@@ -4,7 +4,6 @@ Environment: CM_CARDMAP the program, CM_CARDMAP_PLAIN the same without sanitizer
 CM_VCARD the virtual card, CM_RIG_PKI the certificates.
 """
 import base64
-import ctypes
 import glob
 import json
 import os
@@ -24,6 +23,7 @@ sys.path.insert(0, str(HERE.parent / 'rig'))
 import demo  # noqa: E402
 import people  # noqa: E402
 import rig as rig_module  # noqa: E402
+from pcsc import OtherClient  # noqa: E402,F401
 from rig import PIN, WORK  # noqa: E402
 from terminal import Terminal  # noqa: E402,F401
 
@@ -354,40 +354,6 @@ def modify_entry(dn, attributes):
         values = values if isinstance(values, list) else [values]
         lines += [f'replace: {attribute}', *(people.attribute(attribute, value) for value in values), '-']
     ldapmodify('\n'.join(lines) + '\n')
-
-
-class OtherClient:
-    """Another program of the same computer that uses the card in the reader (pcsc-lite, not ours)."""
-    SHARED, T1, LEAVE, RESET = 2, 2, 0, 1
-    SELECT = '00A404000BA00000030800001000010000'
-
-    class Request(ctypes.Structure):
-        _fields_ = [('protocol', ctypes.c_ulong), ('length', ctypes.c_ulong)]
-
-    def __init__(self):
-        self.pcsc = ctypes.CDLL('libpcsclite.so.1')
-        self.context, self.card, protocol = ctypes.c_long(), ctypes.c_long(), ctypes.c_ulong()
-        self.call('SCardEstablishContext', ctypes.c_ulong(2), None, None, ctypes.byref(self.context))
-        self.call('SCardConnect', self.context, b'Virtual PCD 00 00', ctypes.c_ulong(self.SHARED),
-                  ctypes.c_ulong(self.T1), ctypes.byref(self.card), ctypes.byref(protocol))
-
-    def call(self, name, *arguments):
-        status = getattr(self.pcsc, name)(*arguments)
-        if status:
-            raise AssertionError(f'{name}: {status & 0xffffffff:08x}')
-
-    def transmit(self, command):
-        answer, size, raw = ctypes.create_string_buffer(65538), ctypes.c_ulong(65538), bytes.fromhex(command)
-        self.call('SCardTransmit', self.card, ctypes.byref(self.Request(self.T1, 16)), raw, ctypes.c_ulong(len(raw)),
-                  None, answer, ctypes.byref(size))
-        return answer.raw[:size.value].hex()
-
-    def verify(self, pin):
-        return self.transmit('0020008008' + pin.encode().ljust(8, b'\xff').hex())
-
-    def close(self, disposition=LEAVE):
-        self.call('SCardDisconnect', self.card, ctypes.c_ulong(disposition))
-        self.call('SCardReleaseContext', self.context)
 
 
 def wait_until(condition, what, seconds=SECONDS):

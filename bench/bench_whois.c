@@ -1,0 +1,372 @@
+/*
+ * bench/bench_whois.c - Whois at the service's socket, and libldap alone asking the same server the same filters for the
+ * same attributes.  Run on a computer of tests/rig/service.py, beside a slapd with the users of tests/rig/people.py.
+ *
+ *	bench_whois SOCKET			kept and cold, one after the other
+ *	bench_whois SOCKET clients N		N clients at once, and N of libldap alone
+ *	bench_whois SOCKET load COUNT		COUNT questions over a few connections
+ *
+ * A question is kept when the same certificate was asked about just before, and cold when nobody ever asked about it:
+ * certificates are made here, one for each made-up user, of the rig's CA.
+ */
+#include <ldap.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/wire.h"
+#include "bench/bench.h"
+
+#define ROUNDS		1500
+#define WARM_UP		100
+#define CLIENTS_MAX	16
+#define OF_CLIENT	1500	/* questions of each, so many users each has */
+#define LOAD_CONNECTIONS 4
+#define DAY		86400
+
+static char *account_attributes[] = {
+	"uid", "sAMAccountName", "unixHomeDirectory", "homeDirectory", "loginShell", "gecos",
+	"displayName", "cn", "uidNumber", "gidNumber", "krbPrincipalName", "memberOf",
+	"userAccountControl", "nsAccountLock", "altSecurityIdentities", NULL,
+};
+static char *group_attributes[] = { "objectClass", "cn", "gidNumber", NULL };
+
+struct maker {
+	X509 *issuer;
+	EVP_PKEY *issuer_key, *key;
+};
+
+struct asker {
+	struct cm_wire *wire;
+	LDAP *raw;
+	struct cm_buf *questions;	/* messages without their NUL */
+	size_t count, first;
+	pthread_t thread;
+	pthread_barrier_t *start;
+};
+
+static struct cm_buf
+rig_file(const char *name)
+{
+	struct cm_buf path = { 0 };
+
+	cm_buf_addf(&path, "%s/%s", bench_rig("CM_RIG_PKI"), name);
+	return path;
+}
+
+static FILE *
+open_rig(const char *name)
+{
+	struct cm_buf path = rig_file(name);
+	FILE *f = fopen(cm_buf_str(&path), "re");
+
+	if (f == NULL)
+		bench_die(cm_buf_str(&path), "cannot be read");
+	cm_buf_free(&path);
+	return f;
+}
+
+static void
+maker_open(struct maker *m)
+{
+	FILE *f = open_rig("inter.crt");
+
+	m->issuer = PEM_read_X509(f, NULL, NULL, NULL);
+	fclose(f);
+	f = open_rig("inter.key");
+	m->issuer_key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+	fclose(f);
+	m->key = EVP_EC_gen("P-256");
+	if (m->issuer == NULL || m->issuer_key == NULL || m->key == NULL)
+		bench_die("inter", "no CA to sign with");
+}
+
+static void
+add_extension(const struct maker *m, X509 *x, int nid, const char *value)
+{
+	X509V3_CTX c;
+	X509_EXTENSION *e;
+
+	X509V3_set_ctx(&c, m->issuer, x, NULL, NULL, 0);
+	e = X509V3_EXT_conf_nid(NULL, &c, nid, value);
+	if (e == NULL || X509_add_ext(x, e, -1) != 1)
+		bench_die(value, "no such extension");
+	X509_EXTENSION_free(e);
+}
+
+/* Of the made-up user of this number: people.py's made(). */
+static X509 *
+make_certificate(const struct maker *m, unsigned number)
+{
+	const uint8_t serial[16] = { 0x4C, [13] = (uint8_t)(number >> 16), [14] = (uint8_t)(number >> 8), [15] = (uint8_t)number };
+	X509 *x = X509_new();
+	BIGNUM *n = BN_bin2bn(serial, sizeof(serial), NULL);
+	char name[32];
+
+	snprintf(name, sizeof(name), "User %u", number);
+	X509_set_version(x, X509_VERSION_3);
+	BN_to_ASN1_INTEGER(n, X509_get_serialNumber(x));
+	BN_free(n);
+	X509_gmtime_adj(X509_getm_notBefore(x), -DAY);
+	X509_gmtime_adj(X509_getm_notAfter(x), 30 * DAY);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+	X509_set_issuer_name(x, X509_get_subject_name(m->issuer));
+	X509_set_pubkey(x, m->key);
+	add_extension(m, x, NID_key_usage, "critical,digitalSignature");
+	add_extension(m, x, NID_ext_key_usage, "clientAuth,msSmartcardLogin");
+	add_extension(m, x, NID_authority_key_identifier, "keyid");
+	if (X509_sign(x, m->issuer_key, EVP_sha256()) == 0)
+		bench_die(name, "cannot be signed");
+	return x;
+}
+
+static struct cm_buf
+make_question(const struct maker *m, unsigned number)
+{
+	struct cm_buf text = { 0 };
+	X509 *x = make_certificate(m, number);
+	unsigned char *der = NULL;
+	const int len = i2d_X509(x, &der);
+	char base64[4096];
+
+	if (len <= 0 || (size_t)len > sizeof(base64) / 2)
+		bench_die("certificate", "too long");
+	EVP_EncodeBlock((unsigned char *)base64, der, len);
+	cm_buf_addf(&text, "{\"method\":\"io.cardmap.Whois\",\"parameters\":{\"certificate\":\"%s\"}}", base64);
+	OPENSSL_free(der);
+	X509_free(x);
+	return text;
+}
+
+/* ---- both sides */
+
+static struct cm_wire *
+connect_to(const char *path)
+{
+	static const struct cm_wire_limits limits = { .message_max = 1 << 20 };
+	struct cm_wire *w = NULL;
+
+	bench_must(cm_wire_connect(path, &limits, cm_deadline_in(10000), &w), path, NULL);
+	return w;
+}
+
+static struct cm_blob
+ask(struct cm_wire *w, const struct cm_buf *question)
+{
+	struct cm_blob answer = { NULL, 0 };
+
+	bench_must(cm_wire_send(w, cm_buf_blob(question), NULL, 0, cm_deadline_in(10000)), "Whois", NULL);
+	bench_must(cm_wire_receive(w, cm_deadline_in(10000), &answer), "Whois", NULL);
+	return answer;
+}
+
+/* An answer that names nobody is none: what is compared is finding them. */
+static double
+whois(struct cm_wire *w, const struct cm_buf *question)
+{
+	const int64_t start = cm_clock_us();
+	const struct cm_blob answer = ask(w, question);
+	const double took = (double)(cm_clock_us() - start);
+
+	if (memmem(answer.ptr, answer.len, "\"account\":{", 11) == NULL && memmem(answer.ptr, answer.len, "\"account\": {", 12) == NULL)
+		bench_die("Whois", (const char *)answer.ptr);
+	return took;
+}
+
+static LDAP *
+open_raw(void)
+{
+	const int version = LDAP_VERSION3, demand = LDAP_OPT_X_TLS_DEMAND, client = 0;
+	struct cm_buf ca = rig_file("root.crt");
+	LDAP *raw = NULL;
+	int code;
+
+	if (ldap_initialize(&raw, bench_rig("CM_RIG_LDAP_URI")) != LDAP_SUCCESS)
+		bench_die("libldap alone", "ldap_initialize");
+	ldap_set_option(raw, LDAP_OPT_PROTOCOL_VERSION, &version);
+	ldap_set_option(raw, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
+	ldap_set_option(raw, LDAP_OPT_X_TLS_CACERTFILE, cm_buf_str(&ca));
+	ldap_set_option(raw, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand);
+	ldap_set_option(raw, LDAP_OPT_X_TLS_NEWCTX, &client);
+	if ((code = ldap_start_tls_s(raw, NULL, NULL)) != LDAP_SUCCESS)
+		bench_die("libldap alone", ldap_err2string(code));
+	cm_buf_free(&ca);
+	return raw;
+}
+
+static void
+raw_search(LDAP *raw, const char *filter, char **attributes, int limit)
+{
+	struct timeval ten_seconds = { 10, 0 };
+	LDAPMessage *answer = NULL;
+	const int code = ldap_search_ext_s(raw, bench_rig("CM_RIG_BASE"), LDAP_SCOPE_SUBTREE, filter, attributes, 0,
+	    NULL, NULL, &ten_seconds, limit, &answer);
+
+	if (code != LDAP_SUCCESS)
+		bench_die("libldap alone", ldap_err2string(code));
+	ldap_msgfree(answer);
+}
+
+/* The same two questions that the service's trace tells of, for the user of this number. */
+static double
+raw_once(LDAP *raw, unsigned number, double *account)
+{
+	char filter[512];
+	const int64_t start = cm_clock_us();
+
+	/* the serial number's bytes reversed (MS-PKCA 3.1.5.2.1.3) */
+	snprintf(filter, sizeof(filter), "(altSecurityIdentities=X509:<I>DC=test,DC=cardmap,CN=Cardmap Test Issuing CA"
+	    "<SR>%02x%02x%02x0000000000000000000000004c)", number & 0xff, number >> 8 & 0xff, number >> 16 & 0xff);
+	raw_search(raw, filter, account_attributes, 16);
+	*account = (double)(cm_clock_us() - start);
+	snprintf(filter, sizeof(filter), "(|(&(objectClass=posixGroup)(|(gidNumber=10000)(memberUid=user%05u)))"
+	    "(member=uid=user%05u,ou=people,%s))", number, number, bench_rig("CM_RIG_BASE"));
+	raw_search(raw, filter, group_attributes, 1024);
+	return (double)(cm_clock_us() - start);
+}
+
+/* ---- kept and cold */
+
+static void
+one_by_one(const char *path)
+{
+	static double kept[ROUNDS], cold[ROUNDS], raw_account[ROUNDS], raw_whole[ROUNDS];
+	struct cm_wire *w = connect_to(path);
+	LDAP *raw = open_raw();
+	struct maker m;
+
+	maker_open(&m);
+	for (int i = -WARM_UP; i < ROUNDS; i++) {
+		const unsigned number = (unsigned)(i + WARM_UP + 1);
+		const size_t at = i < 0 ? 0 : (size_t)i;
+		struct cm_buf question = make_question(&m, number);
+
+		/* they take turns, so that a busy moment meets all */
+		cold[at] = whois(w, &question);
+		kept[at] = whois(w, &question);
+		raw_whole[at] = raw_once(raw, number, &raw_account[at]);
+		cm_buf_free(&question);
+	}
+	printf("service.whois_kept %.0f us\n", bench_median(kept, ROUNDS));
+	printf("service.whois_cold %.0f us\n", bench_median(cold, ROUNDS));
+	printf("service.whois_raw_account %.0f us\n", bench_median(raw_account, ROUNDS));
+	printf("service.whois_raw %.0f us\n", bench_median(raw_whole, ROUNDS));
+	printf("service.whois_cold_limit %.0f us\n", 1.2 * bench_median(raw_whole, ROUNDS) + 100);
+	ldap_unbind_ext(raw, NULL, NULL);
+	cm_wire_free(&w);
+}
+
+/* ---- several at once */
+
+static void *
+ask_service(void *arg)
+{
+	const struct asker *a = arg;
+
+	pthread_barrier_wait(a->start);
+	for (size_t i = 0; i < a->count; i++)
+		whois(a->wire, &a->questions[i]);
+	return NULL;
+}
+
+static void *
+ask_raw(void *arg)
+{
+	const struct asker *a = arg;
+	double account;
+
+	pthread_barrier_wait(a->start);
+	for (size_t i = 0; i < a->count; i++)
+		raw_once(a->raw, (unsigned)(a->first + i), &account);
+	return NULL;
+}
+
+/* Questions a second of all together. */
+static double
+together(struct asker *askers, size_t count, void *(*run)(void *))
+{
+	pthread_barrier_t start;
+	int64_t begun;
+	size_t asked = 0;
+
+	pthread_barrier_init(&start, NULL, (unsigned)count + 1);
+	for (size_t i = 0; i < count; i++) {
+		askers[i].start = &start;
+		asked += askers[i].count;
+		if (pthread_create(&askers[i].thread, NULL, run, &askers[i]) != 0)
+			bench_die("thread", "cannot be made");
+	}
+	pthread_barrier_wait(&start);
+	begun = cm_clock_us();
+	for (size_t i = 0; i < count; i++)
+		pthread_join(askers[i].thread, NULL);
+	begun = cm_clock_us() - begun;
+	pthread_barrier_destroy(&start);
+	return (double)asked * 1e6 / (double)begun;
+}
+
+static void
+clients(const char *path, size_t count)
+{
+	struct asker askers[CLIENTS_MAX] = { 0 };
+	struct maker m;
+	double service, raw;
+
+	maker_open(&m);
+	for (size_t i = 0; i < count; i++) {
+		askers[i].first = ROUNDS + WARM_UP + 1 + i * OF_CLIENT;
+		askers[i].count = OF_CLIENT;
+		askers[i].wire = connect_to(path);
+		askers[i].raw = open_raw();
+		askers[i].questions = calloc(OF_CLIENT, sizeof(struct cm_buf));
+		for (size_t n = 0; n < OF_CLIENT; n++)
+			askers[i].questions[n] = make_question(&m, (unsigned)(askers[i].first + n));
+	}
+	raw = together(askers, count, ask_raw);
+	service = together(askers, count, ask_service);
+	printf("service.whois_%zu_clients %.0f /s\n", count, service);
+	printf("service.whois_%zu_clients_raw %.0f /s\n", count, raw);
+	printf("service.whois_%zu_clients_ratio %.2f ratio\n", count, service / raw);
+	printf("service.whois_%zu_clients_kept %.0f /s\n", count, together(askers, count, ask_service));
+}
+
+static void
+load(const char *path, unsigned long count)
+{
+	struct cm_wire *wires[LOAD_CONNECTIONS];
+	struct maker m;
+
+	maker_open(&m);
+	for (size_t i = 0; i < LOAD_CONNECTIONS; i++)
+		wires[i] = connect_to(path);
+	/* a thousand cards, again and again: kept answers grow old and are asked again, as on a busy day */
+	for (unsigned long i = 0; i < count;) {
+		struct cm_buf question = make_question(&m, (unsigned)(i / 100 % 1000 + 1));
+
+		for (size_t n = 0; n < 100 && i < count; n++, i++)
+			whois(wires[i % LOAD_CONNECTIONS], &question);
+		cm_buf_free(&question);
+	}
+	for (size_t i = 0; i < LOAD_CONNECTIONS; i++)
+		cm_wire_free(&wires[i]);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc == 2)
+		one_by_one(argv[1]);
+	else if (argc == 4 && strcmp(argv[2], "clients") == 0 && strtoul(argv[3], NULL, 10) - 1 < CLIENTS_MAX)
+		clients(argv[1], strtoul(argv[3], NULL, 10));
+	else if (argc == 4 && strcmp(argv[2], "load") == 0)
+		load(argv[1], strtoul(argv[3], NULL, 10));
+	else
+		bench_die("usage", "bench_whois SOCKET [clients N | load COUNT]");
+	return 0;
+}

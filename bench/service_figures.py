@@ -1,0 +1,238 @@
+"""bench/service_figures.py: the figures of `bench/run service` and `bench/run load`, which says what each is."""
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'tests/rig'))
+
+import computer as computer_module  # noqa: E402
+import pam  # noqa: E402
+import rig as rig_module  # noqa: E402
+from pcsc import OtherClient  # noqa: E402
+import service as service_module  # noqa: E402
+from rig import PIN  # noqa: E402
+
+SERVERS = ('slapd', 'kdc', 'ocsp', 'http')
+PROGRAM = 'gdm-smartcard'  # logs people in at this computer's seat (service.greeters)
+USERS = 20_000
+ROUNDS = 15
+CLIENTS = 8
+LOAD_WHOIS, LOAD_LOGINS = 100_000, 2_000
+FREEZES = (['slapd'], ['kdc'], ['ocsp', 'http'], list(SERVERS))
+
+
+def figure(name, value, unit):
+    print(f'service.{name}', value, unit, flush=True)
+
+
+def tell(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+class Host:
+    """The computer, with cardmapd from the release build and a card in its reader."""
+
+    def __init__(self, bench):
+        self.bench, self.rig = bench, bench.rig
+        self.rig.start(*SERVERS, 'pcscd').card('alice-rsa2048')
+        self.computer = computer_module.Computer(self.rig)
+        self.service = service_module.Service(self.computer, bench.build)
+        self.service.store = bench.store / 'accounts.db'  # on the disk of build/: fsync counts
+        self.computer.pam(self.service.module)
+        self.configure()
+
+    def configure(self, **changes):
+        self.service.stop()
+        self.service.conf(service__log='none', **changes)
+        self.service.start()
+        self.wait_card()
+
+    def wait_card(self):
+        self.service.wait_prepared()
+
+    def log_in(self, user='alice'):
+        """Seconds from the PIN to the return of pam_authenticate, and to that of pam_open_session."""
+        login = pam.log_in(PROGRAM, user, lambda _style, _text: PIN)
+        if not login.ok:
+            sys.exit(f'bench/run: a login was refused: {login.statuses} {login.said}\n{self.service.log[-3000:]}')
+        self.ccache = login.environment.get('KRB5CCNAME')
+        self.wait_card()
+        return login.authenticated - login.answered, login.ended - login.answered
+
+    def whois(self, *arguments):
+        done = subprocess.run([self.bench.build / 'bench/bench_whois', service_module.Service.resolver_socket, *map(str, arguments)],
+                              stdout=subprocess.PIPE, text=True, env={**os.environ, **self.rig.environment()}, check=False)
+        print(done.stdout, end='', flush=True)
+        if done.returncode:
+            sys.exit(f'bench/run: bench_whois: status {done.returncode}')
+
+    # -- what the processes hold
+
+    def memory_kib(self):
+        """PSS of all of them (proc(5), smaps_rollup)."""
+        total = {}
+        for process in service_module.processes_of_service():
+            text = Path(f'/proc/{process.pid}/smaps_rollup').read_text(encoding='ascii')
+            total[process.name] = total.get(process.name, 0) + int(re.search(r'(?m)^Pss:\s+(\d+)', text)[1])
+        return total
+
+    @staticmethod
+    def held():
+        """Resident KiB and descriptors, of those that live long."""
+        found = {}
+        for process in service_module.processes_of_service():
+            if process.name in ('cardmapd', service_module.RESOLVER):
+                status = Path(f'/proc/{process.pid}/status').read_text(encoding='ascii')
+                kib, files = found.get(process.name, (0, 0))
+                found[process.name] = (kib + int(re.search(r'(?m)^VmRSS:\s+(\d+)', status)[1]),
+                                       files + len(os.listdir(f'/proc/{process.pid}/fd')))
+        return found
+
+    # -- the card alone
+
+    def card_seconds(self):
+        """VERIFY and one private-key operation, by another program over the same reader, medians."""
+        took = []
+        for _ in range(ROUNDS):
+            other = OtherClient()
+            other.transmit(other.SELECT)
+            started = time.monotonic()
+            if other.verify(PIN) != '9000':
+                sys.exit('bench/run: the card takes no PIN')
+            data = '7c8201068200' + '81820100' + '0001' + 'ff' * 221 + '00' + '11' * 32  # SP 800-73-4 part 2, 3.2.4
+            parts = [data[at:at + 2 * 255] for at in range(0, len(data), 2 * 255)]
+            for at, part in enumerate(parts):
+                cla = '00' if at == len(parts) - 1 else '10'
+                answer = other.transmit(f'{cla}87079a{len(part) // 2:02x}{part}')
+            if answer[-4:-2] == '61':
+                answer = other.transmit('00c0000000')
+            took.append(time.monotonic() - started)
+            if not answer.startswith('7c'):
+                sys.exit(f'bench/run: the card does not sign: {answer[:40]}')
+            other.close(other.RESET)
+        return statistics.median(took)
+
+
+def card_commands(rig):
+    try:
+        return [line for line in rig.card_log.read_text().splitlines() if line[:1].isdigit()]
+    except FileNotFoundError:
+        return []
+
+
+def put_in(host, name):
+    host.rig.card('none')
+    host.rig.card(name)
+    host.wait_card()
+
+
+def count(host, name, figure_name):
+    """Commands from the card's insertion to the end of the login, as the card counted them."""
+    before = len(card_commands(host.rig))
+    put_in(host, name)
+    host.log_in()
+    lines = [line.split()[1][2:4] for line in card_commands(host.rig)[before:]]
+    # What the service reads after the login is the next one's.
+    end = len(lines) - lines[::-1].index('87')
+    while lines[end:end + 1] == ['c0']:
+        end += 1
+    print(figure_name, end, 'commands', flush=True)
+
+
+def apdus(host):
+    for key in ('rsa2048', 'p256'):
+        count(host, f'alice-{key}', f'apdus.service_first_login_{key}')
+        count(host, f'alice-{key}', f'apdus.known_login_{key}')
+
+
+def whois(host):
+    host.whois()
+    host.whois('clients', CLIENTS)
+
+
+def logins(host):
+    kinit = host.bench.program('bench_login', 'online')
+    card = host.card_seconds() * 1000
+    figure('card_ms', f'{card:.2f}', 'ms')
+    put_in(host, 'alice-rsa2048')
+    host.log_in()
+    online = [host.log_in() for _ in range(ROUNDS)]
+    authenticated = statistics.median(one[0] for one in online) * 1000
+    figure('login_online_ms', f'{authenticated:.2f}', 'ms')
+    figure('login_online_session_ms', f'{statistics.median(one[1] for one in online) * 1000:.2f}', 'ms')
+    figure('login_online_limit_ms', f"{1.1 * kinit['login.kinit_ms'] + card:.2f}", 'ms')
+    figure('login_online_limit_verified_ms', f"{1.1 * kinit['login.kinit_verified_ms'] + card:.2f}", 'ms')
+    host.rig.stop(*SERVERS)
+    host.log_in()
+    offline = [host.log_in()[0] for _ in range(ROUNDS)]
+    figure('login_offline_ms', f'{statistics.median(offline) * 1000:.2f}', 'ms')
+    figure('login_offline_limit_ms', f'{15 + card:.2f}', 'ms')
+    host.rig.start(*SERVERS)
+
+
+def frozen(host):
+    """The first login that meets a silent server, and the next."""
+    for names in FREEZES:
+        host.configure()
+        host.log_in()
+        name = 'all' if len(names) == len(SERVERS) else names[0]
+        host.rig.freeze(*names)
+        try:
+            figure(f'frozen_{name}_first_ms', f'{host.log_in()[0] * 1000:.0f}', 'ms')
+            figure(f'frozen_{name}_next_ms', f'{host.log_in()[0] * 1000:.0f}', 'ms')
+        finally:
+            host.rig.thaw(*names)
+
+
+def idle(host):
+    host.configure()
+    total = host.memory_kib()
+    figure('idle_memory', f'{sum(total.values()) / 1024:.1f}', 'MB')
+    for name, kib in sorted(total.items()):
+        figure(f'idle_memory_{name}', f'{kib / 1024:.1f}', 'MB')
+
+
+def measure(bench):
+    host = Host(bench)
+    try:
+        idle(host)
+        apdus(host)
+        whois(host)
+        logins(host)
+        frozen(host)
+    finally:
+        host.service.stop()
+
+
+def load(bench):
+    host = Host(bench)
+    whois_count, login_count = (int(os.environ.get(f'CM_LOAD_{name}', most)) for name, most in
+                                (('WHOIS', LOAD_WHOIS), ('LOGINS', LOAD_LOGINS)))
+    try:
+        host.log_in()
+        # Once through, so that pools and caches are as large as they get.
+        host.whois('load', max(whois_count // 10, 1000))
+        for _ in range(max(login_count // 50, 5)):
+            host.log_in()
+        before = host.held()
+        started = time.monotonic()
+        host.whois('load', whois_count)
+        figure('load_whois_per_second', f'{whois_count / (time.monotonic() - started):.0f}', '/s')
+        started = time.monotonic()
+        for _ in range(login_count):
+            host.log_in()
+        figure('load_login_ms', f'{(time.monotonic() - started) * 1000 / login_count:.1f}', 'ms')
+        after = host.held()
+        for name in before:
+            figure(f'load_{name}_rss_before', before[name][0], 'kB')
+            figure(f'load_{name}_rss_after', after[name][0], 'kB')
+            figure(f'load_{name}_descriptors_before', before[name][1], 'descriptors')
+            figure(f'load_{name}_descriptors_after', after[name][1], 'descriptors')
+    finally:
+        host.service.stop()
+

@@ -1,0 +1,398 @@
+#!/usr/bin/python3
+"""test_service_requests.py: the protocol as a stranger speaks it, who may ask what, and requests that are none."""
+import base64
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import unittest
+from pathlib import Path
+
+import scenario
+import service_scenario
+from scenario import PIN, SECONDS, Counts, said, wait_until
+from service_scenario import ServiceScenario
+
+import computer as computer_module
+import rig as rig_module
+import varlink
+from computer import LOCAL
+from rig import WORK
+from service import RUN
+
+ROOT = Path(__file__).resolve().parents[2]
+SOCKET, RESOLVER = RUN / 'io.cardmap', RUN / 'io.cardmap.Resolver'
+MESSAGE_MAX = 8 << 10
+SERVICE = 'org.varlink.service'
+SEED = int(os.environ.get('CM_REQUEST_SEED', '0')) or random.randrange(1 << 31)
+
+
+def error_of(connection, method, parameters=None):
+    try:
+        connection.ask(method, parameters)
+    except varlink.VarlinkError as problem:
+        return problem.name
+    return None
+
+
+class DescriptionTest(ServiceScenario):
+    def test_info_and_descriptions(self):
+        for path in (SOCKET, RESOLVER):
+            with self.subTest(str(path)), varlink.Connection(path) as connection:
+                info = connection.ask(f'{SERVICE}.GetInfo')
+                self.assertEqual(set(info), {'vendor', 'product', 'version', 'url', 'interfaces'})
+                self.assertIn(SERVICE, info['interfaces'])
+                self.assertIn('io.cardmap', info['interfaces'])
+                for name in info['interfaces']:
+                    text = connection.ask(f'{SERVICE}.GetInterfaceDescription', {'interface': name})['description']
+                    self.assertRegex(text, rf'(?m)^interface {re.escape(name)}$')
+
+    def test_another_implementation_reads_the_descriptions(self):
+        """varlink-go's generator parses them, and makes a client from each."""
+        for name in ('io.cardmap', 'io.cardmap.Login'):
+            text = varlink.ask(SOCKET, f'{SERVICE}.GetInterfaceDescription', {'interface': name})['description']
+            # Its interfaces have lower-case names only; the standard lets systemd's and ours have capitals too.
+            path = self.folder / f'{name.lower()}.varlink'
+            path.write_text(text.replace(f'interface {name}\n', f'interface {name.lower()}\n'), encoding='utf-8')
+            said(['varlink-go-interface-generator', path])
+            self.assertTrue((self.folder / (name.lower().replace('.', '') + '.go')).exists(), name)
+
+    def test_what_is_not_there_is_said_in_the_standards_words(self):
+        with varlink.Connection(SOCKET) as connection:
+            for method, parameters, error in (
+                    ('io.cardmap.NoSuch', {}, 'MethodNotFound'), ('io.other.Thing', {}, 'InterfaceNotFound'),
+                    (f'{SERVICE}.GetInterfaceDescription', {'interface': 'io.other'}, 'InterfaceNotFound'),
+                    (f'{SERVICE}.GetInterfaceDescription', {}, 'InvalidParameter'),
+                    ('io.cardmap.Login.Begin', {}, 'ExpectedMore'),
+                    ('io.cardmap.Login.Cancel', {}, 'InvalidParameter')):
+                with self.subTest(method):
+                    self.assertEqual(error_of(connection, method, parameters), f'{SERVICE}.{error}')
+
+    def test_whois_is_served_at_the_resolvers_own_socket(self):
+        with varlink.Connection(SOCKET) as connection:
+            for method in ('Whois', 'Explain'):
+                self.assertEqual(error_of(connection, f'io.cardmap.{method}', {}), 'io.cardmap.NotServedHere')
+
+    def test_one_way_calls_get_no_answer(self):
+        with varlink.Connection(SOCKET) as connection:
+            connection.call(f'{SERVICE}.GetInfo', oneway=True)
+            connection.call('io.cardmap.NoSuch', oneway=True)
+            self.assertEqual(connection.ask(f'{SERVICE}.GetInfo')['product'][:7].lower(), 'cardmap')
+
+    def test_calls_one_behind_the_other_are_answered_in_their_order(self):
+        with varlink.Connection(SOCKET) as connection:
+            connection.send(b''.join(json.dumps({'method': method}).encode() + b'\0' for method in (
+                f'{SERVICE}.GetInfo', 'io.cardmap.NoSuch', 'io.cardmap.Status')))
+            self.assertIn('product', connection.receive()['parameters'])
+            self.assertEqual(connection.receive()['error'], f'{SERVICE}.MethodNotFound')
+            self.assertIn('status', connection.receive()['parameters'])
+
+
+class GoTest(ServiceScenario):
+    """github.com/varlink/go, a client that is not ours, from Debian."""
+    def test_a_program_made_from_our_description_asks_it(self):
+        program = self.folder / 'ask.go'
+        program.write_text("""package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/varlink/go/varlink"
+)
+
+func main() {
+	ctx := context.Background()
+	c, err := varlink.NewConnection(ctx, "unix:"+os.Args[1])
+	if err != nil { panic(err) }
+	var vendor, product, version, url string
+	var interfaces []string
+	if err := c.GetInfo(ctx, &vendor, &product, &version, &url, &interfaces); err != nil { panic(err) }
+	fmt.Println(product, interfaces)
+	for _, name := range interfaces {
+		text, err := c.GetInterfaceDescription(ctx, name)
+		if err != nil { panic(err) }
+		fmt.Println(name, len(text) > 0)
+	}
+	var out struct { Status map[string]interface{} `json:"status"` }
+	if err := c.Call(ctx, "io.cardmap.Status", nil, &out); err != nil { panic(err) }
+	fmt.Println("status", len(out.Status) > 0)
+	receive, err := c.Send(ctx, "io.cardmap.Cards", nil, varlink.More)
+	if err != nil { panic(err) }
+	var card map[string]interface{}
+	flags, err := receive(ctx, &card)
+	if err != nil { panic(err) }
+	fmt.Println("cards", flags&varlink.Continues != 0, card["event"])
+	err = c.Call(ctx, "io.cardmap.NoSuch", nil, nil)
+	fmt.Println("error", err)
+}
+""", encoding='utf-8')
+        environment = {**os.environ, 'GOPATH': '/usr/share/gocode', 'GO111MODULE': 'off', 'GOCACHE': str(self.folder / 'go'),
+                       'GOFLAGS': '', 'CGO_ENABLED': '0', 'HOME': str(self.folder)}
+        built = subprocess.run(['go', 'build', '-o', self.folder / 'ask', program], env=environment, capture_output=True,
+                               text=True, timeout=300, check=False)
+        self.assertEqual(built.returncode, 0, built.stderr)
+        text = said([self.folder / 'ask', SOCKET])
+        self.assertRegex(text, r'(?i)cardmap')
+        self.assertIn('io.cardmap true', text)
+        self.assertIn('status true', text)
+        self.assertIn('cards true', text)
+        self.assertRegex(text, 'error .*(MethodNotFound|method not found)')
+
+
+class WhoMayTest(ServiceScenario):
+    """The table of who may ask what, from the issue: a user their own card, the helpdesk Whois and Explain, root all."""
+    changes = {'service__helpdesk_group': 'helpdesk'}
+
+    def setUp(self):
+        super().setUp()
+        computer_module.drop_names('group', {'helpdesk'})
+        computer_module.add_lines('group', ['helpdesk:x:30001:bob'])
+
+    def ask_as(self, user, method, parameters=None, path=None):
+        """The answer, or the error's name."""
+        script = ('import json, sys; sys.path.insert(0, sys.argv[1]); import varlink\n'
+                  'try: print(json.dumps(varlink.ask(sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))))\n'
+                  'except varlink.VarlinkError as problem: print(json.dumps(problem.name))\n')
+        folder = WORK / 'client'
+        if not folder.exists():
+            folder.mkdir()
+            (folder / 'varlink.py').write_text((rig_module.HERE / 'varlink.py').read_text())
+        path = path or (RESOLVER if method in ('Whois', 'Explain') else SOCKET)
+        session = service_scenario.COMPUTER.logind.open(user)
+        done = subprocess.run(session.command(['/usr/bin/python3', '-B', '-c', script, folder, path, f'io.cardmap.{method}',
+                                               json.dumps(parameters or {})]), capture_output=True, text=True, timeout=SECONDS,
+                              env=service_scenario.TERMINAL, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def check_denied(self, answer):
+        self.assertEqual(answer, f'{SERVICE}.PermissionDenied')
+
+    def test_what_only_root_may(self):
+        for method, parameters in (('Accounts', {}), ('Accounts', {'forget': 'alice'}), ('Log', {}),
+                                   ('Revocation', {'action': 'forget'}), ('Revocation', {'action': 'status'})):
+            with self.subTest(method):
+                self.check_denied(self.ask_as(LOCAL, method, parameters))
+                self.check_denied(self.ask_as('bob', method, parameters))
+        self.assertEqual(self.ask_as('root', 'Accounts'), {'accounts': []})
+        self.check_denied(self.ask_as(LOCAL, 'Status'))
+        self.assertIn('status', self.ask_as('root', 'Status'))
+
+    def test_whois_of_a_card(self):
+        certificate = base64.b64encode((scenario.RIG.pki / 'erin.der').read_bytes()).decode()
+        for user in ('root', 'bob'):
+            with self.subTest(user):
+                self.assertEqual(self.ask_as(user, 'Whois', {'certificate': certificate})['account']['name'], 'erin')
+        for user in (LOCAL, 'alice'):
+            with self.subTest(user):
+                self.assertNotIn('erin', json.dumps(self.ask_as(user, 'Whois', {'certificate': certificate})))
+        mine = base64.b64encode((scenario.RIG.pki / 'alice-rsa2048.der').read_bytes()).decode()
+        self.assertEqual(self.ask_as('alice', 'Whois', {'certificate': mine})['account']['name'], 'alice')
+        self.assertNotIn('alice', json.dumps(self.ask_as(LOCAL, 'Explain', {'certificate': mine})))
+
+    def test_sockets_between_the_processes_are_nobody_elses(self):
+        private = RUN / 'private'
+        found = [path for path in private.iterdir() if path.is_socket()]
+        self.assertTrue(found)
+        for path in found:
+            script = ('import socket, sys\ns = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n'
+                      'try: s.connect(sys.argv[1]); s.settimeout(10); print("closed" if not s.recv(1) else "served")\n'
+                      'except PermissionError: print("denied")\nexcept ConnectionError: print("closed")\n')
+            for user in (LOCAL, '_cardmap-card'):
+                with self.subTest(f'{path.name} {user}'):
+                    answer = said(computer_module.in_background(['/usr/bin/python3', '-c', script, path], user)).strip()
+                    self.assertIn(answer, ('denied', 'closed'))
+
+
+class StreamTest(ServiceScenario):
+    def test_cards_come_and_go(self):
+        with varlink.Connection(SOCKET) as connection:
+            connection.call('io.cardmap.Cards', more=True)
+            seen = []
+
+            def until(event):
+                while not seen or not (seen[-1]['event'] == event):
+                    seen.append(connection.reply())
+            first = connection.reply()
+            self.assertEqual(first['card']['reader'], service_scenario.READER)
+            self.control('remove')
+            until('removed')
+            self.control('insert')
+            until('inserted')
+
+    def test_the_log_follows(self):
+        with varlink.Connection(SOCKET) as connection:
+            connection.call('io.cardmap.Log', {'last': 0}, more=True)
+            self.check_inside(*self.log_in())
+            entry = connection.reply().get('entry')
+            while not entry:
+                entry = connection.reply().get('entry')
+            self.assertIn('alice', json.dumps(entry))
+
+
+class BadRequestTest(ServiceScenario):
+    def setUp(self):
+        super().setUp()
+        self.pid = service_scenario.SERVICE.pid
+
+    def check_alive(self):
+        self.assertEqual(service_scenario.SERVICE.pid, self.pid)
+        self.assertIn('product', varlink.ask(SOCKET, f'{SERVICE}.GetInfo'))
+        self.assertIn('product', varlink.ask(RESOLVER, f'{SERVICE}.GetInfo'))
+
+    def test_messages_that_are_none(self):
+        for path in (SOCKET, RESOLVER):
+            for data in (b'\0', b'x\0', b'{}\0', b'[]\0', b'{"method":1}\0', b'{"method":"a.b","parameters":[]}\0',
+                         b'{"method":"a.b","more":true,"oneway":true}\0', b'\xff\xfe\0', b'{"method":"\xed\xa0\x80.b"}\0',
+                         b'{"method":"a.b"} x\0', b'[' * 4000 + b'\0', b'{"a":' * 1500 + b'\0', b'GET / HTTP/1.1\r\n\r\n\0'):
+                with self.subTest(f'{path.name} {data[:40]!r}'), varlink.Connection(path) as connection:
+                    connection.send(data)
+                    self.assertTrue(varlink.closed(connection, SECONDS))
+        self.check_alive()
+
+    def test_an_oversized_message(self):
+        with varlink.Connection(SOCKET) as connection:
+            filler = 'x' * MESSAGE_MAX
+            try:
+                connection.send(json.dumps({'method': f'{SERVICE}.GetInfo', 'parameters': {'a': filler}}).encode() + b'\0')
+            except ConnectionError:
+                pass
+            self.assertTrue(varlink.closed(connection, SECONDS))
+        self.check_alive()
+
+    def test_a_half_sent_one_is_waited_for_a_while_only(self):
+        with varlink.Connection(SOCKET) as half, varlink.Connection(SOCKET) as idle:
+            half.send(b'{"method":"org.varlink.serv')
+            self.check_alive()
+            self.assertTrue(varlink.closed(half, SECONDS))
+            self.assertIn('product', idle.ask(f'{SERVICE}.GetInfo'), 'who sends nothing may stay')
+
+    def test_a_slow_one_holds_up_nobody(self):
+        with varlink.Connection(SOCKET) as slow:
+            for byte in b'{"method":"org.varlink.service.Get':
+                slow.send(bytes([byte]))
+                self.check_alive()
+
+    def test_who_reads_no_answers_holds_up_nobody(self):
+        with varlink.Connection(SOCKET) as deaf:
+            deaf.socket.settimeout(0.2)
+            call = json.dumps({'method': f'{SERVICE}.GetInterfaceDescription', 'parameters': {'interface': 'io.cardmap'}})
+            try:
+                for _ in range(2000):
+                    deaf.send(call.encode() + b'\0')
+            except (TimeoutError, ConnectionError):
+                pass
+            self.check_alive()
+
+    def test_a_thousand_connections(self):
+        held = []
+        try:
+            for _ in range(1000):
+                connection = socket.socket(socket.AF_UNIX)
+                connection.setblocking(False)
+                try:
+                    connection.connect(str(SOCKET))
+                except BlockingIOError:  # the backlog is full: it is not served yet
+                    connection.close()
+                    continue
+                held.append(connection)
+            # Root has taken its share; another user is served all the same, and so is a login.
+            script = ('import socket, json, sys\ns = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1])\n'
+                      's.sendall(b\'{"method":"org.varlink.service.GetInfo"}\\0\'); print(len(s.recv(4096)) > 10)\n')
+            for _ in range(3):
+                self.assertEqual(said(self.seat.command(['/usr/bin/python3', '-c', script, SOCKET])).strip(), 'True')
+        finally:
+            for connection in held:
+                connection.close()
+        self.check_alive()
+        self.check_inside(*self.log_in())
+
+    def test_one_user_takes_no_more_than_their_share(self):
+        script = ('import socket, sys\nheld = []\n'
+                  'for _ in range(200):\n'
+                  '    s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1]); held.append(s)\n'
+                  'served = 0\n'
+                  'for s in held:\n'
+                  '    try: s.sendall(b\'{"method":"org.varlink.service.GetInfo"}\\0\'); served += len(s.recv(4096)) > 10\n'
+                  '    except OSError: pass\n'
+                  'print(served)\n')
+        served = int(said(self.seat.command(['/usr/bin/python3', '-c', script, SOCKET])))
+        self.assertTrue(1 <= served <= 64, served)
+        self.check_alive()
+
+    def test_descriptors_where_none_are_wanted(self):
+        held = [os.open('/dev/null', os.O_RDONLY) for _ in range(20)]
+        try:
+            for count in (1, 2, 3, 16, 20):
+                with self.subTest(count), varlink.Connection(SOCKET) as connection:
+                    connection.call(f'{SERVICE}.GetInfo', {}, held[:count])
+                    try:
+                        self.assertIn('error', connection.receive() or {'error': 'closed'})
+                    except ConnectionError:
+                        pass
+        finally:
+            for descriptor in held:
+                os.close(descriptor)
+        self.check_alive()
+        self.assertLess(len(os.listdir(f'/proc/{self.pid}/fd')), 64, 'and none of them stays open')
+
+    def test_what_is_no_pipe_with_a_pin(self):
+        """A file, a socket, an empty pipe and one that never ends: no PIN, no VERIFY, and the service goes on."""
+        ends = os.pipe()
+        empty = os.pipe()
+        os.close(empty[1])
+        pair = socket.socketpair()
+        pair[1].send(PIN.encode())
+        path = self.folder / 'pin'
+        path.write_text(PIN)
+        file = os.open(path, os.O_RDONLY)
+        zero = os.open('/dev/zero', os.O_RDONLY)
+        for name, descriptor in (('file', file), ('socket', pair[0].fileno()), ('empty', empty[0]), ('zero', zero),
+                                 ('endless', ends[0])):
+            with self.subTest(name), Counts() as counts, varlink.Connection(SOCKET) as begun:
+                begun.call('io.cardmap.Login.Begin', {'user': 'alice', 'service': 'login'}, more=True)
+                reply = begun.reply()
+                while reply['state'] not in ('pin', 'refused'):
+                    reply = begun.reply()
+                self.assertEqual(reply['state'], 'pin', reply)
+                with varlink.Connection(SOCKET) as answer:
+                    answer.call('io.cardmap.Login.Answer', {'handle': reply['handle']}, [descriptor])
+                    answer.receive()
+                reply = begun.reply() if name != 'endless' else reply
+            self.assertEqual((counts.verifies() if name != 'file' else 0, self.tries()), (0, 3))
+        for descriptor in (*ends, empty[0], file, zero):
+            os.close(descriptor)
+        pair[0].close()
+        pair[1].close()
+        self.check_alive()
+
+    def test_random_messages_at_a_running_service(self):
+        chance = random.Random(SEED)
+        words = [b'{', b'}', b'"', b':', b',', b'[', b']', b'\0', b'method', b'parameters', b'more', b'true', b'null', b'1e9',
+                 b'io.cardmap.Login.Begin', b'io.cardmap.Login.Answer', b'io.cardmap.Cards', b'org.varlink.service.GetInfo',
+                 b'handle', b'user', b'alice', b'\\u0000', b'\xc3\xa9', b'{"method":"io.cardmap.Status"}\0',
+                 b'{"method":"io.cardmap.Login.Begin","parameters":{"user":"alice","service":"login"},"more":true}\0']
+        for path in (SOCKET, RESOLVER):
+            for _ in range(400):
+                with varlink.Connection(path) as connection:
+                    try:
+                        for _ in range(chance.randrange(1, 30)):
+                            connection.send(chance.choice(words) if chance.random() < .9 else chance.randbytes(chance.randrange(1, 300)))
+                    except ConnectionError:
+                        pass
+        try:
+            self.check_alive()
+            self.assertEqual(self.tries(), 3)
+            self.check_inside(*self.log_in())
+        except AssertionError as problem:
+            raise AssertionError(f'CM_REQUEST_SEED={SEED}: {problem}') from problem
+
+
+if __name__ == '__main__':
+    unittest.TestCase.maxDiff = None
+    assert wait_until
+    service_scenario.main()

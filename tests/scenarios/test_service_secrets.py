@@ -1,0 +1,146 @@
+#!/usr/bin/python3
+"""test_service_secrets.py: the PINs of logins, right and wrong, stand nowhere: no file, log, journal, environment, core or memory."""
+import os
+import unittest
+from pathlib import Path
+
+import scenario
+import service_scenario
+from scenario import wait_until
+from service_scenario import ANY_PROMPT, ServiceScenario
+
+import service as service_module
+from rig import WORK
+from service import CARD, RESOLVER
+
+# Eight digits each, so that no time or number is one by chance.
+RIGHT, WRONG, NEW = '90817263', '81726354', '72635445'
+PINS = [pin.encode() for pin in (RIGHT, WRONG, NEW)]
+# What holds a PIN because it is the card: its folder, and the journal of a card that persists.  pcscd is not run with -a,
+# which logs every octet that goes to a card and is the administrator's way to see exactly that.
+CARDS = WORK / 'cards'
+# Sockets and processes of the tests themselves.
+SKIPPED = (CARDS, WORK / 'card', WORK / 'pki')
+
+
+def has(data):
+    return [pin.decode() for pin in PINS if pin in data or pin.decode().encode('utf-16-le') in data]
+
+
+def files(folder):
+    for path in folder.rglob('*'):
+        if path.is_file() and not path.is_symlink() and not any(path.is_relative_to(skipped) for skipped in SKIPPED):
+            yield path
+
+
+class SecretsTest(ServiceScenario):
+    changes = {'service__log': 'syslog'}
+
+    def setUp(self):
+        super().setUp()
+        self.exchange('alice-rsa2048', pin=RIGHT)
+        self.wait_card()
+
+    def check_files(self):
+        for folder in (WORK, Path('/run/cardmap'), Path('/home'), Path('/etc'), Path('/var/log'), Path('/run/systemd')):
+            for path in files(folder):
+                try:
+                    found = has(path.read_bytes())
+                except OSError:
+                    continue
+                self.assertEqual(found, [], path)
+
+    def check_processes(self, state):
+        """Arguments and environment of every process of this computer, but for the tests' own."""
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            if int(pid) == os.getpid():
+                continue
+            for name in ('cmdline', 'environ'):
+                try:
+                    found = has(Path(f'/proc/{pid}/{name}').read_bytes())
+                except OSError:
+                    continue
+                self.assertEqual(found, [], f'{state}: {name} of {pid}')
+
+    def check_memory(self, state, *names):
+        for process in service_module.processes():
+            if process.name in names:
+                self.assertEqual(memory_has(process.pid), [], f'{state}: memory of {process}')
+
+    def check_all(self, state):
+        self.check_processes(state)
+        # The PIN goes past both in a pipe that neither reads.
+        self.check_memory(state, 'cardmapd', RESOLVER)
+        self.check_files()
+
+    def test_at_every_state_of_a_login(self):
+        terminal = self.su()
+        terminal.expect(ANY_PROMPT)
+        self.check_all('the PIN is asked')
+        scenario.RIG.freeze('kdc')
+        terminal.type(f'{RIGHT}\n')
+        wait_until(lambda: any('00200080' in line for line in scenario.lines_of(scenario.RIG.card_log)), 'VERIFY')
+        self.check_all('the PIN was handed over')
+        scenario.RIG.thaw('kdc')
+        status, text = self.ended(terminal, RIGHT)
+        self.assertEqual(status, 0, text)
+        self.check_all('after the login')
+        self.wait_card()
+        self.check_memory('after the login', CARD)
+
+    def test_wrong_pins(self):
+        terminal = self.su()
+        terminal.enter(ANY_PROMPT, WRONG)
+        terminal.expect(rb'2 tries left')
+        self.check_all('a wrong PIN')
+        terminal.kill()
+
+    def test_a_pin_for_a_card_that_is_gone(self):
+        terminal = self.su()
+        terminal.expect(ANY_PROMPT)
+        self.take_out()
+        terminal.type(f'{RIGHT}\n')
+        status, text = self.ended(terminal, RIGHT)
+        self.assertNotEqual(status, 0, text)
+        self.check_all('the card is gone')
+        self.check_memory('the card is gone', CARD)
+
+    def test_processes_that_crash_with_a_pin_leave_no_core(self):
+        """Not dumpable (proc(5)): the kernel writes none, wherever kernel.core_pattern leads, and /proc is root's."""
+        terminal = self.su()
+        terminal.expect(ANY_PROMPT)
+        for process in service_module.processes():
+            if process.name == CARD:
+                self.assertEqual(os.stat(f'/proc/{process.pid}/environ').st_uid, 0, process)
+        terminal.kill()
+
+    def test_in_the_journal_and_the_trace(self):
+        terminal = self.su()
+        terminal.enter(ANY_PROMPT, WRONG)
+        terminal.enter(rb'2 tries left(?s:.)*: ?$', RIGHT)
+        self.assertEqual(self.ended(terminal, RIGHT)[0], 0)
+        journal = service_scenario.COMPUTER.journal
+        wait_until(lambda: journal.find(CARDMAP_USER='alice'), 'the login in the journal')
+        self.assertEqual(has(journal.path.read_bytes()), [])
+
+
+def memory_has(pid):
+    """In any of its own writable memory."""
+    found = set()
+    with open(f'/proc/{pid}/maps', encoding='utf-8') as maps, open(f'/proc/{pid}/mem', 'rb', 0) as memory:
+        for line in maps:
+            addresses, rights = line.split()[:2]
+            start, end = (int(part, 16) for part in addresses.split('-'))
+            if not rights.startswith('rw') or end - start > 1 << 30:
+                continue
+            try:
+                memory.seek(start)
+                found |= set(has(memory.read(end - start)))
+            except (OSError, ValueError):
+                continue
+    return sorted(found)
+
+
+if __name__ == '__main__':
+    unittest.TestCase.maxDiff = None
+    service_scenario.main()
