@@ -12,7 +12,7 @@
  *	           last_online               ; this host's clock
  *	           boottime boot_id          ; CLOCK_BOOTTIME then, and of which boot
  *	           guid global_pin           ; of the card; x'': it cannot be recognised
- *	           key                       ; service/possession.h; x'': to be learned at the next login online
+ *	           key                       ; service/kept_key.h; x'': to be learned at the next login online
  *	           links                     ; of each certificate below the anchor, leaf first
  *	           not_after                 ; the least of the chain
  *	                                     ; version 2 had none of these, from guid on
@@ -79,7 +79,7 @@ cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
 	s->first_uid = o->first_uid;
 	s->first_gid = o->first_gid;
 	s->busy_ms = BUSY_MS;
-	if ((err = is_socket(s->path) ? cm_remote_new(s->path, t, &s->remote) : open_file(s, t)) != CM_OK)
+	if ((err = o->remote || is_socket(s->path) ? cm_remote_new(s->path, &s->remote) : open_file(s, t)) != CM_OK)
 		goto out;
 	*out = s;
 	s = NULL;

@@ -227,7 +227,7 @@ line_clear(struct line *l)
 }
 
 enum cm_err
-cm_remote_new(const char *path, struct cm_trace *t, struct cm_remote **out)
+cm_remote_new(const char *path, struct cm_remote **out)
 {
 	struct cm_remote *r = calloc(1, sizeof(*r));
 	enum cm_err err = CM_ERR_NOMEM;
@@ -240,7 +240,7 @@ cm_remote_new(const char *path, struct cm_trace *t, struct cm_remote **out)
 	r->path = strdup(path);
 	lines = line_init(&r->asking);
 	if (line_init(&r->learning) && lines && r->path != NULL)
-		err = ensure_connected(r, &r->asking, t);
+		err = CM_OK;
 	if (err == CM_OK)
 		*out = r;
 	else

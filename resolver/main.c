@@ -127,54 +127,72 @@ join(const char *folder, size_t len, const char *name)
 	return text;
 }
 
+/* Made, where that can be; new lists can be kept there. */
+static bool
+keeps_lists(const char *folder)
+{
+	return folder != NULL && (mkdir(folder, 0755) == 0 || errno == EEXIST) && access(folder, W_OK | X_OK) == 0;
+}
+
 /*
- * Lists stay where the configuration has them; the store is cardmapd's, on its
- * socket; the keytab is nobody's but cardmapd's.
+ * The first of these where lists can be kept: where the configuration has them,
+ * or what its unit made for it.  Where none is, those that root's refresh keeps
+ * are read still, and *keeps is false.
  */
 static enum cm_err
-redirect(struct program *p, struct cm_conf *c)
+choose_lists(struct cm_conf *c, struct cm_trace *t, bool *keeps)
 {
-	const char *path = c->accounts.path, *slash = strrchr(path, '/');
-	char *lists = NULL, *store = join(p->run_dir, strlen(p->run_dir), "/private/store");
-	enum cm_err err = store != NULL ? CM_OK : CM_ERR_NOMEM;
+	const char *path = c->accounts.path, *slash = strrchr(path, '/'), *own = getenv("CACHE_DIRECTORY");
+	char *places[3] = { NULL, NULL, NULL };
+	enum cm_err err = CM_OK;
+	size_t i;
 
-	if (err == CM_OK && c->trust.crl_dir == NULL && path[0] == '/') {
-		lists = join(path, (size_t)(slash - path) + 1, "crl");
-		err = lists != NULL ? set(c, "trust.crl_dir", lists, p->trace) : CM_ERR_NOMEM;
-	}
-	if (err == CM_OK)
-		err = set(c, "accounts.path", store, p->trace);
-	free(c->kerberos.keytab);
-	c->kerberos.keytab = NULL;
-	free(lists);
-	free(store);
+	if (c->trust.crl_dir != NULL)
+		places[0] = strdup(c->trust.crl_dir);
+	else if (path[0] == '/')
+		places[0] = join(path, (size_t)(slash - path) + 1, "crl");
+	if (own != NULL && own[0] == '/')
+		places[1] = join(own, strlen(own), "/crl");
+	places[2] = strdup("/var/cache/cardmap/crl");
+	for (i = 0; i < CM_COUNT(places) && !keeps_lists(places[i]); i++)
+		;
+	*keeps = i < CM_COUNT(places);
+	if (places[*keeps ? i : 0] != NULL)
+		err = set(c, "trust.crl_dir", places[*keeps ? i : 0], t);
+	for (i = 0; i < CM_COUNT(places); i++)
+		free(places[i]);
 	return err;
 }
 
-/* Where new lists cannot be kept, those that root's refresh keeps are read still. */
-static unsigned
-needs(const struct cm_conf *c)
+/* The store is cardmapd's, on its socket, and the keytab nobody's but cardmapd's. */
+static enum cm_err
+redirect(struct program *p, struct cm_conf *c)
 {
-	const unsigned all = CM_NEED_RULES | CM_NEED_TRUST | CM_NEED_ACCOUNTS;
-	const char *folder = c->trust.crl_dir;
+	char *store = join(p->run_dir, strlen(p->run_dir), "/private/store");
+	const enum cm_err err = store != NULL ? set(c, "accounts.path", store, p->trace) : CM_ERR_NOMEM;
 
-	if (folder == NULL || (mkdir(folder, 0755) != 0 && errno != EEXIST) || access(folder, W_OK | X_OK) != 0)
-		return all | CM_LOOKS_ONLY;
-	return all;
+	free(c->kerberos.keytab);
+	c->kerberos.keytab = NULL;
+	free(store);
+	return err;
 }
 
 static enum cm_err
 open_all(struct program *p)
 {
 	struct cm_resolver *r = &p->resolver;
+	unsigned needs = CM_NEED_RULES | CM_NEED_TRUST | CM_NEED_ACCOUNTS | CM_STORE_REMOTE;
+	bool keeps;
 	enum cm_err err;
 
 	if ((err = cm_conf_load(p->config, p->trace, &r->conf)) != CM_OK ||
-	    (err = cm_import_configured(r->conf, p->trace)) != CM_OK || (err = redirect(p, r->conf)) != CM_OK)
+	    (err = cm_import_configured(r->conf, p->trace)) != CM_OK ||
+	    (err = choose_lists(r->conf, p->trace, &keeps)) != CM_OK || (err = redirect(p, r->conf)) != CM_OK)
 		return err;
+	needs |= keeps ? 0 : CM_LOOKS_ONLY;
 	if ((r->daemon = join(p->run_dir, strlen(p->run_dir), "/io.cardmap")) == NULL)
 		return CM_ERR_NOMEM;
-	if ((err = cm_host_open(r->conf, needs(r->conf), p->trace, &r->host)) != CM_OK ||
+	if ((err = cm_host_open(r->conf, needs, p->trace, &r->host)) != CM_OK ||
 	    (err = cm_pool_new(r->conf, p->trace, &r->pool)) != CM_OK ||
 	    (err = cm_kdcs_new(r->conf, p->trace, &r->kdcs)) != CM_OK)
 		return err;

@@ -1,6 +1,7 @@
 /* resolver/session.c - one card: its certificate comes from cardmapd, and what is found about it goes back. */
 #include <poll.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -86,11 +87,42 @@ kdc_silent(struct session *s, const struct cm_message *q, struct cm_message *ans
 	return CM_OK;
 }
 
+static void
+add_silent(void *arg, const char *uri, const char *why, int64_t seconds)
+{
+	char age[CM_TIME_SIZE];
+
+	/* what went wrong begins with the server's address */
+	cm_trace_add(arg, "silent", "%s%s%s, for %s", strncmp(why, uri, strlen(uri)) == 0 ? "" : uri,
+	    strncmp(why, uri, strlen(uri)) == 0 ? "" : ": ", why, cm_clock_age(seconds, age));
+}
+
+/* For people: items of the trace, which is that of this message alone. */
+static enum cm_err
+state(struct session *s, const struct cm_message *q, struct cm_message *answer)
+{
+	struct cm_trace *t = s->login.trace;
+	struct cm_directory_stats all;
+	size_t handles;
+	char *why = NULL;
+
+	(void)q;
+	(void)answer;
+	all = cm_pool_stats(s->r->pool, &handles);
+	cm_trace_add(t, "connections", "%u made, %zu at most at once", all.connections, handles);
+	cm_trace_add(t, "searches", "%u", all.searches);
+	cm_pool_each_silent(s->r->pool, add_silent, t);
+	if (cm_kdcs_silent(s->r->kdcs, &why))
+		cm_trace_add(t, "kdc", "%s", why != NULL ? why : "none answers");
+	free(why);
+	return CM_OK;
+}
+
 /* What may be asked, and when; anything else ends the session. */
 static const struct row {
 	enum cm_message_kind kind, answer;	/* CM_MESSAGE_NONE: there is none */
 	unsigned when;
-	bool reports;				/* the answer has err, reason, text and items */
+	bool reports;				/* the answer has items of the trace, and how it ended */
 	const char *stage, *fault;
 	enum cm_err (*serve)(struct session *s, const struct cm_message *q, struct cm_message *answer);
 } rows[] = {
@@ -98,6 +130,7 @@ static const struct row {
 	{ CM_MESSAGE_ACCOUNT, CM_MESSAGE_FOUND, AT_CHAIN | AT_ACCOUNT, true, "account", "resolver.ACCOUNT", account },
 	{ CM_MESSAGE_REVOCATION, CM_MESSAGE_JUDGED, AT_ACCOUNT, true, "revocation", "resolver.REVOCATION", revocation },
 	{ CM_MESSAGE_KDC_STATE, CM_MESSAGE_KDC_STATED, ANYWHERE, false, "kdc", "resolver.KDC_STATE", kdc_state },
+	{ CM_MESSAGE_STATE, CM_MESSAGE_STATED, ANYWHERE, true, "state", "resolver.STATE", state },
 	{ CM_MESSAGE_KDC_SILENT, CM_MESSAGE_NONE, ANYWHERE, false, "kdc", "resolver.KDC_SILENT", kdc_silent },
 };
 

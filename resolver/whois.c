@@ -41,7 +41,7 @@ struct cm_whois {
 	size_t thread_count;
 	pthread_mutex_t lock;		/* of all below, and of half, due and waited_for */
 	struct connection *first;
-	size_t count;
+	size_t count, halves;		/* ... of which sent half a message */
 	cm_deadline swept;
 };
 
@@ -74,6 +74,7 @@ unlink_connection(struct cm_whois *w, struct connection *c)
 	if (c->next != NULL)
 		c->next->previous = c->previous;
 	w->count--;
+	w->halves -= c->half;
 }
 
 static void
@@ -95,6 +96,7 @@ wait_for(struct cm_whois *w, struct connection *c, int operation)
 
 	pthread_mutex_lock(&w->lock);
 	c->half = cm_wire_is_due(c->wire, &c->due);
+	w->halves += c->half;
 	c->waited_for = true;
 	ok = epoll_ctl(w->epoll, operation, cm_wire_fd(c->wire), &e) == 0;
 	pthread_mutex_unlock(&w->lock);
@@ -161,7 +163,8 @@ serve_connection(struct cm_whois *w, struct connection *c)
 	enum cm_err err = CM_OK;
 
 	pthread_mutex_lock(&w->lock);
-	c->waited_for = false;
+	w->halves -= c->half;
+	c->half = c->waited_for = false;
 	pthread_mutex_unlock(&w->lock);
 	for (size_t i = 0; err == CM_OK && i < AT_ONCE; i++)
 		if ((err = cm_wire_receive(c->wire, 0, &message)) == CM_OK)
@@ -173,18 +176,22 @@ serve_connection(struct cm_whois *w, struct connection *c)
 		wait_for(w, c, EPOLL_CTL_MOD);
 }
 
-/* Whoever sent half a message and no more is ended: by its own thread, which a shutdown wakes. */
-static void
+/* Whoever sent half a message and no more is ended, which wakes a thread for it.  How long to wait at most, ms; -1: for ever. */
+static int
 sweep(struct cm_whois *w)
 {
+	bool halves;
+
 	pthread_mutex_lock(&w->lock);
-	if (cm_deadline_passed(w->swept)) {
+	halves = w->halves > 0;
+	if (halves && cm_deadline_passed(w->swept)) {
 		for (struct connection *c = w->first; c != NULL; c = c->next)
 			if (c->waited_for && c->half && cm_deadline_passed(c->due))
 				(void)shutdown(cm_wire_fd(c->wire), SHUT_RDWR);
 		w->swept = cm_deadline_in(SWEEP_MS);
 	}
 	pthread_mutex_unlock(&w->lock);
+	return halves ? SWEEP_MS : -1;
 }
 
 /* ---- threads */
@@ -196,11 +203,10 @@ run(void *arg)
 
 	for (;;) {
 		struct epoll_event e;
-		const int n = epoll_wait(w->epoll, &e, 1, SWEEP_MS);
+		const int n = epoll_wait(w->epoll, &e, 1, sweep(w));
 
 		if (n < 0 && errno != EINTR)
 			return NULL;
-		sweep(w);
 		if (n <= 0)
 			continue;
 		if (e.data.ptr == &about_stop)

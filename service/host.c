@@ -6,7 +6,6 @@
 #include <strings.h>
 
 #include "base/list.h"
-#include "service/level.h"
 #include "service/mapping.h"
 
 /* Configuration keeps its lists as char **; what borrows them promises not to write. */
@@ -126,6 +125,13 @@ name_ldap(struct cm_host *h)
 	return CM_OK;
 }
 
+/* Of the level of every rule: cm_conf_rule_add() took no other text. */
+static bool
+level_of(const struct cm_conf_rule *r, struct cm_conf_level *l)
+{
+	return r->level != NULL && cm_conf_level_parse(r->level, l);
+}
+
 /* Keys that say two things of one matter. */
 static enum cm_err
 check_revocation(const struct cm_conf *c, struct cm_trace *t)
@@ -221,6 +227,7 @@ open_accounts(struct cm_host *h, struct cm_trace *t)
 {
 	const struct cm_accounts_options o = {
 		.path = h->conf->accounts.path,
+		.remote = h->remote,
 		.offline_max = (int64_t)h->conf->accounts.offline_days * 86400,
 		.first_uid = h->conf->accounts.first_uid,
 		.first_gid = h->conf->accounts.first_gid,
@@ -250,6 +257,7 @@ cm_host_open(const struct cm_conf *conf, unsigned needs, struct cm_trace *t,
 	*out = NULL;
 	if (h != NULL) {
 		h->conf = conf;
+		h->remote = (needs & CM_STORE_REMOTE) != 0;
 		h->keeps = (needs & (CM_NEED_ACCOUNTS | CM_LOOKS_ONLY)) == CM_NEED_ACCOUNTS;
 	}
 	for (size_t i = 0; err == CM_OK && i < CM_COUNT(parts); i++)
@@ -279,14 +287,56 @@ cm_host_close(struct cm_host **h)
 	*h = NULL;
 }
 
-struct cm_trust_policy
-cm_host_strictest(const struct cm_host *h)
+static struct cm_trust_policy
+policy(const struct cm_conf_level *l)
 {
-	return cm_level_strictest(h->conf);
+	return (struct cm_trust_policy){ (enum cm_trust_level)l->level, l->max_age };
+}
+
+/* Both hold: the higher level, and the lesser age where there is one. */
+static void
+tighten(struct cm_trust_policy *p, const struct cm_conf_level *l)
+{
+	if ((unsigned)p->level < l->level)
+		p->level = (enum cm_trust_level)l->level;
+	if (l->max_age != 0 && (p->max_age == 0 || l->max_age < p->max_age))
+		p->max_age = l->max_age;
 }
 
 struct cm_trust_policy
+cm_host_strictest(const struct cm_host *h)
+{
+	struct cm_trust_policy p = policy(&h->conf->trust.level);
+	struct cm_conf_level l;
+
+	for (size_t i = 0; i < h->conf->rule_count; i++)
+		if (level_of(&h->conf->rules[i], &l))
+			tighten(&p, &l);
+	return p;
+}
+
+/*
+ * A rule of another system's file may have the name of one here, and one here
+ * that of what is no rule: then both hold.
+ */
+struct cm_trust_policy
 cm_host_policy_of(const struct cm_host *h, const char *rule)
 {
-	return cm_level_of_rule(h->conf, rule);
+	const struct cm_conf *c = h->conf;
+	struct cm_trust_policy p = policy(&c->trust.level);
+	bool found = rule != NULL && (strcmp(rule, CM_PAIRING_RULE) == 0 || strcmp(rule, CM_SELECTOR_RULE) == 0);
+	struct cm_conf_level l;
+
+	for (size_t i = 0; rule != NULL && i < c->rule_count; i++) {
+		if (strcmp(c->rules[i].name, rule) != 0)
+			continue;
+		if (!level_of(&c->rules[i], &l))
+			l = c->trust.level;
+		if (!found)
+			p = policy(&l);
+		else
+			tighten(&p, &l);
+		found = true;
+	}
+	return p;
 }

@@ -20,6 +20,7 @@ enum cm_need {
 	CM_NEED_ACCOUNTS = 1 << 4,
 	CM_NEED_LOGIN = (1 << 5) - 1,
 	CM_LOOKS_ONLY = 1 << 5,		/* with accounts: lists that are fetched are not kept either */
+	CM_STORE_REMOTE = 1 << 6,	/* accounts.path is a socket, be somebody there yet or not */
 };
 
 /* Parts that were not asked for are NULL.  All owned. */
@@ -33,6 +34,7 @@ struct cm_host {
 	uint8_t (*pins)[32];		/* trust.pins */
 	char *crl_dir;			/* trust.crl_dir, or what stands for it */
 	bool keeps;			/* what is learned: who only looks makes no file */
+	bool remote;			/* the store is another process's */
 	struct cm_ldap_fetching ldap;	/* for lists in the directory */
 	const char **ldap_uris;		/* its servers; texts are conf's */
 	size_t pin_count;

@@ -109,7 +109,9 @@ struct cm_key {
 	X(JUDGED,	"err reason text items chain evidence signed_time") \
 	X(KDC_STATE,	"")					/* is a KDC known to be silent?  The resolver probes them */ \
 	X(KDC_STATED,	"kdc_silent text") \
-	X(KDC_SILENT,	"")					/* a helper waited in vain: probe until one answers */
+	X(KDC_SILENT,	"")					/* a helper waited in vain: probe until one answers */ \
+	X(STATE,	"")					/* for people: what it is connected to, and who is silent */ \
+	X(STATED,	"items")				/* keys "connections", "searches", "silent" (each server that is), "kdc" (none answers) */
 
 enum cm_message_kind {
 	CM_MESSAGE_NONE,
