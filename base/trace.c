@@ -51,6 +51,24 @@ cm_reason_name(enum cm_reason r)
 	return text;
 }
 
+/* name may be the text that cm_reason_name() made. */
+static bool
+is_named(const char *upper, const char *name)
+{
+	for (; *upper != '\0' && *name == (*upper >= 'A' && *upper <= 'Z' ? *upper + 32 : *upper); upper++)
+		name++;
+	return *upper == '\0' && *name == '\0';
+}
+
+enum cm_reason
+cm_reason_named(const char *name)
+{
+	for (int r = CM_REASON_NONE + 1; name != NULL && r < CM_REASON_COUNT; r++)
+		if (is_named(reasons[r].name, name))
+			return (enum cm_reason)r;
+	return CM_REASON_NONE;
+}
+
 const char *
 cm_reason_remedy(enum cm_reason r)
 {

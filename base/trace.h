@@ -115,6 +115,8 @@ enum cm_reason {
 /* "no_account": the name in logs and JSON. */
 const char *cm_reason_name(enum cm_reason r);
 const char *cm_reason_remedy(enum cm_reason r);
+/* The other way; CM_REASON_NONE: there is none of this name, which may be NULL. */
+enum cm_reason cm_reason_named(const char *name);
 enum cm_err cm_reason_err(enum cm_reason r);
 
 /* The item that a stage which failed ends with: the text of its reason. */

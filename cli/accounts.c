@@ -1,5 +1,5 @@
 /* cli/accounts.c - mobile accounts: list, show, forget. */
-#include "cli/cli.h"
+#include "cli/service.h"
 #include "service/mapping.h"
 
 struct telling {
@@ -125,16 +125,36 @@ tell(void *arg, const struct cm_kept *k)
 	return CM_OK;
 }
 
-/* Rules with a mistake hide no account, and hinder none from being forgotten. */
+/* Rules with a mistake hide no account, and hinder none from being forgotten; the service has the store itself. */
 static enum cm_err
-open_host(struct cm_cli *c, bool forget, struct cm_host **host)
+open_host(struct cm_cli *c, unsigned needs, bool forget, struct cm_host **host)
 {
 	enum cm_err err = CM_ERR_CONFIG;
 
-	if (!forget && (err = cm_host_open(c->conf, CM_NEED_ACCOUNTS | CM_NEED_RULES, c->trace, host)) != CM_ERR_CONFIG)
+	if (!forget && (err = cm_host_open(c->conf, needs | CM_NEED_RULES, c->trace, host)) != CM_ERR_CONFIG)
 		return err;
 	cm_trace_clear_reason(c->trace);
-	return cm_host_open(c->conf, CM_NEED_ACCOUNTS, c->trace, host);
+	return cm_host_open(c->conf, needs, c->trace, host);
+}
+
+static enum cm_err
+run(struct cm_cli *c, struct telling *t, bool forget)
+{
+	struct cm_wire *service = NULL;
+	struct cm_host *host = NULL;
+	enum cm_err err = cm_cli_service_open(c, CM_CLI_DAEMON, &service);
+
+	if (err == CM_OK)
+		err = open_host(c, service == NULL ? CM_NEED_ACCOUNTS : 0, forget, &host);
+	t->host = host;
+	if (err == CM_OK && service != NULL)
+		err = cm_cli_accounts_of_service(c, service, forget ? t->name : NULL, tell, t);
+	else if (err == CM_OK)
+		err = forget ? cm_accounts_forget(host->accounts, t->name, c->trace) :
+		    cm_accounts_list(host->accounts, c->trace, tell, t);
+	cm_wire_free(&service);
+	cm_host_close(&host);
+	return err;
 }
 
 int
@@ -143,26 +163,18 @@ cm_cli_accounts(struct cm_cli *c)
 	struct telling t = { .cli = c, .list = json_array(), .name = c->args[1] };
 	const bool list = strcmp(c->args[0], "list") == 0, show = strcmp(c->args[0], "show") == 0;
 	const bool forget = strcmp(c->args[0], "forget") == 0;
-	struct cm_host *host = NULL;
 	enum cm_err err;
 
 	json_object_set_new(c->answer, "accounts", t.list);
 	if (!((list && c->arg_count == 1) || ((show || forget) && c->arg_count == 2)))
 		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE,
 		    "usage: cardmap accounts list | show NAME | forget NAME"));
-	if ((err = open_host(c, forget, &host)) != CM_OK)
-		return cm_cli_finish(c, err);
-	t.host = host;
-	if (forget)
-		err = cm_accounts_forget(host->accounts, t.name, c->trace);
-	else
-		err = cm_accounts_list(host->accounts, c->trace, tell, &t);
+	err = run(c, &t, forget);
 	if (err == CM_OK && forget)
 		cm_cli_line(c, "forgotten", "%s", t.name);
 	if (err == CM_OK && show && t.found == 0) {
 		cm_trace_fail(c->trace, CM_REASON_NOT_KEPT, "no account %s is kept", t.name);
 		err = CM_ERR_ABSENT;
 	}
-	cm_host_close(&host);
 	return cm_cli_finish(c, err);
 }

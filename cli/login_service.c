@@ -24,10 +24,10 @@ static enum cm_err
 refused(struct cm_cli *c, const struct cardmap_login *l)
 {
 	const char *name = cardmap_reason(l), *text = cardmap_text(l);
+	const enum cm_reason r = cm_reason_named(name);
 
-	for (int r = CM_REASON_NONE + 1; name != NULL && r < CM_REASON_COUNT; r++)
-		if (strcmp(name, cm_reason_name((enum cm_reason)r)) == 0)
-			return cm_trace_fail(c->trace, (enum cm_reason)r, "%s", text != NULL ? text : "");
+	if (r != CM_REASON_NONE)
+		return cm_trace_fail(c->trace, r, "%s", text != NULL ? text : "");
 	return cm_trace_fail(c->trace, CM_REASON_SYSTEM, "%s (%s)", text != NULL ? text : "refused", name != NULL ? name : "no reason");
 }
 

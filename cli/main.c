@@ -63,7 +63,7 @@ static const struct command {
 	{ "cert", cm_cli_cert, "FILE", 1, 1, "",
 	  "every field of a certificate as the mapper sees it",
 	  "FILE is PEM or DER.\n" },
-	{ "accounts", cm_cli_accounts, "list | show NAME | forget NAME", 1, 2, "",
+	{ "accounts", cm_cli_accounts, "list | show NAME | forget NAME", 1, 2, "NS",
 	  "mobile accounts kept for use with no network",
 	  "forget ends what was kept for an account; what is known to be revoked stays.\n" },
 	{ "revocation", cm_cli_revocation, "check FILE | status | refresh [ISSUER...] | import FILE... | list [ISSUER] | "

@@ -40,6 +40,15 @@ busy(struct cm_cli *c, const struct cm_varlink_reply *r)
 	return cm_trace_fail(c->trace, CM_REASON_BUSY, "the service is busy: %s", parameter(r, "text"));
 }
 
+/* It was done, and failed: its own reason. */
+static enum cm_err
+did_fail(struct cm_cli *c, const struct cm_varlink_reply *r)
+{
+	const enum cm_reason reason = cm_reason_named(parameter(r, "reason"));
+
+	return cm_trace_fail(c->trace, reason != CM_REASON_NONE ? reason : CM_REASON_SYSTEM, "%s", parameter(r, "text"));
+}
+
 static enum cm_err
 invalid(struct cm_cli *c, const struct cm_varlink_reply *r)
 {
@@ -61,6 +70,7 @@ static const struct {
 	{ CM_VARLINK_PERMISSION_DENIED, denied },
 	{ CM_VARLINK_INVALID_PARAMETER, invalid },
 	{ "io.cardmap.Busy", busy },
+	{ "io.cardmap.Failed", did_fail },
 	{ "io.cardmap.Login.NotAllowed", not_allowed },
 };
 

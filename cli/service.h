@@ -2,6 +2,7 @@
 #ifndef CM_CLI_SERVICE_H
 #define CM_CLI_SERVICE_H
 
+#include "cache/accounts.h"
 #include "cli/cli.h"
 #include "service/varlink.h"
 
@@ -65,5 +66,9 @@ CM_MUST_USE enum cm_err cm_cli_login_by_service(struct cm_cli *c);
 
 /* cards_follow.c: until the service ends. */
 CM_MUST_USE enum cm_err cm_cli_follow_cards(struct cm_cli *c);
+
+/* accounts_service.c: the accounts that are kept, each shown to visit(); or, with forget, the one so named ends. */
+CM_MUST_USE enum cm_err cm_cli_accounts_of_service(struct cm_cli *c, struct cm_wire *w, const char *forget,
+    cm_kept_visit visit, void *arg);
 
 #endif /* CM_CLI_SERVICE_H */

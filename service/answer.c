@@ -179,13 +179,10 @@ read_reason(const json_t *o, enum cm_err err, enum cm_reason *out)
 	const json_t *member = json_object_get(o, "reason");
 	const char *name = json_string_value(member);
 
-	*out = err != CM_OK ? CM_REASON_SYSTEM : CM_REASON_NONE;
-	if (err == CM_OK || name == NULL)
-		return err == CM_OK || member == NULL || json_is_null(member) ? CM_OK : CM_ERR_SYNTAX;
-	for (int r = CM_REASON_NONE + 1; r < CM_REASON_COUNT; r++)
-		if (strcmp(name, cm_reason_name((enum cm_reason)r)) == 0)
-			*out = (enum cm_reason)r;
-	return CM_OK;
+	*out = err != CM_OK ? cm_reason_named(name) : CM_REASON_NONE;
+	if (err != CM_OK && *out == CM_REASON_NONE)
+		*out = CM_REASON_SYSTEM;
+	return name != NULL || member == NULL || json_is_null(member) || err == CM_OK ? CM_OK : CM_ERR_SYNTAX;
 }
 
 static enum cm_err

@@ -98,7 +98,11 @@ test_table(void **state)
 	for (int r = CM_REASON_NONE + 1; r < CM_REASON_COUNT; r++) {
 		assert_int_not_equal(cm_reason_err(r), CM_OK);
 		assert_true(strlen(cm_reason_remedy(r)) > 10);
+		assert_int_equal(cm_reason_named(cm_reason_name(r)), r);
 	}
+	assert_int_equal(cm_reason_named("PIN_WRONG"), CM_REASON_NONE);
+	assert_int_equal(cm_reason_named("none"), CM_REASON_NONE);
+	assert_int_equal(cm_reason_named(NULL), CM_REASON_NONE);
 	assert_int_equal(cm_reason_err(CM_REASON_NONE), CM_OK);
 }
 

@@ -1,0 +1,128 @@
+/* cli/accounts_service.c - mobile accounts, as the service tells of them. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "cli/service.h"
+#include "service/answer.h"
+
+#define ASK_MS		30000
+#define EVIDENCE_MAX	64
+
+/* One of them, read; what it owns. */
+struct reading {
+	struct cm_account *account;
+	uint8_t *der;
+	struct cm_evidence evidence[EVIDENCE_MAX];
+};
+
+static const char *
+text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text != NULL ? text : "";
+}
+
+/* As cm_clock_text() writes it; null: 0. */
+static bool
+read_time(const json_t *o, const char *key, time_t *out)
+{
+	const json_t *value = json_object_get(o, key);
+	struct tm tm = { 0 };
+	const char *end;
+
+	*out = 0;
+	if (value == NULL || json_is_null(value))
+		return true;
+	if (!json_is_string(value) || (end = strptime(json_string_value(value), "%Y-%m-%d %H:%M:%S UTC", &tm)) == NULL || *end != '\0')
+		return false;
+	*out = timegm(&tm);
+	return true;
+}
+
+static bool
+read_status(const json_t *o, enum cm_status *out)
+{
+	for (int s = CM_STATUS_UNKNOWN; s <= CM_STATUS_REVOKED; s++)
+		if (strcmp(text_of(o, "status"), cm_cli_status((enum cm_status)s)) == 0) {
+			*out = (enum cm_status)s;
+			return true;
+		}
+	return false;
+}
+
+/* What is told of each: status, source, times. */
+static bool
+read_evidence(const json_t *list, struct reading *r, struct cm_kept *k)
+{
+	if (!json_is_array(list) || json_array_size(list) > EVIDENCE_MAX)
+		return false;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *o = json_array_get(list, i);
+		struct cm_evidence *e = &r->evidence[i];
+
+		if (!read_status(o, &e->status) || !read_time(o, "this_update", &e->this_update) ||
+		    !read_time(o, "next_update", &e->next_update) || !read_time(o, "learned", &e->learned))
+			return false;
+		snprintf(e->source, sizeof(e->source), "%s", text_of(o, "source"));
+	}
+	k->evidence = r->evidence;
+	k->evidence_count = json_array_size(list);
+	return true;
+}
+
+static bool
+read_certificate(const json_t *o, struct reading *r, struct cm_kept *k)
+{
+	const struct cm_blob text = cm_blob_str(text_of(o, "certificate"));
+
+	if (text.len == 0 || (r->der = malloc(text.len)) == NULL)
+		return false;
+	k->cert_der.len = cm_base64_parse(text, true, r->der);
+	k->cert_der.ptr = r->der;
+	return k->cert_der.len != SIZE_MAX;
+}
+
+static enum cm_err
+read_one(const json_t *o, struct reading *r, struct cm_kept *k)
+{
+	const enum cm_err err = cm_answer_read_account(json_object_get(o, "account"), &r->account);
+
+	if (err != CM_OK)
+		return err;
+	k->account = r->account;
+	return read_certificate(o, r, k) && read_time(o, "last_online", &k->last_online) &&
+	    read_time(o, "offline_until", &k->offline_until) && read_evidence(json_object_get(o, "evidence"), r, k) ?
+	    CM_OK : CM_ERR_SYNTAX;
+}
+
+static enum cm_err
+each(struct cm_cli *c, const json_t *list, cm_kept_visit visit, void *arg)
+{
+	enum cm_err err = json_is_array(list) ? CM_OK : CM_ERR_SYNTAX;
+
+	for (size_t i = 0; err == CM_OK && i < json_array_size(list); i++) {
+		struct reading r = { .account = NULL };
+		struct cm_kept k = { .account = NULL };
+
+		if ((err = read_one(json_array_get(list, i), &r, &k)) == CM_OK)
+			err = visit(arg, &k);
+		cm_account_free(&r.account);
+		free(r.der);
+	}
+	return err != CM_ERR_SYNTAX ? err : cm_trace_fail(c->trace, CM_REASON_NO_SERVICE, "what the service in %s answers "
+	    "makes no sense: is it of another version than this program?", c->run_dir);
+}
+
+enum cm_err
+cm_cli_accounts_of_service(struct cm_cli *c, struct cm_wire *w, const char *forget, cm_kept_visit visit, void *arg)
+{
+	json_t *reply = NULL;
+	enum cm_err err = cm_cli_service_ask(c, w, "io.cardmap.Accounts",
+	    forget != NULL ? json_pack("{s:s}", "forget", forget) : NULL, ASK_MS, &reply);
+
+	if (err == CM_OK && forget == NULL)
+		err = each(c, json_object_get(reply, "accounts"), visit, arg);
+	json_decref(reply);
+	return err;
+}
