@@ -12,7 +12,7 @@
  *	           last_online               ; this host's clock
  *	           boottime boot_id          ; CLOCK_BOOTTIME then, and of which boot
  *	           guid global_pin           ; of the card; x'': it cannot be recognised
- *	           key                       ; service/kept_key.h; x'': to be learned at the next login online
+ *	           key                       ; service/possession.h; x'': to be learned at the next login online
  *	           links                     ; of each certificate below the anchor, leaf first
  *	           not_after                 ; the least of the chain
  *	                                     ; version 2 had none of these, from guid on

@@ -45,6 +45,7 @@ static const struct {
 	{ -EAGAIN, "this is asked for no more" },
 	{ -EPERM, "it is the PIN's last try" },
 	{ -ENOMEM, "no memory is left" },
+	{ -ECANCELED, "given up" },
 };
 
 const char *

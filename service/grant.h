@@ -3,12 +3,13 @@
 #define CM_SERVICE_GRANT_H
 
 #include "base/trace.h"
-#include "card/card.h"
-#include "krb5/pkinit.h"
 #include "ldap/directory.h"
-#include "trust/trust.h"
 
+struct cm_cert;
 struct cm_grant;
+struct cm_proof;
+struct cm_ticket;
+struct cm_verdict;
 
 /*
  * account, verdict and certificate, and proof that the card holds the key: a

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "service/login_internal.h"
+#include "service/possession.h"
 #include "service/stages.h"
 
 const struct cm_cert *
@@ -150,12 +151,18 @@ static enum cm_err
 remember(struct cm_login *l)
 {
 	const struct cm_here *h = cm_here(l);
-	const struct cm_remember r = {
+	uint8_t packed[CM_KEY_PACKED_MAX];
+	struct cm_key key;
+	struct cm_remember r = {
 		.account = l->account, .cert = h->cert, .verdict = h->verdict,
 		.signed_time = newest_signed_time(h), .now = cm_clock_now(),
 		.account_online = !l->account_kept && !l->account->local,
+		.card = { .guid = cm_card_guid(h->card), .global_pin = cm_card_global_pin(h->card) },
 	};
 
+	/* What the service will want of it; a key that it does not know is read again there. */
+	if (cm_key_take(h->cert, NULL, &key) == CM_OK)
+		r.card.key = cm_key_pack(&key, packed);
 	return cm_accounts_remember(l->host->accounts, &r, l->trace);
 }
 

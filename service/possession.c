@@ -94,6 +94,32 @@ cm_key_equal(const struct cm_key *a, const struct cm_key *b)
 	    a->len <= sizeof(a->octets) && memcmp(a->octets, b->octets, a->len) == 0;
 }
 
+struct cm_blob
+cm_key_pack(const struct cm_key *key, uint8_t packed[CM_KEY_PACKED_MAX])
+{
+	if (key->kind == CM_KEY_NONE || key->len > sizeof(key->octets))
+		return (struct cm_blob){ NULL, 0 };
+	packed[0] = (uint8_t)key->kind;
+	for (size_t i = 0; i < 8; i++)
+		packed[1 + i] = (uint8_t)(key->exponent >> (56 - 8 * i));
+	memcpy(packed + 9, key->octets, key->len);
+	return (struct cm_blob){ packed, 9 + key->len };
+}
+
+bool
+cm_key_unpack(struct cm_blob packed, struct cm_key *out)
+{
+	*out = (struct cm_key){ .kind = CM_KEY_NONE };
+	if (packed.len < 10 || packed.len > CM_KEY_PACKED_MAX || packed.ptr[0] == CM_KEY_NONE || packed.ptr[0] > CM_KEY_P384)
+		return false;
+	out->kind = (enum cm_key_kind)packed.ptr[0];
+	for (size_t i = 0; i < 8; i++)
+		out->exponent = out->exponent << 8 | packed.ptr[1 + i];
+	out->len = packed.len - 9;
+	memcpy(out->octets, packed.ptr + 9, out->len);
+	return true;
+}
+
 void
 cm_possession_digest(const uint8_t nonce[32], uint8_t digest[CM_POSSESSION_DIGEST])
 {

@@ -205,6 +205,22 @@ void cm_inquiry_end(struct cm_inquiry **i);
 CM_MUST_USE enum cm_err cm_trust_check_revocation(struct cm_trust *tr, struct cm_verdict *v,
     const struct cm_known *known, cm_deadline deadline, struct cm_trace *t);
 
+/*
+ * What is known of one certificate, judged by the same table, by who parses nothing and asks nobody.
+ * CM_OK           passes at this policy
+ * CM_ERR_REFUSED  REVOKED, REVOCATION_UNKNOWN, REVOCATION_TOO_OLD
+ * CM_ERR_NOMEM
+ */
+struct cm_trust_kept {
+	const struct cm_known *known;	/* its clock, floor and evidence */
+	struct cm_blob link;		/* SHA-256 of the issuer's SubjectPublicKeyInfo and, behind it, the content octets of serialNumber */
+	const char *who;		/* for people: "the card's certificate" */
+	struct cm_trust_policy policy;
+	int64_t undated_max;		/* as in the options */
+	time_t said_since;		/* what was learned from then on was said now; 0: nothing was */
+};
+CM_MUST_USE enum cm_err cm_trust_judge_kept(const struct cm_trust_kept *k, struct cm_trace *t);
+
 /* Both checks passed, at this level, for this very certificate. */
 bool cm_verdict_passes(const struct cm_verdict *v, const struct cm_cert *c);
 

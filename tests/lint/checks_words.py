@@ -209,6 +209,20 @@ def table_of_decisions(page, text, trace):
         yield f'{page}: decision {", ".join(cell)} stands there {seen.count(cell)} times'
 
 
+def man_pam(root, _build):
+    """pam_cardmap(8) has every option and every code of the module, libcardmap(3) every function, and no other."""
+    page = 'doc/man/pam_cardmap.8.scd'
+    text = (root / page).read_text().replace('\\', '')
+    rows = re.search(r'\} rows\[\] = \{\n(.*?)^\};', (root / 'pam/options.c').read_text(), re.M | re.S)[1]
+    yield from differ(page, 'option', re.findall(r'^\*(\w+=?)\*', section(text, 'OPTIONS'), re.M), re.findall(r'\{ "(\S+)"', rows))
+    codes = {code for path in files(root, 'pam', ends='.c') for code in re.findall(
+        r'\b(PAM_(?:SUCCESS|IGNORE|USER_UNKNOWN|MAXTRIES|PERM_DENIED|TRY_AGAIN|ACCT_EXPIRED|[A-Z_]+_(?:ERR|UNAVAIL)))\b', path.read_text())}
+    yield from differ(page, 'code', re.findall(r'^\*(PAM_\w+)\*', section(text, 'RETURN VALUES'), re.M), codes)
+    page, header = 'doc/man/libcardmap.3.scd', re.sub(r'/\*.*?\*/', '', (root / 'client/cardmap.h').read_text(), flags=re.S)
+    yield from differ(page, 'function', re.findall(r'\*(cardmap_\w+)\*\(', (root / page).read_text()),
+                      re.findall(r'\b(cardmap_\w+)\(', header))
+
+
 def examples(root, build):
     """The example configuration and those in cardmap.conf(5) are taken without a complaint, and set what they say."""
     page = (root / 'doc/man/cardmap.conf.5.scd').read_text()
@@ -369,4 +383,4 @@ def on_terminal(command, folder):
 
 
 CHECKS = {check.__name__: check for check in (
-    man_commands, man_keys, man_reasons, man_revocation, man_daemon, man_protocol, objections, man_rules, examples, prose, folders, messages, completion, readme, help_examples)}
+    man_commands, man_keys, man_reasons, man_revocation, man_daemon, man_protocol, objections, man_rules, man_pam, examples, prose, folders, messages, completion, readme, help_examples)}

@@ -11,12 +11,12 @@ LIBRARIES = 'lib/' + subprocess.run(['gcc', '-print-multiarch'], check=True, cap
 EXPECTED = {
     'include/cardmap.h': 0o644, f'{LIBRARIES}/libcardmap.so': 0o644, f'{LIBRARIES}/libcardmap.so.1': 0o644,
     f'{LIBRARIES}/pkgconfig/cardmap.pc': 0o644, f'{LIBRARIES}/security/pam_cardmap.so': 0o644,
-    'share/pam-configs/cardmap': 0o644,
+    'share/pam-configs/cardmap': 0o644, 'share/man/man8/pam_cardmap.8': 0o644, 'share/man/man3/libcardmap.3': 0o644,
     'bin/cardmap': 0o755, 'share/man/man1/cardmap.1': 0o644, 'share/man/man5/cardmap.conf.5': 0o644,
     'share/man/man5/cardmap-rules.5': 0o644,
     'share/man/man7/cardmap-login.7': 0o644, 'share/man/man7/cardmap-revocation.7': 0o644,
     'share/bash-completion/completions/cardmap': 0o644,
-    'share/doc/cardmap/examples/cardmap.conf': 0o644, 'share/doc/cardmap/copyright': 0o644,
+    'share/doc/cardmap/examples/cardmap.conf': 0o644, 'share/doc/cardmap/examples/login-helper.c': 0o644, 'share/doc/cardmap/copyright': 0o644,
     'share/polkit-1/actions/io.cardmap.policy': 0o644, 'var/lib/cardmap': 0o700,
 }
 

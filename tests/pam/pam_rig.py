@@ -119,7 +119,7 @@ def stacks(auth=None, **more):
     for kind, wanted in {'auth': auth, **more}.items():
         wanted = wanted if isinstance(wanted, list) else [wanted or f'required {module()}']
         for at, line in enumerate(wanted):
-            lines.append(f'{kind} ' + line.replace('=end', f'={len(wanted) - at - 2}').replace('CARDMAP', module()))
+            lines.append(f'{kind} ' + line.replace('=end', f'={max(1, len(wanted) - at - 2)}').replace('CARDMAP', module()))
     (folder / 'test').write_text('\n'.join(lines) + '\n', encoding='utf-8')
     (folder / 'other').write_text('auth required pam_deny.so\n', encoding='ascii')
     return folder

@@ -1,0 +1,208 @@
+/* service/apart.c - a card helper and a resolver: connected to, asked, and let go when they do not keep to what was agreed. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "service/apart_internal.h"
+
+#define GRACE_MS	1000	/* a process that was told a deadline answers at the latest by then */
+
+static const char *const process_names[] = {
+	[CM_PROCESS_CARD] = "card helper",
+	[CM_PROCESS_RESOLVER] = "resolver",
+};
+
+enum cm_err
+cm_apart_new(const struct cm_apart_options *o, struct cm_apart **out)
+{
+	if ((*out = calloc(1, sizeof(**out))) == NULL)
+		return CM_ERR_NOMEM;
+	(*out)->o = *o;
+	return CM_OK;
+}
+
+void
+cm_apart_forget_proof(struct cm_apart *a)
+{
+	cm_message_clear(&a->ticket);
+	cm_vouched_clear(&a->vouched);
+	a->has_vouched = false;
+	free((uint8_t *)(uintptr_t)a->signature.ptr);
+	a->signature = (struct cm_blob){ NULL, 0 };
+	explicit_bzero(a->nonce, sizeof(a->nonce));
+	a->nonce_time = 0;
+}
+
+void
+cm_apart_forget(struct cm_apart *a)
+{
+	cm_apart_forget_proof(a);
+	cm_channel_free(&a->channels[CM_PROCESS_CARD]);
+	cm_message_clear(&a->opened);
+	cm_message_clear(&a->chained);
+	cm_message_clear(&a->judged);
+	a->has_no_kerberos = false;
+	a->commands = a->key_operations = 0;
+}
+
+void
+cm_apart_free(struct cm_apart **a)
+{
+	if (*a == NULL)
+		return;
+	cm_apart_forget(*a);
+	cm_channel_free(&(*a)->channels[CM_PROCESS_RESOLVER]);
+	free(*a);
+	*a = NULL;
+}
+
+void
+cm_apart_fds(const struct cm_apart *a, int fds[2])
+{
+	for (size_t i = 0; i < 2; i++)
+		fds[i] = a->channels[i] != NULL ? cm_channel_fd(a->channels[i]) : -1;
+}
+
+unsigned
+cm_apart_commands(const struct cm_apart *a)
+{
+	return a->commands;
+}
+
+unsigned
+cm_apart_key_operations(const struct cm_apart *a)
+{
+	return a->key_operations;
+}
+
+time_t
+cm_apart_ticket_expires(const struct cm_apart *a)
+{
+	return (time_t)a->ticket.expires;
+}
+
+enum cm_err
+cm_apart_connect_to(struct cm_apart *a, enum cm_process which, struct cm_trace *t)
+{
+	const int fd = a->o.connect(a->o.arg, which);
+	enum cm_err err;
+
+	cm_channel_free(&a->channels[which]);
+	if (fd < 0)
+		return cm_trace_fail(t, CM_REASON_HELPER, "no %s can be had: %s", process_names[which], strerror(errno));
+	if ((err = cm_channel_new(fd, &a->channels[which])) != CM_OK)
+		close(fd);
+	return err == CM_ERR_USAGE ? cm_trace_fail(t, CM_REASON_HELPER, "what leads to the %s is no socket for messages",
+	    process_names[which]) : err;
+}
+
+bool
+cm_apart_is_quiet(const struct cm_apart *a, enum cm_process which)
+{
+	struct pollfd p = { .fd = -1, .events = POLLIN };
+
+	if (a->channels[which] == NULL || cm_channel_is_gone(a->channels[which]))
+		return false;
+	p.fd = cm_channel_fd(a->channels[which]);
+	return poll(&p, 1, 0) == 0;
+}
+
+/* What went wrong between us and the process: never a word about card or account. */
+enum cm_err
+cm_apart_broken(struct cm_apart *a, enum cm_process which, enum cm_message_kind asked, enum cm_err err, struct cm_trace *t)
+{
+	const char *what = err == CM_ERR_SYNTAX ? "answered what it may not" : err == CM_ERR_OFFLINE ?
+	    "ended, or did not answer in time" : err == CM_ERR_USAGE ? "cannot be asked" : "cannot be reached";
+
+	cm_channel_free(&a->channels[which]);
+	if (err == CM_ERR_NOMEM)
+		return err;
+	return cm_trace_fail(t, CM_REASON_HELPER, "the %s %s: %s", process_names[which], what, cm_message_kind_name(asked));
+}
+
+enum cm_err
+cm_apart_refuse_answer(struct cm_apart *a, enum cm_process which, const char *what, struct cm_trace *t)
+{
+	cm_channel_free(&a->channels[which]);
+	return cm_trace_fail(t, CM_REASON_HELPER, "the %s answered what it may not: %s", process_names[which], what);
+}
+
+uint64_t
+cm_apart_time_left(cm_deadline deadline)
+{
+	const int left = cm_deadline_left(deadline);
+
+	return left > 120000 ? 120000 : (uint64_t)left;
+}
+
+cm_deadline
+cm_apart_with_grace(cm_deadline deadline)
+{
+	return cm_deadline_in((unsigned)cm_apart_time_left(deadline) + GRACE_MS);
+}
+
+/* Commands are counted by the helper, and only ever grow. */
+static void
+count_commands(struct cm_apart *a, const struct cm_message *m)
+{
+	if (m->commands > a->commands && m->commands < 100000)
+		a->commands = (unsigned)m->commands;
+	if (m->key_operations > a->key_operations && m->key_operations < 100000)
+		a->key_operations = (unsigned)m->key_operations;
+}
+
+/* How a process said that it ended; t has its items and its reason. */
+enum cm_err
+cm_apart_heard(struct cm_apart *a, enum cm_process which, const struct cm_message *answer, struct cm_trace *t)
+{
+	const enum cm_err err = cm_message_reported(answer, t);
+
+	count_commands(a, answer);
+	return err == CM_ERR_SYNTAX && cm_trace_reason(t) == CM_REASON_HELPER ?
+	    cm_apart_refuse_answer(a, which, "a result and a reason that do not go together", t) : err;
+}
+
+/* *answer is the caller's to clear, whatever becomes of it. */
+enum cm_err
+cm_apart_ask(struct cm_login *l, const struct cm_apart_question *q, struct cm_message *answer)
+{
+	struct cm_apart *a = l->worker;
+	enum cm_err err;
+
+	*answer = (struct cm_message){ .kind = CM_MESSAGE_NONE };
+	if (a->channels[q->which] == NULL)
+		return cm_trace_fail(l->trace, CM_REASON_HELPER, "the %s has ended", process_names[q->which]);
+	if ((err = cm_channel_ask(a->channels[q->which], q->m, q->fds, q->fd_count, q->answer, cm_apart_with_grace(l->deadline),
+	    answer)) != CM_OK)
+		return cm_apart_broken(a, q->which, q->m->kind, err, l->trace);
+	return cm_apart_heard(a, q->which, answer, l->trace);
+}
+
+enum cm_err
+cm_apart_judge_tries(struct cm_apart *a, const struct cm_message *m, struct cm_trace *t)
+{
+	return m->tries <= CM_APART_TRIES_MOST || m->tries == UINT32_MAX ? CM_OK :
+	    cm_apart_refuse_answer(a, CM_PROCESS_CARD, "more tries than a card can have", t);
+}
+
+enum cm_err
+cm_apart_change_pin(struct cm_apart *a, const struct cm_apart_pins *pins, cm_deadline deadline, struct cm_trace *t, unsigned *tries)
+{
+	const struct cm_message q = { .kind = CM_MESSAGE_CHANGE_PIN, .last_try = pins->last_try, .deadline = cm_apart_time_left(deadline) };
+	struct cm_login l = { .worker = a, .trace = t, .deadline = deadline };
+	struct cm_message answer;
+	enum cm_err err, wrong;
+
+	*tries = UINT32_MAX;
+	err = cm_apart_ask(&l, &(struct cm_apart_question){ .which = CM_PROCESS_CARD, .m = &q, .fds = (const int[]){ pins->now, pins->next },
+	    .fd_count = 2, .answer = CM_MESSAGE_CHANGED_PIN }, &answer);
+	if (answer.kind == CM_MESSAGE_CHANGED_PIN) {
+		if ((wrong = cm_apart_judge_tries(a, &answer, t)) != CM_OK)
+			err = wrong;
+		else
+			*tries = (unsigned)answer.tries;
+	}
+	cm_message_clear(&answer);
+	return err;
+}

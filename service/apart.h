@@ -1,0 +1,65 @@
+/* service/apart.h - a login whose stages are done by a card helper and a resolver: asked by messages, believed by nobody. */
+#ifndef CM_SERVICE_APART_H
+#define CM_SERVICE_APART_H
+
+#include "base/conf.h"
+#include "cache/accounts.h"
+#include "krb5/hostcheck.h"
+#include "service/login.h"
+
+enum cm_process { CM_PROCESS_CARD, CM_PROCESS_RESOLVER };
+
+/* All borrowed for its life. */
+struct cm_apart_options {
+	const struct cm_conf *conf;
+	struct cm_accounts *store;		/* of this thread */
+	struct cm_hostcheck *hostcheck;		/* NULL: this host has no keytab */
+	/* A connected SOCK_SEQPACKET socket of AF_UNIX, given; -1: it cannot be had. */
+	int (*connect)(void *arg, enum cm_process which);
+	void *arg;
+	const char *ccache_program;		/* cardmap-ccache by its whole path; NULL: beside this program */
+	const char *reader;			/* by its whole name */
+	uint32_t insertion;
+	const char *etc;			/* where passwd and group are; NULL: /etc */
+};
+
+/* One card in one reader.  One thread at a time. */
+struct cm_apart;
+CM_MUST_USE enum cm_err cm_apart_new(const struct cm_apart_options *o, struct cm_apart **out);
+void cm_apart_free(struct cm_apart **a);
+
+/*
+ * The work of a login whose worker is a struct cm_apart, and whose conf is its.
+ * The worker stays the caller's: cm_login_clear() lets go of the card helper
+ * (which resets the card) and of what was told, and the next login begins with
+ * a new one; the resolver's connection stays.
+ *
+ * A helper or resolver that dies, is late, or answers what it may not is CM_ERR_SYSTEM (HELPER).
+ */
+extern const struct cm_login_work cm_login_apart;
+
+/*
+ * For poll(2) while nobody asks: each is readable, or hangs up, when that process
+ * has ended (or speaks unasked, which ends it too).  -1: there is none.
+ */
+void cm_apart_fds(const struct cm_apart *a, int fds[2]);	/* by enum cm_process */
+
+/*
+ * Another PIN for the old one, both through pipes (their reading ends, borrowed);
+ * after cm_login_prepare().  *tries as after a VERIFY.
+ * Results and reasons are those of the card's: PIN_WRONG, PIN_BLOCKED, PIN_FORM, PIN_LAST_TRY, ...; or HELPER
+ */
+struct cm_apart_pins {
+	int now, next;
+	bool last_try;
+};
+CM_MUST_USE enum cm_err cm_apart_change_pin(struct cm_apart *a, const struct cm_apart_pins *pins, cm_deadline deadline,
+    struct cm_trace *t, unsigned *tries);
+
+/* What the card's work has cost so far: commands, and of them private-key operations. */
+unsigned cm_apart_commands(const struct cm_apart *a);
+unsigned cm_apart_key_operations(const struct cm_apart *a);
+/* When the ticket of a login that was granted ends; 0: it has none. */
+time_t cm_apart_ticket_expires(const struct cm_apart *a);
+
+#endif /* CM_SERVICE_APART_H */

@@ -1,0 +1,54 @@
+/* service/apart_internal.h - asking a card helper and a resolver: the worker of cm_login_apart. */
+#ifndef CM_SERVICE_APART_INTERNAL_H
+#define CM_SERVICE_APART_INTERNAL_H
+
+#include "service/apart.h"
+#include "service/channel.h"
+#include "service/possession.h"
+
+#define CM_APART_TRIES_MOST	255
+
+/* Messages are owned; one that did not come yet has kind CM_MESSAGE_NONE. */
+struct cm_apart {
+	struct cm_apart_options o;
+	struct cm_channel *channels[2];		/* by enum cm_process */
+	struct cm_message opened;		/* the last OPENED, CHAINED, JUDGED and TICKET that were CM_OK */
+	struct cm_message chained, judged, ticket;
+	struct cm_vouched vouched;
+	bool has_vouched;
+	bool has_no_kerberos;			/* the helper says so */
+	uint8_t nonce[32];
+	time_t nonce_time;			/* 0: none was made yet */
+	struct cm_blob signature;		/* owned */
+	unsigned commands, key_operations;
+};
+
+struct cm_apart_question {
+	enum cm_process which;
+	const struct cm_message *m;
+	const int *fds;
+	size_t fd_count;
+	enum cm_message_kind answer;
+};
+
+/* service/apart.c */
+CM_MUST_USE enum cm_err cm_apart_connect_to(struct cm_apart *a, enum cm_process which, struct cm_trace *t);
+/* It has neither ended nor spoken unasked. */
+bool cm_apart_is_quiet(const struct cm_apart *a, enum cm_process which);
+/* *answer is the caller's to clear, whatever becomes of it.  How the answer says that it ended, or HELPER. */
+CM_MUST_USE enum cm_err cm_apart_ask(struct cm_login *l, const struct cm_apart_question *q, struct cm_message *answer);
+/* Nothing is asked of that process any more: HELPER. */
+enum cm_err cm_apart_refuse_answer(struct cm_apart *a, enum cm_process which, const char *what, struct cm_trace *t);
+enum cm_err cm_apart_broken(struct cm_apart *a, enum cm_process which, enum cm_message_kind asked, enum cm_err err,
+    struct cm_trace *t);
+/* How a process said that it ended; t has its items and its reason. */
+CM_MUST_USE enum cm_err cm_apart_heard(struct cm_apart *a, enum cm_process which, const struct cm_message *answer,
+    struct cm_trace *t);
+CM_MUST_USE enum cm_err cm_apart_judge_tries(struct cm_apart *a, const struct cm_message *m, struct cm_trace *t);
+/* Milliseconds, as a message has them; and until when the answer is waited for. */
+uint64_t cm_apart_time_left(cm_deadline deadline);
+cm_deadline cm_apart_with_grace(cm_deadline deadline);
+void cm_apart_forget_proof(struct cm_apart *a);
+void cm_apart_forget(struct cm_apart *a);	/* and the card helper goes */
+
+#endif /* CM_SERVICE_APART_INTERNAL_H */

@@ -1,0 +1,187 @@
+/* service/local.c - this computer's own accounts, against those of a directory: /etc/passwd and /etc/group, without NSS. */
+#include "service/local.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LINE_MAX_OCTETS	((size_t)1 << 20)	/* a group may have many members */
+
+/* What counts is the file that is open. */
+static FILE *
+open_checked(const char *path, struct cm_trace *t)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	const char *wrong = NULL;
+	FILE *f = NULL;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0)
+		wrong = strerror(errno);
+	else if (!S_ISREG(st.st_mode))
+		wrong = "is no file";
+	else if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 022) != 0)
+		wrong = "is not root's alone to write";
+	else if ((f = fdopen(fd, "re")) == NULL)
+		wrong = strerror(errno);
+	if (wrong != NULL)
+		cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s: who is of this computer cannot be told", path, wrong);
+	if (f == NULL && fd >= 0)
+		close(fd);
+	return f;
+}
+
+struct files {
+	FILE *f;
+	char *line;	/* LINE_MAX_OCTETS */
+	char *path;
+};
+
+static void
+close_file(struct files *s)
+{
+	if (s->f != NULL)
+		fclose(s->f);
+	free(s->line);
+	free(s->path);
+	*s = (struct files){ .f = NULL };
+}
+
+static enum cm_err
+open_file(const char *etc, const char *name, struct cm_trace *t, struct files *s)
+{
+	struct cm_buf path = { 0 };
+
+	*s = (struct files){ .f = NULL };
+	cm_buf_addf(&path, "%s/%s", etc != NULL ? etc : "/etc", name);
+	if ((s->path = cm_buf_take(&path)) == NULL || (s->line = malloc(LINE_MAX_OCTETS)) == NULL)
+		return CM_ERR_NOMEM;
+	s->f = open_checked(s->path, t);
+	return s->f != NULL ? CM_OK : CM_ERR_SYSTEM;
+}
+
+static enum cm_err
+broken(const struct files *s, int error, struct cm_trace *t)
+{
+	return cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s: who is of this computer cannot be told", s->path, strerror(error));
+}
+
+static enum cm_err
+set_text(char **text, const char *value)
+{
+	char *copy = strdup(value != NULL ? value : "");
+
+	if (copy == NULL)
+		return CM_ERR_NOMEM;
+	free(*text);
+	*text = copy;
+	return CM_OK;
+}
+
+static enum cm_err
+take_entry(const struct passwd *p, struct cm_account *a)
+{
+	enum cm_err err;
+
+	a->gid = p->pw_gid;
+	if ((err = set_text(&a->home, p->pw_dir)) != CM_OK || (err = set_text(&a->shell, p->pw_shell)) != CM_OK)
+		return err;
+	return set_text(&a->gecos, p->pw_gecos);
+}
+
+/* A local account that is said to be there: *seen. */
+static enum cm_err
+meet_user(const struct passwd *p, struct cm_account *a, struct cm_trace *t, bool *seen)
+{
+	const bool same_name = strcmp(p->pw_name, a->name) == 0, same_uid = p->pw_uid == a->uid;
+
+	if (a->local) {
+		if (!same_name || *seen)
+			return CM_OK;
+		*seen = true;
+		if (!same_uid)
+			return cm_trace_fail(t, CM_REASON_LOCAL_COLLISION, "the local account %s has uid %u here, and not %u", a->name,
+			    p->pw_uid, a->uid);
+		return take_entry(p, a);
+	}
+	if (same_name)
+		return cm_trace_fail(t, CM_REASON_LOCAL_COLLISION, "the directory's account %s (%s) has the name of an account of this "
+		    "computer's", a->name, a->dn);
+	if (same_uid)
+		return cm_trace_fail(t, CM_REASON_LOCAL_COLLISION, "the directory's account %s (%s) has uid %u, which is %s's on this "
+		    "computer", a->name, a->dn, a->uid, p->pw_name);
+	return CM_OK;
+}
+
+static enum cm_err
+check_users(const char *etc, struct cm_account *a, struct cm_trace *t)
+{
+	struct passwd entry, *p = NULL;
+	bool seen = false;
+	struct files s;
+	int error = 0;
+	enum cm_err err = open_file(etc, "passwd", t, &s);
+
+	while (err == CM_OK && (error = fgetpwent_r(s.f, &entry, s.line, LINE_MAX_OCTETS, &p)) == 0)
+		err = meet_user(p, a, t, &seen);
+	if (err == CM_OK && error != ENOENT)
+		err = broken(&s, error, t);
+	if (err == CM_OK && a->local && !seen)
+		err = cm_trace_fail(t, CM_REASON_LOCAL_COLLISION, "%s has no account %s, which is said to be local", s.path, a->name);
+	close_file(&s);
+	return err;
+}
+
+static void
+drop_group(struct cm_account *a, size_t i, const char *here, struct cm_trace *t)
+{
+	cm_trace_add(t, "group dropped", "%s (gid %u): %s is a group of this computer's", a->groups[i].name, a->groups[i].gid, here);
+	free(a->groups[i].name);
+	memmove(&a->groups[i], &a->groups[i + 1], (a->group_count - i - 1) * sizeof(*a->groups));
+	a->group_count--;
+}
+
+static enum cm_err
+meet_group(const struct group *g, struct cm_account *a, struct cm_trace *t)
+{
+	if (g->gr_gid == a->gid)
+		return cm_trace_fail(t, CM_REASON_LOCAL_COLLISION, "the directory's account %s (%s) has gid %u, which is group %s of "
+		    "this computer's", a->name, a->dn, a->gid, g->gr_name);
+	for (size_t i = a->group_count; i-- > 0;)
+		if (a->groups[i].gid == g->gr_gid || strcmp(a->groups[i].name, g->gr_name) == 0)
+			drop_group(a, i, g->gr_name, t);
+	return CM_OK;
+}
+
+static enum cm_err
+check_groups(const char *etc, struct cm_account *a, struct cm_trace *t)
+{
+	struct group entry, *g = NULL;
+	struct files s;
+	int error = 0;
+	enum cm_err err = open_file(etc, "group", t, &s);
+
+	while (err == CM_OK && (error = fgetgrent_r(s.f, &entry, s.line, LINE_MAX_OCTETS, &g)) == 0)
+		err = meet_group(g, a, t);
+	if (err == CM_OK && error != ENOENT)
+		err = broken(&s, error, t);
+	close_file(&s);
+	return err;
+}
+
+enum cm_err
+cm_local_check(const char *etc, struct cm_account *a, struct cm_trace *t)
+{
+	enum cm_err err = check_users(etc, a, t);
+
+	if (err != CM_OK || !a->local)
+		return err != CM_OK ? err : check_groups(etc, a, t);
+	while (a->group_count > 0)
+		free(a->groups[--a->group_count].name);
+	return CM_OK;
+}

@@ -1,0 +1,22 @@
+/* service/local.h - this computer's own accounts, against those of a directory: /etc/passwd and /etc/group, without NSS. */
+#ifndef CM_SERVICE_LOCAL_H
+#define CM_SERVICE_LOCAL_H
+
+#include "base/trace.h"
+#include "ldap/directory.h"
+
+/*
+ * An account of a directory takes neither name nor id of one of this computer's;
+ * its groups that do are dropped, each with an item "group dropped".  An account
+ * that is said to be local is there, with that uid, and group, home, shell and
+ * gecos become what is written there; it brings no groups.
+ * etc: the folder of both files, NULL for /etc.
+ *
+ * CM_OK
+ * CM_ERR_REFUSED  LOCAL_COLLISION: its name, uid or gid is one of this computer's; or it is local, and not there
+ * CM_ERR_SYSTEM   SYSTEM: a file cannot be read, or others may write it: nobody is let in
+ * CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_local_check(const char *etc, struct cm_account *a, struct cm_trace *t);
+
+#endif /* CM_SERVICE_LOCAL_H */
