@@ -30,7 +30,7 @@ struct run {
 	struct cm_trace *trace;
 	cm_deadline deadline;
 	char *argv[ARGUMENTS_MAX + 2];
-	char *environment[4];
+	char *environment[8];
 	int program, null, input;
 	int output[2], trouble[2];	/* pipes, read end first; trouble: the errno of what kept it from starting */
 	bool script;
@@ -155,7 +155,7 @@ write_input(struct run *r)
 extern char **environ;
 #endif
 
-/* Nothing of ours, but where a test says at which point a program of ours is to fail. */
+/* Nothing of ours, but where a test says at which point a program of ours is to fail, and what its sanitizers do. */
 static void
 set_environment(struct run *r)
 {
@@ -163,9 +163,12 @@ set_environment(struct run *r)
 
 	r->environment[n++] = (char *)(uintptr_t)"PATH=/usr/bin:/bin";
 #ifdef CM_FAULT_POINTS
+	static const char *const passed[] = { "CM_FAULT=", "CM_FAULT_ONCE=", "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=" };
+
 	for (char **e = environ; r->c->ours && *e != NULL; e++)
-		if ((strncmp(*e, "CM_FAULT=", 9) == 0 || strncmp(*e, "CM_FAULT_ONCE=", 14) == 0) && n + 1 < CM_COUNT(r->environment))
-			r->environment[n++] = *e;
+		for (size_t i = 0; i < CM_COUNT(passed) && n + 1 < CM_COUNT(r->environment); i++)
+			if (strncmp(*e, passed[i], strlen(passed[i])) == 0)
+				r->environment[n++] = *e;
 #endif
 	r->environment[n] = NULL;
 }

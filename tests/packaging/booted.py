@@ -1,0 +1,132 @@
+"""booted.py: this computer once more, with cardmap installed, its systemd booted, and gone when the test ends.
+
+All of it is a systemd-nspawn over an overlay of / and the installed tree: what it writes is on a tmpfs.  For root, in a
+mount namespace of its own.
+"""
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+PLACE = Path('/run/cardmap-booted')
+SECONDS = 60
+UNITS = 'usr/lib/systemd/system'
+SOCKETS = ('cardmapd.socket', 'cardmap-resolver.socket', 'cardmap-resolver-control.socket', 'cardmap-card.socket')
+
+
+class BootError(Exception):
+    pass
+
+
+def run(*command, check=True, **options):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False,
+                          timeout=SECONDS, **options)
+    if check and done.returncode != 0:
+        raise BootError(f'{" ".join(str(word) for word in command)}: {done.stdout}{done.stderr}')
+    return done
+
+
+def wait_until(condition, what):
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise BootError(f'waited {SECONDS} s for {what}')
+
+
+def install(build, folder, prefix='/usr'):
+    """What `cmake --install` puts there, as a package would have it."""
+    run('cmake', '--install', build, '--prefix', prefix, env={**os.environ, 'DESTDIR': str(folder)})
+
+
+class Booted:
+    def __init__(self, tree):
+        """tree: an installed one; its files stand over this computer's."""
+        PLACE.mkdir(exist_ok=True)
+        run('mount', '-t', 'tmpfs', '-o', 'mode=0700', 'booted', PLACE)
+        self.root = PLACE / 'root'
+        for name in ('upper', 'work', 'root'):
+            (PLACE / name).mkdir()
+        # An overlay takes no folder of another mount as it is: the tree is copied to where the rest is.
+        shutil.copytree(tree, PLACE / 'tree', symlinks=True)
+        run('mount', '-t', 'overlay', '-o', f'lowerdir={PLACE}/tree:/,upperdir={PLACE}/upper,workdir={PLACE}/work', 'booted',
+            self.root)
+        self.nspawn = self.leader = None
+        self.prepare()
+
+    def prepare(self):
+        """None of this computer's own services, users or mounts: systemd, its bus, logind, and ours."""
+        etc = self.root / 'etc'
+        for path in etc.glob('systemd/system/*.wants'):
+            shutil.rmtree(path)
+        (etc / 'fstab').write_text('', encoding='ascii')
+        (etc / 'machine-id').write_text(f'{os.urandom(16).hex()}\n', encoding='ascii')  # without one it is a first boot, which enables all
+        shutil.rmtree(self.root / 'var/lib/cardmap', ignore_errors=True)
+        run('systemd-sysusers', f'--root={self.root}', 'cardmap.conf')
+        for unit in SOCKETS:
+            run('systemctl', f'--root={self.root}', 'enable', unit)
+
+    def drop_in(self, unit, text):
+        path = self.root / f'etc/systemd/system/{unit}.d/test.conf'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding='ascii')
+
+    def boot(self, *options):
+        """Until systemd says that it is up."""
+        path = PLACE / 'notify'
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+            listener.bind(str(path))
+            listener.settimeout(SECONDS)
+            self.nspawn = subprocess.Popen(
+                ['systemd-nspawn', '-D', self.root, '--register=no', '--keep-unit', '--link-journal=no', '--notify-ready=yes',
+                 '--console=pipe', *options, '-b', 'systemd.unit=multi-user.target'], env={**os.environ, 'NOTIFY_SOCKET': str(path)},
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            said = ''
+            while 'READY=1' not in said:
+                said += listener.recv(4096).decode() + '\n'
+        self.leader = int(re.search(r'X_NSPAWN_LEADER_PID=(\d+)', said)[1])
+
+    def end(self):
+        if self.nspawn is not None:
+            self.nspawn.terminate()
+            try:
+                self.nspawn.wait(20)
+            except subprocess.TimeoutExpired:
+                self.nspawn.kill()
+                self.nspawn.wait()
+
+    def inside(self, *command, check=True):
+        """Run it in there."""
+        return run('nsenter', '-t', self.leader, '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--', *command, check=check)
+
+    def systemctl(self, *arguments, check=True):
+        return self.inside('systemctl', '--no-pager', *arguments, check=check).stdout.strip()
+
+    def show(self, unit, name):
+        return self.systemctl('show', '--value', '-p', name, unit)
+
+    def journal(self, unit):
+        return self.inside('journalctl', '--no-pager', '-b', '-u', unit, check=False).stdout
+
+    def path(self, path):
+        """What is PATH in there."""
+        return Path(f'/proc/{self.leader}/root{path}')
+
+    def process(self, unit):
+        """The number that a unit's process has here, where there is one."""
+        inner = self.show(unit, 'MainPID')
+        if inner == '0':
+            return None
+        for status in Path('/proc').glob('[0-9]*/status'):
+            try:
+                text = status.read_text(encoding='ascii', errors='replace')
+            except OSError:
+                continue
+            match = re.search(r'^NSpid:\t(\d+)\t(\d+)$', text, re.M)
+            if match and match[2] == inner and os.readlink(f'/proc/{match[1]}/ns/pid') == os.readlink(f'/proc/{self.leader}/ns/pid'):
+                return int(match[1])
+        return None

@@ -1,0 +1,253 @@
+#!/usr/bin/python3
+"""test_units.py BUILD: the units as they are installed: how exposed, whether systemd takes them, and that they work when it is booted."""
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import booted
+from booted import SOCKETS, UNITS, Booted, run, wait_until
+
+EXPOSURE = 2.0
+SERVICES = ('cardmapd.service', 'cardmap-resolver.service', 'cardmap-card@.service', 'cardmap-refresh.service')
+OTHERS = (*SOCKETS, 'cardmap-refresh.timer')
+BUILD = Path()
+TREE = Path()
+
+
+def settings(unit):
+    """Of a unit's file: section -> key -> values; nothing is judged."""
+    found, section = {}, None
+    for line in (TREE / UNITS / unit).read_text(encoding='ascii').splitlines():
+        if line.startswith('['):
+            section = found.setdefault(line.strip('[]'), {})
+        elif '=' in line and not line.startswith('#'):
+            key, _, value = line.partition('=')
+            section.setdefault(key, []).append(value)
+    return found
+
+
+class Installed(unittest.TestCase):
+    def test_all_are_there(self):
+        self.assertEqual({path.name for path in (TREE / UNITS).iterdir()}, {*SERVICES, *OTHERS})
+
+    def test_exposure(self):
+        for unit in SERVICES:
+            said = run('systemd-analyze', 'security', '--no-pager', '--offline=true', f'--root={TREE}', unit.replace('@.', '@x.'), check=False)
+            figure = re.search(r'Overall exposure level for \S+: (\d+\.\d) ', said.stdout)
+            self.assertIsNotNone(figure, said.stderr)
+            self.assertLessEqual(float(figure[1]), EXPOSURE, unit)
+
+    def test_programs_are_there(self):
+        for unit in SERVICES:
+            program = settings(unit)['Service']['ExecStart'][0].split()[0]
+            self.assertTrue(os.access(f'{TREE}{program}', os.X_OK), program)
+
+    def test_another_prefix(self):
+        with tempfile.TemporaryDirectory() as folder:
+            booted.install(BUILD, folder, '/opt/trial')
+            text = Path(folder, 'opt/trial/lib/systemd/system/cardmap-card@.service').read_text(encoding='ascii')
+            self.assertIn('\nExecStart=/opt/trial/libexec/cardmap/cardmap-card\n', text)
+
+    def test_privileges(self):
+        """Only the one that decides is root with a capability, and it has no network; who has one is nobody, or has none."""
+        for unit in SERVICES:
+            service = settings(unit)['Service']
+            capabilities = service['CapabilityBoundingSet'][0].split()
+            with self.subTest(unit):
+                self.assertEqual(service['NoNewPrivileges'], ['yes'])
+                if unit == 'cardmapd.service':
+                    self.assertEqual(capabilities, ['CAP_SETUID', 'CAP_SETGID', 'CAP_KILL'])
+                    self.assertEqual(service['PrivateNetwork'], ['yes'])
+                    self.assertEqual(service['RestrictAddressFamilies'], ['AF_UNIX'])
+                    self.assertNotIn('PrivateTmp', service)  # a ccache in it would be nobody's
+                else:
+                    self.assertEqual(capabilities, [])
+                    self.assertIn('-/etc/krb5.keytab', service['InaccessiblePaths'][0].split())
+
+    def test_users(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run('cp', '-a', TREE / 'usr', folder)
+            Path(folder, 'etc').mkdir()
+            run('systemd-sysusers', f'--root={folder}', 'cardmap.conf')
+            entries = [line.split(':') for line in Path(folder, 'etc/passwd').read_text(encoding='ascii').splitlines()]
+            self.assertEqual({entry[0] for entry in entries}, {'_cardmap', '_cardmap-card'})
+            for entry in entries:
+                self.assertTrue(0 < int(entry[2]) < 1000)
+                self.assertEqual(entry[6], '/usr/sbin/nologin')
+            run('systemd-tmpfiles', f'--root={folder}', '--create', 'cardmap.conf')
+            modes = {name: stat.S_IMODE(Path(folder, name).stat().st_mode) for name in ('run/cardmap', 'run/cardmap/private')}
+            self.assertEqual(modes, {'run/cardmap': 0o755, 'run/cardmap/private': 0o711})
+
+
+class Running(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.computer = computer = Booted(TREE)
+        cls.addClassCleanup(computer.end)
+        (computer.root / 'etc/cardmap').mkdir(exist_ok=True)
+        (computer.root / 'etc/cardmap/people.ldif').write_text('version: 1\n', encoding='ascii')
+        (computer.root / 'etc/cardmap/cardmap.conf').write_text(
+            'directory {\n  uri = "ldif:/etc/cardmap/people.ldif"\n}\nkerberos {\n  ticket = "off"\n}\n', encoding='ascii')
+        for unit in SERVICES:
+            # The sanitizers of a test build look for leaks by ptrace(2), which the units forbid.
+            watchdog = 'WatchdogSec=3\n' if unit == 'cardmapd.service' else ''
+            computer.drop_in(unit, f'[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n{watchdog}')
+        computer.boot('--private-network')
+
+    def tell(self, error):
+        return f'{error}\n' + '\n'.join(self.computer.journal(unit) for unit in ('cardmapd*', 'cardmap-*'))
+
+    def ask(self, name, method, parameters):
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(booted.SECONDS)
+            link.connect(str(self.computer.path('/run/cardmap') / name))
+            link.sendall(json.dumps({'method': method, 'parameters': parameters}).encode() + b'\0')
+            answer = b''
+            while not answer.endswith(b'\0'):
+                if not (more := link.recv(65536)):
+                    raise ConnectionResetError('it ended')
+                answer += more
+        return json.loads(answer[:-1])
+
+    def call(self, name, method, **parameters):
+        """Ask by varlink, as a client from outside; who waits for one that dies is told at once, and asks the next one."""
+        for _ in range(3):
+            try:
+                return self.ask(name, method, parameters)
+            except ConnectionResetError as error:
+                said = error
+        return self.fail(self.tell(said))
+
+    def info(self, name):
+        return self.call(name, 'org.varlink.service.GetInfo')['parameters']
+
+    def status(self, pid):
+        return dict(line.split(':\t', 1) for line in Path(f'/proc/{pid}/status').read_text(encoding='ascii').splitlines() if ':\t' in line)
+
+    def process(self, unit):
+        return wait_until(lambda: self.computer.process(unit), f'{unit} to run')
+
+    def test_verify(self):
+        """Nothing in the files that systemd does not know, man pages and programs and units beside them included."""
+        units = [name.replace('@.', '@x.') for name in (*SERVICES, *OTHERS)]
+        said = self.computer.inside('systemd-analyze', 'verify', '--recursive-errors=no', *units, check=False)
+        self.assertEqual((said.returncode, said.stdout + said.stderr), (0, ''))
+
+    def test_sockets_wait(self):
+        for unit in SOCKETS:
+            self.assertEqual(self.computer.show(unit, 'ActiveState'), 'active', unit)
+        modes = {name: stat.S_IMODE(self.computer.path(f'/run/cardmap/{name}').stat().st_mode)
+                 for name in ('.', 'io.cardmap', 'io.cardmap.Resolver', 'private', 'private/resolver', 'private/card')}
+        self.assertEqual(modes, {'.': 0o755, 'io.cardmap': 0o666, 'io.cardmap.Resolver': 0o666, 'private': 0o711,
+                                 'private/resolver': 0o600, 'private/card': 0o600})
+
+    def test_cardmapd(self):
+        """The first who asks has it started; it says that it is ready; it is root with three capabilities and no network."""
+        self.assertIn('io.cardmap', self.info('io.cardmap')['interfaces'])
+        pid = self.process('cardmapd.service')
+        self.assertEqual(self.computer.show('cardmapd.service', 'ActiveState'), 'active')
+        self.assertEqual(self.computer.show('cardmapd.service', 'Type'), 'notify')
+        status = self.status(pid)
+        self.assertEqual(status['Uid'].split()[1], '0')
+        self.assertEqual(int(status['CapEff'], 16), 1 << 5 | 1 << 6 | 1 << 7)  # CAP_KILL, CAP_SETGID, CAP_SETUID
+        self.assertEqual((status['NoNewPrivs'], status['Seccomp']), ('1', '2'))
+        self.assertNotEqual(os.readlink(f'/proc/{pid}/ns/net'), os.readlink(f'/proc/{self.computer.leader}/ns/net'))
+        self.assertEqual(Path(f'/proc/{pid}/root/tmp').stat().st_ino, self.computer.path('/tmp').stat().st_ino)
+        store = self.computer.path('/var/lib/cardmap/accounts.db').stat()
+        self.assertEqual((store.st_uid, stat.S_IMODE(store.st_mode)), (0, 0o600))
+        reached = self.computer.path('/run/cardmap/private/store').stat()
+        self.assertEqual((reached.st_uid, reached.st_gid, stat.S_IMODE(reached.st_mode)), (0, self.group('_cardmap'), 0o660))
+
+    def group(self, name):
+        text = self.computer.path('/etc/group').read_text(encoding='utf-8')
+        return int(re.search(rf'^{name}:[^:]*:(\d+):', text, re.M)[1])
+
+    def user(self, name):
+        text = self.computer.path('/etc/passwd').read_text(encoding='utf-8')
+        return int(re.search(rf'^{name}:[^:]*:(\d+):', text, re.M)[1])
+
+    def test_resolver(self):
+        """On its own socket, as its own user, with nothing."""
+        self.assertIn('io.cardmap', self.info('io.cardmap.Resolver')['interfaces'])
+        pid = self.process('cardmap-resolver.service')
+        status = self.status(pid)
+        self.assertEqual({int(uid) for uid in status['Uid'].split()}, {self.user('_cardmap')})
+        self.assertEqual(int(status['CapEff'], 16) | int(status['CapBnd'], 16), 0)
+        self.assertEqual((status['NoNewPrivs'], status['Seccomp']), ('1', '2'))
+        os.kill(pid, signal.SIGKILL)
+        self.assertIn('io.cardmap', self.info('io.cardmap.Resolver')['interfaces'])
+        self.assertNotEqual(self.process('cardmap-resolver.service'), pid)
+
+    def helpers(self):
+        listed = self.computer.systemctl('list-units', '--plain', '--no-legend', '--state=running', 'cardmap-card@*')
+        return {line.split()[0] for line in listed.splitlines()}
+
+    def test_card_helper(self):
+        """An instance for each connection, which root alone may make, as its own user; it ends with the connection."""
+        path = self.computer.path('/run/cardmap/private/card')
+        before = self.helpers()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as first, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as second:
+            for link in (first, second):
+                link.connect(str(path))
+            units = wait_until(lambda: len(new := self.helpers() - before) == 2 and new, 'two helpers')
+            for unit in units:
+                status = self.status(self.process(unit))
+                self.assertEqual({int(uid) for uid in status['Uid'].split()}, {self.user('_cardmap-card')})
+                self.assertEqual(int(status['CapEff'], 16) | int(status['CapBnd'], 16), 0)
+                self.assertEqual((status['NoNewPrivs'], status['Seccomp']), ('1', '2'))
+        wait_until(lambda: not self.helpers() & units, 'their end')
+        self.assertEqual(self.computer.systemctl('list-units', '--plain', '--no-legend', '--failed', 'cardmap-card@*'), '')
+        said = self.computer.inside('setpriv', '--reuid=_cardmap', '--regid=_cardmap', '--clear-groups', '/usr/bin/python3', '-c',
+                                    'import socket; socket.socket(1, socket.SOCK_SEQPACKET).connect("/run/cardmap/private/card")', check=False)
+        self.assertIn('PermissionError', said.stderr)
+
+    def test_watchdog(self):
+        """One that hangs is ended and replaced; one that works lives on."""
+        self.info('io.cardmap')
+        pid = self.process('cardmapd.service')
+        restarts = int(self.computer.show('cardmapd.service', 'NRestarts'))
+        began = self.computer.show('cardmapd.service', 'WatchdogTimestampMonotonic')
+        wait_until(lambda: self.computer.show('cardmapd.service', 'WatchdogTimestampMonotonic') != began, 'a sign of life')
+        self.assertEqual(self.process('cardmapd.service'), pid)
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: int(self.computer.show('cardmapd.service', 'NRestarts')) == restarts + 1, 'the watchdog')
+        self.assertIn('io.cardmap', self.info('io.cardmap')['interfaces'])
+        self.assertNotEqual(self.process('cardmapd.service'), pid)
+        self.assertIn('atchdog', self.computer.journal('cardmapd.service'))
+
+    def test_killed(self):
+        self.info('io.cardmap')
+        pid = self.process('cardmapd.service')
+        os.kill(pid, signal.SIGKILL)
+        self.assertIn('io.cardmap', self.info('io.cardmap')['interfaces'])
+        self.assertNotEqual(self.process('cardmapd.service'), pid)
+
+    def test_refresh(self):
+        self.computer.systemctl('start', 'cardmap-refresh.service', check=False)
+        self.assertEqual(self.computer.show('cardmap-refresh.service', 'Result'), 'success', self.tell(''))
+
+
+def main():
+    global BUILD, TREE
+    BUILD = Path(sys.argv.pop(1)).resolve()
+    if os.geteuid() != 0:
+        sys.exit(77)
+    if os.environ.get('CM_UNSHARED') is None:
+        os.environ['CM_UNSHARED'] = 'yes'
+        os.execvp('unshare', ['unshare', '-m', '--propagation', 'private', sys.executable, __file__, str(BUILD), *sys.argv[1:]])
+    with tempfile.TemporaryDirectory() as folder:
+        TREE = Path(folder)
+        TREE.chmod(0o755)
+        booted.install(BUILD, TREE)
+        unittest.main(argv=sys.argv, verbosity=2)
+
+
+if __name__ == '__main__':
+    main()
