@@ -15,6 +15,7 @@ struct cm_logins;
 struct cm_cards;
 struct cm_record;
 struct cm_jobs;
+struct cm_stores;
 
 /*
  * The main thread has the sockets, the clients and what is served quickly. Each
@@ -35,6 +36,7 @@ struct cm_daemon {
 	struct cm_cards *cards;
 	struct cm_record *record;
 	struct cm_jobs *jobs;
+	struct cm_stores *stores;
 	pthread_mutex_t lock;
 	int wake;				/* eventfd(2) */
 };

@@ -15,6 +15,7 @@
 
 #include "base/secret.h"
 #include "base/wire.h"
+#include "cardmapd/cards.h"
 #include "cardmapd/jobs.h"
 #include "cardmapd/loop.h"
 #include "cardmapd/methods.h"
@@ -22,6 +23,7 @@
 #include "cardmapd/record.h"
 #include "cardmapd/sandbox.h"
 #include "cardmapd/sockets.h"
+#include "cardmapd/store.h"
 
 #define EXIT_USAGE	64
 #define EXIT_CONFIG	78
@@ -141,7 +143,8 @@ make_parts(struct service *s)
 	if ((d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
 		return cm_trace_fail(s->trace, CM_REASON_SYSTEM, "eventfd: %s", strerror(errno));
 	if ((err = cm_record_new(d, &d->record)) == CM_OK &&
-	    (err = cm_jobs_new(d, &d->jobs)) == CM_OK)
+	    (err = cm_jobs_new(d, &d->jobs)) == CM_OK && (err = cm_stores_new(d, &d->stores)) == CM_OK &&
+	    (err = cm_logins_new(d, &d->logins)) == CM_OK && (err = cm_cards_new(d, &d->cards)) == CM_OK)
 		err = cm_clients_new(d, &cm_methods_service, &d->clients);
 	return err;
 }
@@ -231,6 +234,50 @@ watch_signals(struct service *s)
 	return CM_OK;
 }
 
+/* The one-shot program that writes a ccache as its owner; NULL: krb5/ looks for it where it is installed. */
+static enum cm_err
+find_ccache_program(struct service *s)
+{
+	static const char *const places[] = { "%s/helper/cardmap-ccache", "%s/krb5/cardmap-ccache", "%s/cardmap-ccache" };
+	char path[4096];
+
+	for (size_t i = 0; i < CM_COUNT(places); i++) {
+		snprintf(path, sizeof(path), places[i], s->settings.libexec);
+		if (access(path, X_OK) == 0)
+			break;
+	}
+	s->daemon.ccache_program = s->ccache_program = strdup(path);
+	return s->ccache_program != NULL ? CM_OK : CM_ERR_NOMEM;
+}
+
+/*
+ * Where the resolver keeps lists, beside the store: its own folder in root's.  With units systemd-tmpfiles
+ * makes it; a folder that somebody else chose (trust.crl_dir) is his to make.
+ */
+static enum cm_err
+make_lists_folder(struct service *s)
+{
+	const char *path = s->conf->accounts.path, *slash = strrchr(path, '/');
+	char folder[4096];
+	struct stat st;
+	uid_t uid;
+	gid_t gid;
+	enum cm_err err;
+
+	if (geteuid() != 0 || s->settings.no_drop || s->settings.activated || s->conf->trust.crl_dir != NULL || slash == NULL)
+		return CM_OK;
+	if ((err = cm_processes_user(s->conf->service.user, s->trace, &uid, &gid)) != CM_OK)
+		return err;
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+	/* The resolver goes through it, and sees nothing there. */
+	if (stat(folder, &st) == 0 && st.st_uid == 0 && (st.st_mode & 0111) != 0111)
+		(void)chmod(folder, (st.st_mode & 07777) | 0111);
+	snprintf(folder, sizeof(folder), "%.*s/crl", (int)(slash - path), path);
+	if (mkdir(folder, 0700) == 0 && lchown(folder, uid, gid) != 0)
+		return cm_trace_fail(s->trace, CM_REASON_SYSTEM, "%s: %s", folder, strerror(errno));
+	return CM_OK;
+}
+
 static enum cm_err
 start_processes(struct service *s)
 {
@@ -306,11 +353,13 @@ static const struct step {
 	{ check_user, false },
 	{ inherit, false },
 	{ watch_signals, false },
+	{ find_ccache_program, false },
 	{ start_processes, false },
 	{ make_parts, false },
 	{ open_keytab, false },
 	{ check_store, false },
 	{ make_folders, true },
+	{ make_lists_folder, true },
 	{ listen_for_clients, true },
 	{ listen_for_store, true },
 	{ begin_processes, true },
@@ -343,8 +392,13 @@ end(struct service *s)
 	struct cm_daemon *d = &s->daemon;
 	const int fds[] = { s->loop.listener, s->loop.store, s->loop.signals, d->wake };
 
+	if (d->logins != NULL)
+		cm_logins_stop(d->logins);
+	cm_cards_free(&d->cards);
 	cm_jobs_free(&d->jobs);
 	cm_clients_free(&d->clients);
+	cm_logins_free(&d->logins);
+	cm_stores_free(&d->stores);
 	cm_record_free(&d->record);
 	cm_processes_free(&d->processes);
 	cm_hostcheck_close(&d->hostcheck);
@@ -353,6 +407,7 @@ end(struct service *s)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	pthread_mutex_destroy(&d->lock);
+	free(s->ccache_program);
 	cm_conf_free(&s->conf);
 }
 

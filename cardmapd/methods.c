@@ -112,15 +112,21 @@ guard_##name(struct cm_varlink_request *r) \
 { \
 	return guard(r, cm_method_##name); \
 }
+GUARD(cards)
+GUARD(accounts)
+GUARD(revocation)
 GUARD(status)
 GUARD(log)
+GUARD(begin)
+GUARD(answer)
+GUARD(cancel)
 
 static const struct cm_varlink_method cardmap_methods[] = {
 	{ "Whois", serve_elsewhere, 0 },
 	{ "Explain", serve_elsewhere, 0 },
-	{ "Cards", NULL, CM_VARLINK_LATER },
-	{ "Accounts", NULL, CM_VARLINK_LATER },
-	{ "Revocation", NULL, CM_VARLINK_LATER },
+	{ "Cards", guard_cards, CM_VARLINK_MORE | CM_VARLINK_LATER },
+	{ "Accounts", guard_accounts, CM_VARLINK_LATER },
+	{ "Revocation", guard_revocation, CM_VARLINK_LATER },
 	{ "Status", guard_status, CM_VARLINK_LATER },
 	{ "Log", guard_log, CM_VARLINK_LATER },
 };
@@ -130,9 +136,9 @@ const struct cm_varlink_interface cm_methods_cardmap = {
 };
 
 static const struct cm_varlink_method login_methods[] = {
-	{ "Begin", NULL, CM_VARLINK_MORE | CM_VARLINK_LATER },
-	{ "Answer", NULL, CM_VARLINK_TAKES_DESCRIPTORS },
-	{ "Cancel", NULL, 0 },
+	{ "Begin", guard_begin, CM_VARLINK_MORE | CM_VARLINK_LATER },
+	{ "Answer", guard_answer, CM_VARLINK_TAKES_DESCRIPTORS },
+	{ "Cancel", guard_cancel, 0 },
 };
 
 const struct cm_varlink_interface cm_methods_login = {

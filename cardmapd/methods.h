@@ -8,8 +8,14 @@ extern const struct cm_varlink_service cm_methods_service;
 extern const struct cm_varlink_interface cm_methods_cardmap, cm_methods_login;
 
 /* The bodies; each has been let through by the table of permissions, and finds in r->context its struct cm_client. */
+enum cm_err cm_method_cards(struct cm_varlink_request *r);
+enum cm_err cm_method_accounts(struct cm_varlink_request *r);
+enum cm_err cm_method_revocation(struct cm_varlink_request *r);
 enum cm_err cm_method_status(struct cm_varlink_request *r);
 enum cm_err cm_method_log(struct cm_varlink_request *r);
+enum cm_err cm_method_begin(struct cm_varlink_request *r);
+enum cm_err cm_method_answer(struct cm_varlink_request *r);
+enum cm_err cm_method_cancel(struct cm_varlink_request *r);
 
 /*
  * Parameters taken to the letter: of each one that is there the type, nothing that

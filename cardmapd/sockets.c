@@ -103,7 +103,7 @@ cm_sockets_accept(int listener, uid_t *uid)
 {
 	struct ucred who;
 	socklen_t len = sizeof(who);
-	const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
 	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0) {
 		close(fd);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cardmapd/cards.h"
 #include "cardmapd/methods.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
@@ -35,11 +36,12 @@ cm_method_status(struct cm_varlink_request *r)
 
 	if (!cm_parameters_take(r, NULL, 0, &err))
 		return err;
-	return cm_varlink_answer(&r->turn, json_pack("{s:{s:s, s:o, s:i, s:b, s:s?, s:o}}", "status",
+	return cm_varlink_answer(&r->turn, json_pack("{s:{s:s, s:o, s:i, s:b, s:s?, s:o, s:o}}", "status",
 	    "version", CM_VERSION,
 	    "processes", list_processes(d),
 	    "connections", (int)cm_clients_count(d->clients),
 	    "keytab", d->hostcheck != NULL,
 	    "host_principal", d->hostcheck != NULL ? cm_hostcheck_principal(d->hostcheck) : NULL,
+	    "cards", cm_cards_list(d->cards, c),
 	    "last", cm_record_last(d->record, LAST_DECISIONS)), r->deadline);
 }

@@ -329,7 +329,10 @@ report(const struct cm_login *l, enum cm_err err)
 	cm_log_stages(l->trace, &times);
 	e.text = cm_buf_str(&text);
 	e.stages = cm_buf_str(&times);
-	cm_log_write((enum cm_log_target)conf_of(l)->service.log, &e);
+	if (l->told != NULL)
+		l->told(l->told_arg, &e);
+	else
+		cm_log_write((enum cm_log_target)conf_of(l)->service.log, &e);
 	cm_buf_free(&text);
 	cm_buf_free(&times);
 }

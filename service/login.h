@@ -4,8 +4,10 @@
 
 #include "base/clock.h"
 #include "base/conf.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "base/trace.h"
+#include "card/card.h"
 #include "ldap/directory.h"
 #include "service/grant.h"
 
@@ -71,6 +73,9 @@ struct cm_login {
 	struct cm_trace *trace;		/* never NULL here: stages read its reason */
 	const char *user;		/* who wants to log in; NULL: whoever the card names */
 	const char *service, *rhost;	/* for the log; NULL: not known */
+	/* Who logs how it ends, and may keep it; NULL: cm_log_write() does. */
+	void (*told)(void *arg, const struct cm_log_entry *e);
+	void *told_arg;
 	bool ahead;			/* nobody has asked for it yet: a refusal is not logged */
 	bool look_only;			/* set by cm_login_explain(): nothing is kept, changed or granted */
 

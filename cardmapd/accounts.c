@@ -1,0 +1,105 @@
+/* cardmapd/accounts.c - Accounts: what is kept for logins without a network, listed and forgotten. */
+#include "cardmapd/jobs.h"
+#include "cardmapd/kept.h"
+#include "cardmapd/methods.h"
+#include "cardmapd/record.h"
+
+static json_t *
+describe_account(const struct cm_account *a)
+{
+	json_t *o = json_pack("{s:I, s:I, s:b, s:b}", "uid", (json_int_t)a->uid, "gid", (json_int_t)a->gid,
+	    "weak", a->weak, "local", a->local);
+	json_t *groups = json_array();
+	const struct {
+		const char *key, *text;
+	} texts[] = {
+		{ "name", a->name }, { "principal", a->principal }, { "dn", a->dn }, { "home", a->home }, { "shell", a->shell },
+		{ "gecos", a->gecos }, { "rule", a->rule }, { "matched", a->matched }, { "source", a->source },
+	};
+
+	for (size_t i = 0; i < CM_COUNT(texts); i++)
+		cm_kept_text(o, texts[i].key, texts[i].text);
+	for (size_t i = 0; i < a->group_count; i++) {
+		json_t *g = json_pack("{s:I}", "gid", (json_int_t)a->groups[i].gid);
+
+		cm_kept_text(g, "name", a->groups[i].name);
+		json_array_append_new(groups, g);
+	}
+	json_object_set_new(o, "groups", groups);
+	return o;
+}
+
+static bool
+is_revoked(const struct cm_kept *k)
+{
+	for (size_t i = 0; i < k->evidence_count; i++)
+		if (k->evidence[i].status == CM_STATUS_REVOKED)
+			return true;
+	return false;
+}
+
+/* The certificate as it is: whoever asks decodes it, this process does not. */
+static enum cm_err
+tell(void *arg, const struct cm_kept *k)
+{
+	json_t *o = json_pack("{s:o, s:b}", "account", describe_account(k->account), "revoked", is_revoked(k));
+	json_t *evidence = json_array();
+	struct cm_buf der = { 0 };
+
+	cm_kept_time(o, "last_online", k->last_online);
+	cm_kept_time(o, "offline_until", is_revoked(k) ? 0 : k->offline_until);
+	cm_buf_add_base64(&der, k->cert_der);
+	json_object_set_new(o, "certificate", json_string(cm_buf_str(&der)));
+	cm_buf_free(&der);
+	for (size_t i = 0; i < k->evidence_count; i++)
+		json_array_append_new(evidence, cm_kept_evidence(&k->evidence[i]));
+	json_object_set_new(o, "evidence", evidence);
+	return json_array_append_new(arg, o) == 0 ? CM_OK : CM_ERR_NOMEM;
+}
+
+static enum cm_err
+answer(struct cm_varlink_turn *turn, enum cm_err err, const struct cm_trace *t, json_t *list)
+{
+	if (err == CM_OK)
+		return cm_varlink_answer(turn, json_pack("{s:o}", "accounts", list), cm_deadline_in(CM_JOB_SEND_MS));
+	json_decref(list);
+	return cm_kept_fail(turn, t);
+}
+
+static enum cm_err
+run(struct cm_daemon *d, struct cm_varlink_turn *turn, json_t *parameters)
+{
+	const char *name = json_string_value(json_object_get(parameters, "forget"));
+	struct cm_accounts *store = NULL;
+	struct cm_trace *t = NULL;
+	json_t *list = json_array();
+	enum cm_err err = cm_trace_new(&t);
+
+	if (err == CM_OK)
+		err = cm_daemon_open_store(d, t, &store);
+	if (err == CM_OK)
+		err = name != NULL ? cm_accounts_forget(store, name, t) : cm_accounts_list(store, t, tell, list);
+	if (name != NULL) {
+		const struct cm_log_entry e = { .event = "accounts-forget", .err = err, .reason = cm_trace_reason(t),
+			.text = cm_trace_message(t), .user = name, .uid = CM_LOG_NO_UID };
+
+		cm_record_write(d->record, &e);
+	}
+	err = answer(turn, err, t, list);
+	cm_accounts_close(&store);
+	cm_trace_free(&t);
+	return err;
+}
+
+enum cm_err
+cm_method_accounts(struct cm_varlink_request *r)
+{
+	const struct cm_client *c = r->context;
+	const char *forget = NULL;
+	const struct cm_parameter rows[] = { { "forget", CM_PARAMETER_TEXT, false, &forget } };
+	enum cm_err err = CM_OK;
+
+	if (!cm_parameters_take(r, rows, CM_COUNT(rows), &err))
+		return err;
+	return cm_jobs_run(c->daemon->jobs, r, run);
+}

@@ -1,0 +1,440 @@
+/* cardmapd/cards.c - the readers, as the watcher tells of them, and a session for each card. */
+#include "cardmapd/cards.h"
+
+#include <stdlib.h>
+
+#include "cardmapd/methods.h"
+#include "cardmapd/processes.h"
+#include "cardmapd/record.h"
+#include "service/channel.h"
+
+#define BACKOFF_FIRST	200	/* ms until the watcher is started again; doubled each time ... */
+#define BACKOFF_MOST	10000
+#define READERS_MAX	32
+#define SEND_MS		1000
+
+struct reader {
+	struct reader *next;
+	char *name;
+	bool present, told;		/* told: the listeners know that it is there */
+	bool stale;			/* it was there before the watcher was started anew, which has not spoken of it yet */
+	uint32_t insertion;		/* as this watcher counts */
+	struct cm_session *session;	/* of the card in it; owned by the list of sessions */
+};
+
+struct listener {
+	struct listener *next;
+	struct cm_client *client;
+};
+
+struct cm_cards {
+	struct cm_daemon *daemon;
+	struct cm_channel *watcher;	/* NULL: none runs */
+	cm_deadline due;		/* when it is started again */
+	unsigned backoff;
+	struct reader *readers;
+	struct cm_session *sessions;
+	struct listener *listeners;
+};
+
+enum cm_err
+cm_cards_new(struct cm_daemon *d, struct cm_cards **out)
+{
+	if ((*out = calloc(1, sizeof(**out))) == NULL)
+		return CM_ERR_NOMEM;
+	(*out)->daemon = d;
+	(*out)->due = cm_deadline_in(0);
+	return CM_OK;
+}
+
+/* ---- telling who listens */
+
+static const char *
+state_of(const struct cm_session *s)
+{
+	static const char *const names[] = {
+		[CM_SESSION_READING] = "reading", [CM_SESSION_READY] = "ready", [CM_SESSION_REFUSED] = "refused",
+		[CM_SESSION_BUSY] = "busy",
+	};
+
+	if (s == NULL)
+		return "empty";
+	return s->state == CM_SESSION_REFUSED && s->reason == CM_REASON_PIN_HELD ? "held" : names[s->state];
+}
+
+static void
+set_text(json_t *o, const char *key, const char *text)
+{
+	struct cm_buf printable = { 0 };
+
+	cm_buf_add_printable(&printable, cm_blob_str(text));
+	json_object_set_new(o, key, json_string(cm_buf_str(&printable)));
+	cm_buf_free(&printable);
+}
+
+/* Whose a card is learns who may know of any, and whose it is. */
+static json_t *
+describe(struct cm_cards *c, const struct reader *r, const struct cm_client *who)
+{
+	const struct cm_session *s = r->session;
+	json_t *o = json_object();
+	bool may;
+
+	pthread_mutex_lock(&c->daemon->lock);
+	may = cm_permissions_of("io.cardmap.Cards", who->who) == CM_MAY || (s != NULL && s->uid == who->peer.uid);
+	set_text(o, "reader", r->name);
+	json_object_set_new(o, "present", json_boolean(r->present));
+	set_text(o, "atr", s != NULL && may ? s->atr : "");
+	if (s != NULL && may && s->user != NULL)
+		set_text(o, "user", s->user);
+	if (s != NULL && may && s->subject != NULL)
+		set_text(o, "subject", s->subject);
+	set_text(o, "state", state_of(s));
+	json_object_set_new(o, "insertion", json_integer(s != NULL ? s->insertion : r->insertion));
+	pthread_mutex_unlock(&c->daemon->lock);
+	return o;
+}
+
+static void
+tell(struct cm_cards *c, const char *event, const struct reader *r)
+{
+	for (struct listener *l = c->listeners; l != NULL; l = l->next)
+		if (!l->client->finished)
+			cm_client_continue(l->client, json_pack("{s:s, s:o}", "event", event, "card", describe(c, r, l->client)));
+}
+
+json_t *
+cm_cards_list(struct cm_cards *c, const struct cm_client *who)
+{
+	json_t *list = json_array();
+
+	for (const struct reader *r = c->readers; r != NULL; r = r->next)
+		json_array_append_new(list, describe(c, r, who));
+	return list;
+}
+
+static void
+leave(struct cm_client *client)
+{
+	struct listener **at = &client->daemon->cards->listeners;
+
+	while (*at != NULL && (*at)->client != client)
+		at = &(*at)->next;
+	if (*at != NULL) {
+		struct listener *gone = *at;
+
+		*at = gone->next;
+		free(gone);
+	}
+	client->gone = NULL;
+}
+
+enum cm_err
+cm_method_cards(struct cm_varlink_request *r)
+{
+	struct cm_client *client = r->context;
+	struct cm_cards *c = client->daemon->cards;
+	struct listener *l;
+	json_t *list, *card;
+	enum cm_err err = CM_OK;
+	size_t i;
+
+	if (!cm_parameters_take(r, NULL, 0, &err))
+		return err;
+	list = cm_cards_list(c, client);
+	json_array_foreach(list, i, card)
+		if (err == CM_OK)
+			err = cm_varlink_continue(&r->turn, json_pack("{s:s, s:O}", "event", "present", "card", card), r->deadline);
+	json_decref(list);
+	if (err == CM_OK)
+		err = cm_varlink_continue(&r->turn, json_pack("{s:s}", "event", "listed"), r->deadline);
+	if (err != CM_OK)
+		return err;
+	if ((l = calloc(1, sizeof(*l))) == NULL)
+		return CM_ERR_NOMEM;
+	*l = (struct listener){ c->listeners, client };
+	c->listeners = l;
+	cm_client_keep(client, r, leave, l);
+	return CM_OK;
+}
+
+/* ---- readers */
+
+static struct reader *
+find_reader(struct cm_cards *c, const char *name)
+{
+	unsigned count = 0;
+	struct reader *r;
+
+	for (r = c->readers; r != NULL; r = r->next, count++)
+		if (strcmp(r->name, name) == 0)
+			return r;
+	if (count >= READERS_MAX || (r = calloc(1, sizeof(*r))) == NULL)
+		return NULL;
+	if ((r->name = strdup(name)) == NULL) {
+		free(r);
+		return NULL;
+	}
+	r->next = c->readers;
+	c->readers = r;
+	return r;
+}
+
+static void
+say(struct cm_cards *c, const char *event, const struct reader *r)
+{
+	const struct cm_log_entry e = { .event = event, .uid = CM_LOG_NO_UID, .reader = r->name };
+
+	cm_record_write(c->daemon->record, &e);
+}
+
+static void
+take_out(struct cm_cards *c, struct reader *r, bool swapped)
+{
+	struct cm_session *s = r->session;
+
+	r->session = NULL;
+	r->present = false;
+	if (s == NULL)
+		return;
+	pthread_mutex_lock(&c->daemon->lock);
+	cm_session_remove(s, swapped);
+	pthread_mutex_unlock(&c->daemon->lock);
+	say(c, "card-removed", r);
+	tell(c, "removed", r);
+}
+
+static void
+put_in(struct cm_cards *c, struct reader *r, const struct cm_message *m)
+{
+	struct cm_session *s = NULL;
+
+	r->present = true;
+	r->insertion = (uint32_t)m->insertion;
+	if (cm_session_new(c->daemon, r->name, r->insertion, m->atr, &s) != CM_OK) {
+		cm_log_event(c->daemon->conf->service.log, "card", CM_ERR_SYSTEM, CM_REASON_SYSTEM,
+		    "no thread can be made for the card in %s", r->name);
+		return;
+	}
+	s->next = c->sessions;
+	c->sessions = s;
+	r->session = s;
+	say(c, "card-inserted", r);
+	tell(c, "inserted", r);
+}
+
+/*
+ * A watcher that took another's place counts anew: a card that is in before and
+ * after is taken for the same, so that nobody gets two PINs more by its death.
+ * Whether it is, its helper knows, which had it connected all the time.
+ */
+static void
+see_reader(struct cm_cards *c, struct reader *r, const struct cm_message *m)
+{
+	const bool first = !r->told, stale = r->stale;
+
+	r->told = true;
+	r->stale = false;
+	if (stale && m->present != 0 && r->session != NULL) {
+		r->insertion = (uint32_t)m->insertion;
+		return;
+	}
+	if (m->present != 0 && r->session != NULL && r->insertion == (uint32_t)m->insertion)
+		return;
+	if (r->session != NULL)
+		take_out(c, r, m->present != 0);
+	if (m->present != 0)
+		put_in(c, r, m);
+	else if (first)
+		tell(c, "present", r);
+}
+
+static void
+free_reader(struct cm_cards *c, struct reader **at)
+{
+	struct reader *r = *at;
+
+	take_out(c, r, false);
+	tell(c, "gone", r);
+	*at = r->next;
+	free(r->name);
+	free(r);
+}
+
+static void
+forget_readers(struct cm_cards *c)
+{
+	while (c->readers != NULL)
+		free_reader(c, &c->readers);
+}
+
+static void
+forget_reader(struct cm_cards *c, const char *name)
+{
+	for (struct reader **at = &c->readers; *at != NULL; at = &(*at)->next)
+		if (strcmp((*at)->name, name) == 0) {
+			free_reader(c, at);
+			return;
+		}
+}
+
+static void
+take_message(struct cm_cards *c, const struct cm_message *m)
+{
+	struct reader *r;
+
+	if (m->reader[0] == '\0') {
+		/* pcscd went: so did every reader; or it is back, and they follow. */
+		if (m->err != CM_OK) {
+			cm_log_event(c->daemon->conf->service.log, "readers", (enum cm_err)m->err, (enum cm_reason)m->reason, "%s", m->text);
+			forget_readers(c);
+		}
+	} else if (m->gone != 0) {
+		forget_reader(c, m->reader);
+	} else if ((r = find_reader(c, m->reader)) != NULL) {
+		see_reader(c, r, m);
+	}
+}
+
+/* ---- the watcher */
+
+static void
+lose_watcher(struct cm_cards *c)
+{
+	cm_channel_free(&c->watcher);
+	c->due = cm_deadline_in(c->backoff);
+	c->backoff = c->backoff == 0 ? BACKOFF_FIRST : c->backoff * 2 < BACKOFF_MOST ? c->backoff * 2 : BACKOFF_MOST;
+	for (struct reader *r = c->readers; r != NULL; r = r->next)
+		r->stale = true;
+}
+
+static void
+start_watcher(struct cm_cards *c)
+{
+	const struct cm_message watch = { .kind = CM_MESSAGE_WATCH };
+	const int fd = cm_processes_connect(c->daemon->processes, CM_KIND_WATCHER);
+
+	c->due = INT64_MAX;
+	if (fd < 0 || cm_channel_new(fd, &c->watcher) != CM_OK ||
+	    cm_channel_send(c->watcher, &watch, NULL, 0, cm_deadline_in(SEND_MS)) != CM_OK)
+		lose_watcher(c);
+}
+
+static void
+hear_watcher(struct cm_cards *c)
+{
+	struct cm_message m = { 0 };
+	enum cm_err err;
+
+	while (c->watcher != NULL && (err = cm_channel_receive(c->watcher, 0, &m, NULL, 0)) != CM_ERR_OFFLINE) {
+		if (err != CM_OK || m.kind != CM_MESSAGE_READER) {
+			cm_message_clear(&m);
+			lose_watcher(c);
+			return;
+		}
+		c->backoff = 0;
+		take_message(c, &m);
+		cm_message_clear(&m);
+	}
+	if (c->watcher != NULL && cm_channel_is_gone(c->watcher))
+		lose_watcher(c);
+}
+
+/* ---- sessions */
+
+static void
+tell_changed(struct cm_cards *c)
+{
+	for (struct reader *r = c->readers; r != NULL; r = r->next) {
+		bool changed;
+
+		if (r->session == NULL)
+			continue;
+		pthread_mutex_lock(&c->daemon->lock);
+		changed = r->session->changed;
+		r->session->changed = false;
+		pthread_mutex_unlock(&c->daemon->lock);
+		if (changed)
+			tell(c, "changed", r);
+	}
+}
+
+static void
+let_go(struct cm_cards *c)
+{
+	struct cm_session **at = &c->sessions;
+
+	while (*at != NULL) {
+		struct cm_session *s = *at;
+		bool over;
+
+		pthread_mutex_lock(&c->daemon->lock);
+		over = s->ended;
+		pthread_mutex_unlock(&c->daemon->lock);
+		if (!over) {
+			at = &s->next;
+			continue;
+		}
+		*at = s->next;
+		cm_session_free(&s);
+	}
+}
+
+void
+cm_cards_look(struct cm_cards *c)
+{
+	if (c->watcher == NULL && cm_deadline_passed(c->due))
+		start_watcher(c);
+	hear_watcher(c);
+	tell_changed(c);
+	let_go(c);
+}
+
+int
+cm_cards_fd(const struct cm_cards *c)
+{
+	return c->watcher != NULL ? cm_channel_fd(c->watcher) : -1;
+}
+
+cm_deadline
+cm_cards_next(const struct cm_cards *c)
+{
+	return c->watcher == NULL ? c->due : INT64_MAX;
+}
+
+struct cm_session *
+cm_cards_first(const struct cm_cards *c)
+{
+	return c->sessions;
+}
+
+bool
+cm_cards_has_reader(const struct cm_cards *c)
+{
+	return c->readers != NULL;
+}
+
+void
+cm_cards_free(struct cm_cards **c)
+{
+	if (*c == NULL)
+		return;
+	for (struct reader *r = (*c)->readers, *next; r != NULL; r = next) {
+		next = r->next;
+		free(r->name);
+		free(r);
+	}
+	pthread_mutex_lock(&(*c)->daemon->lock);
+	for (struct cm_session *s = (*c)->sessions; s != NULL; s = s->next)
+		cm_session_remove(s, false);
+	pthread_mutex_unlock(&(*c)->daemon->lock);
+	while ((*c)->sessions != NULL) {
+		struct cm_session *s = (*c)->sessions;
+
+		(*c)->sessions = s->next;
+		cm_session_free(&s);
+	}
+	cm_channel_free(&(*c)->watcher);
+	free(*c);
+	*c = NULL;
+}

@@ -1,0 +1,61 @@
+/* cardmapd/kept.c - what is kept, as JSON: as the command line's --json has it. */
+#include "cardmapd/kept.h"
+
+#include "cardmapd/jobs.h"
+
+void
+cm_kept_text(json_t *o, const char *key, const char *text)
+{
+	struct cm_buf printable = { 0 };
+
+	cm_buf_add_printable(&printable, cm_blob_str(text != NULL ? text : ""));
+	json_object_set_new(o, key, json_string(cm_buf_str(&printable)));
+	cm_buf_free(&printable);
+}
+
+void
+cm_kept_time(json_t *o, const char *key, time_t t)
+{
+	char text[CM_TIME_SIZE];
+
+	json_object_set_new(o, key, t != 0 ? json_string(cm_clock_text(t, text)) : json_null());
+}
+
+static void
+set_hex(json_t *o, const char *key, struct cm_blob v)
+{
+	struct cm_buf hex = { 0 };
+
+	cm_buf_add_hex(&hex, v);
+	json_object_set_new(o, key, json_string(cm_buf_str(&hex)));
+	cm_buf_free(&hex);
+}
+
+json_t *
+cm_kept_evidence(const struct cm_evidence *e)
+{
+	static const char *const words[] = {
+		[CM_STATUS_UNKNOWN] = "unknown", [CM_STATUS_GOOD] = "good", [CM_STATUS_REVOKED] = "revoked",
+	};
+	json_t *o = json_pack("{s:s, s:b}", "status", words[e->status], "on_hold", e->on_hold);
+
+	set_hex(o, "issuer_key", (struct cm_blob){ e->issuer_key, sizeof(e->issuer_key) });
+	set_hex(o, "serial", (struct cm_blob){ e->serial, e->serial_len });
+	cm_kept_text(o, "source", e->source);
+	cm_kept_text(o, "signer", e->signer);
+	cm_kept_time(o, "this_update", e->this_update);
+	cm_kept_time(o, "next_update", e->next_update);
+	cm_kept_time(o, "learned", e->learned);
+	return o;
+}
+
+enum cm_err
+cm_kept_fail(struct cm_varlink_turn *turn, const struct cm_trace *t)
+{
+	json_t *o = json_object();
+
+	cm_kept_text(o, "reason", cm_reason_name(cm_trace_reason(t)));
+	cm_kept_text(o, "text", cm_trace_message(t));
+	cm_kept_text(o, "remedy", cm_reason_remedy(cm_trace_reason(t)));
+	return cm_varlink_error(turn, "io.cardmap.Failed", o, cm_deadline_in(CM_JOB_SEND_MS));
+}

@@ -1,0 +1,17 @@
+/* cardmapd/kept.h - what is kept, as JSON: as the command line's --json has it. */
+#ifndef CM_CARDMAPD_KEPT_H
+#define CM_CARDMAPD_KEPT_H
+
+#include <jansson.h>
+
+#include "service/varlink.h"
+#include "trust/trust.h"
+
+/* Made printable; a time of 0 is null. */
+void cm_kept_text(json_t *o, const char *key, const char *text);
+void cm_kept_time(json_t *o, const char *key, time_t t);
+json_t *cm_kept_evidence(const struct cm_evidence *e);
+/* The error io.cardmap.Failed, with the reason of t. */
+enum cm_err cm_kept_fail(struct cm_varlink_turn *turn, const struct cm_trace *t);
+
+#endif /* CM_CARDMAPD_KEPT_H */

@@ -1,0 +1,231 @@
+/* cardmapd/match.c - which card a login is for. */
+#include "cardmapd/match.h"
+
+#include <stdlib.h>
+
+#include "cardmapd/cards.h"
+
+#define CHOICES_MAX	32
+
+/* What the cards that are in come to, for one login. */
+struct view {
+	struct cm_daemon *daemon;
+	struct cm_attempt *attempt;
+	struct cm_session *fits;	/* ready, and the wanted user's */
+	struct cm_session *nameable;	/* opens several accounts, one of which may be named */
+	struct cm_session *other;	/* ready, and another user's */
+	struct cm_session *refused;	/* opens nothing */
+	unsigned cards, fitting, unsettled, busy;
+};
+
+static const char *
+wanted_user(const struct cm_attempt *a)
+{
+	return a->chosen != NULL ? a->chosen : a->user;
+}
+
+/* A refusal that is older than the login is asked about again: a server may be back. */
+static bool
+look_again(struct view *v, struct cm_session *s)
+{
+	if (s->state != CM_SESSION_REFUSED || s->settled_us >= v->attempt->begun_us || s->reason == CM_REASON_PIN_HELD)
+		return false;
+	cm_session_look_again(s);
+	return true;
+}
+
+static void
+see_ready(struct view *v, struct cm_session *s)
+{
+	const char *user = wanted_user(v->attempt);
+
+	if (user != NULL && strcmp(user, s->user) != 0) {
+		v->other = s;
+		return;
+	}
+	v->fits = s;
+	v->fitting++;
+}
+
+static void
+see(struct view *v, struct cm_session *s)
+{
+	if (s->removed || (v->attempt->reader != NULL && strcmp(v->attempt->reader, s->reader) != 0))
+		return;
+	v->cards++;
+	if (s->state == CM_SESSION_BUSY)
+		v->busy++;
+	else if (s->state == CM_SESSION_READING || look_again(v, s))
+		v->unsettled++;
+	else if (s->state == CM_SESSION_READY)
+		see_ready(v, s);
+	else if (s->candidates != NULL)
+		v->nameable = s;
+	else
+		v->refused = s;
+}
+
+/* ---- what follows.  All under the lock */
+
+static void
+tell_once(struct cm_attempt *a, const struct cm_told *t)
+{
+	if (a->state != t->state)
+		cm_attempt_tell_locked(a, t);
+	else
+		json_decref(t->choices);
+}
+
+static json_t *
+choice(const char *id, const char *text)
+{
+	struct cm_buf safe_id = { 0 }, safe = { 0 };
+	json_t *o;
+
+	cm_buf_add_printable(&safe_id, cm_blob_str(id));
+	cm_buf_add_printable(&safe, cm_blob_str(text));
+	o = json_pack("{s:s, s:s}", "id", cm_buf_str(&safe_id), "text", cm_buf_str(&safe));
+	cm_buf_free(&safe_id);
+	cm_buf_free(&safe);
+	return o;
+}
+
+/* Accounts of one card that opens several; or of several cards, one each.  The id is the account's name. */
+static json_t *
+list_choices(const struct view *v)
+{
+	json_t *list = json_array();
+
+	for (const struct cm_session *s = cm_cards_first(v->daemon->cards); s != NULL; s = s->next) {
+		if (s->removed || (v->attempt->reader != NULL && strcmp(v->attempt->reader, s->reader) != 0))
+			continue;
+		if (s->state == CM_SESSION_READY && json_array_size(list) < CHOICES_MAX)
+			json_array_append_new(list, choice(s->user, s->name[0] != '\0' ? s->name : s->user));
+		for (size_t i = 0; s->state == CM_SESSION_REFUSED && s->candidates != NULL && s->candidates[i] != NULL &&
+		    json_array_size(list) < CHOICES_MAX; i++)
+			json_array_append_new(list, choice(s->candidates[i], s->candidates[i]));
+	}
+	return list;
+}
+
+/* It is answered by a name; one that was not among them is refused like one that was given at first. */
+static void
+choose(struct view *v)
+{
+	struct cm_attempt *a = v->attempt;
+	struct cm_answer answer;
+
+	if (a->state == CM_ATTEMPT_CHOOSE && cm_attempt_take_answer(a, &answer)) {
+		a->chosen = answer.choice;
+		answer.choice = NULL;
+		cm_answer_clear(&answer);
+		cm_match(NULL, a);
+		return;
+	}
+	tell_once(a, &(struct cm_told){ .state = CM_ATTEMPT_CHOOSE, .choices = list_choices(v) });
+}
+
+static const char *
+text_of(const struct view *v, struct cm_buf *text, enum cm_reason *reason)
+{
+	const struct cm_session *s = v->other != NULL ? v->other : v->nameable != NULL ? v->nameable : v->refused;
+
+	if (v->other != NULL) {
+		*reason = CM_REASON_NOT_THIS_USER;
+		cm_buf_addf(text, "the card in %s opens %s, not %s", s->reader, s->user, wanted_user(v->attempt));
+	} else {
+		*reason = s->reason;
+		cm_buf_add_str(text, s->text);
+	}
+	return cm_buf_str(text);
+}
+
+/* The log is written without the lock, which cm_match() gives up for it. */
+static void
+refuse(struct view *v, enum cm_reason reason, const char *text)
+{
+	const struct cm_session *s = v->other != NULL ? v->other : v->refused;
+	struct cm_log_entry e = cm_attempt_entry(v->attempt, reason, text);
+	char *reader = s != NULL ? strdup(s->reader) : NULL;
+
+	if (reader != NULL)
+		e.reader = reader;
+	pthread_mutex_unlock(&v->daemon->lock);
+	cm_attempt_refuse(v->attempt, &e);
+	pthread_mutex_lock(&v->daemon->lock);
+	free(reader);
+}
+
+static void
+refuse_cards(struct view *v)
+{
+	struct cm_buf text = { 0 };
+	enum cm_reason reason;
+	const char *words = text_of(v, &text, &reason);
+
+	refuse(v, reason, words);
+	cm_buf_free(&text);
+}
+
+static void
+wait_for_card(struct view *v)
+{
+	const bool reader = cm_cards_has_reader(v->daemon->cards);
+
+	tell_once(v->attempt, &(struct cm_told){ .state = CM_ATTEMPT_CARD, .user = v->attempt->user,
+	    .reason = reader ? CM_REASON_NO_CARD : CM_REASON_NO_READER,
+	    .text = reader ? "no card is in the reader" : "no reader is connected" });
+}
+
+static void
+run_out_of_time(struct view *v)
+{
+	if (v->busy > 0)
+		refuse(v, CM_REASON_BUSY, "another login uses the card, and has not ended in time");
+	else if (v->cards > 0 && v->attempt->state != CM_ATTEMPT_CHOOSE)
+		refuse(v, CM_REASON_CARD_SILENT, "the card was not read in time");
+	else if (v->attempt->state == CM_ATTEMPT_CHOOSE)
+		refuse(v, CM_REASON_CANCELLED, "nothing was chosen in time");
+	else
+		refuse(v, cm_cards_has_reader(v->daemon->cards) ? CM_REASON_NO_CARD : CM_REASON_NO_READER,
+		    "no card was put in in time");
+}
+
+static void
+decide(struct view *v)
+{
+	struct cm_attempt *a = v->attempt;
+	const char *user = wanted_user(a);
+
+	if (v->fits != NULL && (user != NULL || (v->fitting == 1 && v->unsettled == 0 && v->nameable == NULL)))
+		cm_session_attach(v->fits, a);
+	else if (cm_deadline_passed(a->card_due))
+		run_out_of_time(v);
+	else if (v->cards == 0)
+		wait_for_card(v);
+	else if (v->unsettled > 0 || v->busy > 0)
+		tell_once(a, &(struct cm_told){ .state = CM_ATTEMPT_READING, .user = a->user,
+		    .text = v->busy > 0 ? "another login uses the card" : NULL });
+	else if (user != NULL && v->nameable != NULL)
+		cm_session_attach(v->nameable, a);
+	else if (v->fits != NULL || v->nameable != NULL)
+		choose(v);
+	else
+		refuse_cards(v);
+}
+
+void
+cm_match(struct cm_daemon *d, struct cm_attempt *a)
+{
+	struct view v = { .daemon = a->daemon, .attempt = a };
+
+	if (d != NULL)
+		pthread_mutex_lock(&d->lock);
+	if (a->session == NULL && !a->ended && !a->cancelled) {
+		for (struct cm_session *s = cm_cards_first(v.daemon->cards); s != NULL; s = s->next)
+			see(&v, s);
+		decide(&v);
+	}
+	if (d != NULL)
+		pthread_mutex_unlock(&d->lock);
+}

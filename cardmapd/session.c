@@ -1,0 +1,393 @@
+/* cardmapd/session.c - a card that is in: prepared before anybody asks, then a login, then prepared anew. */
+#include "cardmapd/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cardmapd/processes.h"
+#include "cardmapd/record.h"
+#include "cardmapd/session_internal.h"
+
+/* Where a process dies again and again, it is not started as fast as it dies. */
+#define PAUSE_FIRST	100	/* ms */
+#define PAUSE_MOST	10000
+#define STEADY_US	((int64_t)10 * 1000000)
+
+/* ---- for the main thread */
+
+void
+cm_session_wake(struct cm_session *s, bool cut)
+{
+	const uint64_t one = 1;
+
+	/* What is asked of another process ends with the connection to it, and so does that process's work. */
+	for (size_t i = 0; cut && i < CM_COUNT(s->lines); i++)
+		if (s->lines[i] >= 0)
+			(void)shutdown(s->lines[i], SHUT_RDWR);
+	(void)!write(s->wake, &one, sizeof(one));
+}
+
+void
+cm_session_remove(struct cm_session *s, bool swapped)
+{
+	s->removed = true;
+	s->swapped = swapped;
+	cm_session_wake(s, true);
+}
+
+void
+cm_session_attach(struct cm_session *s, struct cm_attempt *a)
+{
+	s->attempt = a;
+	a->session = s;
+	s->state = CM_SESSION_BUSY;
+	cm_session_wake(s, false);
+}
+
+void
+cm_session_look_again(struct cm_session *s)
+{
+	s->state = CM_SESSION_READING;
+	s->again = true;
+	cm_session_wake(s, false);
+}
+
+static void
+forget_found(struct cm_session *s)
+{
+	free(s->user);
+	free(s->name);
+	free(s->subject);
+	free(s->text);
+	s->user = s->name = s->subject = s->text = NULL;
+	cm_list_free(&s->candidates);
+	s->reason = CM_REASON_NONE;
+	s->uid = (uid_t)-1;
+}
+
+void
+cm_session_free(struct cm_session **s)
+{
+	if (*s == NULL)
+		return;
+	pthread_join((*s)->thread, NULL);
+	close((*s)->wake);
+	forget_found(*s);
+	free((*s)->reader);
+	free((*s)->atr);
+	free(*s);
+	*s = NULL;
+}
+
+/* ---- in its thread: connections, which the main thread can end */
+
+static int
+connect_to(void *arg, enum cm_process which)
+{
+	struct cm_session *s = arg;
+	const int fd = cm_processes_connect(s->daemon->processes,
+	    which == CM_PROCESS_CARD ? CM_KIND_CARD : CM_KIND_RESOLVER);
+	bool removed;
+
+	if (fd < 0)
+		return -1;
+	pthread_mutex_lock(&s->daemon->lock);
+	removed = s->removed;
+	if (s->lines[which] >= 0)
+		close(s->lines[which]);
+	s->lines[which] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	pthread_mutex_unlock(&s->daemon->lock);
+	if (!removed)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void
+drop_lines(struct cm_session *s)
+{
+	pthread_mutex_lock(&s->daemon->lock);
+	for (size_t i = 0; i < CM_COUNT(s->lines); i++) {
+		if (s->lines[i] >= 0)
+			close(s->lines[i]);
+		s->lines[i] = -1;
+	}
+	pthread_mutex_unlock(&s->daemon->lock);
+}
+
+/* ---- preparing */
+
+static enum cm_err
+begin_work(struct cm_work *w)
+{
+	struct cm_session *s = w->session;
+	const struct cm_apart_options o = {
+		.conf = s->daemon->conf, .store = w->store, .hostcheck = s->daemon->hostcheck, .connect = connect_to, .arg = s,
+		.ccache_program = s->daemon->ccache_program, .reader = s->reader, .insertion = s->insertion,
+	};
+	enum cm_err err;
+
+	if ((err = cm_trace_new(&w->trace)) != CM_OK || (err = cm_apart_new(&o, &w->apart)) != CM_OK)
+		return err;
+	w->login = (struct cm_login){
+		.work = &cm_login_apart, .worker = w->apart, .conf = s->daemon->conf, .trace = w->trace, .ahead = true,
+		.told = cm_work_told, .told_arg = w,
+	};
+	return CM_OK;
+}
+
+static void
+end_work(struct cm_work *w)
+{
+	if (w->apart != NULL)
+		cm_login_clear(&w->login);
+	cm_apart_free(&w->apart);
+	cm_trace_free(&w->trace);
+	drop_lines(w->session);
+	w->ready = false;
+}
+
+/* "NAME (DN; rule R, strong)": as ldap/candidates.c tells of each. */
+static void
+take_candidates(struct cm_session *s, const struct cm_trace *t)
+{
+	for (size_t i = 0; i < cm_trace_count(t); i++) {
+		const struct cm_trace_stage *stage = cm_trace_stage(t, i);
+
+		for (size_t n = 0; n < stage->count; n++) {
+			const char *text = stage->items[n].text;
+			const char *end = strstr(text, " (");
+
+			if (strcmp(stage->items[n].key, "candidate") == 0 && end != NULL &&
+			    cm_list_add(&s->candidates, (struct cm_blob){ (const uint8_t *)text, (size_t)(end - text) }) != CM_OK)
+				return;
+		}
+	}
+}
+
+static void
+publish(struct cm_work *w, enum cm_err err, enum cm_reason reason, const char *text)
+{
+	struct cm_session *s = w->session;
+	const struct cm_login *l = &w->login;
+
+	pthread_mutex_lock(&s->daemon->lock);
+	forget_found(s);
+	s->subject = l->subject != NULL ? strdup(l->subject) : NULL;
+	if (err == CM_OK) {
+		s->user = strdup(l->account->name);
+		s->name = strdup(l->account->gecos);
+		s->uid = l->account->uid;
+	} else {
+		s->reason = reason;
+		s->text = strdup(text);
+		if (reason == CM_REASON_SEVERAL_ACCOUNTS && s->daemon->conf->mapper.several_accounts == CM_SEVERAL_HINT)
+			take_candidates(s, w->trace);
+	}
+	s->state = err == CM_OK ? CM_SESSION_READY : CM_SESSION_REFUSED;
+	s->settled_us = cm_clock_us();
+	s->again = false;
+	s->changed = true;
+	pthread_mutex_unlock(&s->daemon->lock);
+	cm_daemon_wake(s->daemon);
+}
+
+static bool
+is_held(const struct cm_session *s)
+{
+	return s->wrong_pins >= CM_WRONG_PINS_MAX;	/* this thread alone counts them */
+}
+
+/* What failed for want of memory or descriptors has no reason of its own. */
+static enum cm_reason
+reason_of(const struct cm_work *w)
+{
+	const enum cm_reason r = w->trace != NULL ? cm_trace_reason(w->trace) : CM_REASON_NONE;
+
+	return r != CM_REASON_NONE ? r : CM_REASON_SYSTEM;
+}
+
+static void
+prepare(struct cm_work *w)
+{
+	enum cm_err err;
+
+	if (is_held(w->session)) {
+		w->login = (struct cm_login){ 0 };
+		publish(w, CM_ERR_REFUSED, CM_REASON_PIN_HELD, "two wrong PINs were typed for the card since it was put in");
+		return;
+	}
+	if ((err = begin_work(w)) == CM_OK)
+		err = cm_login_prepare(&w->login);
+	w->ready = err == CM_OK || reason_of(w) == CM_REASON_SEVERAL_ACCOUNTS;
+	publish(w, err, reason_of(w), cm_trace_message(w->trace));
+	if (!w->ready)
+		end_work(w);	/* nothing is held open for a card that opens nothing */
+}
+
+/* ---- waiting */
+
+static void
+drain(int fd)
+{
+	uint64_t count;
+
+	(void)!read(fd, &count, sizeof(count));
+}
+
+#define PROCESSES	2	/* the card's helper and the resolver: enum cm_process */
+
+enum cm_work_event
+cm_work_wait(struct cm_work *w, cm_deadline deadline)
+{
+	struct pollfd p[1 + PROCESSES] = { { .fd = w->session->wake, .events = POLLIN } };
+	int fds[PROCESSES] = { -1, -1 };
+
+	if (w->apart != NULL)
+		cm_apart_fds(w->apart, fds);
+	for (size_t i = 0; i < PROCESSES; i++)
+		p[1 + i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+	const int n = poll(p, CM_COUNT(p), deadline == INT64_MAX ? -1 : cm_deadline_left(deadline));
+
+	if (n == 0)
+		return CM_WORK_TIMEOUT;
+	if (n > 0 && p[0].revents == 0)
+		return CM_WORK_DIED;	/* nobody was asked: whatever one of them says now is that it is gone, or out of its mind */
+	drain(w->session->wake);
+	return CM_WORK_WOKEN;
+}
+
+enum idle { IDLE_GONE, IDLE_ASKED, IDLE_AGAIN, IDLE_DIED, IDLE_STILL };
+
+static enum idle
+look(struct cm_session *s, enum cm_work_event event)
+{
+	enum idle idle = s->removed ? IDLE_GONE : s->attempt != NULL ? IDLE_ASKED : s->again ? IDLE_AGAIN :
+	    event == CM_WORK_DIED ? IDLE_DIED : IDLE_STILL;
+
+	if (idle == IDLE_AGAIN || idle == IDLE_DIED)
+		s->state = CM_SESSION_READING;
+	return idle;
+}
+
+/* Until there is something to do. */
+static enum idle
+wait_idle(struct cm_work *w)
+{
+	struct cm_session *s = w->session;
+	enum cm_work_event event = CM_WORK_WOKEN;
+	enum idle idle;
+
+	for (;;) {
+		pthread_mutex_lock(&s->daemon->lock);
+		idle = look(s, event);
+		pthread_mutex_unlock(&s->daemon->lock);
+		if (idle != IDLE_STILL)
+			return idle;
+		event = cm_work_wait(w, INT64_MAX);
+	}
+}
+
+static void
+pause_after_death(struct cm_work *w)
+{
+	if (cm_clock_us() - w->began_us > STEADY_US)
+		w->pause = 0;
+	if (w->pause != 0)
+		(void)poll(NULL, 0, (int)w->pause);
+	w->pause = w->pause == 0 ? PAUSE_FIRST : w->pause * 2 < PAUSE_MOST ? w->pause * 2 : PAUSE_MOST;
+}
+
+/* ---- the thread */
+
+/* A login that is handed over in the moment the card goes finds that out here. */
+static void
+leave_attempt(struct cm_session *s)
+{
+	struct cm_attempt *a;
+
+	pthread_mutex_lock(&s->daemon->lock);
+	a = s->attempt;
+	pthread_mutex_unlock(&s->daemon->lock);
+	if (a != NULL)
+		cm_work_refuse_gone(s, a);
+}
+
+static void
+live(struct cm_work *w)
+{
+	enum idle idle = IDLE_STILL;
+
+	while (idle != IDLE_GONE) {
+		w->began_us = cm_clock_us();
+		prepare(w);
+		idle = wait_idle(w);
+		if (idle == IDLE_ASKED)
+			cm_work_serve(w);
+		else if (idle == IDLE_DIED)
+			pause_after_death(w);
+		end_work(w);
+	}
+}
+
+static void *
+run(void *arg)
+{
+	struct cm_session *s = arg;
+	struct cm_work w = { .session = s };
+	enum cm_err err = cm_trace_new(&w.trace);
+
+	if (err == CM_OK)
+		err = cm_daemon_open_store(s->daemon, w.trace, &w.store);
+	if (err != CM_OK) {
+		publish(&w, err, reason_of(&w), cm_trace_message(w.trace));
+		while (wait_idle(&w) != IDLE_GONE)
+			publish(&w, err, reason_of(&w), cm_trace_message(w.trace));
+	} else {
+		cm_trace_free(&w.trace);
+		live(&w);
+	}
+	leave_attempt(s);
+	end_work(&w);
+	cm_accounts_close(&w.store);
+	pthread_mutex_lock(&s->daemon->lock);
+	s->ended = true;
+	pthread_mutex_unlock(&s->daemon->lock);
+	cm_daemon_wake(s->daemon);
+	return NULL;
+}
+
+enum cm_err
+cm_session_new(struct cm_daemon *d, const char *reader, uint32_t insertion, struct cm_blob atr, struct cm_session **out)
+{
+	struct cm_session *s = calloc(1, sizeof(*s));
+	struct cm_buf hex = { 0 };
+	enum cm_err err = CM_ERR_NOMEM;
+
+	*out = NULL;
+	if (s == NULL)
+		return err;
+	cm_buf_add_hex(&hex, atr);
+	*s = (struct cm_session){
+		.daemon = d, .insertion = insertion, .reader = strdup(reader), .atr = strdup(cm_buf_str(&hex)),
+		.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .lines = { -1, -1 }, .uid = (uid_t)-1, .changed = true,
+	};
+	cm_buf_free(&hex);
+	if (s->reader != NULL && s->atr != NULL)
+		err = s->wake >= 0 && pthread_create(&s->thread, NULL, run, s) == 0 ? CM_OK : CM_ERR_SYSTEM;
+	if (err == CM_OK) {
+		*out = s;
+		return err;
+	}
+	if (s->wake >= 0)
+		close(s->wake);
+	free(s->reader);
+	free(s->atr);
+	free(s);
+	return err;
+}

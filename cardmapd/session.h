@@ -1,0 +1,58 @@
+/* cardmapd/session.h - a card that is in: everything ready before the PIN, by a thread of its own. */
+#ifndef CM_CARDMAPD_SESSION_H
+#define CM_CARDMAPD_SESSION_H
+
+#include "base/list.h"
+#include "cardmapd/daemon.h"
+#include "cardmapd/login.h"
+
+#define CM_WRONG_PINS_MAX	2	/* in one insertion; then nothing sends VERIFY until the card is out */
+
+enum cm_session_state {
+	CM_SESSION_READING,	/* its certificate is read and looked up, or will be */
+	CM_SESSION_READY,	/* it opens an account */
+	CM_SESSION_REFUSED,	/* it opens none */
+	CM_SESSION_BUSY,	/* a login has it */
+};
+
+struct cm_session {
+	struct cm_session *next;
+	struct cm_daemon *daemon;
+	char *reader;
+	uint32_t insertion;
+	char *atr;			/* hex */
+	pthread_t thread;
+	int wake;			/* eventfd(2) */
+	/* under the daemon's lock: */
+	enum cm_session_state state;
+	bool removed;			/* the card is out: the thread ends */
+	bool swapped;			/* ... and another is in */
+	bool ended;			/* the thread has: to be joined and freed */
+	bool again;			/* look once more */
+	bool changed;			/* since the main thread told of it */
+	unsigned wrong_pins;
+	int64_t settled_us;		/* when it last became ready or refused */
+	char *user, *name, *subject;	/* of the account it opens, and of the certificate; or NULL */
+	uid_t uid;
+	enum cm_reason reason;		/* why it opens none */
+	char *text;
+	char **candidates;		/* accounts of which a login may name one, as the trace has them */
+	struct cm_attempt *attempt;
+	int lines[2];			/* descriptors of its connections, to end them by; -1: none */
+};
+
+/* Start one.  Main thread.  CM_ERR_SYSTEM, CM_ERR_NOMEM */
+CM_MUST_USE enum cm_err cm_session_new(struct cm_daemon *d, const char *reader, uint32_t insertion, struct cm_blob atr,
+    struct cm_session **out);
+/* Under the lock: its card is out, whatever it does ends. */
+void cm_session_remove(struct cm_session *s, bool swapped);
+/* Under the lock: hand a login to it, which is ready or may be named. */
+void cm_session_attach(struct cm_session *s, struct cm_attempt *a);
+/* Under the lock: look at the card once more. */
+void cm_session_look_again(struct cm_session *s);
+/* Under the lock: whatever it is waiting for, there is something new; cut: what it asks is not wanted any more. */
+void cm_session_wake(struct cm_session *s, bool cut);
+/* Its thread has ended, or will: join and free. */
+void cm_session_free(struct cm_session **s);
+
+#endif /* CM_CARDMAPD_SESSION_H */

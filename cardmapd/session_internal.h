@@ -1,0 +1,32 @@
+/* cardmapd/session_internal.h - what a session's thread has to itself; session.c prepares, session_login.c lets in. */
+#ifndef CM_CARDMAPD_SESSION_INTERNAL_H
+#define CM_CARDMAPD_SESSION_INTERNAL_H
+
+#include "cardmapd/session.h"
+#include "service/apart.h"
+#include "service/login.h"
+
+struct cm_work {
+	struct cm_session *session;
+	struct cm_accounts *store;
+	struct cm_trace *trace;
+	struct cm_apart *apart;
+	struct cm_login login;
+	bool ready;			/* the login is prepared, or may be named */
+	bool unlocked;			/* a PIN was right: what fails from here on is not begun again */
+	int64_t began_us;
+	unsigned pause;			/* ms */
+};
+
+enum cm_work_event { CM_WORK_WOKEN, CM_WORK_DIED, CM_WORK_TIMEOUT };
+/* Until the main thread has something, a process of this work dies, or the deadline (INT64_MAX: none). */
+enum cm_work_event cm_work_wait(struct cm_work *w, cm_deadline deadline);
+
+/* The login that was handed over, to its end, or until it must begin anew with the same card or another. */
+void cm_work_serve(struct cm_work *w);
+/* For struct cm_login: arg is the work. */
+void cm_work_told(void *arg, const struct cm_log_entry *e);
+/* The card is out: the login that was handed over ends, or looks for another card if one was put in its place. */
+void cm_work_refuse_gone(struct cm_session *s, struct cm_attempt *a);
+
+#endif /* CM_CARDMAPD_SESSION_INTERNAL_H */

@@ -1,0 +1,35 @@
+/* service/policy.h - who may use a password, and which account may enter now: what holds without a card. */
+#ifndef CM_SERVICE_POLICY_H
+#define CM_SERVICE_POLICY_H
+
+#include "base/conf.h"
+#include "base/trace.h"
+#include "cache/accounts.h"
+
+/*
+ * May this user log in without a card?  enforcement.required = no: everybody may; yes: root
+ * alone, who has a way in by password.  user NULL: nobody in particular.
+ * enforcement.not_enforced_group, allow_unmapped_users and what the directory says of a user
+ * (SmartCardEnforcement, SMARTCARD_REQUIRED) are not looked at yet: with required = yes they exempt nobody.
+ */
+bool cm_policy_may_use_password(const struct cm_conf *conf, const char *user);
+
+/* An account of uid 0, by name: root, and what /etc/passwd has under that number.  Read without NSS. */
+bool cm_policy_is_root(const char *user);
+
+/* CM_ERR_REFUSED (CARDS_OFF): enforcement.allow_cards = no */
+CM_MUST_USE enum cm_err cm_policy_allow_cards(const struct cm_conf *conf, struct cm_trace *t);
+
+/*
+ * The account phase, which has no card: may this account enter now, as far as this host knows it?
+ * proven: this very process was let in as that user by its card.
+ *
+ * CM_OK           *out is the caller's: the account as kept, or of /etc/passwd where a card is paired with it
+ * CM_ERR_ABSENT   it is none of ours: no card opened it here, and none is paired with it.  No reason is set
+ * CM_ERR_REFUSED  KEPT_TOO_OLD, CLOCK_BEHIND, ACCOUNT_FORBIDDEN; CARD_REQUIRED: it must use a card, and did not
+ * CM_ERR_SYSTEM   STORE
+ */
+CM_MUST_USE enum cm_err cm_policy_account(const struct cm_conf *conf, struct cm_accounts *store, const char *user,
+    bool proven, struct cm_trace *t, struct cm_account **out);
+
+#endif /* CM_SERVICE_POLICY_H */
