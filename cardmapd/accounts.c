@@ -101,5 +101,5 @@ cm_method_accounts(struct cm_varlink_request *r)
 
 	if (!cm_parameters_take(r, rows, CM_COUNT(rows), &err))
 		return err;
-	return cm_jobs_run(c->daemon->jobs, r, run);
+	return cm_jobs_run(c->daemon->jobs, r, run, NULL);
 }

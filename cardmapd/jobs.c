@@ -42,7 +42,7 @@ work(void *arg)
 }
 
 enum cm_err
-cm_jobs_run(struct cm_jobs *j, struct cm_varlink_request *r, cm_job job)
+cm_jobs_run(struct cm_jobs *j, struct cm_varlink_request *r, cm_job job, json_t *parameters)
 {
 	struct cm_client *c = r->context;
 	struct job *place = NULL;
@@ -50,11 +50,15 @@ cm_jobs_run(struct cm_jobs *j, struct cm_varlink_request *r, cm_job job)
 	for (size_t i = 0; i < CM_JOBS_MAX && place == NULL; i++)
 		if (j->places[i].client == NULL)
 			place = &j->places[i];
-	if (place == NULL)
+	if (parameters == NULL)
+		parameters = json_incref(r->call->parameters);
+	if (place == NULL) {
+		json_decref(parameters);
 		return cm_varlink_error(&r->turn, "io.cardmap.Busy",
 		    json_pack("{s:s}", "text", "as many calls of this kind as may be are being served"), r->deadline);
+	}
 	*place = (struct job){ .daemon = j->daemon, .client = c, .turn = r->turn, .run = job,
-		.parameters = json_incref(r->call->parameters) };
+		.parameters = parameters };
 	if (pthread_create(&place->thread, NULL, work, place) != 0) {
 		json_decref(place->parameters);
 		place->client = NULL;

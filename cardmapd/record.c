@@ -86,39 +86,41 @@ cm_record_write(struct cm_record *r, const struct cm_log_entry *e)
 	cm_daemon_wake(r->daemon);
 }
 
-/* Entries from number first on, those that are still here. */
+/* Entries from number first on and before end, those that are still here.  Under the lock. */
 static json_t *
-take_since(struct cm_record *r, unsigned long long first)
+list_entries(const struct cm_record *r, unsigned long long first, unsigned long long end)
 {
 	json_t *list = json_array();
 
-	pthread_mutex_lock(&r->daemon->lock);
 	if (r->written > CM_RECORD_ENTRIES && first < r->written - CM_RECORD_ENTRIES)
 		first = r->written - CM_RECORD_ENTRIES;
-	for (; first < r->written; first++)
+	for (; first < end; first++)
 		json_array_append(list, r->entries[first % CM_RECORD_ENTRIES]);
-	r->told = r->written;
-	pthread_mutex_unlock(&r->daemon->lock);
 	return list;
 }
 
+/* Those that were told: the subscribers, of whom the caller may become one, get the others. */
 json_t *
 cm_record_last(struct cm_record *r, size_t most)
 {
-	unsigned long long written;
+	json_t *list;
 
 	pthread_mutex_lock(&r->daemon->lock);
-	written = r->written;
+	list = list_entries(r, r->told > most ? r->told - most : 0, r->told);
 	pthread_mutex_unlock(&r->daemon->lock);
-	return take_since(r, written > most ? written - most : 0);
+	return list;
 }
 
 void
 cm_record_look(struct cm_record *r)
 {
-	json_t *list = take_since(r, r->told), *entry;
+	json_t *list, *entry;
 	size_t i;
 
+	pthread_mutex_lock(&r->daemon->lock);
+	list = list_entries(r, r->told, r->written);
+	r->told = r->written;
+	pthread_mutex_unlock(&r->daemon->lock);
 	json_array_foreach(list, i, entry)
 		for (struct subscriber *s = r->subscribers; s != NULL; s = s->next)
 			if (!s->client->finished)

@@ -154,5 +154,5 @@ cm_method_revocation(struct cm_varlink_request *r)
 		    r->deadline);
 	if (find_action(action) == NULL)
 		return cm_varlink_invalid(&r->turn, "action", r->deadline);
-	return cm_jobs_run(c->daemon->jobs, r, run);
+	return cm_jobs_run(c->daemon->jobs, r, run, NULL);
 }

@@ -3,11 +3,14 @@
 #include <unistd.h>
 
 #include "cardmapd/cards.h"
+#include "cardmapd/jobs.h"
 #include "cardmapd/methods.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
+#include "service/channel.h"
 
 #define LAST_DECISIONS	10
+#define RESOLVER_MS	1000
 
 static void
 tell_process(void *arg, const struct cm_process_seen *s)
@@ -27,6 +30,49 @@ list_processes(const struct cm_daemon *d)
 	return list;
 }
 
+/* What the resolver knows: texts of the items so called. */
+static void
+add_items(json_t *status, const char *key, const char *item, const struct cm_message *m)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < m->items.count; i++)
+		if (strcmp(m->items.rows[i].key, item) == 0)
+			json_array_append_new(list, json_string(m->items.rows[i].text));
+	json_object_set_new(status, key, list);
+}
+
+static enum cm_err
+ask_resolver(struct cm_daemon *d, struct cm_message *answer)
+{
+	const struct cm_message question = { .kind = CM_MESSAGE_STATE };
+	const int fd = cm_processes_connect(d->processes, CM_KIND_RESOLVER);
+	struct cm_channel *channel = NULL;
+	enum cm_err err = fd >= 0 ? cm_channel_new(fd, &channel) : CM_ERR_OFFLINE;
+
+	if (err == CM_OK)
+		err = cm_channel_ask(channel, &question, NULL, 0, CM_MESSAGE_STATED, cm_deadline_in(RESOLVER_MS), answer);
+	cm_channel_free(&channel);
+	return err;
+}
+
+static enum cm_err
+finish(struct cm_daemon *d, struct cm_varlink_turn *turn, json_t *status)
+{
+	struct cm_message answer = { 0 };
+	const bool told = ask_resolver(d, &answer) == CM_OK;
+
+	if (told) {
+		add_items(status, "silent", "silent", &answer);
+		add_items(status, "kdc", "kdc", &answer);
+		add_items(status, "directory_connections", "connections", &answer);
+		add_items(status, "directory_searches", "searches", &answer);
+	}
+	json_object_set_new(status, "resolver", json_boolean(told));
+	cm_message_clear(&answer);
+	return cm_varlink_answer(turn, json_pack("{s:O}", "status", status), cm_deadline_in(CM_JOB_SEND_MS));
+}
+
 enum cm_err
 cm_method_status(struct cm_varlink_request *r)
 {
@@ -36,12 +82,13 @@ cm_method_status(struct cm_varlink_request *r)
 
 	if (!cm_parameters_take(r, NULL, 0, &err))
 		return err;
-	return cm_varlink_answer(&r->turn, json_pack("{s:{s:s, s:o, s:i, s:b, s:s?, s:o, s:o}}", "status",
+	/* What is the main thread's is told here; the resolver is asked by another. */
+	return cm_jobs_run(d->jobs, r, finish, json_pack("{s:s, s:o, s:i, s:b, s:s?, s:o, s:o}",
 	    "version", CM_VERSION,
 	    "processes", list_processes(d),
 	    "connections", (int)cm_clients_count(d->clients),
 	    "keytab", d->hostcheck != NULL,
 	    "host_principal", d->hostcheck != NULL ? cm_hostcheck_principal(d->hostcheck) : NULL,
 	    "cards", cm_cards_list(d->cards, c),
-	    "last", cm_record_last(d->record, LAST_DECISIONS)), r->deadline);
+	    "last", cm_record_last(d->record, LAST_DECISIONS)));
 }
