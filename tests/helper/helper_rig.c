@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,18 +37,20 @@ conf_path(void)
 
 /* As cardmapd does it: descriptor 3, nothing else, and next to no environment. */
 static void
-become_helper(int fd, char *const *environment)
+become_helper(int fd, const char *program, uid_t uid, char *const *environment)
 {
 	char *const arguments[] = { "cardmap-card", "--config", (char *)(uintptr_t)conf_path(), NULL };
 
 	if (dup2(fd, 3) < 0 || syscall(SYS_close_range, 4, ~0U, 0) != 0)
 		_exit(126);
-	execve(CM_CARD_PROGRAM, arguments, environment);
+	if (uid != geteuid() && (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0))
+		_exit(125);
+	execve(program, arguments, environment);
 	_exit(127);
 }
 
-void
-helper_start(struct helper *h, const char *const *environment)
+static void
+start(struct helper *h, const char *program, uid_t uid, const char *const *environment)
 {
 	static const char *const kept[] = { "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "KRB5_CONFIG", "SSSD_KRB5_LOCATOR_DISABLE" };
 	char texts[CM_COUNT(kept)][512];
@@ -67,9 +70,26 @@ helper_start(struct helper *h, const char *const *environment)
 	h->pid = fork();
 	assert_true(h->pid >= 0);
 	if (h->pid == 0)
-		become_helper(pair[1], variables);
+		become_helper(pair[1], program, uid, variables);
 	close(pair[1]);
 	assert_int_equal(cm_channel_new(pair[0], &h->channel), CM_OK);
+}
+
+void
+helper_start(struct helper *h, const char *const *environment)
+{
+	start(h, CM_CARD_PROGRAM, geteuid(), environment);
+}
+
+void
+helper_start_as(struct helper *h, uid_t uid)
+{
+	char command[1024], copy[512];
+
+	snprintf(copy, sizeof(copy), "%s/tmp/cardmap-card", getenv("CM_RIG_DIR"));
+	snprintf(command, sizeof(command), "install -m 755 %s %s", CM_CARD_PROGRAM, copy);
+	assert_int_equal(system(command), 0);
+	start(h, copy, uid, NULL);
 }
 
 static int

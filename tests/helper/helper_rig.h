@@ -20,6 +20,8 @@ struct helper {
 
 /* Texts of its environment beside PATH and the sanitizers' options; ends with NULL.  NULL: none */
 void helper_start(struct helper *h, const char *const *environment);
+/* The same as another user: a copy of the program that he may run.  Only root can. */
+void helper_start_as(struct helper *h, uid_t uid);
 /* Send m, with the reading ends of pipes that hold these PINs (NULL: none). */
 void helper_send(struct helper *h, const struct cm_message *m, const char *pin, const char *next);
 /* As helper_send(), and wait for this answer, serving RECOGNISE meanwhile; its result. */
