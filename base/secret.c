@@ -152,13 +152,15 @@ void
 cm_secret_harden_process(void)
 {
 	const struct rlimit none = { 0, 0 };
+	struct rlimit lock = { 0, 0 };
 
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
 	/*
 	 * Libraries hold copies that are not ours to place: OpenSSL's key, krb5's
-	 * session key, a PIN on its way to the reader.  Only root may lock that much.
+	 * session key, a PIN on its way to the reader.  Only root may lock that much,
+	 * and who was given leave to.
 	 */
-	if (geteuid() == 0)
+	if (geteuid() == 0 || (getrlimit(RLIMIT_MEMLOCK, &lock) == 0 && lock.rlim_cur == RLIM_INFINITY))
 		(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
