@@ -17,9 +17,9 @@ EXPECTED = {
     'share/man/man7/cardmap-login.7': 0o644, 'share/man/man7/cardmap-revocation.7': 0o644,
     'share/bash-completion/completions/cardmap': 0o644,
     'share/doc/cardmap/examples/cardmap.conf': 0o644, 'share/doc/cardmap/examples/login-helper.c': 0o644, 'share/doc/cardmap/copyright': 0o644,
-    'share/polkit-1/actions/io.cardmap.policy': 0o644, 'share/polkit-1/rules.d/io.cardmap.rules': 0o644,
-    'var/lib/cardmap': 0o700,
-    'libexec/cardmap/cardmap-ccache': 0o755, 'libexec/cardmap/cardmap-card': 0o755, 'lib/sysusers.d/cardmap.conf': 0o644, 'lib/tmpfiles.d/cardmap.conf': 0o644,
+    'share/polkit-1/actions/io.cardmap.policy': 0o644, 'share/polkit-1/rules.d/io.cardmap.rules': 0o644, 'var/lib/cardmap': 0o700,
+    'sbin/cardmapd': 0o755, **{f'libexec/cardmap/{program}': 0o755 for program in ('cardmap-card', 'cardmap-ccache', 'cardmap-resolver')},
+    'lib/sysusers.d/cardmap.conf': 0o644, 'lib/tmpfiles.d/cardmap.conf': 0o644,
     **{f'lib/systemd/system/{unit}': 0o644 for unit in (
         'cardmapd.socket', 'cardmapd.service', 'cardmap-resolver.socket', 'cardmap-resolver-control.socket',
         'cardmap-resolver.service', 'cardmap-card.socket', 'cardmap-card@.service', 'cardmap-refresh.service', 'cardmap-refresh.timer')},

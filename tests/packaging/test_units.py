@@ -17,6 +17,13 @@ from booted import SOCKETS, UNITS, Booted, run, wait_until
 EXPOSURE = 2.0
 SERVICES = ('cardmapd.service', 'cardmap-resolver.service', 'cardmap-card@.service', 'cardmap-refresh.service')
 OTHERS = (*SOCKETS, 'cardmap-refresh.timer')
+PCSC_POLICY = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE policyconfig PUBLIC "-//freedesktop//DTD PolicyKit Policy Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/PolicyKit/1.0/policyconfig.dtd">
+<policyconfig>
+""" + "".join(f"""<action id="org.debian.pcsc-lite.{name}"><description>pcscd</description><message>pcscd</message>
+<defaults><allow_any>no</allow_any><allow_inactive>no</allow_inactive><allow_active>yes</allow_active></defaults></action>
+""" for name in ('access_pcsc', 'access_card')) + "</policyconfig>\n"
 BUILD = Path()
 TREE = Path()
 
@@ -207,6 +214,18 @@ class Running(unittest.TestCase):
         said = self.computer.inside('setpriv', '--reuid=_cardmap', '--regid=_cardmap', '--clear-groups', '/usr/bin/python3', '-c',
                                     'import socket; socket.socket(1, socket.SOCK_SEQPACKET).connect("/run/cardmap/private/card")', check=False)
         self.assertIn('PermissionError', said.stderr)
+
+    def test_readers_by_polkit(self):
+        """Where pcscd asks polkit (Debian 12's does not): the card helper's user may, the resolver's may not."""
+        actions = self.computer.path('/usr/share/polkit-1/actions/org.debian.pcsc-lite.policy')
+        actions.write_text(PCSC_POLICY, encoding='ascii')
+        self.computer.systemctl('start', 'polkit.service')
+        for action in ('access_pcsc', 'access_card'):
+            for user, may in (('_cardmap-card', True), ('_cardmap', False), ('nobody', False)):
+                said = self.computer.inside('setpriv', f'--reuid={user}', '--clear-groups', '--', 'sh', '-c',
+                                            f'exec pkcheck --action-id org.debian.pcsc-lite.{action} --process $$', check=False)
+                self.assertEqual(said.returncode == 0, may, f'{user}: {said.stdout}{said.stderr}')
+                self.assertTrue(may or 'Not authorized' in said.stderr, said.stderr)
 
     def test_watchdog(self):
         """One that hangs is ended and replaced; one that works lives on."""
