@@ -96,10 +96,6 @@ allow_rest(scmp_filter_ctx f)
 		e |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)options[i]));
 	for (size_t i = 0; i < CM_COUNT(requests); i++)
 		e |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, requests[i]));
-#ifdef __SANITIZE_ADDRESS__	/* which looks for leaks by it, at the end */
-	e |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ptrace), 0);
-	e |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(getdents), 0);
-#endif
 	return e;
 }
 
