@@ -272,6 +272,112 @@ no_room_to_move(void **state)
 	assert_int_equal(number(r, "PRAGMA user_version"), CM_STORE_VERSION);
 }
 
+/* The columns that version 2 had, in a table that it made, of what this version keeps. */
+static void
+make_second(struct rig *r)
+{
+	struct cm_account_row row;
+	struct cm_accounts s = { .path = r->path, .version = CM_STORE_VERSION };
+	sqlite3_stmt *q = NULL;
+
+	cm_accounts_close(&r->store);
+	rig_sql(r, "ALTER TABLE account RENAME TO newer; CREATE TABLE account (cert_sha256 BLOB PRIMARY KEY NOT NULL, cert BLOB NOT NULL,"
+	    " name TEXT NOT NULL, principal TEXT NOT NULL, dn TEXT NOT NULL, home TEXT NOT NULL, shell TEXT NOT NULL, gecos TEXT NOT NULL,"
+	    " uid INTEGER NOT NULL, gid INTEGER NOT NULL, groups BLOB NOT NULL, rule TEXT NOT NULL, matched TEXT NOT NULL,"
+	    " source TEXT NOT NULL, chain BLOB NOT NULL, last_online INTEGER NOT NULL, boottime INTEGER NOT NULL,"
+	    " boot_id TEXT NOT NULL, digest BLOB NOT NULL) STRICT; PRAGMA user_version = 2");
+	assert_int_equal(sqlite3_open(r->path, &s.db), SQLITE_OK);
+	assert_int_equal(cm_store_prepare(&s, "SELECT * FROM newer", NULL, 0, NULL, &q), CM_OK);
+	while (cm_store_step(&s, q, NULL) == CM_OK) {
+		assert_int_equal(cm_account_row_read(&s, q, NULL, &row), CM_OK);
+		assert_int_equal(cm_store_put(&s, "account", row.v, CM_ROW_COLUMNS_2, NULL), CM_OK);
+		cm_account_row_clear(&row);
+	}
+	sqlite3_finalize(q);
+	sqlite3_close(s.db);
+	rig_sql(r, "DROP TABLE newer");
+}
+
+static void
+second_moved_whole(void **state)
+{
+	struct cm_evidence e = rig_evidence(3, CM_STATUS_REVOKED, NOW);
+	struct cm_account a = rig_account(4001);
+	struct cm_kept_row *row = NULL;
+	struct rig *r = *state;
+
+	rig_keep_alice(r, 4001, NOW);
+	rig_keep_evidence(r, &e, 0, NOW);
+	make_second(r);
+	rig_reopen(r);
+	assert_int_equal(number(r, "PRAGMA user_version"), CM_STORE_VERSION);
+	assert_int_equal(number(r, "SELECT count(*) FROM sqlite_schema WHERE name = 'account_2'"), 0);
+	rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");
+	assert_int_equal(cm_accounts_find_row(r->store, cm_cert_der(r->cert), NOW, r->trace, &row), CM_OK);
+	rig_assert_same(row->account, &a);
+	assert_int_equal(row->usable, CM_OK);
+	assert_int_equal(row->card.key.len, 0);		/* of its card nothing is known: it is read again */
+	assert_int_equal(row->card.guid.len, 0);
+	assert_int_equal(row->card.link_count, 0);
+	cm_kept_row_free(&row);
+	assert_int_equal(cm_evidence_find(r->store, (struct cm_blob){ e.issuer_key, 32 }, (struct cm_blob){ e.serial, 2 }, r->trace,
+	    &e), CM_OK);
+}
+
+static void
+second_damage_moves_too(void **state)
+{
+	struct cm_kept_row *row = NULL;
+	struct rig *r = *state;
+
+	rig_keep_alice(r, 4001, NOW);
+	make_second(r);
+	rig_sql(r, "UPDATE account SET uid = 0");
+	rig_reopen(r);
+	assert_int_equal(number(r, "PRAGMA user_version"), CM_STORE_VERSION);
+	assert_int_equal(number(r, "SELECT count(*) FROM account"), 1);
+	assert_int_equal(cm_accounts_find_row(r->store, cm_cert_der(r->cert), NOW, r->trace, &row), CM_ERR_SYSTEM);
+	assert_int_equal(cm_trace_reason(r->trace), CM_REASON_STORE);
+}
+
+/* A disk that is full: what version 2 kept lets in whom it let in. */
+static void
+second_without_room(void **state)
+{
+	const struct rlimit none = { 32768, 32768 };
+	struct rig *r = *state;
+	struct cm_account a = rig_account(4001);
+	struct cm_store_login l = rig_login(r, &a, NOW);
+	uint8_t sha256[32] = { 0 };
+	int status = -1;
+	pid_t child;
+
+	rig_keep_alice(r, 4001, NOW);
+	l.cert_sha256 = (struct cm_blob){ sha256, sizeof(sha256) };
+	for (; sha256[0] < 30; sha256[0]++)
+		rig_keep(r, &l);
+	make_second(r);
+	if ((child = fork()) == 0) {
+		struct cm_buf der = { 0 };
+		bool global_pin;
+
+		signal(SIGXFSZ, SIG_IGN);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+		rig_reopen(r);
+		if (r->store->version != 2)
+			_exit(2);
+		rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");
+		_exit(cm_accounts_recognise(r->store, (struct cm_blob){ (const uint8_t *)"0123456789abcdef", 16 }, NULL, &der,
+		    &global_pin) == CM_ERR_ABSENT ? 0 : 3);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(number(r, "PRAGMA user_version"), 2);
+	rig_reopen(r);
+	assert_int_equal(number(r, "PRAGMA user_version"), CM_STORE_VERSION);
+	rig_expect(r, NOW, CM_OK, CM_REASON_NONE, "");
+}
+
 /* Opened when it could not be moved, by whom others then moved it for. */
 static void
 moved_by_others(void **state)
@@ -301,6 +407,9 @@ main(void)
 		TEST(moved_once),
 		TEST(no_room_to_move),
 		TEST(moved_by_others),
+		TEST(second_moved_whole),
+		TEST(second_damage_moves_too),
+		TEST(second_without_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
