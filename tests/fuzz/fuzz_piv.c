@@ -14,6 +14,9 @@
 #define EXTENDED	0x01
 #define T0		0x02
 #define RSA		0x04
+#define KNOWN		0x08	/* its certificate was kept */
+#define CHANGE		0x10	/* its PIN is changed, instead of a login */
+#define PAD		0x20	/* the reader takes the PIN */
 
 #define CHECK(x)	do { if (!(x)) { fprintf(stderr, "%d: %s\n", __LINE__, #x); abort(); } } while (0)
 
@@ -38,6 +41,10 @@ transmit(void *self, struct cm_blob command, cm_deadline deadline, struct cm_tra
 		CHECK(a->locked && command.len == 5 + 8);
 		a->pins++;
 	}
+	if (command.ptr[1] == 0x24) {
+		CHECK(a->locked && command.len == 5 + 16);
+		a->pins++;
+	}
 	if (a->left < 2)
 		return cm_trace_fail(t, CM_REASON_CARD_REMOVED, "no more answers");
 	len = (size_t)a->p[0] << 8 | a->p[1];
@@ -59,6 +66,26 @@ lock(void *self, cm_deadline deadline, struct cm_trace *t)
 	return CM_OK;
 }
 
+static enum cm_err
+unlock(void *self, cm_deadline deadline, struct cm_trace *t)
+{
+	(void)deadline, (void)t;
+	((struct answers *)self)->locked = false;
+	return CM_OK;
+}
+
+/* The answer's own bytes come from the same place; none of them is a command of ours. */
+static enum cm_err
+pad(void *self, struct cm_blob structure, cm_deadline deadline, struct cm_trace *t, struct cm_buf *answer)
+{
+	static const uint8_t ask[] = { 0x00, 0x20, 0x00, 0x80 };
+	struct answers *a = self;
+
+	CHECK(a->locked && structure.len == 19 + 13);
+	a->pins++;
+	return transmit(a, (struct cm_blob){ ask, sizeof(ask) }, deadline, t, answer);
+}
+
 static void
 let_go(void *self, bool reset)
 {
@@ -67,7 +94,7 @@ let_go(void *self, bool reset)
 	CHECK(reset == (a->pins > 0));
 }
 
-static const struct cm_wire_ops ops = { transmit, lock, NULL, let_go, NULL };
+static const struct cm_wire_ops ops = { transmit, lock, unlock, let_go, pad };
 
 /* A certificate for a key of this kind, so that signatures are parsed whatever the card's own says. */
 static struct cm_cert *
@@ -111,27 +138,67 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
+static enum cm_err
+recognise(void *arg, struct cm_blob guid, cm_deadline deadline, struct cm_trace *t,
+    struct cm_card_known *out)
+{
+	(void)deadline, (void)t;
+	CHECK(guid.len == 16);
+	cm_buf_add_blob(&out->certificate, cm_cert_der(arg));
+	return CM_OK;
+}
+
 static void
-run(struct cm_card *c, const struct cm_cert *known)
+change(struct cm_card *c)
+{
+	const struct cm_card_pins pins = { made.pin, made.pin, false };
+	unsigned left = 0;
+
+	(void)!cm_card_change_pin(c, &pins, cm_deadline_in(60000), NULL, &left);
+	CHECK(c->stats.verifies <= 1);
+}
+
+static void
+log_in(struct cm_card *c, const struct cm_cert *known, unsigned tries)
 {
 	const cm_deadline deadline = cm_deadline_in(60000);
 	struct cm_cert *cert = NULL;
 	struct cm_proof *proof = NULL;
-	unsigned tries = 0, left = 0;
+	unsigned left = 0;
+	enum cm_err err;
 
-	if (cm_piv_start(c, CM_CARD_LOGIN, deadline, NULL) != CM_OK)
-		return;
-	CHECK(cm_card_guid(c).len == 0 || cm_card_guid(c).len == 16);
-	if (cm_card_pin_tries(c, deadline, NULL, &tries) == CM_OK)
-		CHECK(tries < 16 || tries == CM_TRIES_UNKNOWN);
 	if (cm_card_certificate(c, CM_SLOT_AUTHENTICATION, deadline, NULL, &cert) == CM_OK)
 		CHECK(cm_cert_der(cert).len <= CM_CERT_MAX);
-	if (cm_card_verify_pin(c, made.pin, false, deadline, NULL, &left) == CM_OK)
+	err = cm_card_has_pad(c) ? cm_card_verify_pad(c, false, deadline, NULL, &left) :
+	    cm_card_verify_pin(c, made.pin, false, deadline, NULL, &left);
+	if (err == CM_OK)
 		CHECK(c->stats.verifies == 1 && tries > 1);
 	/* Its key was made a moment ago: no card can prove that it has it. */
 	CHECK(cm_card_prove(c, CM_SLOT_AUTHENTICATION, known, deadline, NULL, &proof) != CM_OK);
 	CHECK(proof == NULL && c->stats.verifies <= 1);
 	cm_cert_free(&cert);
+	if (cm_card_is_cached(c) && cm_card_read_again(c, deadline, NULL, &cert) == CM_OK)
+		CHECK(!cm_card_is_cached(c) && cm_cert_der(cert).len <= CM_CERT_MAX);
+	cm_cert_free(&cert);
+}
+
+static void
+run(struct cm_card *c, struct cm_cert *known, uint8_t flags)
+{
+	const struct cm_card_recogniser r = { recognise, known };
+	unsigned tries = 0;
+
+	c->recogniser = (flags & KNOWN) != 0 ? &r : NULL;
+	if (cm_piv_start(c, CM_CARD_LOGIN, cm_deadline_in(60000), NULL) != CM_OK)
+		return;
+	c->recogniser = NULL;
+	CHECK(cm_card_guid(c).len == 0 || cm_card_guid(c).len == 16);
+	if (cm_card_pin_tries(c, cm_deadline_in(60000), NULL, &tries) == CM_OK)
+		CHECK(tries < 16 || tries == CM_TRIES_UNKNOWN);
+	if ((flags & CHANGE) != 0)
+		change(c);
+	else
+		log_in(c, known, tries);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -150,8 +217,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	a = (struct answers){ .p = data + 1, .left = size - 1,
 		.extended = (flags & (EXTENDED | T0)) == EXTENDED };
 	c->backend = &cm_backend_piv;
-	c->wire = (struct cm_wire){ &ops, &a, a.extended, (flags & T0) != 0, false };
-	run(c, (flags & RSA) != 0 ? made.rsa : made.ec);
+	c->wire = (struct cm_wire){ &ops, &a, a.extended, (flags & T0) != 0, (flags & PAD) != 0 };
+	run(c, (flags & RSA) != 0 ? made.rsa : made.ec, flags);
 	CHECK(a.commands == c->stats.commands && a.pins == c->stats.verifies);
 	cm_card_close(&c);
 	return 0;
