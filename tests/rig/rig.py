@@ -328,7 +328,7 @@ def prepare_pcscd(rig):
     folder.mkdir()
     (folder / 'vpcd').write_text(f"""FRIENDLYNAME "Virtual PCD"
 DEVICENAME /dev/null:{CARD_PORT:#06X}
-LIBPATH /usr/lib/pcsc/drivers/serial/libifdvpcd.so
+LIBPATH {os.environ.get('CM_READER_DRIVER', '/usr/lib/pcsc/drivers/serial/libifdvpcd.so')}
 CHANNELID {CARD_PORT:#06X}
 """)
 
