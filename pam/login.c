@@ -25,9 +25,11 @@ say_once(struct cm_pam *p, const char *text)
 int
 cm_pam_await_card(struct cm_pam *p, struct cardmap_login *l)
 {
-	const char *why = cardmap_text(l);
+	const char *reason = cardmap_reason(l), *why = cardmap_text(l);
 	char line[LINE];
 
+	if (reason != NULL && strcmp(reason, "no_card") == 0)
+		why = NULL;	/* as the line says itself */
 	if (!p->options.wait_for_card && cm_pam_fall_back(p, l, "no card is in") == PAM_IGNORE)
 		return PAM_IGNORE;
 	snprintf(line, sizeof(line), "Insert your card%s%s", why != NULL ? ": " : "", why != NULL ? why : "");

@@ -31,6 +31,7 @@ static const struct row {
 	{ "cert_expired", REFUSED, true, false },
 	{ "revoked", REFUSED, true, false },
 	{ "not_this_user", REFUSED, true, false },
+	{ "card_required", REFUSED, true, false },
 	{ "account_disabled", EXPIRED, true, false },
 	{ "kept_too_old", EXPIRED, true, false },
 	{ "not_kept", UNAVAILABLE, true, false },

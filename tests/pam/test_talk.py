@@ -18,7 +18,7 @@ class Talk(unittest.TestCase):
         return said, peer
 
     def test_the_first_login(self):
-        said, peer = self.talk(reply('card'), reply('card'), reply('reading', reader='R'), pin(), ANSWERED, reply('working'), grant(),
+        said, peer = self.talk(reply('card'), reply('card', reason='no_card', text='no card is in'), reply('reading', reader='R'), pin(), ANSWERED, reply('working'), grant(),
                                answers=[PIN])
         self.assertEqual(said.talk, ['say Insert your card', 'hidden PIN for Alice Example, 3 tries left: '])
         self.assertEqual((said.code, peer.pins, peer.answers), (SUCCESS, [PIN], [{'last_try': False, 'handle': 'h'}]))
