@@ -163,20 +163,20 @@ cm_method_cards(struct cm_varlink_request *r)
 static struct reader *
 find_reader(struct cm_cards *c, const char *name)
 {
+	struct reader **end = &c->readers;
 	unsigned count = 0;
 	struct reader *r;
 
-	for (r = c->readers; r != NULL; r = r->next, count++)
-		if (strcmp(r->name, name) == 0)
-			return r;
+	for (; *end != NULL; end = &(*end)->next, count++)
+		if (strcmp((*end)->name, name) == 0)
+			return *end;
 	if (count >= READERS_MAX || (r = calloc(1, sizeof(*r))) == NULL)
 		return NULL;
 	if ((r->name = strdup(name)) == NULL) {
 		free(r);
 		return NULL;
 	}
-	r->next = c->readers;
-	c->readers = r;
+	*end = r;	/* in the order they came */
 	return r;
 }
 

@@ -62,11 +62,25 @@ cm_clients_count(const struct cm_clients *c)
 static bool
 has_room(const struct cm_clients *c, uid_t uid)
 {
-	size_t of_user = 0;
+	size_t of_user = 0, count = 0;
 
-	for (const struct cm_client *i = c->first; i != NULL; i = i->next)
-		of_user += i->peer.uid == uid;
-	return c->count < CM_CLIENTS_MAX && of_user < (uid == 0 ? CM_CLIENTS_ROOT : CM_CLIENTS_PER_USER);
+	for (const struct cm_client *i = c->first; i != NULL; i = i->next) {
+		count += !i->finished;
+		of_user += !i->finished && i->peer.uid == uid;
+	}
+	return count < CM_CLIENTS_MAX && c->count < 2 * CM_CLIENTS_MAX &&
+	    of_user < (uid == 0 ? CM_CLIENTS_ROOT : CM_CLIENTS_PER_USER);
+}
+
+/* Who left since nobody looked takes no room from who comes. */
+static void
+see_who_left(struct cm_clients *c)
+{
+	char byte;
+
+	for (struct cm_client *i = c->first; i != NULL; i = i->next)
+		if (!i->lent && recv(cm_wire_fd(i->wire), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+			i->finished = true;
 }
 
 static bool
@@ -75,6 +89,8 @@ take_in(struct cm_clients *c, struct cm_wire *w)
 	struct cm_client *client = NULL;
 	const struct cm_wire_peer peer = cm_wire_peer(w);
 
+	if (!has_room(c, peer.uid))
+		see_who_left(c);
 	if (!has_room(c, peer.uid) || (client = calloc(1, sizeof(*client))) == NULL)
 		return false;
 	*client = (struct cm_client){

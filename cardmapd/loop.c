@@ -97,7 +97,7 @@ set_rows(const struct cm_loop *l, struct pollfd *p, size_t *clients)
 
 	for (size_t i = 0; i < AT_CLIENTS; i++)
 		p[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
-	*clients = cm_clients_poll(d->clients, p + AT_CLIENTS, CM_CLIENTS_MAX);
+	*clients = cm_clients_poll(d->clients, p + AT_CLIENTS, 2 * CM_CLIENTS_MAX);
 	return AT_CLIENTS + *clients + cm_logins_poll(d->logins, p + AT_CLIENTS + *clients, CM_CLIENTS_MAX);
 }
 
@@ -105,7 +105,7 @@ enum cm_err
 cm_loop_run(struct cm_loop *l)
 {
 	const struct cm_daemon *d = l->daemon;
-	struct pollfd *p = calloc(AT_CLIENTS + 2 * CM_CLIENTS_MAX, sizeof(*p));
+	struct pollfd *p = calloc(AT_CLIENTS + 3 * CM_CLIENTS_MAX, sizeof(*p));
 	struct beat beat = begin_beat();
 	enum cm_err err = p != NULL ? CM_OK : CM_ERR_NOMEM;
 

@@ -41,7 +41,7 @@ struct service {
 	struct cm_conf *conf;
 	struct cm_wire_inherited inherited;
 	struct cm_trace *trace;
-	char *ccache_program;
+	char *ccache_program, *cache;
 };
 
 static const char usage[] =
@@ -251,11 +251,11 @@ find_ccache_program(struct service *s)
 }
 
 /*
- * Where the resolver keeps lists, beside the store: its own folder in root's.  With units systemd-tmpfiles
- * makes it; a folder that somebody else chose (trust.crl_dir) is his to make.
+ * Where the resolver keeps the lists it fetches: its own folder, beside the store in root's, which it
+ * goes through and does not see.  With units the service manager makes one (CacheDirectory=).
  */
 static enum cm_err
-make_lists_folder(struct service *s)
+make_cache(struct service *s)
 {
 	const char *path = s->conf->accounts.path, *slash = strrchr(path, '/');
 	char folder[4096];
@@ -264,18 +264,19 @@ make_lists_folder(struct service *s)
 	gid_t gid;
 	enum cm_err err;
 
-	if (geteuid() != 0 || s->settings.no_drop || s->settings.activated || s->conf->trust.crl_dir != NULL || slash == NULL)
+	if (geteuid() != 0 || s->settings.no_drop || s->settings.activated || s->settings.check || slash == NULL)
 		return CM_OK;
 	if ((err = cm_processes_user(s->conf->service.user, s->trace, &uid, &gid)) != CM_OK)
 		return err;
 	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-	/* The resolver goes through it, and sees nothing there. */
 	if (stat(folder, &st) == 0 && st.st_uid == 0 && (st.st_mode & 0111) != 0111)
 		(void)chmod(folder, (st.st_mode & 07777) | 0111);
-	snprintf(folder, sizeof(folder), "%.*s/crl", (int)(slash - path), path);
-	if (mkdir(folder, 0700) == 0 && lchown(folder, uid, gid) != 0)
-		return cm_trace_fail(s->trace, CM_REASON_SYSTEM, "%s: %s", folder, strerror(errno));
-	return CM_OK;
+	snprintf(folder, sizeof(folder), "%.*s/resolver", (int)(slash - path), path);
+	if ((mkdir(folder, 0700) != 0 && errno != EEXIST) || lstat(folder, &st) != 0 || !S_ISDIR(st.st_mode) ||
+	    (st.st_uid == 0 && lchown(folder, uid, gid) != 0))
+		return cm_trace_fail(s->trace, CM_REASON_SYSTEM, "%s: it must be a folder of %s: %s", folder,
+		    s->conf->service.user, strerror(errno));
+	return (s->cache = strdup(folder)) != NULL ? CM_OK : CM_ERR_NOMEM;
 }
 
 static enum cm_err
@@ -283,6 +284,7 @@ start_processes(struct service *s)
 {
 	const struct cm_processes_options o = {
 		.conf = s->conf, .config = s->settings.config, .run_dir = s->settings.run_dir, .libexec = s->settings.libexec,
+		.cache = s->cache,
 		.drop = geteuid() == 0 && !s->settings.no_drop, .activated = s->settings.activated,
 	};
 
@@ -354,12 +356,12 @@ static const struct step {
 	{ inherit, false },
 	{ watch_signals, false },
 	{ find_ccache_program, false },
+	{ make_cache, false },
 	{ start_processes, false },
 	{ make_parts, false },
 	{ open_keytab, false },
 	{ check_store, false },
 	{ make_folders, true },
-	{ make_lists_folder, true },
 	{ listen_for_clients, true },
 	{ listen_for_store, true },
 	{ begin_processes, true },
@@ -408,6 +410,7 @@ end(struct service *s)
 			close(fds[i]);
 	pthread_mutex_destroy(&d->lock);
 	free(s->ccache_program);
+	free(s->cache);
 	cm_conf_free(&s->conf);
 }
 

@@ -28,6 +28,8 @@ wanted_user(const struct cm_attempt *a)
 static bool
 look_again(struct view *v, struct cm_session *s)
 {
+	if (s->state == CM_SESSION_READING && s->resting)
+		cm_session_look_again(s);
 	if (s->state != CM_SESSION_REFUSED || s->settled_us >= v->attempt->begun_us || s->reason == CM_REASON_PIN_HELD)
 		return false;
 	cm_session_look_again(s);
@@ -55,7 +57,7 @@ see(struct view *v, struct cm_session *s)
 	v->cards++;
 	if (s->state == CM_SESSION_BUSY)
 		v->busy++;
-	else if (s->state == CM_SESSION_READING || look_again(v, s))
+	else if (look_again(v, s) || s->state == CM_SESSION_READING)
 		v->unsettled++;
 	else if (s->state == CM_SESSION_READY)
 		see_ready(v, s);

@@ -247,7 +247,7 @@ static enum cm_err
 begin_starter(struct cm_processes *p, struct cm_trace *t)
 {
 	const struct cm_processes_options *o = &p->options;
-	struct cm_starter_options s = { .libexec = o->libexec, .config = o->config, .run_dir = o->run_dir, .drop = o->drop };
+	struct cm_starter_options s = { .libexec = o->libexec, .config = o->config, .run_dir = o->run_dir, .cache = o->cache, .drop = o->drop };
 	enum cm_err err = CM_OK;
 
 	for (size_t i = 0; o->drop && err == CM_OK && i < CM_KIND_COUNT; i++)

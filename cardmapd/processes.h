@@ -10,6 +10,7 @@ struct cm_processes_options {
 	const struct cm_conf *conf;
 	const char *config;	/* as the command line has it, or NULL */
 	const char *run_dir, *libexec;
+	const char *cache;	/* the resolver's own folder; NULL: none */
 	bool drop;		/* they become users of their own */
 	bool activated;		/* the service manager starts them, when somebody connects to their sockets */
 };

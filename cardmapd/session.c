@@ -16,6 +16,7 @@
 /* Where a process dies again and again, it is not started as fast as it dies. */
 #define PAUSE_FIRST	100	/* ms */
 #define PAUSE_MOST	10000
+#define REST_MS		1000
 #define STEADY_US	((int64_t)10 * 1000000)
 
 /* ---- for the main thread */
@@ -315,7 +316,30 @@ leave_attempt(struct cm_session *s)
 	a = s->attempt;
 	pthread_mutex_unlock(&s->daemon->lock);
 	if (a != NULL)
-		cm_work_refuse_gone(s, a);
+		cm_work_begin_anew(s, a);
+}
+
+/* Whoever was let in has a session to begin; his card is not read beside that, unless somebody asks for it. */
+static enum idle
+rest(struct cm_work *w)
+{
+	const cm_deadline deadline = cm_deadline_in(REST_MS);
+	struct cm_session *s = w->session;
+	enum cm_work_event event = CM_WORK_WOKEN;
+	enum idle idle = IDLE_STILL;
+
+	while (idle == IDLE_STILL && event != CM_WORK_TIMEOUT) {
+		pthread_mutex_lock(&s->daemon->lock);
+		idle = look(s, event);
+		s->resting = idle == IDLE_STILL;
+		pthread_mutex_unlock(&s->daemon->lock);
+		if (idle == IDLE_STILL)
+			event = cm_work_wait(w, deadline);
+	}
+	pthread_mutex_lock(&s->daemon->lock);
+	s->resting = false;
+	pthread_mutex_unlock(&s->daemon->lock);
+	return idle;
 }
 
 static void
@@ -325,6 +349,7 @@ live(struct cm_work *w)
 
 	while (idle != IDLE_GONE) {
 		w->began_us = cm_clock_us();
+		w->granted = false;
 		prepare(w);
 		idle = wait_idle(w);
 		if (idle == IDLE_ASKED)
@@ -332,6 +357,8 @@ live(struct cm_work *w)
 		else if (idle == IDLE_DIED)
 			pause_after_death(w);
 		end_work(w);
+		if (w->granted)
+			idle = rest(w);
 	}
 }
 

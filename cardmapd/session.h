@@ -29,6 +29,7 @@ struct cm_session {
 	bool swapped;			/* ... and another is in */
 	bool ended;			/* the thread has: to be joined and freed */
 	bool again;			/* look once more */
+	bool resting;			/* somebody was let in: the card is looked at when he has settled, or somebody asks */
 	bool changed;			/* since the main thread told of it */
 	unsigned wrong_pins;
 	int64_t settled_us;		/* when it last became ready or refused */

@@ -13,7 +13,7 @@ struct cm_work {
 	struct cm_apart *apart;
 	struct cm_login login;
 	bool ready;			/* the login is prepared, or may be named */
-	bool unlocked;			/* a PIN was right: what fails from here on is not begun again */
+	bool granted;			/* somebody was let in */
 	int64_t began_us;
 	unsigned pause;			/* ms */
 };
@@ -26,7 +26,7 @@ enum cm_work_event cm_work_wait(struct cm_work *w, cm_deadline deadline);
 void cm_work_serve(struct cm_work *w);
 /* For struct cm_login: arg is the work. */
 void cm_work_told(void *arg, const struct cm_log_entry *e);
-/* The card is out: the login that was handed over ends, or looks for another card if one was put in its place. */
-void cm_work_refuse_gone(struct cm_session *s, struct cm_attempt *a);
+/* The card is out: the login that was handed over waits for it, or for another. */
+void cm_work_begin_anew(struct cm_session *s, struct cm_attempt *a);
 
 #endif /* CM_CARDMAPD_SESSION_INTERNAL_H */

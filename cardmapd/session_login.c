@@ -85,22 +85,17 @@ begin_anew(struct cm_session *s, struct cm_attempt *a, enum cm_reason reason, co
 }
 
 void
-cm_work_refuse_gone(struct cm_session *s, struct cm_attempt *a)
+cm_work_begin_anew(struct cm_session *s, struct cm_attempt *a)
 {
-	struct cm_log_entry e;
 	bool swapped;
 
 	pthread_mutex_lock(&s->daemon->lock);
 	swapped = s->swapped;
 	pthread_mutex_unlock(&s->daemon->lock);
-	if (swapped) {
+	if (swapped)
 		begin_anew(s, a, CM_REASON_CARD_CHANGED, "another card was put in");
-		return;
-	}
-	e = cm_attempt_entry(a, CM_REASON_CARD_REMOVED, "the card was taken out");
-	e.reader = s->reader;
-	cm_attempt_refuse(a, &e);
-	detach(s, a);
+	else
+		begin_anew(s, a, CM_REASON_CARD_REMOVED, "the card was taken out");
 }
 
 /* ---- the one who is let in */
@@ -149,6 +144,7 @@ grant(struct cm_work *w)
 		take_back(l);
 	cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_GRANTED, .name = g.account->gecos, .user = g.account->name,
 	    .reader = w->session->reader, .online = l->account_kept ? CM_LOG_OFFLINE : CM_LOG_ONLINE, .grant = cm_attempt_grant(&g) });
+	w->granted = true;
 	detach(w->session, a);
 }
 
@@ -212,7 +208,7 @@ await_answer(struct cm_work *w, struct cm_answer *out)
 		refuse(w, CM_REASON_CANCELLED, "the caller went away, or gave up");
 		return false;
 	case HEARD_GONE:
-		cm_work_refuse_gone(w->session, attempt_of(w));
+		cm_work_begin_anew(w->session, attempt_of(w));
 		return false;
 	case HEARD_DEATH:
 		refuse(w, CM_REASON_HELPER, "a process of the service died while the PIN was awaited");
@@ -243,7 +239,7 @@ end_without_card(struct cm_work *w)
 	}
 	w->apart = apart;
 	if (removed)
-		cm_work_refuse_gone(s, attempt_of(w));
+		cm_work_begin_anew(s, attempt_of(w));
 	else
 		begin_anew(s, attempt_of(w), CM_REASON_CARD_CHANGED, "the card was exchanged, or reset by another program");
 }

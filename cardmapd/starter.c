@@ -59,6 +59,8 @@ struct serving {
 	const struct cm_starter_options *options;
 	char *programs[CM_KIND_COUNT];
 	char *environment[ENVIRONMENT_MAX];
+	char cache[4096 + 32];	/* the resolver's alone: the first rows of its environment */
+	size_t cache_rows;
 	int requests, exits, signals;
 	pid_t children[CHILDREN_MAX];
 };
@@ -113,7 +115,7 @@ run_program(const struct serving *s, enum cm_kind kind, const int *fds, size_t c
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(s->programs[kind], arguments, s->environment);
+	execve(s->programs[kind], arguments, kinds[kind].wants_run_dir ? s->environment : s->environment + s->cache_rows);
 }
 
 /* The child tells by a pipe that execve(2) closes why it could not become the program. */
@@ -236,10 +238,16 @@ serve(struct serving *s)
 
 /* Only what names its origin goes on; in a build for tests, also what the tests' servers and faults go by. */
 static void
-choose_environment(char *out[ENVIRONMENT_MAX])
+choose_environment(struct serving *v)
 {
+	char **out = v->environment;
 	size_t n = 0;
 
+	if (v->options->cache != NULL) {
+		snprintf(v->cache, sizeof(v->cache), "CACHE_DIRECTORY=%s", v->options->cache);
+		out[n++] = v->cache;
+	}
+	v->cache_rows = n;
 	out[n++] = (char *)(uintptr_t)"PATH=/usr/bin:/bin";
 #ifdef CM_FAULT_POINTS
 	static const char *const names[] = {
@@ -355,7 +363,7 @@ cm_starter_begin(const struct cm_starter_options *o, struct cm_trace *t, struct 
 	}
 	for (size_t i = 0; err == CM_OK && i < CM_KIND_COUNT; i++)
 		err = find_program(o->libexec, &kinds[i], t, &v.programs[i]);
-	choose_environment(v.environment);
+	choose_environment(&v);
 	if (err == CM_OK && (err = fork_starter(s, &v, t)) == CM_OK) {
 		*out = s;
 		s = NULL;

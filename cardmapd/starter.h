@@ -24,6 +24,7 @@ struct cm_starter_options {
 	const char *libexec;		/* folder of the programs; of a build tree, the folder above theirs */
 	const char *config;		/* cardmap.conf; NULL: the default */
 	const char *run_dir;
+	const char *cache;		/* folder of the resolver's own, its $CACHE_DIRECTORY; NULL: none */
 	bool drop;			/* become these: */
 	struct { uid_t uid; gid_t gid; } ids[CM_KIND_COUNT];
 };

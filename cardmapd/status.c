@@ -30,6 +30,16 @@ list_processes(const struct cm_daemon *d)
 	return list;
 }
 
+static json_t *
+list_servers(const struct cm_conf *conf)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; conf->directory.uri[i] != NULL; i++)
+		json_array_append_new(list, json_string(conf->directory.uri[i]));
+	return list;
+}
+
 /* What the resolver knows: texts of the items so called. */
 static void
 add_items(json_t *status, const char *key, const char *item, const struct cm_message *m)
@@ -83,12 +93,13 @@ cm_method_status(struct cm_varlink_request *r)
 	if (!cm_parameters_take(r, NULL, 0, &err))
 		return err;
 	/* What is the main thread's is told here; the resolver is asked by another. */
-	return cm_jobs_run(d->jobs, r, finish, json_pack("{s:s, s:o, s:i, s:b, s:s?, s:o, s:o}",
+	return cm_jobs_run(d->jobs, r, finish, json_pack("{s:s, s:o, s:i, s:b, s:s?, s:o, s:o, s:o}",
 	    "version", CM_VERSION,
 	    "processes", list_processes(d),
 	    "connections", (int)cm_clients_count(d->clients),
 	    "keytab", d->hostcheck != NULL,
 	    "host_principal", d->hostcheck != NULL ? cm_hostcheck_principal(d->hostcheck) : NULL,
+	    "directory", list_servers(d->conf),
 	    "cards", cm_cards_list(d->cards, c),
 	    "last", cm_record_last(d->record, LAST_DECISIONS)));
 }
