@@ -21,6 +21,11 @@ class BootError(Exception):
     pass
 
 
+def can():
+    """root, and not only of a user namespace."""
+    return os.geteuid() == 0 and Path('/proc/self/uid_map').read_text(encoding='ascii').split() == ['0', '0', '4294967295']
+
+
 def run(*command, check=True, **options):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False,
                           timeout=SECONDS, **options)
@@ -82,7 +87,7 @@ class Booted:
             listener.bind(str(path))
             listener.settimeout(SECONDS)
             self.nspawn = subprocess.Popen(
-                ['systemd-nspawn', '-D', self.root, '--register=no', '--keep-unit', '--link-journal=no', '--notify-ready=yes',
+                ['systemd-nspawn', '-D', self.root, '--register=no', '--keep-unit', '--link-journal=no', '--notify-ready=yes', '--capability=all',
                  '--console=pipe', *options, '-b', 'systemd.unit=multi-user.target'], env={**os.environ, 'NOTIFY_SOCKET': str(path)},
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             said = ''

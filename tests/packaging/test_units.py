@@ -256,7 +256,7 @@ class Running(unittest.TestCase):
 def main():
     global BUILD, TREE
     BUILD = Path(sys.argv.pop(1)).resolve()
-    if os.geteuid() != 0:
+    if not booted.can():
         sys.exit(77)
     if os.environ.get('CM_UNSHARED') is None:
         os.environ['CM_UNSHARED'] = 'yes'

@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+"""test_unit_login.py BUILD: a login through the installed units, in a booted systemd: run among the rig's servers."""
+import json
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import booted
+from booted import Booted
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'rig'))
+import rig as rig_module  # noqa: E402
+from rig import PIN, Rig  # noqa: E402
+
+BUILD = Path()
+TREE = Path()
+ALICE = ('alice', 10001, 10000)
+SERVICES = ('cardmapd.service', 'cardmap-resolver.service', 'cardmap-card@.service')
+
+
+class Login(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.computer = computer = Booted(TREE)
+        cls.addClassCleanup(computer.end)
+        cls.configure(Rig.attach(), computer.root)
+        for unit in SERVICES:
+            computer.drop_in(unit, '[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n')
+        booted.run('systemctl', f'--root={computer.root}', 'mask', 'pcscd.socket', 'pcscd.service')  # the rig's is there
+        computer.boot('--bind=/run/pcscd')
+
+    @classmethod
+    def configure(cls, rig, root):
+        """What an administrator writes, and a host that was joined has."""
+        folder = root / 'etc/cardmap'
+        folder.mkdir(exist_ok=True)
+        for name in ('root.crt', 'inter.crt'):
+            shutil.copy(rig.pki / name, folder / name)
+        shutil.copy(rig.work / 'krb5.conf', root / 'etc/krb5.conf')
+        text = (root / 'etc/krb5.conf').read_text(encoding='ascii').replace(f'{rig.pki}/', '/etc/cardmap/')
+        (root / 'etc/krb5.conf').write_text(text, encoding='ascii')
+        shutil.copy(rig.keytab, root / 'etc/krb5.keytab')
+        (root / 'etc/krb5.keytab').chmod(0o600)
+        secret = folder / 'bind.password'
+        secret.write_text(rig_module.people.READER_PASSWORD, encoding='ascii')
+        secret.chmod(0o400)
+        users = (root / 'etc/passwd').read_text(encoding='utf-8')
+        os.chown(secret, int(re.search(r'^_cardmap:[^:]*:(\d+):', users, re.M)[1]), 0)
+        conf = folder / 'cardmap.conf'
+        rig.conf({
+            'directory.bind_password_file': '/etc/cardmap/bind.password', 'directory.ca': '/etc/cardmap/root.crt',
+            'trust.anchors': ['/etc/cardmap/root.crt'], 'trust.intermediates': ['/etc/cardmap/inter.crt'],
+            'kerberos.config': None, 'kerberos.anchors': ['/etc/cardmap/root.crt'],
+            'kerberos.intermediates': ['/etc/cardmap/inter.crt'], 'kerberos.keytab': None, 'kerberos.ccache': None,
+            'accounts.path': None, 'service.log': 'stderr', 'service.greeters': ['cardmap']}, conf)
+        conf.chmod(0o644)
+
+    def tell(self, said):
+        return f'{said}\n' + self.computer.inside('journalctl', '--no-pager', '-b', '-u', 'cardmap*', check=False).stdout[-6000:]
+
+    def login(self, pin=PIN, check=True):
+        with tempfile.NamedTemporaryFile('w', dir=self.computer.path('/run')) as file:
+            file.write(f'{pin}\n')
+            file.flush()
+            done = self.computer.inside('env', 'ASAN_OPTIONS=detect_leaks=0', 'sh', '-c',
+                                        f'exec /usr/bin/cardmap login --json --pin-fd 3 {ALICE[0]} 3</run/{Path(file.name).name}', check=False)
+        if check and done.returncode != 0:
+            self.fail(self.tell(done.stdout + done.stderr))
+        return json.loads(done.stdout)
+
+    def test_login(self):
+        """By all processes as the units have them: the ticket is the user's, where users see it, and root's keytab judged it."""
+        answer = self.login()
+        self.assertEqual((answer['account']['name'], answer['offline'], answer['warnings']), (ALICE[0], False, []), self.tell(answer))
+        self.assertEqual(answer['ccache'], f'FILE:/tmp/krb5cc_{ALICE[1]}', answer)
+        path = self.computer.path(f'/tmp/krb5cc_{ALICE[1]}')
+        found = path.lstat()
+        self.assertEqual((found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)), (ALICE[1], ALICE[2], 0o600))
+        listed = self.computer.inside('setpriv', f'--reuid={ALICE[1]}', f'--regid={ALICE[2]}', '--clear-groups',
+                                      'klist', '-c', f'FILE:/tmp/krb5cc_{ALICE[1]}').stdout
+        self.assertIn('Default principal: alice@CARDMAP.TEST', listed)
+        self.assertEqual(self.computer.show('cardmapd.service', 'NRestarts'), '0')
+        self.assertEqual(self.computer.systemctl('list-units', '--plain', '--no-legend', '--failed', 'cardmap*'), '')
+        again = self.login()
+        self.assertEqual(again['account']['name'], ALICE[0])
+
+    def test_whois(self):
+        """Through the resolver's own socket."""
+        card = Rig.attach().pki / 'alice-rsa2048.pem'
+        shutil.copy(card, self.computer.path('/run/card.pem'))
+        card = self.computer.path('/run/card.pem')
+        card.chmod(0o644)
+        ask = ('env', 'ASAN_OPTIONS=detect_leaks=0', 'cardmap', 'whois', '--json', '--card', 'file:/run/card.pem')
+        for uid, may in ((0, True), (ALICE[1], True), (ALICE[1] + 1, False)):  # the resolver sees who asks
+            done = self.computer.inside('setpriv', f'--reuid={uid}', '--regid=10000', '--clear-groups', *ask, check=False)
+            answer = json.loads(done.stdout)
+            self.assertEqual(answer.get('account', {}).get('name'), ALICE[0] if may else None, done.stdout[:500])
+
+    def test_wrong_pin(self):
+        answer = self.login(pin='000000', check=False)
+        self.assertEqual(answer['reason'], 'pin_wrong', answer)
+        self.assertEqual(self.login()['account']['name'], ALICE[0])
+
+
+def main():
+    global BUILD, TREE
+    BUILD = Path(sys.argv.pop(1)).resolve()
+    if not booted.can():
+        sys.exit(77)
+    with tempfile.TemporaryDirectory(dir='/run') as folder:
+        TREE = Path(folder)
+        TREE.chmod(0o755)
+        booted.install(BUILD, TREE)
+        unittest.main(argv=sys.argv, verbosity=2)
+
+
+if __name__ == '__main__':
+    main()
