@@ -287,7 +287,10 @@ serve(struct session *s, const struct cm_message *q, const int *fds)
 	cm_trace_free(&s->t);
 	if ((err = cm_trace_new(&s->t)) != CM_OK)
 		return err;
-	if ((err = run(s, r, q, fds, &a)) != CM_ERR_STATE &&
+	err = run(s, r, q, fds, &a);
+	/* the card has answered: whoever leaves from here on is seen in time, and lets go in order */
+	atomic_store(&s->h->guard->busy, false);
+	if (err != CM_ERR_STATE &&
 	    (err = cm_message_report(&a, err, s->t)) == CM_OK)
 		err = cm_channel_send(s->h->channel, &a, NULL, 0, cm_deadline_in(CHANNEL_MS));
 	cm_message_clear(&a);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -25,7 +26,27 @@ no_exec(void)
 static bool
 no_fork(void)
 {
-	return vfork() == -1 && errno == EPERM;
+	return fork() == -1 && errno == EPERM && vfork() == -1 && errno == EPERM;
+}
+
+static void *
+nothing(void *arg)
+{
+	return arg;
+}
+
+static bool
+threads(void)
+{
+	pthread_t thread;
+
+	return pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0;
+}
+
+static bool
+no_look_into_others(void)
+{
+	return ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1 && errno == EPERM;
 }
 
 static bool
@@ -70,6 +91,8 @@ static const struct row {
 } rows[] = {
 	{ "no program is started", no_exec },
 	{ "no process is made", no_fork },
+	{ "threads are", threads },
+	{ "nobody is traced", no_look_into_others },
 	{ "no sockets but those to pcscd and KDCs", no_sockets_of_other_families },
 	{ "those", sockets_that_are_needed },
 	{ "no other user", no_other_user },
