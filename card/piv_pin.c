@@ -4,6 +4,8 @@
 #define INS_VERIFY	0x20
 #define INS_CHANGE	0x24
 
+#define PAD_SPARE_MS	2000
+
 #define PIN_MIN		6
 #define PIN_MAX		8
 
@@ -189,11 +191,12 @@ judge_pad(uint16_t sw, unsigned before, struct cm_trace *t, unsigned *left)
 enum cm_err
 cm_piv_verify_pad(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, unsigned *left)
 {
-	const unsigned before = *left;
+	const unsigned before = *left, left_ms = (unsigned)cm_deadline_left(deadline);
 	struct cm_buf structure = { 0 }, answer = { 0 };
 	enum cm_err err;
 
-	cm_pad_structure(&structure, c->pin_reference, (unsigned)cm_deadline_left(deadline) / 1000);
+	/* the reader gives up first, and says so: who stops waiting for it knows nothing of the card any more */
+	cm_pad_structure(&structure, c->pin_reference, left_ms > PAD_SPARE_MS ? (left_ms - PAD_SPARE_MS) / 1000 : 0);
 	if ((err = cm_buf_status(&structure)) != CM_OK || (err = begin(c, deadline, t)) != CM_OK)
 		goto out;
 	c->stats.verifies++;
