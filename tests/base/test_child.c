@@ -431,6 +431,56 @@ an_end_that_is_not_seen_is_no_success(void **state)
 	assert_int_equal(err, CM_ERR_SYSTEM);
 }
 
+/* Its standard input: all of it, and then the end; more than a pipe holds too. */
+static void
+test_input(void **state)
+{
+	struct rig *r = *state;
+	uint8_t *large = calloc(1, 200000);
+
+	r->child.input = cm_blob_str("a ticket");
+	assert_string_equal(say(r, "cat; echo .; cat"), "a ticket.\n");
+	memset(large, 'x', 200000);
+	r->child.input = (struct cm_blob){ large, 200000 };
+	assert_string_equal(say(r, "tr -d x | wc -c; wc -c"), "0\n0\n");
+	assert_string_equal(say(r, "wc -c"), "200000\n");
+	free(large);
+}
+
+static void
+test_groups(void **state)
+{
+	const gid_t groups[] = { 10003, 10004 };
+	struct rig *r = *state;
+
+	if (geteuid() != 0)
+		skip();
+	r->child.uid = 10001;
+	r->child.gid = 10000;
+	assert_string_equal(say(r, "id -G"), "10000\n");
+	r->child.groups = groups;
+	r->child.group_count = 2;
+	assert_string_equal(say(r, "id -G"), "10000 10003 10004\n");
+}
+
+/* Of our own installation, wherever that is: /tmp is everybody's. */
+static void
+test_program_of_ours(void **state)
+{
+	struct rig *r = *state;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/tmp/cm_ours_%u", (unsigned)getpid());
+	assert_int_equal(symlink(SHELL, path), 0);
+	r->child.path = path;
+	r->arguments[1] = "echo ours";
+	refused(r, WAIT_MS, path);
+	r->child.ours = true;
+	assert_string_equal(say(r, "echo ours"), "ours\n");
+	unlink(path);
+	assert_int_equal(run_for(r, WAIT_MS), CM_ERR_ABSENT);
+}
+
 int
 main(void)
 {
@@ -441,6 +491,9 @@ main(void)
 		TEST(test_no_child_is_left), TEST(test_no_descriptor_is_left), TEST(test_paths),
 		TEST(test_others_may_write), TEST(test_links), TEST(test_script), TEST(test_user),
 		TEST(test_user_that_we_may_not_become), TEST(an_end_that_is_not_seen_is_no_success),
+		TEST(test_input),
+		TEST(test_groups),
+		TEST(test_program_of_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

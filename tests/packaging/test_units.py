@@ -62,6 +62,15 @@ class Installed(unittest.TestCase):
             text = Path(folder, 'opt/trial/lib/systemd/system/cardmap-card@.service').read_text(encoding='ascii')
             self.assertIn('\nExecStart=/opt/trial/libexec/cardmap/cardmap-card\n', text)
 
+    def test_enabled(self):
+        """One unit enables all that a login wants, from the start on."""
+        with tempfile.TemporaryDirectory() as folder:
+            run('cp', '-a', TREE / 'usr', folder)
+            run('systemctl', f'--root={folder}', 'enable', 'cardmapd.service', 'cardmap-refresh.timer')
+            links = {path.relative_to(f'{folder}/etc/systemd/system').as_posix() for path in Path(folder, 'etc').rglob('*.*') if path.is_symlink()}
+            self.assertEqual(links, {'multi-user.target.wants/cardmapd.service', 'timers.target.wants/cardmap-refresh.timer',
+                                     *(f'sockets.target.wants/{unit}' for unit in SOCKETS)})
+
     def test_privileges(self):
         """Only the one that decides is root with a capability, and it has no network; who has one is nobody, or has none."""
         for unit in SERVICES:
