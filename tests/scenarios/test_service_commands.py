@@ -1,0 +1,253 @@
+#!/usr/bin/python3
+"""test_service_commands.py: the commands and the service: the same answers as alone, and who gets them; status, log, cards, login."""
+import json
+import os
+import re
+import subprocess
+import unittest
+from pathlib import Path
+
+import scenario
+import service_scenario
+from scenario import PIN, SECONDS, wait_until
+from service_scenario import TERMINAL, ServiceScenario
+
+import computer as computer_module
+import service as service_module
+from computer import LOCAL, in_background
+from terminal import Terminal
+
+PROGRAM = service_module.HOME / 'bin/cardmap'  # a copy: not everybody may read the repository
+PAGE = Path(__file__).resolve().parents[2] / 'doc/man/cardmap-protocol.7.scd'
+# What may differ: how long it took, and how old something is by now.
+TIMES = re.compile(r'("us": )\d+|\d+(?:\.\d+)?( ?(?:us|ms)\b)|\b\d+( s\b)')
+
+
+def timeless(text):
+    return TIMES.sub('T', text)
+
+
+class CommandScenario(ServiceScenario):
+    changes = {'service__helpdesk_group': 'helpdesk', 'service__services': 'cardmap'}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        groups = computer_module.ETC / 'group'
+        if 'helpdesk:' not in groups.read_text():
+            with open(groups, 'a', encoding='ascii') as out:
+                out.write(f'helpdesk:x:20100:{LOCAL}\n')
+
+    def ask_as(self, user, *arguments, status=0):
+        """As somebody at the seat; json."""
+        session = service_scenario.COMPUTER.logind.open(user)
+        environment = {**TERMINAL, 'ASAN_OPTIONS': 'detect_leaks=0', **scenario.RIG.environment()}
+        done = subprocess.run(session.command(['env', *(f'{k}={v}' for k, v in environment.items()), PROGRAM, *arguments, '--json']),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return json.loads(done.stdout)
+
+    def same(self, *arguments, status=0):
+        """Alone and by the service: the same status, the same bytes but for times."""
+        alone = self.cardmap(*arguments, '--no-service', status=status)
+        asked = self.cardmap(*arguments, status=status)
+        self.assertEqual(timeless(asked.out), timeless(alone.out), ' '.join(arguments))
+        self.assertEqual(timeless(asked.err), timeless(alone.err), ' '.join(arguments))
+        return asked
+
+
+class SameTest(CommandScenario):
+    def test_whose_card(self):
+        for card, status in (('alice-rsa2048', 0), ('alice-p256', 0), ('bob', 0), ('carol', 1), ('expired', 0)):
+            source = ['--card', f'file:{scenario.RIG.pki}/{card}.pem']
+            for arguments in (['whois'], ['whois', '--json'], ['whois', '--verbose'], ['whois', 'bob', '--json']):
+                with self.subTest(card=card, arguments=arguments):
+                    expected = (0 if card == 'bob' else status or 3) if 'bob' in arguments else status
+                    self.same(*arguments, *source, status=expected)
+
+    def test_why_not(self):
+        for card, status in (('alice-rsa2048', 0), ('carol', 1), ('revoked', 3), ('expired', 3), ('stranger', 3)):
+            for more in ([], ['--json']):
+                with self.subTest(card=card, more=more):
+                    self.same('explain', *more, '--card', f'file:{scenario.RIG.pki}/{card}.pem', status=status)
+        self.same('explain', 'bob', '--json', '--card', f'file:{scenario.RIG.pki}/alice-rsa2048.pem', status=3)
+
+    def test_the_card_in_the_reader(self):
+        self.assertEqual(self.same('whois', '--json').account, 'alice')
+        self.assertEqual(self.same('explain', '--json').account, 'alice')
+
+    def test_a_silent_directory(self):
+        self.log_in()
+        scenario.RIG.stop('slapd')
+        answer = self.same('explain', '--json')
+        self.assertTrue(answer.seen('account', 'kept'))
+        self.same('whois', '--json', status=4)
+
+    def test_kept_accounts(self):
+        self.same('accounts', 'list', '--json')
+        self.log_in()
+        self.assertEqual(len(self.same('accounts', 'list', '--json').json['accounts']), 1)
+        self.same('accounts', 'list')
+        self.same('accounts', 'show', 'alice')
+        self.same('accounts', 'show', 'alice', '--json')
+        self.same('accounts', 'show', 'bob', status=1)
+        self.cardmap('accounts', 'forget', 'alice')
+        self.assertEqual(self.kept(), [])
+        self.same('accounts', 'forget', 'alice', status=1)
+
+
+class WhoTest(CommandScenario):
+    def test_own_card_helpdesk_and_others(self):
+        self.assertEqual(self.ask_as('alice', 'whois')['account']['name'], 'alice')
+        self.assertEqual(self.ask_as(LOCAL, 'whois')['account']['name'], 'alice')
+        self.assertEqual(self.ask_as(LOCAL, 'explain')['account']['name'], 'alice')
+        for command in ('whois', 'explain'):
+            answers = []
+            for card in ('alice-rsa2048', 'carol'):  # whether there is such an account or not
+                self.insert(card)
+                answer = self.ask_as('bob', command, status=3)
+                self.assertEqual(answer['reason'], 'not_root')
+                self.assertNotIn('account', answer)
+                answers.append(answer['message'])
+            self.assertEqual(answers[0], answers[1])
+
+    def test_what_is_roots(self):
+        self.ask_as(LOCAL, 'status')
+        for arguments in (['log'], ['accounts', 'list'], ['accounts', 'forget', 'alice']):
+            self.assertEqual(self.ask_as(LOCAL, *arguments, status=3)['reason'], 'not_root', arguments)
+        self.assertEqual(self.ask_as('bob', 'status', status=3)['reason'], 'not_root')
+
+    def test_it_is_not_done_alone_instead(self):
+        """bob may read the configuration, and could ask the directory himself: the service's no is the answer."""
+        self.assertEqual(self.ask_as('bob', 'whois', status=3)['reason'], 'not_root')
+
+
+class StatusTest(CommandScenario):
+    def test_what_runs(self):
+        answer = self.cardmap('status', '--json').json
+        for process in answer['processes']:
+            self.assertTrue(Path(f'/proc/{process["pid"]}').exists(), process)
+        self.assertEqual({'cardmapd', 'resolver', 'card'} - {process['kind'] for process in answer['processes']}, set())
+        text = self.cardmap('status').out
+        for process in answer['processes']:
+            self.assertRegex(text, rf'(?m)^{process["kind"]} +pid {process["pid"]}\b')
+        self.assertRegex(text, r'(?m)^keytab +host/')
+        self.assertRegex(text, r'(?m)^reader +Virtual PCD 00 00: ready, card of alice$')
+        self.assertRegex(text, r'(?m)^reader +Virtual PCD 00 01: no card$')
+
+    def test_a_silent_server_is_named(self):
+        scenario.RIG.freeze('slapd')
+        self.cardmap('whois', status=4)
+        self.assertRegex(self.cardmap('status').out, r'(?m)^silent +ldap://127\.0\.0\.1:3890')
+        scenario.RIG.thaw('slapd')
+        wait_until(lambda: '\nsilent' not in self.cardmap('status').out, 'the directory to be found alive', 60)
+
+    def test_last_logins(self):
+        self.log_in()
+        self.refused('pin_wrong', pin='654321')
+        last = self.cardmap('status', '--json').json['last']
+        self.assertEqual([(entry['event'], entry['result'], entry['user']) for entry in last][:1], [('login', 'ok', 'alice')])
+
+
+class LogTest(CommandScenario):
+    def test_a_decision_has_all_its_parts(self):
+        self.log_in()
+        entry = self.cardmap('log', '--json').json['entries'][-1]
+        self.assertEqual((entry['event'], entry['result'], entry['user'], entry['uid'], entry['online'], entry['service']),
+                         ('login', 'ok', 'alice', 10001, True, 'su'))
+        self.assertEqual(entry['reader'], service_scenario.READER)
+        for stage in ('certificate', 'chain', 'account', 'revocation', 'pin', 'possession', 'admit', 'remember', 'session'):
+            self.assertRegex(entry['stages'], rf'\b{stage} \d+\.\d ms')
+        line = self.cardmap('log', '--last', '1').out
+        self.assertRegex(line, r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC login ok: alice .*; service su; reader Virtual PCD 00 00; '
+                               r'serial [0-9a-f]+; stages ')
+        found = service_scenario.COMPUTER.journal.find(CARDMAP_USER='alice', CARDMAP_RESULT='ok')
+        if found:  # where it is logged to the journal
+            self.assertEqual(found[-1]['CARDMAP_STAGES'], entry['stages'])
+
+    def test_how_many(self):
+        self.log_in()
+        self.refused('pin_wrong', pin='654321')
+        self.assertEqual(len(self.cardmap('log', '--last', '1', '--json').json['entries']), 1)
+        self.assertEqual(self.cardmap('log', '--last', '0', '--json').json['entries'], [])
+        self.assertEqual(self.cardmap('log', '--last', '257', status=64).status, 64)
+
+    def follow(self, *arguments):
+        terminal = Terminal([scenario.program(), *arguments], self.environment())
+        self.addCleanup(terminal.kill)
+        return terminal
+
+    def test_each_as_it_is_made(self):
+        people, programs = self.follow('log', '--follow', '--last', '0'), self.follow('log', '--follow', '--last', '0', '--json')
+        wait_until(lambda: self.status()['connections'] >= 2, 'both to listen')
+        self.log_in()
+        people.expect(rb'login ok: alice ')
+        line = programs.expect(rb'(\{.*\})\r\n')[1]
+        self.assertEqual(json.loads(line)['user'], 'alice')
+        service_scenario.SERVICE.stop()
+        for terminal in (people, programs):
+            status, text = terminal.end()
+            self.assertEqual((status, 'no_service' in text), (4, True), text)
+
+    def test_cards_that_come_and_go(self):
+        terminal = self.follow('cards', '--follow')
+        terminal.expect(rb'present Virtual PCD 00 00: ready, card of alice')
+        self.take_out()
+        terminal.expect(rb'removed Virtual PCD 00 00')
+        self.put_in()
+        terminal.expect(rb'inserted Virtual PCD 00 00')
+        terminal.expect(rb'card of alice')
+
+
+class LoginTest(CommandScenario):
+    def login(self, *arguments, pin=PIN, status=0, reason=None):
+        read, write = os.pipe()
+        os.write(write, pin.encode() + b'\n')
+        os.close(write)
+        command = in_background([scenario.program(), 'login', '--json', '--pin-fd', str(read), *arguments])
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS,
+                              pass_fds=[read], env=self.environment())
+        os.close(read)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        answer = json.loads(done.stdout)
+        self.assertEqual(answer.get('reason'), reason)
+        self.assertNotIn(pin, done.stdout + done.stderr)
+        return answer
+
+    def test_online_and_offline(self):
+        answer = self.login()
+        self.assertEqual((answer['account']['name'], answer['account']['uid'], answer['offline']), ('alice', 10001, False))
+        kind, _, path = answer['ccache'].partition(':')
+        self.assertEqual((kind, os.stat(path).st_uid), ('FILE', 10001))
+        self.assertEqual(self.kept(), ['alice'])
+        scenario.RIG.stop(*scenario.SERVERS)
+        self.wait_card()
+        answer = self.login('alice')
+        self.assertTrue(answer['offline'])
+        self.assertGreaterEqual(answer['kept_age'], 0)
+
+    def test_a_wrong_pin_is_told_and_tried_once(self):
+        with scenario.Counts() as counts:
+            answer = self.login(pin='654321', status=3, reason='pin_wrong')
+        self.assertEqual((answer['tries_left'], counts.verifies()), (2, 1))
+
+    def test_another_users_card(self):
+        self.login('bob', status=3, reason='not_this_user')
+
+    def test_who_sits_elsewhere(self):
+        self.again(service__services='')
+        self.login(status=3, reason='not_here')
+
+    def test_a_file_is_no_card_of_the_service(self):
+        self.login('--card', f'file:{scenario.RIG.pki}/alice-rsa2048.pem', status=64, reason='usage')
+
+
+class PageTest(CommandScenario):
+    def test_the_example_of_the_page_runs(self):
+        code = re.search(r'# EXAMPLE\n.*?```\n(.*?)```', PAGE.read_text(), re.S)[1]
+        for card, wanted in (('alice-rsa2048', 'alice'), ('bob', 'bob')):
+            self.assertEqual(scenario.said(['python3', '-c', code, scenario.RIG.pki / f'{card}.pem']), wanted + '\n')
+
+
+if __name__ == '__main__':
+    service_scenario.main()
