@@ -3,31 +3,7 @@
 #include "cardmapd/kept.h"
 #include "cardmapd/methods.h"
 #include "cardmapd/record.h"
-
-static json_t *
-describe_account(const struct cm_account *a)
-{
-	json_t *o = json_pack("{s:I, s:I, s:b, s:b}", "uid", (json_int_t)a->uid, "gid", (json_int_t)a->gid,
-	    "weak", a->weak, "local", a->local);
-	json_t *groups = json_array();
-	const struct {
-		const char *key, *text;
-	} texts[] = {
-		{ "name", a->name }, { "principal", a->principal }, { "dn", a->dn }, { "home", a->home }, { "shell", a->shell },
-		{ "gecos", a->gecos }, { "rule", a->rule }, { "matched", a->matched }, { "source", a->source },
-	};
-
-	for (size_t i = 0; i < CM_COUNT(texts); i++)
-		cm_kept_text(o, texts[i].key, texts[i].text);
-	for (size_t i = 0; i < a->group_count; i++) {
-		json_t *g = json_pack("{s:I}", "gid", (json_int_t)a->groups[i].gid);
-
-		cm_kept_text(g, "name", a->groups[i].name);
-		json_array_append_new(groups, g);
-	}
-	json_object_set_new(o, "groups", groups);
-	return o;
-}
+#include "service/answer.h"
 
 static bool
 is_revoked(const struct cm_kept *k)
@@ -42,7 +18,7 @@ is_revoked(const struct cm_kept *k)
 static enum cm_err
 tell(void *arg, const struct cm_kept *k)
 {
-	json_t *o = json_pack("{s:o, s:b}", "account", describe_account(k->account), "revoked", is_revoked(k));
+	json_t *o = json_pack("{s:o, s:b}", "account", cm_answer_account(k->account), "revoked", is_revoked(k));
 	json_t *evidence = json_array();
 	struct cm_buf der = { 0 };
 

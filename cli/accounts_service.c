@@ -124,5 +124,6 @@ cm_cli_accounts_of_service(struct cm_cli *c, struct cm_wire *w, const char *forg
 	if (err == CM_OK && forget == NULL)
 		err = each(c, json_object_get(reply, "accounts"), visit, arg);
 	json_decref(reply);
-	return err;
+	/* asked, and there is none: as cm_accounts_forget() says it */
+	return err != CM_OK && forget != NULL && cm_trace_reason(c->trace) == CM_REASON_NOT_KEPT ? CM_ERR_ABSENT : err;
 }

@@ -2,7 +2,9 @@
 """test_service_commands.py: the commands and the service: the same answers as alone, and who gets them; status, log, cards, login."""
 import json
 import os
+import pwd
 import re
+import shutil
 import subprocess
 import unittest
 from pathlib import Path
@@ -15,12 +17,13 @@ from service_scenario import TERMINAL, ServiceScenario
 import computer as computer_module
 import service as service_module
 from computer import LOCAL, in_background
+from rig import WORK
 from terminal import Terminal
 
 PROGRAM = service_module.HOME / 'bin/cardmap'  # a copy: not everybody may read the repository
 PAGE = Path(__file__).resolve().parents[2] / 'doc/man/cardmap-protocol.7.scd'
 # What may differ: how long it took, and how old something is by now.
-TIMES = re.compile(r'("us": )\d+|\d+(?:\.\d+)?( ?(?:us|ms)\b)|\b\d+( s\b)')
+TIMES = re.compile(r'("us": )\d+| *\d+(?:\.\d+)?( ?(?:us|ms)\b)|\b\d+( s\b)|\d\d:\d\d:\d\d UTC')
 
 
 def timeless(text):
@@ -28,7 +31,7 @@ def timeless(text):
 
 
 class CommandScenario(ServiceScenario):
-    changes = {'service__helpdesk_group': 'helpdesk', 'service__services': 'cardmap'}
+    changes = {'service__helpdesk_group': 'helpdesk'}
 
     @classmethod
     def setUpClass(cls):
@@ -47,9 +50,34 @@ class CommandScenario(ServiceScenario):
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         return json.loads(done.stdout)
 
+    def configure(self, more='', **changes):
+        """The service's, and the same for root alone: with what belongs to _cardmap there belonging to root."""
+        own = pwd.getpwnam('_cardmap')
+        for name, user in (('lists-of-service', own.pw_uid), ('lists-of-root', 0)):
+            shutil.rmtree(WORK / name, ignore_errors=True)
+            (WORK / name).mkdir(mode=0o700)
+            os.chown(WORK / name, user, -1)
+        super().configure(more, **{'trust__crl_dir': WORK / 'lists-of-service', **changes})
+        text = service_module.CONF.read_text().replace('lists-of-service', 'lists-of-root')
+        password = service_module.CONF.parent / 'bind.password'
+        shutil.copy(password, WORK / 'bind.password')
+        (WORK / 'bind.password').chmod(0o400)
+        self.alone = WORK / 'alone.conf'
+        self.alone.write_text(text.replace(str(password), str(WORK / 'bind.password')))
+
+    def mistype(self):
+        """Twice, and pam_cardmap asks no more."""
+        terminal = self.su()
+        terminal.enter(service_scenario.ANY_PROMPT, '654321')
+        terminal.enter(service_scenario.ANY_PROMPT, '654321')
+        self.assertNotEqual(self.ended(terminal)[0], 0)
+
     def same(self, *arguments, status=0):
-        """Alone and by the service: the same status, the same bytes but for times."""
-        alone = self.cardmap(*arguments, '--no-service', status=status)
+        """Alone and by the service: the same status, the same bytes but for times.  What is kept is the same: lists too."""
+        shutil.rmtree(WORK / 'lists-of-root')
+        shutil.copytree(WORK / 'lists-of-service', WORK / 'lists-of-root')
+        (WORK / 'lists-of-root').chmod(0o700)
+        alone = self.cardmap(*arguments, '--config', self.alone, status=status)
         asked = self.cardmap(*arguments, status=status)
         self.assertEqual(timeless(asked.out), timeless(alone.out), ' '.join(arguments))
         self.assertEqual(timeless(asked.err), timeless(alone.err), ' '.join(arguments))
@@ -144,9 +172,12 @@ class StatusTest(CommandScenario):
 
     def test_last_logins(self):
         self.log_in()
-        self.refused('pin_wrong', pin='654321')
-        last = self.cardmap('status', '--json').json['last']
-        self.assertEqual([(entry['event'], entry['result'], entry['user']) for entry in last][:1], [('login', 'ok', 'alice')])
+        self.wait_card()
+        self.mistype()
+        last = [entry for entry in self.cardmap('status', '--json').json['last'] if entry['event'] == 'login']
+        self.assertEqual((last[0]['result'], last[0]['user']), ('ok', 'alice'))
+        self.assertEqual((last[1]['result'], last[1]['reason']), ('refused', 'pin_wrong'))
+        self.assertRegex(self.cardmap('status').out, r'(?m)^last +.* login ok: alice ')
 
 
 class LogTest(CommandScenario):
@@ -167,7 +198,8 @@ class LogTest(CommandScenario):
 
     def test_how_many(self):
         self.log_in()
-        self.refused('pin_wrong', pin='654321')
+        self.wait_card()
+        self.mistype()
         self.assertEqual(len(self.cardmap('log', '--last', '1', '--json').json['entries']), 1)
         self.assertEqual(self.cardmap('log', '--last', '0', '--json').json['entries'], [])
         self.assertEqual(self.cardmap('log', '--last', '257', status=64).status, 64)
@@ -178,11 +210,15 @@ class LogTest(CommandScenario):
         return terminal
 
     def test_each_as_it_is_made(self):
-        people, programs = self.follow('log', '--follow', '--last', '0'), self.follow('log', '--follow', '--last', '0', '--json')
-        wait_until(lambda: self.status()['connections'] >= 2, 'both to listen')
+        self.log_in()
+        self.wait_card()
+        people, programs = self.follow('log', '--follow'), self.follow('log', '--follow', '--json')
+        people.expect(rb'login ok: alice ')  # the one before: it listens
+        programs.expect(rb'login')
+        programs.expect(rb'\n')
         self.log_in()
         people.expect(rb'login ok: alice ')
-        line = programs.expect(rb'(\{.*\})\r\n')[1]
+        line = programs.expect(rb'(\{.*login.*\})\r\n')[1]
         self.assertEqual(json.loads(line)['user'], 'alice')
         service_scenario.SERVICE.stop()
         for terminal in (people, programs):
@@ -200,11 +236,13 @@ class LogTest(CommandScenario):
 
 
 class LoginTest(CommandScenario):
-    def login(self, *arguments, pin=PIN, status=0, reason=None):
+    def login(self, *arguments, pin=PIN, status=0, reason=None, place=None):
+        """By root, at the seat."""
         read, write = os.pipe()
         os.write(write, pin.encode() + b'\n')
         os.close(write)
-        command = in_background([scenario.program(), 'login', '--json', '--pin-fd', str(read), *arguments])
+        place = place or (lambda command: self.seat.command(command, 'root'))
+        command = place([scenario.program(), 'login', '--json', '--pin-fd', str(read), *arguments])
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS,
                               pass_fds=[read], env=self.environment())
         os.close(read)
@@ -235,8 +273,7 @@ class LoginTest(CommandScenario):
         self.login('bob', status=3, reason='not_this_user')
 
     def test_who_sits_elsewhere(self):
-        self.again(service__services='')
-        self.login(status=3, reason='not_here')
+        self.login(status=3, reason='not_here', place=in_background)
 
     def test_a_file_is_no_card_of_the_service(self):
         self.login('--card', f'file:{scenario.RIG.pki}/alice-rsa2048.pem', status=64, reason='usage')
@@ -246,7 +283,9 @@ class PageTest(CommandScenario):
     def test_the_example_of_the_page_runs(self):
         code = re.search(r'# EXAMPLE\n.*?```\n(.*?)```', PAGE.read_text(), re.S)[1]
         for card, wanted in (('alice-rsa2048', 'alice'), ('bob', 'bob')):
-            self.assertEqual(scenario.said(['python3', '-c', code, scenario.RIG.pki / f'{card}.pem']), wanted + '\n')
+            certificate = WORK / 'certificate.pem'
+            scenario.said(['openssl', 'x509', '-in', scenario.RIG.pki / f'{card}.pem', '-out', certificate])
+            self.assertEqual(scenario.said(['python3', '-c', code, certificate]), wanted + '\n')
 
 
 if __name__ == '__main__':
