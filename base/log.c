@@ -52,18 +52,24 @@ add_text(struct cm_buf *out, const char *text)
 static void
 make_line(const struct cm_log_entry *e, struct cm_buf *line)
 {
+	const char *between = ": ";
+
 	cm_buf_addf(line, "%s %s", e->event, cm_err_name(e->err));
 	if (e->reason != CM_REASON_NONE)
 		cm_buf_addf(line, " reason=%s", cm_reason_name(e->reason));
-	cm_buf_add_str(line, ": ");
-	add_text(line, e->text != NULL ? e->text : "");
+	if (e->text != NULL && e->text[0] != '\0') {
+		cm_buf_add_str(line, between);
+		add_text(line, e->text);
+		between = "; ";
+	}
 	for (size_t i = 0; i < CM_COUNT(parts); i++) {
 		const char *text = text_of(e, &parts[i]);
 
 		if (text[0] == '\0' || parts[i].word[0] == '\0')
 			continue;
-		cm_buf_addf(line, "; %s ", parts[i].word);
+		cm_buf_addf(line, "%s%s ", between, parts[i].word);
 		add_text(line, text);
+		between = "; ";
 	}
 }
 

@@ -143,7 +143,8 @@ cm_cli_explain(struct cm_cli *c)
 	if (f.account != NULL)
 		cm_cli_set_account(c->answer, f.account);
 	print(c, &f);
-	c->told = !c->json;
+	/* what no stage ended with, such as a service that refuses, is still to be told */
+	c->told = !c->json && (f.err == CM_OK || cm_trace_failed(c->trace) != NULL);
 	cm_wire_free(&service);
 	cm_account_free(&f.account);
 	return cm_cli_finish(c, f.err);

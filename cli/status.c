@@ -26,18 +26,24 @@ static void
 tell_entry(const struct cm_cli *c, const char *key, const json_t *e)
 {
 	static const struct { const char *key, *word; } parts[] = {
-		{ "service", "service" }, { "rhost", "from" }, { "reader", "reader" }, { "serial", "serial" }, { "stages", "stages" },
+		{ "text", "" }, { "service", "service " }, { "rhost", "from " }, { "reader", "reader " }, { "serial", "serial " },
+		{ "stages", "stages " },
 	};
+	const char *between = ": ";
 	char when[CM_TIME_SIZE];
 	struct cm_buf line = { 0 };
 
 	cm_buf_addf(&line, "%s %s %s", cm_clock_text((time_t)number_of(e, "time"), when), text_of(e, "event"), text_of(e, "result"));
 	if (text_of(e, "reason")[0] != '\0')
 		cm_buf_addf(&line, " reason=%s", text_of(e, "reason"));
-	cm_buf_addf(&line, ": %s", text_of(e, "text"));
-	for (size_t i = 0; i < CM_COUNT(parts); i++)
-		if (text_of(e, parts[i].key)[0] != '\0')
-			cm_buf_addf(&line, "; %s %s", parts[i].word, text_of(e, parts[i].key));
+	for (size_t i = 0; i < CM_COUNT(parts); i++) {
+		const char *text = text_of(e, parts[i].key);
+
+		if (text[0] == '\0')
+			continue;
+		cm_buf_addf(&line, "%s%s%s", between, parts[i].word, text);
+		between = "; ";
+	}
 	if (key != NULL)
 		cm_cli_line(c, key, "%s", cm_buf_str(&line));
 	else

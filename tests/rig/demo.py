@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ['PYTHONDONTWRITEBYTECODE'] = '1'  # nothing is left behind, not even beside the source
 sys.dont_write_bytecode = True
 import rig as rig_module  # noqa: E402
-from rig import PIN, WORK, Rig, wait_until  # noqa: E402
+from rig import PIN, WORK, Rig, RigError, wait_until  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 SERVERS = ('slapd', 'kdc', 'ocsp', 'http')
@@ -52,7 +52,7 @@ class Demo:
         started = time.monotonic()
         try:
             got, said = run()
-        except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
+        except (OSError, subprocess.TimeoutExpired) as error:
             got, said = None, str(error)
         took = time.monotonic() - started
         for line in said.rstrip().splitlines():
@@ -178,20 +178,22 @@ class ServiceDay:
         with open(computer.ETC / 'group', 'a', encoding='ascii') as groups:
             groups.write(f'helpdesk:x:20100:{self.lena}\n')
         self.service = service.Service(self.computer, demo.build)
-        self.service.conf(service__helpdesk_group='helpdesk')
+        self.service.conf(service__helpdesk_group='helpdesk', enforcement__required='yes')
         self.computer.pam(self.service.module)
         self.session = self.computer.logind.open(self.lena)
         self.environment = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'TERM': 'dumb', 'NO_COLOR': '1'}
 
     def su(self, title, answer, status, *expected, absent=()):
         """su - alice at lena's terminal; answer(terminal) is what alice does there."""
-        command = ['su', '-', 'alice', '-c', 'id -un; echo $KRB5CCNAME; klist']
+        command = ['su', '-', 'alice', '-c', 'id -un; klist -s && klist']
 
         def run():
             terminal = Terminal(self.session.command(command), self.environment)
             try:
                 answer(terminal)
                 return terminal.end()
+            except (AssertionError, RigError, subprocess.TimeoutExpired) as error:
+                return None, f'{terminal.text.decode(errors="replace")}\n{error}'
             finally:
                 terminal.kill()
         return self.demo.judge(title, [f'({self.lena})', *command], run, status, *expected, absent=(PIN, *absent))
@@ -216,19 +218,22 @@ class ServiceDay:
     def play(self):
         self.demo.note('cardmapd starts, and its processes: the resolver, and one for the card')
         self.service.start()
-        self.service.wait_ready_card()
+        self.service.wait_prepared()
         self.ask('What does the service do?', ['status'], 0, r'resolver +pid', r'reader +Virtual PCD.*alice')
         self.su('alice logs in by her card, at the terminal of somebody else', lambda t: t.enter(ASKED, PIN), 0,
                 r'(?m)^alice$', r'Default principal: alice@CARDMAP\.TEST', 'krbtgt/')
-        self.demo.note('every server is stopped')
+        self.demo.note('the card is taken along, to where no server is, and put in there')
         self.rig.stop(*SERVERS)
-        self.su('The same card with no network', lambda t: t.enter(ASKED, PIN), 0, r'(?m)^alice$', r'[Oo]ffline')
+        self.exchange('alice-rsa2048')
+        self.su('The same card with no network: the same account, and no ticket', lambda t: t.enter(ASKED, PIN), 1,
+                r'(?m)^alice$', r'[Oo]ffline', absent=['krbtgt'])
         self.su('The card is taken out while the PIN is awaited', self.take_out, 1, r'card_removed', absent=[r'(?m)^alice$'])
         self.demo.note('servers are back; another card, that nobody in the directory has')
-        self.rig.start(*SERVERS).card('carol')
+        self.rig.start(*SERVERS)
+        self.exchange('carol')
         self.ask('The helpdesk asks why', ['explain'], 1, 'no_account', 'mend', user=self.lena)
         self.ask('Somebody else may not', ['explain'], 3, 'not_root', user='bob', absent=['carol'])
-        self.ask('What was decided today?', ['log', '--last', '5'], 0, 'login ok: alice', 'offline', 'card_removed', 'stages')
+        self.ask('What was decided today?', ['log'], 0, 'login ok: alice', 'offline', 'card_removed', 'stages')
         self.service.stop()
         self.rig.card('alice-rsa2048')
         self.demo.note('the service is stopped; the same by the command alone')
@@ -236,7 +241,18 @@ class ServiceDay:
     def take_out(self, terminal):
         terminal.expect(ASKED)
         self.rig.card('none')
-        wait_until(lambda: terminal.read(0) or terminal.child.poll() is not None, 'su to notice')
+        wait_until(self.is_empty, 'the service to see it')
+        terminal.enter(b'', PIN)
+
+    def exchange(self, spec):
+        """Another card in the reader, or the same again, as the service sees it."""
+        self.rig.card('none')
+        wait_until(self.is_empty, 'the service to see the card go')
+        self.rig.card(spec)
+        self.service.wait_prepared()
+
+    def is_empty(self):
+        return not any(card.get('present') for card in self.service.ask('io.cardmap.Status')['status']['cards'])
 
 
 ASKED = rb'PIN for [^\r\n]*: ?$'
