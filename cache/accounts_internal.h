@@ -15,6 +15,7 @@ struct cm_accounts {
 	unsigned busy_ms;	/* how long another process may hold the store */
 	int64_t version;	/* of its tables; below CM_STORE_VERSION: they could not be moved over */
 	struct cm_remote *remote;	/* it is another process's; then there is no db */
+	unsigned unpaired_ms;	/* of that: see struct cm_accounts_options */
 	bool guarded;		/* whoever writes is not believed: no hold ends, and nothing is parsed (store_server.c) */
 };
 #define CM_STORE_VERSION	3

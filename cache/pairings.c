@@ -91,6 +91,21 @@ check_table(struct cm_accounts *s, struct cm_trace *t)
 	return err;
 }
 
+enum cm_err
+cm_pairings_any(struct cm_accounts *s, struct cm_trace *t, bool *any)
+{
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	*any = false;
+	if ((err = check_table(s, t)) == CM_OK &&
+	    (err = cm_store_prepare(s, "SELECT 1 FROM pairing LIMIT 1", NULL, 0, t, &q)) == CM_OK)
+		err = cm_store_step(s, q, t);
+	*any = err == CM_OK;
+	sqlite3_finalize(q);
+	return err == CM_ERR_ABSENT ? CM_OK : err;
+}
+
 /* The first row that a statement finds. */
 static enum cm_err
 find_row(struct cm_accounts *s, const char *sql, const struct cm_column *v, size_t count,

@@ -42,6 +42,8 @@ struct cm_remote {
 	struct line asking, learning;
 	pthread_mutex_t snapshot_lock;
 	struct cm_snapshot *snapshot;	/* of the asking line as it is connected */
+	cm_deadline unpaired_until;	/* under the asking line's lock: there is no pairing at all, or */
+	cm_deadline paired_until;	/* ... there is some, and that need not be asked again */
 };
 
 /* ---- the connection */
@@ -461,6 +463,36 @@ take_pairing(struct cm_got *g, void *out)
 	return CM_OK;
 }
 
+static enum cm_err
+take_number(struct cm_got *g, void *out)
+{
+	*(int64_t *)out = cm_get_number(g);
+	return CM_OK;
+}
+
+/* That most computers have no pairing is worth knowing for a moment: it saves a question about each card. */
+static bool
+is_unpaired(const struct cm_accounts *s)
+{
+	struct cm_remote *r = s->remote;
+	struct question q = { .take = take_number };
+	int64_t any = 1;
+	bool none;
+
+	if (s->unpaired_ms == 0)
+		return false;
+	pthread_mutex_lock(&r->asking.lock);
+	if (cm_deadline_passed(r->unpaired_until) && cm_deadline_passed(r->paired_until)) {
+		q.out = &any;
+		begin(&q, CM_STORE_ANY_PAIRING);
+		if (ask(r, &r->asking, &q, NULL) == CM_OK)
+			*(any == 0 ? &r->unpaired_until : &r->paired_until) = cm_deadline_in(s->unpaired_ms);
+	}
+	none = !cm_deadline_passed(r->unpaired_until);
+	pthread_mutex_unlock(&r->asking.lock);
+	return none;
+}
+
 enum cm_err
 cm_remote_pairing(const struct cm_accounts *s, const uint8_t hash[20], struct cm_trace *t, struct cm_pairing *out)
 {
@@ -468,6 +500,8 @@ cm_remote_pairing(const struct cm_accounts *s, const uint8_t hash[20], struct cm
 	enum cm_err err;
 
 	*out = (struct cm_pairing){ .user = NULL };
+	if (is_unpaired(s))
+		return CM_ERR_ABSENT;
 	begin(&q, CM_STORE_PAIRING);
 	cm_put_octets(&q.request, (struct cm_blob){ hash, 20 });
 	if ((err = ask_locked(s->remote, &s->remote->asking, &q, t)) == CM_OK && memcmp(out->hash, hash, 20) != 0) {

@@ -259,6 +259,19 @@ find_pairing(struct server *v, struct cm_got *g)
 }
 
 static enum cm_err
+any_pairing(struct server *v, struct cm_got *g)
+{
+	bool any;
+	enum cm_err err;
+
+	if (!cm_got_all(g))
+		return CM_ERR_USAGE;
+	if ((err = cm_pairings_any(v->store, v->asked, &any)) == CM_OK)
+		cm_put_number(&v->reply, any);
+	return err;
+}
+
+static enum cm_err
 find_evidence(struct server *v, struct cm_got *g)
 {
 	const struct cm_blob key = cm_get_octets(g, 32, 32), serial = cm_get_octets(g, 1, 32);
@@ -364,6 +377,7 @@ static const struct row {
 	{ CM_STORE_WITHDRAW_USER, withdraw_user },
 	{ CM_STORE_WITHDRAW_OTHERS, withdraw_others },
 	{ CM_STORE_PAIRING, find_pairing },
+	{ CM_STORE_ANY_PAIRING, any_pairing },
 	{ CM_STORE_FIND_EVIDENCE, find_evidence },
 	{ CM_STORE_KEEP_EVIDENCE, keep_evidence },
 	{ CM_STORE_KEEP_SOURCE, keep_source },

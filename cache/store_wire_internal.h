@@ -33,6 +33,7 @@
 	X(WITHDRAW_USER)	/* octets text (name) -> */ \
 	X(WITHDRAW_OTHERS)	/* octets text number (uid) -> */ \
 	X(PAIRING)		/* octets (SHA-1) -> pairing */ \
+	X(ANY_PAIRING)		/* -> number (0: there is none at all) */ \
 	X(FIND_EVIDENCE)	/* octets (issuer's key) octets (serial) -> evidence */ \
 	X(KEEP_EVIDENCE)	/* evidence -> */ \
 	X(KEEP_SOURCE)		/* source octets (DER of the issuer) -> */
@@ -92,6 +93,9 @@ struct cm_remote_keeping;
 CM_MUST_USE enum cm_err cm_remote_keeping_new(const struct cm_accounts *s, struct cm_keeper *keeper,
     struct cm_remote_keeping **out);
 void cm_remote_keeping_free(struct cm_remote_keeping **k);
+
+/* pairings.c: is there any at all? */
+CM_MUST_USE enum cm_err cm_pairings_any(struct cm_accounts *s, struct cm_trace *t, bool *any);
 
 /* What a memory borrows of what was asked before. */
 struct cm_snapshot;

@@ -10,7 +10,9 @@
 
 struct place {
 	uint8_t key[CM_KEPT_KEY];
-	struct cm_kept_answer answer;	/* parameters NULL: free */
+	char *text;			/* owned; NULL: free */
+	size_t len;
+	uid_t uid;
 	cm_deadline until;
 };
 
@@ -34,7 +36,7 @@ cm_kept_new(struct cm_kept_answers **out)
 static void
 clear(struct place *p)
 {
-	json_decref(p->answer.parameters);
+	free(p->text);
 	*p = (struct place){ .until = 0 };
 }
 
@@ -66,15 +68,15 @@ cm_kept_find(struct cm_kept_answers *k, const uint8_t key[CM_KEPT_KEY], struct c
 
 	pthread_mutex_lock(&k->lock);
 	for (size_t i = 0; i < PLACES && !found; i++) {
-		if (b[i].answer.parameters == NULL || memcmp(b[i].key, key, CM_KEPT_KEY) != 0)
+		if (b[i].text == NULL || memcmp(b[i].key, key, CM_KEPT_KEY) != 0)
 			continue;
 		if (cm_deadline_passed(b[i].until)) {
 			clear(&b[i]);
 			break;
 		}
-		*out = b[i].answer;
-		json_incref(out->parameters);
-		found = true;
+		out->uid = b[i].uid;
+		cm_buf_add(&out->text, b[i].text, b[i].len);
+		found = cm_buf_status(&out->text) == CM_OK;
 	}
 	pthread_mutex_unlock(&k->lock);
 	return found;
@@ -87,7 +89,7 @@ choose(struct place *b, const uint8_t key[CM_KEPT_KEY])
 	struct place *best = &b[0];
 
 	for (size_t i = 0; i < PLACES; i++) {
-		if (b[i].answer.parameters != NULL && memcmp(b[i].key, key, CM_KEPT_KEY) == 0)
+		if (b[i].text != NULL && memcmp(b[i].key, key, CM_KEPT_KEY) == 0)
 			return &b[i];
 		if (b[i].until < best->until)
 			best = &b[i];
@@ -98,14 +100,19 @@ choose(struct place *b, const uint8_t key[CM_KEPT_KEY])
 void
 cm_kept_put(struct cm_kept_answers *k, const uint8_t key[CM_KEPT_KEY], const struct cm_kept_answer *a, unsigned ms)
 {
+	char *text = a->text.len <= CM_KEPT_LONGEST ? malloc(a->text.len + 1) : NULL;
 	struct place *p;
 
+	if (text == NULL)
+		return;
+	memcpy(text, cm_buf_str(&a->text), a->text.len + 1);
 	pthread_mutex_lock(&k->lock);
 	p = choose(bucket_of(k, key), key);
 	clear(p);
 	memcpy(p->key, key, CM_KEPT_KEY);
-	p->answer = *a;
-	json_incref(a->parameters);
+	p->text = text;
+	p->len = a->text.len;
+	p->uid = a->uid;
 	p->until = cm_deadline_in(ms);
 	pthread_mutex_unlock(&k->lock);
 }

@@ -177,6 +177,19 @@ redirect(struct program *p, struct cm_conf *c)
 	return err;
 }
 
+/* An answer of Whois may be as old as this; no login asks here. */
+static enum cm_err
+open_asked(struct cm_resolver *r, struct cm_trace *t)
+{
+	const struct cm_accounts_options o = {
+		.path = r->conf->accounts.path, .remote = true, .unpaired_ms = r->conf->service.whois_age,
+		.offline_max = (int64_t)r->conf->accounts.offline_days * 86400,
+		.first_uid = r->conf->accounts.first_uid, .first_gid = r->conf->accounts.first_gid,
+	};
+
+	return cm_accounts_open(&o, t, &r->asked);
+}
+
 static enum cm_err
 open_all(struct program *p)
 {
@@ -193,7 +206,7 @@ open_all(struct program *p)
 	if ((r->daemon = join(p->run_dir, strlen(p->run_dir), "/io.cardmap")) == NULL)
 		return CM_ERR_NOMEM;
 	if ((err = cm_host_open(r->conf, needs, p->trace, &r->host)) != CM_OK ||
-	    (err = cm_pool_new(r->conf, p->trace, &r->pool)) != CM_OK ||
+	    (err = open_asked(r, p->trace)) != CM_OK || (err = cm_pool_new(r->conf, p->trace, &r->pool)) != CM_OK ||
 	    (err = cm_kdcs_new(r->conf, p->trace, &r->kdcs)) != CM_OK)
 		return err;
 	return cm_whois_new(r, p->whois_listener, &p->whois);

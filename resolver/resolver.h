@@ -10,6 +10,7 @@
 struct cm_resolver {
 	struct cm_conf *conf;
 	struct cm_host *host;		/* rules, trust, and the store of cardmapd; no directory: that is lent */
+	struct cm_accounts *asked;	/* the same store for Whois and Explain, of which nobody's login depends */
 	struct cm_pool *pool;
 	struct cm_kdcs *kdcs;
 	char *daemon;			/* where cardmapd serves what is not served here: path of its socket */

@@ -38,6 +38,24 @@ cm_varlink_answer(struct cm_varlink_turn *t, json_t *parameters, cm_deadline dea
 }
 
 enum cm_err
+cm_varlink_answer_text(struct cm_varlink_turn *t, struct cm_blob parameters, cm_deadline deadline)
+{
+	struct cm_buf text = { 0 };
+	enum cm_err err;
+
+	if (t->answered)
+		return CM_ERR_STATE;
+	cm_buf_add_str(&text, "{\"parameters\":");
+	cm_buf_add_blob(&text, parameters);
+	cm_buf_add_byte(&text, '}');
+	if ((err = cm_buf_status(&text)) == CM_OK && !t->oneway)
+		err = cm_wire_send(t->wire, cm_buf_blob(&text), NULL, 0, deadline);
+	t->answered = err == CM_OK;
+	cm_buf_free(&text);
+	return err;
+}
+
+enum cm_err
 cm_varlink_continue(struct cm_varlink_turn *t, json_t *parameters, cm_deadline deadline)
 {
 	return send_reply(t, NULL, parameters, true, deadline);

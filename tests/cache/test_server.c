@@ -368,6 +368,40 @@ learned_and_found(void **state)
 	end(&l);
 }
 
+/* Whois may believe for a moment that nothing is paired here; who was not allowed to asks each time. */
+static void
+no_pairing_is_believed_for_a_moment(void **state)
+{
+	struct cm_accounts_options o;
+	struct cm_accounts *asks = NULL, *believes = NULL;
+	struct cm_pairing p, found;
+	struct liar l;
+
+	begin(&l, state);
+	o = l.r->options;
+	o.path = l.path;
+	assert_int_equal(cm_accounts_open(&o, l.r->trace, &asks), CM_OK);
+	o.unpaired_ms = 600000;
+	assert_int_equal(cm_accounts_open(&o, l.r->trace, &believes), CM_OK);
+	assert_int_equal(cm_pairings_find(believes, l.r->cert, l.r->trace, &found), CM_ERR_ABSENT);
+	assert_int_equal(cm_pairing_make(l.r->cert, "alice", true, NOW, &p), CM_OK);
+	assert_int_equal(cm_pairings_add(l.r->store, &p, false, l.r->trace), CM_OK);
+	assert_int_equal(cm_pairings_find(believes, l.r->cert, l.r->trace, &found), CM_ERR_ABSENT);
+	assert_int_equal(cm_pairings_find(asks, l.r->cert, l.r->trace, &found), CM_OK);
+	cm_pairing_clear(&found);
+	cm_accounts_close(&believes);
+	/* once there is one each card is asked about */
+	assert_int_equal(cm_accounts_open(&o, l.r->trace, &believes), CM_OK);
+	assert_int_equal(cm_pairings_find(believes, l.r->other, l.r->trace, &found), CM_ERR_ABSENT);
+	assert_int_equal(cm_pairings_find(believes, l.r->cert, l.r->trace, &found), CM_OK);
+	assert_string_equal(found.user, "alice");
+	cm_pairing_clear(&found);
+	cm_pairing_clear(&p);
+	cm_accounts_close(&believes);
+	cm_accounts_close(&asks);
+	end(&l);
+}
+
 /* The other process ends and another takes its place: what was known is asked again, and nobody notices. */
 static void
 served_by_another(void **state)
@@ -414,6 +448,7 @@ main(void)
 		T(remote_store_cannot),
 		T(much_is_recalled_once),
 		T(learned_and_found),
+		T(no_pairing_is_believed_for_a_moment),
 		T(served_by_another),
 #undef T
 	};

@@ -174,6 +174,39 @@ test_what_is_no_outcome_is_said_to_be_none(void **state)
 	}
 }
 
+/* Both forms say the same, quotes, backslashes and all, of what went well and of what did not. */
+static void
+test_outcome_as_text(void **state)
+{
+	static const enum cm_err ends[] = { CM_OK, CM_ERR_ABSENT };
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(ends); i++) {
+		struct cm_trace *t = NULL;
+		struct cm_buf text = { 0 };
+		json_t *o, *read;
+
+		assert_int_equal(cm_trace_new(&t), CM_OK);
+		cm_trace_begin(t, "certificate");
+		cm_trace_end(t, CM_OK);
+		cm_trace_begin(t, "account");
+		cm_trace_add(t, "filter", "(a=\\2a\"\x01\xc3\xa9/)");
+		cm_trace_add(t, "empty", "%s", "");
+		if (ends[i] != CM_OK)
+			cm_trace_fail(t, CM_REASON_NO_ACCOUNT, "nobody has \"x\\y\"");
+		cm_trace_end(t, ends[i]);
+		o = cm_answer_outcome(ends[i], t, 0);
+		cm_answer_write_outcome(ends[i], t, &text);
+		assert_int_equal(cm_buf_status(&text), CM_OK);
+		assert_non_null(read = json_loads(cm_buf_str(&text), JSON_REJECT_DUPLICATES, NULL));
+		assert_true(json_equal(o, read));
+		json_decref(read);
+		json_decref(o);
+		cm_buf_free(&text);
+		cm_trace_free(&t);
+	}
+}
+
 int
 main(void)
 {
@@ -181,6 +214,7 @@ main(void)
 		cmocka_unit_test(test_account_is_read_as_it_was_written),
 		cmocka_unit_test(test_what_lacks_a_member_is_no_account),
 		cmocka_unit_test(test_outcome_is_read_as_it_was_written),
+		cmocka_unit_test(test_outcome_as_text),
 		cmocka_unit_test(test_what_is_no_outcome_is_said_to_be_none),
 	};
 
