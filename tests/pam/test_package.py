@@ -49,6 +49,11 @@ def stacks():
     return {path.name: [line.split() for line in path.read_text(encoding='utf-8').splitlines() if line and line[0] != '#'] for path in COMMON}
 
 
+def units():
+    """Those that are enabled."""
+    return {path.name for path in Path('/etc/systemd/system').glob('*.wants/cardmap*')}
+
+
 class Package(unittest.TestCase):
     def test_in_and_out(self):
         package = next(Path(os.environ[INSIDE]).glob('cardmap_*.deb'))
@@ -57,16 +62,26 @@ class Package(unittest.TestCase):
         run('dpkg', '-i', package)
         self.assertEqual(stacks(), before)
         self.assertIn('libcardmap.so.1', run('ldconfig', '-p'))
+        for user in ('_cardmap', '_cardmap-card'):
+            self.assertRegex(run('getent', 'passwd', user), r':/usr/sbin/nologin$')
         self.assertEqual(Path('/var/lib/cardmap').stat().st_uid, 0)
+        self.assertEqual(units(), {'cardmapd.socket', 'cardmap-resolver.socket', 'cardmap-resolver-control.socket',
+                                   'cardmap-card.socket', 'cardmap-refresh.timer'})
 
         run('pam-auth-update', '--enable', 'cardmap')
         self.assertIn('pam_cardmap.so', str(stacks()['common-auth']))
+        run('systemctl', 'disable', 'cardmap-refresh.timer')
         run('dpkg', '-i', package)  # as an upgrade
         self.assertIn('pam_cardmap.so', str(stacks()['common-auth']))
+        self.assertNotIn('cardmap-refresh.timer', units())
 
+        Path('/var/lib/cardmap/accounts.db').touch()
         run('dpkg', '-r', 'cardmap')
         self.assertEqual(stacks(), before)
         self.assertFalse(list(Path('/usr/lib').glob('*/security/pam_cardmap.so')))
+        self.assertTrue(Path('/var/lib/cardmap').exists(), 'what was kept')
+        run('dpkg', '-P', 'cardmap')
+        self.assertEqual((units(), Path('/var/lib/cardmap').exists()), (set(), False))
 
 
 if __name__ == '__main__':
