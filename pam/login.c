@@ -8,7 +8,6 @@
 #include "pam/pam_internal.h"
 
 #define LINE	256	/* octets of a prompt */
-#define DAY	86400
 
 /* ---- a card */
 
@@ -111,7 +110,7 @@ cm_pam_ask_last_try(struct cm_pam *p, const struct cardmap_login *l)
 
 	if (!cardmap_is_last_try(l))
 		return PAM_SUCCESS;
-	if ((code = cm_pam_ask(p, true, &answer, "One PIN try is left: a wrong PIN blocks the card. Use it? [y/N] ")) != PAM_SUCCESS)
+	if ((code = cm_pam_ask(p, true, &answer, "This is the card's last try: a wrong PIN blocks it. Use it? [y/N] ")) != PAM_SUCCESS)
 		return code;
 	code = strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0 ? PAM_SUCCESS : PAM_AUTH_ERR;
 	cm_pam_forget(&answer);
@@ -184,16 +183,28 @@ ask_pin(struct cm_pam *p, struct cardmap_login *l)
 
 /* ---- granted */
 
+/* In the largest unit that has any of it. */
+static void
+tell_age(const struct cm_pam *p, long long age)
+{
+	static const struct {
+		long long seconds;
+		const char *name;
+	} units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" } };
+	size_t i = 0;
+
+	while (i + 1 < sizeof(units) / sizeof(units[0]) && age < units[i].seconds)
+		i++;
+	cm_pam_say(p, "Offline: the account as kept %lld %s ago", age / units[i].seconds, units[i].name);
+}
+
 static void
 tell(const struct cm_pam *p, const struct cardmap_login *l)
 {
-	const long long age = cardmap_grant_kept_age(l);
 	const char *warning;
 
-	if (age >= DAY)
-		cm_pam_say(p, "Offline: the account as kept %lld d ago", age / DAY);
-	else if (age >= 0)
-		cm_pam_say(p, "Offline: the account as kept %lld h ago", age / 3600);
+	if (cardmap_grant_kept_age(l) >= 0)
+		tell_age(p, cardmap_grant_kept_age(l));
 	for (unsigned i = 0; (warning = cardmap_grant_warning(l, i)) != NULL; i++)
 		cm_pam_say(p, "%s", warning);
 }

@@ -44,7 +44,7 @@ class Talk(unittest.TestCase):
 
     def test_the_last_try(self):
         state = pin(tries=1, last_try=True)
-        question = 'shown One PIN try is left: a wrong PIN blocks the card. Use it? [y/N] '
+        question = "shown This is the card's last try: a wrong PIN blocks it. Use it? [y/N] "
         for answer, code, pins in (('y', SUCCESS, [PIN]), ('yes', SUCCESS, [PIN]), ('', AUTH_ERR, []), ('n', AUTH_ERR, []), ('Yes!', AUTH_ERR, []),
                                    (PIN, AUTH_ERR, [])):
             with self.subTest(answer):
@@ -116,7 +116,8 @@ class Talk(unittest.TestCase):
         self.assertEqual((said.code, said.talk), (SUCCESS, ['hidden PIN for Alice Example, 3 tries left: ']))
 
     def test_offline_is_said(self):
-        for age, words in ((200000, 'say Offline: the account as kept 2 d ago'), (7300, 'say Offline: the account as kept 2 h ago')):
+        for age, words in ((200000, 'say Offline: the account as kept 2 d ago'), (7300, 'say Offline: the account as kept 2 h ago'),
+                           (119, 'say Offline: the account as kept 1 min ago'), (0, 'say Offline: the account as kept 0 s ago')):
             said, _ = self.talk(pin(online=False), ANSWERED, grant(online=False, kept_age=age, warnings=['not kept']), answers=[PIN])
             self.assertEqual(said.talk[1:], [words, 'say not kept'])
 

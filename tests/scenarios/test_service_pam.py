@@ -86,7 +86,7 @@ class LoginTest(PamScenario):
         self.wait_card()
         said = self.call(answers=['n', PIN])
         self.assertEqual((said.code, self.tries()), (AUTH_ERR, 1), said.text)
-        self.assertEqual(said.asked(), ['shown One PIN try is left: a wrong PIN blocks the card. Use it? [y/N] '])
+        self.assertEqual(said.asked(), ["shown This is the card's last try: a wrong PIN blocks it. Use it? [y/N] "])
         said = self.call(answers=['y', PIN])
         self.assertEqual((said.code, self.tries()), (SUCCESS, 3), said.text)
 
