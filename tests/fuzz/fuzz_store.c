@@ -34,17 +34,52 @@ static const char former[] = "DROP TABLE evidence; DROP TABLE source; DROP TABLE
     " revoked_at INTEGER NOT NULL, learned INTEGER NOT NULL, source TEXT NOT NULL,"
     " digest BLOB NOT NULL, PRIMARY KEY (issuer_key, serial)) STRICT; PRAGMA user_version = 1";
 
+/* What decides a login apart: a row is whole in all its parts, or is not there. */
+static size_t
+look_at_row(struct cm_accounts *s, struct cm_blob der)
+{
+	struct cm_kept_row *row = NULL;
+	struct cm_buf again = { 0 };
+	bool global_pin;
+	size_t total = 0;
+
+	if (cm_accounts_find_row(s, der, 1800000000, NULL, &row) != CM_OK)
+		return 0;
+	if (row->account == NULL || row->why == NULL || row->card.key.len > CM_KEPT_KEY_MAX ||
+	    (row->card.guid.len != 0 && row->card.guid.len != 16) || row->card.not_after < 0)
+		abort();
+	for (size_t i = 0; i < row->card.link_count; i++) {
+		struct cm_evidence e;
+
+		total += row->card.links[i].len;
+		if (cm_accounts_find_evidence(s, row->card.links[i], NULL, &e) == CM_ERR_STATE)
+			abort();
+	}
+	if (row->card.guid.len > 0 && cm_accounts_recognise(s, row->card.guid, NULL, &again, &global_pin) == CM_OK)
+		total += again.len;
+	cm_buf_free(&again);
+	cm_kept_row_free(&row);
+	return total;
+}
+
+struct visiting {
+	struct cm_accounts *store;
+	size_t total;
+};
+
 /* The texts of an account end where they say. */
 static enum cm_err
 visit(void *arg, const struct cm_kept *k)
 {
-	size_t *total = arg;
+	struct visiting *v = arg;
+	size_t *total = &v->total;
 
 	*total += strlen(k->account->name) + strlen(k->account->source) + k->cert_der.len;
 	for (size_t i = 0; i < k->account->group_count; i++)
 		*total += strlen(k->account->groups[i].name);
 	for (size_t i = 0; i < k->evidence_count; i++)
 		*total += strlen(k->evidence[i].source) + k->evidence[i].serial_len;
+	*total += look_at_row(v->store, k->cert_der);
 	return CM_OK;
 }
 
@@ -131,9 +166,9 @@ use(struct cm_accounts *s, struct cm_trace *t, bool whole)
 {
 	struct cm_pairing pairing = { .user = NULL }, found = { .user = NULL };
 	struct cm_memory *m = NULL;
-	size_t total = 0;
+	struct visiting v = { .store = s };
 
-	if (cm_accounts_list(s, t, visit, &total) == CM_OK && total > (size_t)1 << 30)
+	if (cm_accounts_list(s, t, visit, &v) == CM_OK && v.total > (size_t)1 << 30)
 		abort();
 	if (cm_accounts_recall(s, 1800000000, t, &m) == CM_OK) {
 		if (m == NULL)

@@ -254,8 +254,10 @@ static bool
 no_certificate(struct play *p, const struct cm_message *q, struct cm_message *a)
 {
 	(void)p;
-	if (q->kind == CM_MESSAGE_OPEN)
-		cm_message_clear(a), a->kind = CM_MESSAGE_OPENED;
+	if (q->kind == CM_MESSAGE_OPEN) {
+		free((uint8_t *)(uintptr_t)a->certificate.ptr);
+		a->certificate = (struct cm_blob){ NULL, 0 };
+	}
 	return true;
 }
 
