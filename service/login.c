@@ -168,7 +168,10 @@ prove_possession(struct cm_login *l)
 	cm_trace_add(l->trace, "read again", "%s", cm_trace_message(l->trace));
 	cm_trace_clear_reason(l->trace);
 	l->deadline = cm_deadline_in(conf_of(l)->card.timeout);
-	if ((err = l->work->read_again(l)) != CM_OK)
+	if ((err = l->work->read_again(l)) == CM_ERR_ABSENT)
+		return cm_trace_fail(l->trace, CM_REASON_CARD_KEY, "the card in %s has the certificate that is kept for it, and not its key",
+		    l->reader != NULL ? l->reader : "the reader");
+	if (err != CM_OK)
 		return err;
 	l->cached = false;
 	if ((err = ask_again(l, "possession")) != CM_OK)
@@ -352,6 +355,45 @@ end_phase(struct cm_login *l, enum cm_login_phase phase, enum cm_err err)
 	return err;
 }
 
+static enum cm_err
+read_card(struct cm_login *l)
+{
+	enum cm_err err;
+
+	l->deadline = cm_deadline_in(conf_of(l)->card.timeout);
+	cm_trace_begin(l->trace, "certificate");
+	err = l->work->read_again(l);
+	l->cached = l->cached && err != CM_OK && err != CM_ERR_ABSENT;
+	cm_trace_end(l->trace, err == CM_ERR_ABSENT ? CM_OK : err);
+	return err;
+}
+
+/*
+ * A card that was issued anew keeps its CHUID, and the certificate that was kept
+ * for it has expired, was revoked or is nobody's any more: what the card has now
+ * decides.  If that is the same, the refusal stands.
+ */
+static enum cm_err
+look_at_card(struct cm_login *l, enum cm_err refusal)
+{
+	const enum cm_reason reason = cm_trace_reason(l->trace);
+	char *why;
+	enum cm_err err;
+
+	if (!l->cached || l->work->read_again == NULL || (refusal != CM_ERR_REFUSED && refusal != CM_ERR_ABSENT))
+		return refusal;
+	if ((why = strdup(cm_trace_message(l->trace))) == NULL)
+		return CM_ERR_NOMEM;
+	if ((err = read_card(l)) == CM_OK)
+		err = run_those(l, AGAIN_OLD);
+	else if (err == CM_ERR_ABSENT) {
+		cm_trace_fail(l->trace, reason, "%s", why);
+		err = refusal;
+	}
+	free(why);
+	return err;
+}
+
 /* Stages of one phase, in order, each only after all before it passed. */
 static enum cm_err
 run(struct cm_login *l, enum cm_login_phase phase)
@@ -363,6 +405,8 @@ run(struct cm_login *l, enum cm_login_phase phase)
 	for (size_t i = 0; err == CM_OK && i < CM_COUNT(stages); i++)
 		if (stages[i].phase == phase)
 			err = run_stage(l, &stages[i]);
+	if (err != CM_OK && phase == CM_BEFORE_PIN)
+		err = look_at_card(l, err);
 	return end_phase(l, phase, err);
 }
 

@@ -50,7 +50,7 @@ struct cm_login_work {
 	bool (*ticket_proves)(const struct cm_login *l);
 	/* CM_ERR_REFUSED with CARD_KEY: the card has another key than its certificate. */
 	enum cm_err (*sign)(struct cm_login *l);
-	/* Read the certificate that was not read from the card; no second VERIFY.  NULL where none is kept. */
+	/* Read the certificate that was not read from the card; no second VERIFY.  CM_ERR_ABSENT: it is the same.  NULL where none is kept. */
 	enum cm_err (*read_again)(struct cm_login *l);
 	enum cm_err (*admit)(struct cm_login *l);
 	enum cm_err (*remember)(struct cm_login *l);

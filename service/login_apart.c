@@ -452,8 +452,7 @@ read_again(struct cm_login *l)
 		if (answer.cached != 0)
 			err = cm_apart_refuse_answer(a, CM_PROCESS_CARD, "a certificate that it did not read", l->trace);
 		else if (cm_blob_equal(answer.certificate, a->opened.certificate))
-			err = cm_trace_fail(l->trace, CM_REASON_CARD_KEY, "the card in %s has the certificate that is kept for it, and "
-			    "not its key", l->reader);
+			err = CM_ERR_ABSENT;
 		else {
 			cm_apart_forget_proof(a);
 			keep_answer(&a->opened, &answer);

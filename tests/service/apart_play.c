@@ -160,7 +160,8 @@ get_ticket(struct held *s, const struct cm_message *q, struct cm_message *a, int
 		.kdcs = (const char *const *)c->kerberos.kdc, .anchors = (const char *const *)c->kerberos.anchors,
 		.intermediates = (const char *const *)c->kerberos.intermediates };
 	char none[] = "";
-	const struct cm_account account = { .name = none, .principal = q->principal, .dn = none, .home = none, .shell = none,
+	const struct cm_account account = { .name = none, .principal = s->p->own_principal != NULL ?
+		(char *)(uintptr_t)s->p->own_principal : q->principal, .dn = none, .home = none, .shell = none,
 		.gecos = none, .rule = none, .attribute = none, .matched = none, .source = none };
 	struct cm_buf ap_req = { 0 }, packed = { 0 };
 	struct cm_pkinit *k = NULL;

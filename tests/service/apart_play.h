@@ -31,6 +31,7 @@ struct play {
 
 	const char *card;		/* in the reader: of the rig's PKI, by name */
 	bool has_guid;			/* it can be recognised */
+	const char *own_principal;	/* for whom it asks the KDC, whoever it is asked for; NULL: for that one */
 	unsigned asked[CM_MESSAGE_KIND_COUNT];	/* how often, of either */
 
 	/* The hand: the answer a to q, which it may change; false: the process dies instead of answering. */

@@ -149,6 +149,99 @@ test_issued_anew(void **state)
 	}
 }
 
+/* What is kept for the card is refused: then the card has the word, and if it says the same, that stands. */
+static bool
+refuse_kept(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	struct card c;
+
+	if (q->kind != CM_MESSAGE_CHAIN)
+		return true;
+	card_load(&c, "alice-rsa3072");
+	if (cm_blob_equal(q->certificate, cm_cert_der(c.cert))) {
+		cm_message_clear(a);
+		*a = (struct cm_message){ .kind = CM_MESSAGE_CHAINED, .err = CM_ERR_REFUSED, .reason = CM_REASON_CERT_EXPIRED };
+		assert_non_null(a->text = strdup("it has expired"));
+	}
+	card_free(&c);
+	(void)p;
+	return true;
+}
+
+static void
+test_renewed(void **state)
+{
+	static const struct {
+		const char *card;
+		enum cm_err err;
+		enum cm_reason reason;
+		unsigned chains;
+	} rows[] = {
+		{ "alice-rsa2048", CM_OK, CM_REASON_NONE, 2 },
+		{ "stranger", CM_ERR_REFUSED, CM_REASON_CERT_UNTRUSTED, 2 },
+		{ "alice-rsa3072", CM_ERR_REFUSED, CM_REASON_CERT_EXPIRED, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct play p;
+
+		play_make(&p, "alice-rsa3072");
+		p.has_guid = true;
+		play_login(&p, NULL);
+		expect(&p, play_run(&p), CM_OK, CM_REASON_NONE);
+		p.card = rows[i].card;
+		p.spoil = refuse_kept;
+		play_login(&p, NULL);
+		expect(&p, play_prepare(&p), rows[i].err, rows[i].reason);
+		assert_int_equal(p.asked[CM_MESSAGE_READ_AGAIN], 1);
+		assert_int_equal(p.asked[CM_MESSAGE_CHAIN], rows[i].chains);
+		assert_int_equal(p.asked[CM_MESSAGE_VERIFY], 0);
+		assert_false(p.login.cached);
+		if (rows[i].err == CM_OK)
+			expect(&p, play_finish(&p), CM_OK, CM_REASON_NONE);
+		else
+			assert_string_not_equal(cm_trace_message(p.h.trace), "");
+		play_end(&p);
+	}
+}
+
+/* bob's own card and ticket, and a copy of alice's certificate: the KDC names bob. */
+static bool
+copy_of_alices_certificate(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	struct card alice;
+
+	(void)p;
+	if (q->kind != CM_MESSAGE_OPEN && q->kind != CM_MESSAGE_GET_TICKET)
+		return true;
+	card_load(&alice, "alice-p256");
+	a->key = alice.key;
+	if (q->kind == CM_MESSAGE_OPEN) {
+		free((uint8_t *)(uintptr_t)a->certificate.ptr);
+		a->certificate = (struct cm_blob){ memcpy(malloc(cm_cert_der(alice.cert).len), cm_cert_der(alice.cert).ptr,
+		    cm_cert_der(alice.cert).len), cm_cert_der(alice.cert).len };
+	}
+	card_free(&alice);
+	return true;
+}
+
+static void
+test_ticket_of_another(void **state)
+{
+	struct play p;
+
+	(void)state;
+	play_make(&p, "bob");
+	p.spoil = copy_of_alices_certificate;
+	p.own_principal = "bob@CARDMAP.TEST";
+	play_login(&p, NULL);
+	expect(&p, play_run(&p), CM_ERR_REFUSED, CM_REASON_TICKET_FORGED);
+	assert_string_equal(p.login.account->name, "alice");
+	assert_non_null(strstr(cm_trace_message(p.h.trace), "bob@CARDMAP.TEST"));
+	play_end(&p);
+}
+
 /* Somebody else's name: nobody is asked about the one it is, and the other is asked about once. */
 static void
 test_named(void **state)
@@ -475,6 +568,23 @@ said_to_be_kept(struct play *p, const struct cm_message *q, struct cm_message *a
 	return true;
 }
 
+/* A ticket whose principal is not the account's name does not do: the card signs too, and somebody else vouches. */
+static void
+test_ticket_that_does_not_vouch(void **state)
+{
+	struct play p;
+
+	(void)state;
+	play_make(&p, "alice-p256");
+	host_set(&p.h, "service.vouch=resolver");
+	p.spoil = name_of_bob;
+	play_login(&p, NULL);
+	expect(&p, play_run(&p), CM_OK, CM_REASON_NONE);
+	assert_int_equal(p.asked[CM_MESSAGE_GET_TICKET], 1);
+	assert_int_equal(p.asked[CM_MESSAGE_SIGN], 1);
+	play_end(&p);
+}
+
 /* The card was revoked, and the resolver says it is well. */
 static bool
 good_all_the_same(struct play *p, const struct cm_message *q, struct cm_message *a)
@@ -553,6 +663,9 @@ test_lies(void **state)
 			fail_msg("%s: %s, %s: %s", lies[i].name, cm_err_name(err), cm_reason_name(cm_trace_reason(p.h.trace)),
 			    cm_trace_message(p.h.trace));
 		assert_true(lies[i].second || kept(&p) == 0);
+		/* whom no card may open is told so before anybody types a PIN */
+		if (lies[i].reason == CM_REASON_LOCAL_COLLISION)
+			assert_int_equal(p.asked[CM_MESSAGE_VERIFY], 0);
 		play_end(&p);
 	}
 }
@@ -582,10 +695,13 @@ main(void)
 		cmocka_unit_test(test_every_stage_can_refuse),
 		cmocka_unit_test(test_silent_kdc),
 		cmocka_unit_test(test_issued_anew),
+		cmocka_unit_test(test_renewed),
+		cmocka_unit_test(test_ticket_of_another),
 		cmocka_unit_test(test_named),
 		cmocka_unit_test(test_resolver_replaced),
 		cmocka_unit_test(test_deaths),
 		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_ticket_that_does_not_vouch),
 		cmocka_unit_test(test_revoked_is_not_forgiven),
 	};
 
