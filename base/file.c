@@ -3,8 +3,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/*
+ * The directory's password is read by two: root, whose commands ask alone, and
+ * the service's process that asks directories, which is no other user's.
+ */
+#define READER_GROUP	"_cardmap"
+
+static bool
+is_readers_own(const struct stat *st)
+{
+	struct group entry, *found = NULL;
+	char texts[4096];
+
+	return st->st_uid == 0 && (st->st_mode & 037) == 0 &&
+	    getgrgid_r(st->st_gid, &entry, texts, sizeof(texts), &found) == 0 && found != NULL &&
+	    strcmp(found->gr_name, READER_GROUP) == 0;
+}
 
 static enum cm_err
 check_mode(int fd, const char *path, size_t max, enum cm_file_trust need,
@@ -25,7 +44,7 @@ check_mode(int fd, const char *path, size_t max, enum cm_file_trust need,
 	if ((st.st_mode & 022) != 0)
 		return cm_trace_fail(t, CM_REASON_CONFIG,
 		    "%s: others may write it: chmod go-w it", path);
-	if (need == CM_FILE_SECRET && (st.st_mode & 077) != 0)
+	if (need == CM_FILE_SECRET && (st.st_mode & 077) != 0 && !is_readers_own(&st))
 		return cm_trace_fail(t, CM_REASON_CONFIG,
 		    "%s: others may read it: chmod 600 it", path);
 	return CM_OK;

@@ -9,7 +9,7 @@
 enum cm_file_trust {
 	CM_FILE_ANY,		/* input that is judged itself: a certificate, a CRL */
 	CM_FILE_TRUSTED,	/* configuration: owned by root or this user, written by nobody else */
-	CM_FILE_SECRET,		/* as TRUSTED, and read by nobody else */
+	CM_FILE_SECRET,		/* as TRUSTED, and read by nobody else; of root's by group _cardmap, whose only member asks for the service */
 };
 
 /*
