@@ -63,12 +63,13 @@ class Login(unittest.TestCase):
     def tell(self, said):
         return f'{said}\n' + self.computer.inside('journalctl', '--no-pager', '-b', '-u', 'cardmap*', check=False).stdout[-6000:]
 
-    def login(self, pin=PIN, check=True):
+    def login(self, *prefix, pin=PIN, check=True):
+        """prefix: what runs it in there; else a process of no session, which service.greeters lets in."""
         with tempfile.NamedTemporaryFile('w', dir=self.computer.path('/run')) as file:
             file.write(f'{pin}\n')
             file.flush()
-            done = self.computer.inside('env', 'ASAN_OPTIONS=detect_leaks=0', 'sh', '-c',
-                                        f'exec /usr/bin/cardmap login --json --pin-fd 3 {ALICE[0]} 3</run/{Path(file.name).name}', check=False)
+            command = f'exec /usr/bin/cardmap login --json --pin-fd 3 {ALICE[0]} 3</run/{Path(file.name).name}'
+            done = self.computer.inside(*prefix, 'env', 'ASAN_OPTIONS=detect_leaks=0', 'sh', '-c', command, check=False)
         if check and done.returncode != 0:
             self.fail(self.tell(done.stdout + done.stderr))
         return json.loads(done.stdout)
@@ -105,6 +106,20 @@ class Login(unittest.TestCase):
         answer = self.login(pin='000000', check=False)
         self.assertEqual(answer['reason'], 'pin_wrong', answer)
         self.assertEqual(self.login()['account']['name'], ALICE[0])
+
+    def in_session(self, *settings):
+        """What runs a program in a session that logind knows, as a service of it is begun by PAM."""
+        (self.computer.path('/etc/pam.d/cardmap-test')).write_text('session required pam_systemd.so\n', encoding='ascii')
+        environment = (f'--property=Environment={setting}' for setting in settings)
+        return ('systemd-run', '--quiet', '--pipe', '--wait', '--property=PAMName=cardmap-test', '--property=User=root', *environment)
+
+    def test_seat(self):
+        """cardmapd in its sandbox sees whose session its caller is in: root's at no seat gets nowhere, at the seat it does."""
+        nowhere = self.login(*self.in_session('XDG_SESSION_TYPE=tty'), check=False)
+        self.assertEqual(nowhere['reason'], 'not_here', nowhere)
+        self.assertIn('has no seat', nowhere['message'])
+        here = self.login(*self.in_session('XDG_SESSION_TYPE=x11', 'XDG_SEAT=seat0'), check=False)
+        self.assertEqual(here.get('account', {}).get('name'), ALICE[0], self.tell(here))
 
 
 def main():
