@@ -19,6 +19,7 @@ struct place {
 struct cm_kept_answers {
 	pthread_mutex_t lock;
 	struct place buckets[BUCKETS][PLACES];
+	size_t swept;			/* the bucket that is looked at next for what is too old */
 };
 
 enum cm_err
@@ -97,6 +98,21 @@ choose(struct place *b, const uint8_t key[CM_KEPT_KEY])
 	return best;
 }
 
+/* A few buckets for each that is kept: what nobody asks for again does not stay. */
+#define SWEPT_AT_ONCE	4
+
+static void
+sweep(struct cm_kept_answers *k)
+{
+	for (size_t i = 0; i < SWEPT_AT_ONCE; i++) {
+		struct place *b = k->buckets[k->swept++ % BUCKETS];
+
+		for (size_t j = 0; j < PLACES; j++)
+			if (b[j].text != NULL && cm_deadline_passed(b[j].until))
+				clear(&b[j]);
+	}
+}
+
 void
 cm_kept_put(struct cm_kept_answers *k, const uint8_t key[CM_KEPT_KEY], const struct cm_kept_answer *a, unsigned ms)
 {
@@ -107,6 +123,7 @@ cm_kept_put(struct cm_kept_answers *k, const uint8_t key[CM_KEPT_KEY], const str
 		return;
 	memcpy(text, cm_buf_str(&a->text), a->text.len + 1);
 	pthread_mutex_lock(&k->lock);
+	sweep(k);
 	p = choose(bucket_of(k, key), key);
 	clear(p);
 	memcpy(p->key, key, CM_KEPT_KEY);
