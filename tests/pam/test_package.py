@@ -65,7 +65,7 @@ class Package(unittest.TestCase):
         for user in ('_cardmap', '_cardmap-card'):
             self.assertRegex(run('getent', 'passwd', user), r':/usr/sbin/nologin$')
         self.assertEqual(Path('/var/lib/cardmap').stat().st_uid, 0)
-        self.assertEqual(units(), {'cardmapd.socket', 'cardmap-resolver.socket', 'cardmap-resolver-control.socket',
+        self.assertEqual(units(), {'cardmapd.service', 'cardmapd.socket', 'cardmap-resolver.socket', 'cardmap-resolver-control.socket',
                                    'cardmap-card.socket', 'cardmap-refresh.timer'})
 
         run('pam-auth-update', '--enable', 'cardmap')
