@@ -38,7 +38,17 @@ say(const struct cm_cli *c, const struct cardmap_login *l, const char *what)
 		fprintf(stderr, "cardmap: %s%s%s\n", what, cardmap_text(l) != NULL ? ": " : "", cardmap_text(l) != NULL ? cardmap_text(l) : "");
 }
 
-/* One PIN for one call, as alone: after a wrong one it is refused, and says how many are left. */
+static bool
+was_wrong(const struct cardmap_login *l)
+{
+	return cm_reason_named(cardmap_reason(l)) == CM_REASON_PIN_WRONG;
+}
+
+/*
+ * One PIN for one call, as alone: after a wrong one it is refused, and says how
+ * many are left.  A card that was taken out and put in wants it again: the one
+ * typed before went to nobody.
+ */
 static enum cm_err
 answer_pin(struct cm_cli *c, struct cardmap_login *l, bool *asked)
 {
@@ -51,7 +61,7 @@ answer_pin(struct cm_cli *c, struct cardmap_login *l, bool *asked)
 
 	if (tries >= 0)
 		json_object_set_new(c->answer, "tries_left", json_integer(tries));
-	if (*asked && cardmap_reason(l) != NULL)
+	if (*asked && was_wrong(l))
 		return refused(c, l);
 	*asked = true;
 	if (cardmap_is_last_try(l) && !c->last_try)
