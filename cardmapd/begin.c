@@ -233,6 +233,28 @@ give(struct cm_varlink_request *r, struct cm_attempt *a, const char *choice, boo
 	return taken;
 }
 
+/* Who sat at the seat when he began need not sit there now: the session may have gone to the back. */
+static bool
+may_still(struct cm_varlink_request *r, struct cm_attempt *a, enum cm_err *err)
+{
+	const struct cm_client *c = r->context;
+	struct cm_trace *t = NULL;
+	bool may = false;
+
+	if ((*err = cm_trace_new(&t)) == CM_OK)
+		may = judge_seat(c, a, t) == CM_OK;
+	if (*err == CM_OK && !may) {
+		const struct cm_log_entry e = cm_attempt_entry(a, cm_trace_reason(t), cm_trace_message(t));
+
+		cm_attempt_refuse(a, &e);
+		cm_attempt_cancel(a);
+		*err = cm_varlink_error(&r->turn, "io.cardmap.Login.NotAllowed", json_pack("{s:s, s:s}", "reason",
+		    cm_reason_name(cm_trace_reason(t)), "text", cm_trace_message(t)), r->deadline);
+	}
+	cm_trace_free(&t);
+	return may;
+}
+
 enum cm_err
 cm_method_answer(struct cm_varlink_request *r)
 {
@@ -245,7 +267,7 @@ cm_method_answer(struct cm_varlink_request *r)
 	struct cm_attempt *a;
 	enum cm_err err = CM_OK;
 
-	if (!cm_parameters_take(r, rows, CM_COUNT(rows), &err) || (a = find(r, handle, &err)) == NULL)
+	if (!cm_parameters_take(r, rows, CM_COUNT(rows), &err) || (a = find(r, handle, &err)) == NULL || !may_still(r, a, &err))
 		return err;
 	if (!give(r, a, choice, last_try))
 		return cm_varlink_error(&r->turn, "io.cardmap.Login.NotAsked", json_pack("{s:s}", "state", name_of(a->state)),

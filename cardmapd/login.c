@@ -136,6 +136,13 @@ cm_attempt_entry(const struct cm_attempt *a, enum cm_reason reason, const char *
 void
 cm_attempt_refuse(struct cm_attempt *a, const struct cm_log_entry *e)
 {
+	bool ended;
+
+	pthread_mutex_lock(&a->daemon->lock);
+	ended = a->ended;
+	pthread_mutex_unlock(&a->daemon->lock);
+	if (ended)
+		return;
 	cm_record_write(a->daemon->record, e);
 	cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_REFUSED, .user = e->user, .reader = e->reader,
 	    .online = e->online, .reason = e->reason, .text = e->text });
@@ -194,8 +201,9 @@ cm_attempt_cancel(struct cm_attempt *a)
 	pthread_mutex_lock(&a->daemon->lock);
 	a->cancelled = true;
 	cm_answer_clear(&a->answer);
-	if (a->session != NULL && !a->ended)
-		cm_session_wake(a->session, true);
+	/* Before a PIN was handed on nothing is asked for this login alone: the card stays as it is, for the next. */
+	if (a->session != NULL)
+		cm_session_wake(a->session, a->state == CM_ATTEMPT_WORKING);
 	pthread_mutex_unlock(&a->daemon->lock);
 	cm_daemon_wake(a->daemon);
 }
@@ -356,6 +364,16 @@ cm_logins_is_proven(struct cm_logins *l, const struct cm_client *c, const char *
 
 /* ---- the main thread's round */
 
+/* The client is the other's no more: neither is told when the other goes. */
+static void
+part(struct cm_attempt *a)
+{
+	a->sent_end = true;
+	if (a->client != NULL)
+		a->client->gone = NULL;
+	a->client = NULL;
+}
+
 /* Replies in their order; the last one is the answer. */
 static void
 send_told(struct cm_logins *l, struct cm_attempt *a)
@@ -385,10 +403,8 @@ send_told(struct cm_logins *l, struct cm_attempt *a)
 		else
 			cm_client_continue(a->client, json_incref(one));
 	}
-	if (ended) {
-		a->sent_end = true;
-		a->client = NULL;
-	}
+	if (ended)
+		part(a);
 	json_decref(out);
 }
 
@@ -408,7 +424,6 @@ let_go(struct cm_attempt *a)
 {
 	if (a->client != NULL) {
 		a->client->gone = NULL;
-		a->client->waits = NULL;
 		a->client->finished = true;
 	}
 	free_attempt(a);

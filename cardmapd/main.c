@@ -34,6 +34,24 @@ struct settings {
 	bool no_drop, activated, check;
 };
 
+/* Installed, both have the same prefix, whatever it is by now; in a build tree the folder above has those of all programs. */
+static bool
+find_libexec(char out[4096])
+{
+	char self[2048], *end;
+	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n <= 0)
+		return false;
+	self[n] = '\0';
+	if ((end = strrchr(self, '/')) != NULL)
+		*end = '\0';
+	snprintf(out, 4096, "%s/" CM_LIBEXEC_FROM_SBIN, self);
+	if (access(out, F_OK) != 0)
+		snprintf(out, 4096, "%s/..", self);
+	return true;
+}
+
 struct service {
 	struct settings settings;
 	struct cm_daemon daemon;
@@ -50,7 +68,7 @@ static const char usage[] =
 	"Stays in the foreground. cardmapd(8) tells more.\n"
 	"  -c, --config FILE  the configuration; default " CM_CONF_PATH "\n"
 	"      --run-dir DIR  where its sockets are; default " CM_RUN_DIR "\n"
-	"      --libexec DIR  where its other programs are; default " CM_LIBEXEC_DIR "\n"
+	"      --libexec DIR  where its other programs are; default where they were installed with this one\n"
 	"      --no-drop      they keep this user: for who is not root\n"
 	"      --activated    they are started by the service manager, through sockets in DIR/private\n"
 	"      --check        see that all is there and that the sandbox holds, and end\n"
@@ -105,7 +123,7 @@ read_options(int argc, char **argv, struct settings *s)
 		default:
 			return EXIT_USAGE;
 		}
-	if (optind < argc || s->run_dir[0] != '/' || s->libexec[0] != '/') {
+	if (optind < argc || s->run_dir[0] != '/' || (s->libexec[0] != '/' && s->libexec[0] != '\0')) {
 		fputs(usage, stderr);
 		return EXIT_USAGE;
 	}
@@ -418,15 +436,18 @@ int
 main(int argc, char **argv)
 {
 	struct service s = {
-		.settings = { .run_dir = CM_RUN_DIR, .libexec = CM_LIBEXEC_DIR },
+		.settings = { .run_dir = CM_RUN_DIR, .libexec = "" },
 		.loop = { .listener = -1, .store = -1, .signals = -1 },
 		.daemon = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER },
 	};
 	const int status = read_options(argc, argv, &s.settings);
+	char libexec[4096];
 	enum cm_err err;
 
 	if (status >= 0)
 		return status;
+	if (s.settings.libexec[0] == '\0' && find_libexec(libexec))
+		s.settings.libexec = libexec;
 	umask(077);
 	cm_secret_harden_process();
 	raise_limits();

@@ -14,6 +14,7 @@ struct view {
 	struct cm_session *fits;	/* ready, and the wanted user's */
 	struct cm_session *nameable;	/* opens several accounts, one of which may be named */
 	struct cm_session *other;	/* ready, and another user's */
+	struct cm_session *foreign;	/* ready, and another user's than the caller, who is not root */
 	struct cm_session *refused;	/* opens nothing */
 	unsigned cards, fitting, unsettled, busy;
 };
@@ -41,6 +42,11 @@ see_ready(struct view *v, struct cm_session *s)
 {
 	const char *user = wanted_user(v->attempt);
 
+	/* Root's programs log anybody in; anybody else's only its own user: nobody's card is touched for another. */
+	if (v->attempt->uid != 0 && s->uid != v->attempt->uid) {
+		v->foreign = s;
+		return;
+	}
 	if (user != NULL && strcmp(user, s->user) != 0) {
 		v->other = s;
 		return;
@@ -101,7 +107,8 @@ list_choices(const struct view *v)
 	for (const struct cm_session *s = cm_cards_first(v->daemon->cards); s != NULL; s = s->next) {
 		if (s->removed || (v->attempt->reader != NULL && strcmp(v->attempt->reader, s->reader) != 0))
 			continue;
-		if (s->state == CM_SESSION_READY && json_array_size(list) < CHOICES_MAX)
+		if (s->state == CM_SESSION_READY && (v->attempt->uid == 0 || s->uid == v->attempt->uid) &&
+		    json_array_size(list) < CHOICES_MAX)
 			json_array_append_new(list, choice(s->user, s->name[0] != '\0' ? s->name : s->user));
 		for (size_t i = 0; s->state == CM_SESSION_REFUSED && s->candidates != NULL && s->candidates[i] != NULL &&
 		    json_array_size(list) < CHOICES_MAX; i++)
@@ -132,7 +139,10 @@ text_of(const struct view *v, struct cm_buf *text, enum cm_reason *reason)
 {
 	const struct cm_session *s = v->other != NULL ? v->other : v->nameable != NULL ? v->nameable : v->refused;
 
-	if (v->other != NULL) {
+	if (v->other == NULL && v->foreign != NULL) {
+		*reason = CM_REASON_NOT_HERE;
+		cm_buf_add_str(text, "the card is another user's than the caller");
+	} else if (v->other != NULL) {
 		*reason = CM_REASON_NOT_THIS_USER;
 		cm_buf_addf(text, "the card in %s opens %s, not %s", s->reader, s->user, wanted_user(v->attempt));
 	} else {
@@ -146,7 +156,7 @@ text_of(const struct view *v, struct cm_buf *text, enum cm_reason *reason)
 static void
 refuse(struct view *v, enum cm_reason reason, const char *text)
 {
-	const struct cm_session *s = v->other != NULL ? v->other : v->refused;
+	const struct cm_session *s = v->other != NULL ? v->other : v->foreign != NULL ? v->foreign : v->refused;
 	struct cm_log_entry e = cm_attempt_entry(v->attempt, reason, text);
 	char *reader = s != NULL ? strdup(s->reader) : NULL;
 

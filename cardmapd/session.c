@@ -342,6 +342,36 @@ rest(struct cm_work *w)
 	return idle;
 }
 
+/* What was prepared is as good as before: nobody's PIN went to the card, and nobody was asked. */
+static void
+keep_prepared(struct cm_work *w)
+{
+	struct cm_session *s = w->session;
+
+	w->login.user = w->login.service = w->login.rhost = NULL;	/* they were the other login's */
+	w->login.ahead = true;
+	pthread_mutex_lock(&s->daemon->lock);
+	s->state = CM_SESSION_READY;
+	s->changed = true;
+	pthread_mutex_unlock(&s->daemon->lock);
+	cm_daemon_wake(s->daemon);
+}
+
+static enum idle
+serve(struct cm_work *w)
+{
+	enum idle idle = IDLE_ASKED;
+
+	while (idle == IDLE_ASKED) {
+		cm_work_serve(w);
+		if (!w->untouched)
+			break;
+		keep_prepared(w);
+		idle = wait_idle(w);
+	}
+	return idle;
+}
+
 static void
 live(struct cm_work *w)
 {
@@ -353,8 +383,8 @@ live(struct cm_work *w)
 		prepare(w);
 		idle = wait_idle(w);
 		if (idle == IDLE_ASKED)
-			cm_work_serve(w);
-		else if (idle == IDLE_DIED)
+			idle = serve(w);
+		if (idle == IDLE_DIED)
 			pause_after_death(w);
 		end_work(w);
 		if (w->granted)

@@ -14,6 +14,7 @@ struct cm_work {
 	struct cm_login login;
 	bool ready;			/* the login is prepared, or may be named */
 	bool granted;			/* somebody was let in */
+	bool untouched;			/* the login that was handed over ended before anything was asked for it */
 	int64_t began_us;
 	unsigned pause;			/* ms */
 };

@@ -211,6 +211,7 @@ await_answer(struct cm_work *w, struct cm_answer *out)
 		cm_work_begin_anew(w->session, attempt_of(w));
 		return false;
 	case HEARD_DEATH:
+		w->untouched = false;
 		refuse(w, CM_REASON_HELPER, "a process of the service died while the PIN was awaited");
 		return false;
 	default:
@@ -322,6 +323,7 @@ finish(struct cm_work *w, struct cm_answer *answer)
 	const struct cm_pin pin = { .fd = answer->fds[0], .pad = answer->fds[0] < 0, .last_try = answer->last_try };
 	enum cm_err err;
 
+	w->untouched = false;
 	cm_trace_clear_reason(w->trace);
 	cm_attempt_tell(attempt_of(w), &(struct cm_told){ .state = CM_ATTEMPT_WORKING, .user = w->login.account->name,
 	    .reader = w->session->reader });
@@ -356,6 +358,7 @@ change_pin(struct cm_work *w, struct cm_answer *answer)
 	const struct cm_apart_pins pins = { .now = answer->fds[0], .next = answer->fds[1], .last_try = answer->last_try };
 	enum cm_err err;
 
+	w->untouched = false;
 	cm_attempt_tell(attempt_of(w), &(struct cm_told){ .state = CM_ATTEMPT_WORKING, .user = w->login.account->name });
 	cm_trace_begin(w->trace, "change");
 	err = cm_apart_change_pin(w->apart, &pins, cm_deadline_in(w->session->daemon->conf->card.timeout), w->trace, &w->login.tries_left);
@@ -430,7 +433,10 @@ ask(struct cm_work *w)
 void
 cm_work_serve(struct cm_work *w)
 {
+	/* Named already, or by the name that the card gave: then nobody is asked for it. */
+	w->untouched = w->login.account != NULL;
 	if (name(w) != CM_OK) {
+		w->untouched = false;
 		refuse_logged(w);
 		return;
 	}

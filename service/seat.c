@@ -121,8 +121,9 @@ judge_without_session(const struct cm_conf *conf, const struct cm_seat *s, const
 enum cm_err
 cm_seat_judge(const struct cm_conf *conf, const struct cm_seat *s, const struct cm_seat_request *r, struct cm_trace *t)
 {
-	if (r->rhost != NULL && r->rhost[0] != '\0')
-		return conf->service.remote ? CM_OK :
-		    cm_trace_fail(t, CM_REASON_NOT_HERE, "the login comes from %s, and the reader is here", r->rhost);
+	if (r->rhost != NULL && r->rhost[0] != '\0' && conf->service.remote && r->uid == 0)
+		return CM_OK;
+	if (r->rhost != NULL && r->rhost[0] != '\0' && !conf->service.remote)
+		return cm_trace_fail(t, CM_REASON_NOT_HERE, "the login comes from %s, and the reader is here", r->rhost);
 	return s->session ? judge_session(s, r, t) : judge_without_session(conf, s, r, t);
 }

@@ -103,6 +103,7 @@ test_keys(void **state)
 	const struct cm_seat background = BACKGROUND, none = NO_LOGIND, remote = REMOTE;
 	const struct cm_seat_request su = { 0, "su", NULL }, kiosk = { 0, "kiosk", NULL }, login = { 0, "login", NULL };
 	const struct cm_seat_request far = { 0, "sshd", "198.51.100.7" }, user = { USER, "su", NULL };
+	const struct cm_seat_request far_user = { USER, "sshd", "198.51.100.7" };
 	struct cm_conf conf = { .service = { .greeters = greeters, .services = services } };
 
 	(void)state;
@@ -114,6 +115,7 @@ test_keys(void **state)
 	assert_int_equal(cm_seat_judge(&conf, &background, &far, NULL), CM_ERR_REFUSED);
 	conf.service.remote = true;
 	assert_int_equal(cm_seat_judge(&conf, &background, &far, NULL), CM_OK);
+	assert_int_equal(cm_seat_judge(&conf, &background, &far_user, NULL), CM_ERR_REFUSED);	/* it is for programs of root's */
 	assert_int_equal(cm_seat_judge(&conf, &remote, &su, NULL), CM_ERR_REFUSED);	/* that key is about PAM_RHOST */
 }
 
