@@ -227,22 +227,25 @@ class ServiceDay:
         self.exchange('alice-rsa2048')
         self.su('The same card with no network: the same account, and no ticket', lambda t: t.enter(ASKED, PIN), 1,
                 r'(?m)^alice$', r'[Oo]ffline', absent=['krbtgt'])
-        self.su('The card is taken out while the PIN is awaited', self.take_out, 1, r'card_removed', absent=[r'(?m)^alice$'])
+        self.su('The card is taken out while the PIN is awaited: that PIN goes nowhere, and is asked again', self.take_out_and_in, 1,
+                r'(?m)^alice$', r'(?s)PIN for.*PIN for')
         self.demo.note('servers are back; another card, that nobody in the directory has')
         self.rig.start(*SERVERS)
         self.exchange('carol')
         self.ask('The helpdesk asks why', ['explain'], 1, 'no_account', 'mend', user=self.lena)
         self.ask('Somebody else may not', ['explain'], 3, 'not_root', user='bob', absent=['carol'])
-        self.ask('What was decided today?', ['log'], 0, 'login ok: alice', 'offline', 'card_removed', 'stages')
+        self.ask('What was decided today?', ['log'], 0, 'login ok: alice', 'offline', 'stages')
         self.service.stop()
         self.rig.card('alice-rsa2048')
         self.demo.note('the service is stopped; the same by the command alone')
 
-    def take_out(self, terminal):
+    def take_out_and_in(self, terminal):
         terminal.expect(ASKED)
         self.rig.card('none')
         wait_until(self.is_empty, 'the service to see it')
         terminal.enter(b'', PIN)
+        self.rig.card('alice-rsa2048')
+        terminal.enter(ASKED, PIN)
 
     def exchange(self, spec):
         """Another card in the reader, or the same again, as the service sees it."""
