@@ -153,23 +153,19 @@ accept_all(struct cm_whois *w)
 	watch_listener(w, EPOLL_CTL_MOD);
 }
 
-/* All messages that are whole, one behind the other, but a few at a time: others wait, too. */
-#define AT_ONCE	16
-
+/* One message: whether another is there already epoll(7) knows, and others wait, too. */
 static void
 serve_connection(struct cm_whois *w, struct connection *c)
 {
 	struct cm_blob message;
-	enum cm_err err = CM_OK;
 
 	pthread_mutex_lock(&w->lock);
 	w->halves -= c->half;
 	c->half = c->waited_for = false;
 	pthread_mutex_unlock(&w->lock);
-	for (size_t i = 0; err == CM_OK && i < AT_ONCE; i++)
-		if ((err = cm_wire_receive(c->wire, 0, &message)) == CM_OK)
-			err = cm_varlink_serve(&cm_questions_service, c->wire, message, &c->asker,
-			    cm_deadline_in(CM_QUESTION_SEND_MS));
+	/* how it went shows in whether the connection is open still */
+	if (cm_wire_receive(c->wire, 0, &message) == CM_OK)
+		(void)!cm_varlink_serve(&cm_questions_service, c->wire, message, &c->asker, cm_deadline_in(CM_QUESTION_SEND_MS));
 	if (cm_wire_end(c->wire) != CM_WIRE_OPEN)
 		end_connection(w, c);
 	else
