@@ -64,13 +64,16 @@ go_through(struct helper *h, const struct hostile_row *r)
 static void
 test_hostile_cards_end_in_a_reason(void **state)
 {
+	/* libkrb5's pkinit plugin leaves its request behind where the signature fails */
+	static const char *const no_leaks[] = { "ASAN_OPTIONS=detect_leaks=0", NULL };
+
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(hostile); i++) {
 		struct helper h;
 
 		card_become(card_make("alice-p256", "alice-p256", GUID));
 		card_control("fault %s", hostile[i].fault);
-		helper_start(&h, NULL);
+		helper_start(&h, hostile[i].at == CM_MESSAGE_TICKET ? no_leaks : NULL);
 		go_through(&h, &hostile[i]);
 		helper_end(&h);		/* with status 0: it was never its end */
 	}
