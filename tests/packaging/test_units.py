@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """test_units.py BUILD: the units as they are installed: how exposed, whether systemd takes them, and that they work when it is booted."""
+import contextlib
 import json
 import os
 import re
@@ -134,12 +135,14 @@ class Running(unittest.TestCase):
 
     def call(self, name, method, **parameters):
         """Ask by varlink, as a client from outside; who waits for one that dies is told at once, and asks the next one."""
-        for _ in range(3):
-            try:
+        def ask():
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
                 return self.ask(name, method, parameters)
-            except ConnectionResetError as error:
-                said = error
-        return self.fail(self.tell(said))
+            return None
+        try:
+            return wait_until(ask, f'an answer to {method}')
+        except booted.BootError as error:
+            return self.fail(self.tell(error))
 
     def info(self, name):
         return self.call(name, 'org.varlink.service.GetInfo')['parameters']
