@@ -269,6 +269,49 @@ class LoginTest(CommandScenario):
             answer = self.login(pin='654321', status=3, reason='pin_wrong')
         self.assertEqual((answer['tries_left'], counts.verifies()), (2, 1))
 
+    def at_terminal(self, *arguments):
+        terminal = Terminal(self.seat.command([scenario.program(), 'login', *arguments], 'root'), self.environment())
+        self.addCleanup(terminal.kill)
+        return terminal
+
+    def test_at_a_terminal(self):
+        terminal = self.at_terminal()
+        terminal.enter(rb'PIN for Alice Example \(3 tries left\): $', PIN)
+        status, text = terminal.end()
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r'(?m)^account +alice$')
+        self.assertRegex(text, r'(?m)^KRB5CCNAME +FILE:')
+        self.assertNotIn(PIN, text)
+
+    def test_a_card_that_was_out_is_asked_for_its_pin_again(self):
+        terminal = self.at_terminal()
+        terminal.expect(rb'PIN for Alice')
+        self.take_out()
+        with scenario.Counts() as counts:
+            terminal.enter(rb': $', PIN)
+            terminal.expect(rb'put the card into the reader')
+            self.put_in()
+            terminal.enter(rb'PIN for Alice Example[^:]*: $', PIN)
+            status, text = terminal.end()
+        self.assertEqual((status, counts.verifies()), (0, 1), text)
+
+    def test_a_card_of_two_accounts_is_a_choice(self):
+        self.again(mapper__several_accounts='hint')
+        self.exchange('dave')
+        terminal = self.at_terminal()
+        number = terminal.expect(rb'(\d)  dave\b[^-\r\n]*\r\n')[1]
+        terminal.expect(rb'Which\? $')
+        terminal.type(number + b'\n')
+        terminal.enter(rb'PIN for [^:]*: $', PIN)
+        status, text = terminal.end()
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r'(?m)^account +dave$')
+        terminal = self.at_terminal()
+        terminal.expect(rb'Which\? $')
+        terminal.type(b'7\n')
+        self.assertEqual(terminal.end()[0], 2)
+        self.login(status=2, reason='several_accounts')  # nobody is there to choose
+
     def test_another_users_card(self):
         self.login('bob', status=3, reason='not_this_user')
 
