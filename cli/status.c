@@ -93,8 +93,9 @@ tell_processes(const struct cm_cli *c, const json_t *list)
 	json_array_foreach(list, i, p) {
 		const json_int_t restarts = number_of(p, "restarts");
 
-		cm_cli_line(c, text_of(p, "kind"), "pid %" JSON_INTEGER_FORMAT ", for %s%s", number_of(p, "pid"),
-		    cm_clock_age(number_of(p, "seconds"), up), restarts > 0 ? ", started again: see the system's log" : "");
+		cm_cli_line(c, text_of(p, "kind"), restarts > 0 ? "pid %" JSON_INTEGER_FORMAT ", for %s, restarts: %"
+		    JSON_INTEGER_FORMAT " (the system's log says why)" : "pid %" JSON_INTEGER_FORMAT ", for %s", number_of(p, "pid"),
+		    cm_clock_age(number_of(p, "seconds"), up), restarts);
 	}
 }
 
@@ -115,20 +116,38 @@ tell_cards(const struct cm_cli *c, const json_t *list)
 	}
 }
 
+/* Lists of texts, and what a line of each is called. */
+static const struct { const char *key, *word; } lists[] = {
+	{ "directory", "directory" }, { "directory_connections", "  connections" }, { "directory_searches", "  searches" },
+	{ "silent", "silent" }, { "kdc", "silent" },
+};
+
+static void
+tell_servers(const struct cm_cli *c, const json_t *s)
+{
+	json_t *one;
+	size_t i;
+
+	if (json_is_false(json_object_get(s, "resolver")))
+		cm_cli_line(c, "resolver", "does not answer");
+	for (size_t k = 0; k < CM_COUNT(lists); k++)
+		json_array_foreach(json_object_get(s, lists[k].key), i, one)
+			cm_cli_line(c, lists[k].word, "%s", json_is_string(one) ? json_string_value(one) : "");
+}
+
 static void
 tell_status(const struct cm_cli *c, const json_t *s)
 {
 	const char *host = text_of(s, "host_principal");
-	const json_t *silent = json_object_get(s, "silent"), *last = json_object_get(s, "last");
+	const json_t *last = json_object_get(s, "last");
 	json_t *one;
 	size_t i;
 
 	cm_cli_line(c, "version", "%s", text_of(s, "version"));
 	tell_processes(c, json_object_get(s, "processes"));
-	cm_cli_line(c, "connections", "%" JSON_INTEGER_FORMAT, number_of(s, "connections"));
+	cm_cli_line(c, "connections", "%" JSON_INTEGER_FORMAT " of callers", number_of(s, "connections"));
 	cm_cli_line(c, "keytab", "%s", host[0] != '\0' ? host : "none: tickets prove nothing here");
-	json_array_foreach(silent, i, one)
-		cm_cli_line(c, "silent", "%s", json_is_string(one) ? json_string_value(one) : "");
+	tell_servers(c, s);
 	tell_cards(c, json_object_get(s, "cards"));
 	json_array_foreach(last, i, one)
 		tell_entry(c, "last", one);

@@ -159,6 +159,8 @@ class StatusTest(CommandScenario):
         text = self.cardmap('status').out
         for process in answer['processes']:
             self.assertRegex(text, rf'(?m)^{process["kind"]} +pid {process["pid"]}\b')
+        self.assertRegex(text, r'(?m)^connections +1 of callers$')
+        self.assertRegex(text, r'(?m)^directory +ldap://127\.0\.0\.1:3890$')
         self.assertRegex(text, r'(?m)^keytab +host/')
         self.assertRegex(text, r'(?m)^reader +Virtual PCD 00 00: ready, card of alice$')
         self.assertRegex(text, r'(?m)^reader +Virtual PCD 00 01: no card$')
@@ -169,6 +171,11 @@ class StatusTest(CommandScenario):
         self.assertRegex(self.cardmap('status').out, r'(?m)^silent +ldap://127\.0\.0\.1:3890')
         scenario.RIG.thaw('slapd')
         wait_until(lambda: '\nsilent' not in self.cardmap('status').out, 'the directory to be found alive', 60)
+
+    def test_a_process_that_died_is_told(self):
+        service_scenario.SERVICE.kill('cardmap-resolver')
+        wait_until(lambda: re.search(r'(?m)^resolver +pid .*, restarts: 1 ', self.cardmap('status').out),
+                   'another resolver')
 
     def test_last_logins(self):
         self.log_in()
