@@ -144,15 +144,8 @@ read_head(const struct cm_remote *r, uint8_t kind, struct cm_got *g, struct cm_t
 	return result;
 }
 
-/* One request and all datagrams of its reply; take() has the fields of each. */
-struct question {
-	struct cm_buf request;
-	enum cm_err (*take)(struct cm_got *g, void *out);	/* NULL: there are none */
-	void *out;
-};
-
 static enum cm_err
-ask_once(const struct cm_remote *r, struct line *l, const struct question *q, struct cm_trace *t)
+ask_once(const struct cm_remote *r, struct line *l, const struct cm_remote_question *q, struct cm_trace *t)
 {
 	const cm_deadline deadline = cm_deadline_in(ANSWER_MS);
 	struct cm_got g = { .bad = true };
@@ -182,7 +175,7 @@ out:
 
 /* A connection that the other side ended before it answered is made again, once: all requests may be said twice. */
 static enum cm_err
-ask(struct cm_remote *r, struct line *l, struct question *q, struct cm_trace *t)
+ask(struct cm_remote *r, struct line *l, struct cm_remote_question *q, struct cm_trace *t)
 {
 	enum cm_err err = ask_once(r, l, q, t);
 
@@ -193,7 +186,7 @@ ask(struct cm_remote *r, struct line *l, struct question *q, struct cm_trace *t)
 }
 
 static enum cm_err
-ask_locked(struct cm_remote *r, struct line *l, struct question *q, struct cm_trace *t)
+ask_locked(struct cm_remote *r, struct line *l, struct cm_remote_question *q, struct cm_trace *t)
 {
 	enum cm_err err;
 
@@ -203,11 +196,17 @@ ask_locked(struct cm_remote *r, struct line *l, struct question *q, struct cm_tr
 	return err;
 }
 
-static void
-begin(struct question *q, enum cm_store_request kind)
+void
+cm_remote_begin(struct cm_remote_question *q, enum cm_store_request kind)
 {
 	cm_buf_init(&q->request, CM_STORE_WIRE_MAX);
 	cm_buf_add_byte(&q->request, (uint8_t)kind);
+}
+
+enum cm_err
+cm_remote_learn(struct cm_remote *r, struct cm_remote_question *q, struct cm_trace *t)
+{
+	return ask_locked(r, &r->learning, q, t);
 }
 
 /* ---- made and ended */
@@ -330,10 +329,10 @@ take_recall(struct cm_got *g, void *out)
 static enum cm_err
 ask_snapshot(struct cm_remote *r, struct recall *k, struct cm_trace *t)
 {
-	struct question q = { .take = take_recall, .out = k };
+	struct cm_remote_question q = { .take = take_recall, .out = k };
 
 	*k->made = (struct cm_snapshot){ .users = 1, .remote = r };
-	begin(&q, CM_STORE_RECALL);
+	cm_remote_begin(&q, CM_STORE_RECALL);
 	cm_put_number(&q.request, r->snapshot != NULL ? r->snapshot->version[0] : 0);
 	cm_put_number(&q.request, r->snapshot != NULL ? r->snapshot->version[1] : 0);
 	return ask(r, &r->asking, &q, t);
@@ -420,10 +419,10 @@ cm_remote_find(const struct cm_accounts *s, const struct cm_cert *c, time_t now,
     struct cm_account **out, int64_t *age_s)
 {
 	struct found f = { .age = 0 };
-	struct question q = { .take = take_account, .out = &f };
+	struct cm_remote_question q = { .take = take_account, .out = &f };
 	enum cm_err err;
 
-	begin(&q, CM_STORE_FIND);
+	cm_remote_begin(&q, CM_STORE_FIND);
 	cm_put_octets(&q.request, cm_cert_der(c));
 	cm_put_number(&q.request, now);
 	err = ask_locked(s->remote, &s->remote->asking, &q, t);
@@ -441,9 +440,9 @@ cm_remote_find(const struct cm_accounts *s, const struct cm_cert *c, time_t now,
 enum cm_err
 cm_remote_withdraw(const struct cm_accounts *s, const struct cm_cert *c, const char *name, int64_t uid, struct cm_trace *t)
 {
-	struct question q = { .take = NULL };
+	struct cm_remote_question q = { .take = NULL };
 
-	begin(&q, name == NULL ? CM_STORE_WITHDRAW : uid < 0 ? CM_STORE_WITHDRAW_USER : CM_STORE_WITHDRAW_OTHERS);
+	cm_remote_begin(&q, name == NULL ? CM_STORE_WITHDRAW : uid < 0 ? CM_STORE_WITHDRAW_USER : CM_STORE_WITHDRAW_OTHERS);
 	cm_put_octets(&q.request, cm_cert_sha256(c));
 	if (name != NULL)
 		cm_put_text(&q.request, name);
@@ -475,7 +474,7 @@ static bool
 is_unpaired(const struct cm_accounts *s)
 {
 	struct cm_remote *r = s->remote;
-	struct question q = { .take = take_number };
+	struct cm_remote_question q = { .take = take_number };
 	int64_t any = 1;
 	bool none;
 
@@ -484,7 +483,7 @@ is_unpaired(const struct cm_accounts *s)
 	pthread_mutex_lock(&r->asking.lock);
 	if (cm_deadline_passed(r->unpaired_until) && cm_deadline_passed(r->paired_until)) {
 		q.out = &any;
-		begin(&q, CM_STORE_ANY_PAIRING);
+		cm_remote_begin(&q, CM_STORE_ANY_PAIRING);
 		if (ask(r, &r->asking, &q, NULL) == CM_OK)
 			*(any == 0 ? &r->unpaired_until : &r->paired_until) = cm_deadline_in(s->unpaired_ms);
 	}
@@ -496,112 +495,17 @@ is_unpaired(const struct cm_accounts *s)
 enum cm_err
 cm_remote_pairing(const struct cm_accounts *s, const uint8_t hash[20], struct cm_trace *t, struct cm_pairing *out)
 {
-	struct question q = { .take = take_pairing, .out = out };
+	struct cm_remote_question q = { .take = take_pairing, .out = out };
 	enum cm_err err;
 
 	*out = (struct cm_pairing){ .user = NULL };
 	if (is_unpaired(s))
 		return CM_ERR_ABSENT;
-	begin(&q, CM_STORE_PAIRING);
+	cm_remote_begin(&q, CM_STORE_PAIRING);
 	cm_put_octets(&q.request, (struct cm_blob){ hash, 20 });
 	if ((err = ask_locked(s->remote, &s->remote->asking, &q, t)) == CM_OK && memcmp(out->hash, hash, 20) != 0) {
 		cm_pairing_clear(out);
 		err = malformed(s->remote, t);
 	}
 	return err;
-}
-
-/* ---- what a login learns */
-
-struct cm_remote_keeping {
-	struct cm_remote *remote;
-	struct cm_trace *trace;		/* of the last call, for why() */
-};
-
-static enum cm_err
-learn(struct cm_remote_keeping *k, struct question *q)
-{
-	cm_trace_clear_reason(k->trace);
-	return ask_locked(k->remote, &k->remote->learning, q, k->trace);
-}
-
-static enum cm_err
-take_evidence(struct cm_got *g, void *out)
-{
-	cm_get_evidence(g, out);
-	return CM_OK;
-}
-
-static enum cm_err
-find_evidence(void *arg, struct cm_evidence *e)
-{
-	struct cm_remote_keeping *k = arg;
-	struct cm_evidence found;
-	struct question q = { .take = take_evidence, .out = &found };
-	enum cm_err err;
-
-	begin(&q, CM_STORE_FIND_EVIDENCE);
-	cm_put_octets(&q.request, (struct cm_blob){ e->issuer_key, sizeof(e->issuer_key) });
-	cm_put_octets(&q.request, (struct cm_blob){ e->serial, e->serial_len });
-	if ((err = learn(k, &q)) == CM_OK)
-		*e = found;
-	return err;
-}
-
-static enum cm_err
-keep_evidence(void *arg, const struct cm_evidence *e)
-{
-	struct question q = { .take = NULL };
-
-	if (e->status == CM_STATUS_UNKNOWN)
-		return CM_OK;
-	begin(&q, CM_STORE_KEEP_EVIDENCE);
-	cm_put_evidence(&q.request, e);
-	return learn(arg, &q);
-}
-
-static enum cm_err
-keep_source(void *arg, const struct cm_source *s, struct cm_blob issuer)
-{
-	struct question q = { .take = NULL };
-
-	if (s->url[0] == '\0' || memchr(s->url, '\0', sizeof(s->url)) == NULL)
-		return CM_OK;		/* as keeper.c has it */
-	begin(&q, CM_STORE_KEEP_SOURCE);
-	cm_put_source(&q.request, s);
-	cm_put_octets(&q.request, issuer);
-	return learn(arg, &q);
-}
-
-static const char *
-why(void *arg)
-{
-	return cm_trace_message(((const struct cm_remote_keeping *)arg)->trace);
-}
-
-enum cm_err
-cm_remote_keeping_new(const struct cm_accounts *s, struct cm_keeper *keeper, struct cm_remote_keeping **out)
-{
-	struct cm_remote_keeping *k = calloc(1, sizeof(*k));
-
-	*out = NULL;
-	if (k == NULL || cm_trace_new(&k->trace) != CM_OK) {
-		free(k);
-		return CM_ERR_NOMEM;
-	}
-	k->remote = s->remote;
-	*keeper = (struct cm_keeper){ .arg = k, .find = find_evidence, .keep = keep_evidence, .keep_source = keep_source,
-		.why = why };
-	*out = k;
-	return CM_OK;
-}
-
-void
-cm_remote_keeping_free(struct cm_remote_keeping **k)
-{
-	if (*k == NULL)
-		return;
-	cm_trace_free(&(*k)->trace);
-	free(*k);
-	*k = NULL;
 }

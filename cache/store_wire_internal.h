@@ -88,7 +88,16 @@ CM_MUST_USE enum cm_err cm_remote_withdraw(const struct cm_accounts *s, const st
     int64_t uid, struct cm_trace *t);
 CM_MUST_USE enum cm_err cm_remote_pairing(const struct cm_accounts *s, const uint8_t hash[20], struct cm_trace *t,
     struct cm_pairing *out);
-/* *keeper is good while *out and the store are there. */
+/* One request and all datagrams of its reply; take() has the fields of each.  On the connection for what is learned; the request is freed. */
+struct cm_remote_question {
+	struct cm_buf request;
+	enum cm_err (*take)(struct cm_got *g, void *out);	/* NULL: there are none */
+	void *out;
+};
+void cm_remote_begin(struct cm_remote_question *q, enum cm_store_request kind);
+CM_MUST_USE enum cm_err cm_remote_learn(struct cm_remote *r, struct cm_remote_question *q, struct cm_trace *t);
+
+/* remote_keeper.c: *keeper is good while *out and the store are there. */
 struct cm_remote_keeping;
 CM_MUST_USE enum cm_err cm_remote_keeping_new(const struct cm_accounts *s, struct cm_keeper *keeper,
     struct cm_remote_keeping **out);

@@ -16,6 +16,7 @@
 #define USER_MAX	256
 #define HELPDESK_MS	5000	/* how long a look at the groups counts */
 #define GROUPS_MAX	1024
+#define TEXTS_MAX	(256 << 10)
 #define NOBODY		((uid_t)-1)
 
 /* A question as it came, and what was found. */
@@ -91,7 +92,7 @@ is_member(uid_t uid, const char *group)
 	struct group of, *there = NULL;
 	gid_t groups[GROUPS_MAX];
 	int count = GROUPS_MAX;
-	char texts[4096];
+	char texts[TEXTS_MAX];		/* a group's members, too */
 	gid_t wanted;
 
 	if (getgrnam_r(group, &of, texts, sizeof(texts), &there) != 0 || there == NULL)
