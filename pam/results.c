@@ -9,7 +9,10 @@
 
 enum kind { REFUSED, EXPIRED, HELD, UNAVAILABLE };
 
-/* Reasons (cardmap-login(7)) that end otherwise than as refused, and those whose remedy is the user's own to take. */
+/*
+ * Reasons (cardmap-login(7)) that end otherwise than as refused, which is every one that says "could not ask", and those
+ * whose remedy is the user's own to take.
+ */
 static const struct row {
 	const char *reason;
 	enum kind kind;
@@ -21,7 +24,7 @@ static const struct row {
 	{ "card_removed", UNAVAILABLE, true, false },
 	{ "card_changed", UNAVAILABLE, true, false },
 	{ "card_silent", UNAVAILABLE, true, false },
-	{ "card_malformed", REFUSED, true, false },
+	{ "card_malformed", UNAVAILABLE, true, false },
 	{ "card_not_piv", REFUSED, true, false },
 	{ "card_no_certificate", REFUSED, true, false },
 	{ "pin_wrong", REFUSED, true, false },
@@ -54,6 +57,14 @@ static const struct row {
 	{ "config", UNAVAILABLE, false, false },
 	{ "system", UNAVAILABLE, false, false },
 	{ "injected", UNAVAILABLE, false, false },
+	{ "usage", UNAVAILABLE, false, false },
+	{ "card_file", UNAVAILABLE, false, false },
+	{ "pin_missing", UNAVAILABLE, false, false },
+	{ "cert_malformed", UNAVAILABLE, true, false },
+	{ "revocation_data", UNAVAILABLE, false, false },
+	{ "refresh_runs", UNAVAILABLE, false, false },
+	{ "rule_regex", UNAVAILABLE, false, false },
+	{ "ldif_malformed", UNAVAILABLE, false, false },
 };
 
 static const struct row *

@@ -218,6 +218,12 @@ def man_pam(root, _build):
     codes = {code for path in files(root, 'pam', ends='.c') for code in re.findall(
         r'\b(PAM_(?:SUCCESS|IGNORE|USER_UNKNOWN|MAXTRIES|PERM_DENIED|TRY_AGAIN|ACCT_EXPIRED|[A-Z_]+_(?:ERR|UNAVAIL)))\b', path.read_text())}
     yield from differ(page, 'code', re.findall(r'^\*(PAM_\w+)\*', section(text, 'RETURN VALUES'), re.M), codes)
+    # "Could not ask" is never "no" (base/err.h), for PAM as well.
+    kinds = dict(re.findall(r'\{ "(\w+)", (\w+),', (root / 'pam/results.c').read_text()))
+    reasons = {name.lower(): err for name, err in re.findall(r'^\tX\((\w+), (\w+),', (root / 'base/trace.h').read_text(), re.M)}
+    yield from differ('pam/results.c', 'reason that could not ask', [name for name in kinds if kinds[name] == 'UNAVAILABLE'],
+                      [name for name, err in reasons.items() if err not in ('OK', 'ABSENT', 'AMBIGUOUS', 'REFUSED')])
+    yield from differ('pam/results.c', 'reason', kinds, kinds.keys() & reasons)
     page, header = 'doc/man/libcardmap.3.scd', re.sub(r'/\*.*?\*/', '', (root / 'client/cardmap.h').read_text(), flags=re.S)
     yield from differ(page, 'function', re.findall(r'\*(cardmap_\w+)\*\(', (root / page).read_text()),
                       re.findall(r'\b(cardmap_\w+)\(', header))

@@ -92,6 +92,7 @@ WRONG_WORDS = [
     ('man_rules', 'doc/man/cardmap-rules.5.scd', '|  ski\n', '|  sky\n', 'form ski is missing'),
     ('man_pam', 'doc/man/pam_cardmap.8.scd', '*quiet*\n', '*silent*\n', 'option quiet is missing'),
     ('man_pam', 'doc/man/pam_cardmap.8.scd', '*PAM_MAXTRIES*\n', '*PAM_ABORT*\n', 'code PAM_ABORT: the program has none'),
+    ('man_pam', 'pam/results.c', '{ "store", UNAVAILABLE', '{ "store", REFUSED', 'reason that could not ask store is missing'),
     ('man_pam', 'doc/man/libcardmap.3.scd', '*cardmap_fd*()', '*cardmap_id*()', 'function cardmap_fd is missing'),
     ('man_reasons', 'doc/man/cardmap-login.7.scd', '*no_rule* (1)', '*no_rule* (2)', 'no_rule: is (1), Remedy: the'),
     ('man_reasons', 'doc/man/cardmap-login.7.scd', 'put the card into the', 'lose the', 'no_card: is (4), Remedy: put'),
