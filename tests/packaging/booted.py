@@ -3,6 +3,7 @@
 All of it is a systemd-nspawn over an overlay of / and the installed tree: what it writes is on a tmpfs.  For root, in a
 mount namespace of its own.
 """
+import contextlib
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-PLACE = Path('/run/cardmap-booted')
+PLACE = Path(f'/run/cardmap-booted-{os.getpid()}')
 SECONDS = 60
 UNITS = 'usr/lib/systemd/system'
 SOCKETS = ('cardmapd.socket', 'cardmap-resolver.socket', 'cardmap-resolver-control.socket', 'cardmap-card.socket')
@@ -48,6 +49,21 @@ def install(build, folder, prefix='/usr'):
     run('cmake', '--install', build, '--prefix', prefix, env={**os.environ, 'DESTDIR': str(folder)})
 
 
+def make_cgroups():
+    """Of its own, so that two of them, or one and this computer's systemd, never take each other's processes for theirs."""
+    mounts = [line.split() for line in Path('/proc/self/mounts').read_text(encoding='utf-8').splitlines()]
+    made = []
+    for line in Path('/proc/self/cgroup').read_text(encoding='ascii').splitlines():
+        _, controllers, path = line.split(':', 2)
+        for _, mount, kind, options, *_ in mounts:
+            if (kind == 'cgroup2' and controllers == '') or (kind == 'cgroup' and controllers == 'name=systemd' and 'name=systemd' in options.split(',')):
+                folder = Path(mount, path.lstrip('/'), PLACE.name)
+                folder.mkdir(exist_ok=True)
+                made.append(folder)
+                break
+    return made
+
+
 class Booted:
     def __init__(self, tree):
         """tree: an installed one; its files stand over this computer's."""
@@ -61,6 +77,7 @@ class Booted:
         run('mount', '-t', 'overlay', '-o', f'lowerdir={PLACE}/tree:/,upperdir={PLACE}/upper,workdir={PLACE}/work', 'booted',
             self.root)
         self.nspawn = self.leader = None
+        self.cgroups = make_cgroups()
         self.prepare()
 
     def prepare(self):
@@ -89,11 +106,15 @@ class Booted:
             self.nspawn = subprocess.Popen(
                 ['systemd-nspawn', '-D', self.root, '--register=no', '--keep-unit', '--link-journal=no', '--notify-ready=yes', '--capability=all',
                  '--console=pipe', *options, '-b', 'systemd.unit=multi-user.target'], env={**os.environ, 'NOTIFY_SOCKET': str(path)},
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=self.enter_cgroups)
             said = ''
             while 'READY=1' not in said:
                 said += listener.recv(4096).decode() + '\n'
         self.leader = int(re.search(r'X_NSPAWN_LEADER_PID=(\d+)', said)[1])
+
+    def enter_cgroups(self):
+        for folder in self.cgroups:
+            (folder / 'cgroup.procs').write_text('0', encoding='ascii')
 
     def end(self):
         if self.nspawn is not None:
@@ -103,6 +124,13 @@ class Booted:
             except subprocess.TimeoutExpired:
                 self.nspawn.kill()
                 self.nspawn.wait()
+        for top in self.cgroups:
+            for folder, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+        run('umount', self.root, check=False)
+        run('umount', PLACE, check=False)
+        PLACE.rmdir()
 
     def inside(self, *command, check=True):
         """Run it in there."""
