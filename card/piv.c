@@ -153,7 +153,7 @@ static enum cm_err
 read_chuid(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
 {
 	static const uint8_t zeros[sizeof(c->guid)];
-	struct cm_buf answer = { 0 };
+	struct cm_buf answer = { 0 }, hex = { 0 };
 	struct cm_blob guid = { 0 };
 	uint16_t sw = 0;
 	enum cm_err err;
@@ -164,8 +164,10 @@ read_chuid(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
 		goto out;
 	memcpy(c->guid, guid.ptr, sizeof(c->guid));
 	c->has_guid = true;
-	cm_trace_add_blob(t, "guid", guid);
+	cm_buf_add_hex(&hex, guid);
+	cm_trace_add(t, "guid", "%s", cm_buf_str(&hex));
 out:
+	cm_buf_free(&hex);
 	cm_buf_free(&answer);
 	return err;
 }

@@ -120,10 +120,13 @@ test_known_card_is_not_read_again(void **state)
 		struct session s;
 
 		card_become(card_make(rows[i].name, rows[i].name, GUID));
+		cm_trace_begin(test_trace(), "certificate");
 		assert_int_equal(begin(&s, &store), CM_OK);
+		cm_trace_end(test_trace(), CM_OK);
 		assert_int_equal(store.asked, 1);
 		assert_memory_equal(store.guid, "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16);
 		assert_true(cm_card_is_cached(s.card));
+		assert_string_equal(cm_trace_find(test_trace(), "guid"), "00112233445566778899aabbccddeeff");
 		assert_true(cm_blob_equal(cm_cert_der(s.cert), cm_cert_der(store.cert)));
 		assert_int_equal(cm_card_stats(s.card).commands, 3);
 		assert_int_equal(s.tries, 3);
