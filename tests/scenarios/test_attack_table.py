@@ -14,6 +14,7 @@ ATTACKS = {
         'scenarios/test_service_processes.py:test_of_a_copied_certificate', 'scenarios/test_service_attacks.py:test_a_copied_certificate',
         'scenarios/test_attacks.py:test_card_with_another_key', 'card/test_piv_hostile.c:test_copied_certificate_is_refused'],
     'PAM_IGNORE on error (CVE-2025-24531)': [
+        'pam/test_peers.py:test_cve_2025_24531', 'pam/test_peers.py:test_every_code', 'pam/test_peers.py:test_each_piece_in_turn',
         'scenarios/test_service_attacks.py:test_no_error_is_ignored', 'scenarios/test_service_login.py:test_no_service_is_no_password'],
     'a client principal that is not the mapped account\'s (CVE-2025-11561)': [
         'scenarios/test_service_processes.py:test_of_bobs_card', 'scenarios/test_service_attacks.py:test_a_principal_of_somebody_else',
@@ -72,7 +73,8 @@ ATTACKS = {
     'a directory group named sudo or disk, or gid 0': ['scenarios/test_service_processes.py:test_groups_that_a_directory_must_not_hand_out',
                                                        'ldap/test_directory.c:privileged_groups_are_dropped'],
     'enforcement weakened by unplugging the network': ['scenarios/test_service_attacks.py:test_no_network_is_no_password'],
-    'a PAM stack in which our refusal falls through': ['scenarios/test_service_attacks.py:test_a_refusal_is_not_asked_for_a_password'],
+    'a PAM stack in which our refusal falls through': [
+        'scenarios/test_service_attacks.py:test_a_refusal_is_not_asked_for_a_password', 'pam/test_stacks.py:test_a_refusal_stays_one'],
     'public-key ssh past a disabled account': ['scenarios/test_service_login.py:test_a_public_key_skips_the_card_and_not_the_account'],
     'a resolver taken over': ['scenarios/test_service_processes.py:test_of_bobs_card',
                               'scenarios/test_service_processes.py:test_of_bobs_card_where_alice_is_kept',
