@@ -80,7 +80,7 @@ cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
 	s->first_gid = o->first_gid;
 	s->busy_ms = BUSY_MS;
 	s->unpaired_ms = o->unpaired_ms;
-	if ((err = o->remote || is_socket(s->path) ? cm_remote_new(s->path, &s->remote) : open_file(s, t)) != CM_OK)
+	if ((err = o->remote || is_socket(s->path) ? cm_remote_new(o, &s->remote) : open_file(s, t)) != CM_OK)
 		goto out;
 	*out = s;
 	s = NULL;

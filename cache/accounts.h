@@ -20,6 +20,7 @@ struct cm_accounts;
 struct cm_accounts_options {
 	const char *path;
 	bool remote;		/* path is a socket, also while nobody listens there: asked when it is needed */
+	unsigned answer_ms;	/* of a remote store: who did not answer within is not asked again for a second; 0: 5 s, and asked each time */
 	unsigned unpaired_ms;	/* of a remote store: that it has no pairing at all is believed for so long; 0: asked each time */
 	int64_t offline_max;	/* seconds an account may stay without an online login; 0: for ever */
 	uid_t first_uid;	/* kept accounts are checked again when they are read */

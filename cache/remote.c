@@ -18,6 +18,7 @@
 
 /* The store may wait two seconds for another process (cache/accounts.c), and a disk for longer. */
 #define ANSWER_MS	5000
+#define DOWN_MS		1000	/* ... who may do without does not wait again for so long */
 
 /* What the store knew at a version of it; shared by all memories that borrow from it. */
 struct cm_snapshot {
@@ -35,10 +36,12 @@ struct line {
 	int fd;				/* -1: not connected */
 	uint8_t *buffer;		/* CM_STORE_WIRE_MAX */
 	bool ended;			/* by the other side, before it answered */
+	cm_deadline down_until;		/* it did not answer; only where that is to be remembered */
 };
 
 struct cm_remote {
 	char *path;
+	unsigned answer_ms;		/* 0: as long as ever */
 	struct line asking, learning;
 	pthread_mutex_t snapshot_lock;
 	struct cm_snapshot *snapshot;	/* of the asking line as it is connected */
@@ -147,7 +150,7 @@ read_head(const struct cm_remote *r, uint8_t kind, struct cm_got *g, struct cm_t
 static enum cm_err
 ask_once(const struct cm_remote *r, struct line *l, const struct cm_remote_question *q, struct cm_trace *t)
 {
-	const cm_deadline deadline = cm_deadline_in(ANSWER_MS);
+	const cm_deadline deadline = cm_deadline_in(r->answer_ms != 0 ? r->answer_ms : ANSWER_MS);
 	struct cm_got g = { .bad = true };
 	enum cm_err err, result = CM_OK;
 	bool more = true, some = false;
@@ -177,10 +180,15 @@ out:
 static enum cm_err
 ask(struct cm_remote *r, struct line *l, struct cm_remote_question *q, struct cm_trace *t)
 {
-	enum cm_err err = ask_once(r, l, q, t);
+	enum cm_err err;
 
-	if (err == CM_ERR_SYSTEM && l->ended)
+	if (!cm_deadline_passed(l->down_until))
+		err = unreachable(r, t, "asking", ETIMEDOUT);
+	else if ((err = ask_once(r, l, q, t)) == CM_ERR_SYSTEM && l->ended)
 		err = ask_once(r, l, q, t);
+	/* hung up: it was the connection, and no answer that told of a failure */
+	if (err == CM_ERR_SYSTEM && l->fd < 0 && r->answer_ms != 0 && cm_deadline_passed(l->down_until))
+		l->down_until = cm_deadline_in(DOWN_MS);
 	cm_buf_free(&q->request);
 	return err;
 }
@@ -228,7 +236,7 @@ line_clear(struct line *l)
 }
 
 enum cm_err
-cm_remote_new(const char *path, struct cm_remote **out)
+cm_remote_new(const struct cm_accounts_options *o, struct cm_remote **out)
 {
 	struct cm_remote *r = calloc(1, sizeof(*r));
 	enum cm_err err = CM_ERR_NOMEM;
@@ -238,7 +246,8 @@ cm_remote_new(const char *path, struct cm_remote **out)
 	if (r == NULL)
 		return err;
 	pthread_mutex_init(&r->snapshot_lock, NULL);
-	r->path = strdup(path);
+	r->path = strdup(o->path);
+	r->answer_ms = o->answer_ms;
 	lines = line_init(&r->asking);
 	if (line_init(&r->learning) && lines && r->path != NULL)
 		err = CM_OK;

@@ -77,7 +77,7 @@ bool cm_got_all(const struct cm_got *g);
 
 /* ---- remote.c: a store on the other end of a socket; functions that are safe to call from several threads */
 struct cm_remote;
-CM_MUST_USE enum cm_err cm_remote_new(const char *path, struct cm_remote **out);	/* connects to nobody yet */
+CM_MUST_USE enum cm_err cm_remote_new(const struct cm_accounts_options *o, struct cm_remote **out);	/* connects to nobody yet */
 void cm_remote_free(struct cm_remote **r);
 CM_MUST_USE enum cm_err cm_remote_recall(const struct cm_accounts *s, time_t now, struct cm_trace *t,
     struct cm_memory **out);

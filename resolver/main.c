@@ -27,6 +27,7 @@ enum { FD_CONTROL = 3, FD_WHOIS, FD_LIFELINE };
 #define EXIT_USAGE	64	/* sysexits.h */
 #define EXIT_CONFIG	78
 #define EXIT_FAILED	71
+#define STORE_MS	300	/* Whois does without what is kept when cardmapd does not answer */
 #define SESSIONS_MAX	256	/* cards at once: more are not in readers */
 #define STACK		((size_t)512 << 10)
 
@@ -183,7 +184,7 @@ static enum cm_err
 open_asked(struct cm_resolver *r, struct cm_trace *t)
 {
 	const struct cm_accounts_options o = {
-		.path = r->conf->accounts.path, .remote = true, .unpaired_ms = r->conf->service.whois_age,
+		.path = r->conf->accounts.path, .remote = true, .answer_ms = STORE_MS, .unpaired_ms = r->conf->service.whois_age,
 		.offline_max = (int64_t)r->conf->accounts.offline_days * 86400,
 		.first_uid = r->conf->accounts.first_uid, .first_gid = r->conf->accounts.first_gid,
 	};

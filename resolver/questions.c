@@ -28,6 +28,7 @@ struct question {
 	struct cm_trace *trace;
 	struct cm_account *account;
 	char *subject;
+	bool unread;			/* cardmapd's store did not answer: whether the key is paired is not known */
 	enum cm_err err;
 };
 
@@ -192,14 +193,43 @@ end(struct question *q)
 
 /* ---- Whois */
 
+/* The privileged process is not in the way of these questions: where its store does not answer, they go on without. */
+static bool
+without_store(struct question *q)
+{
+	if (cm_trace_reason(q->trace) != CM_REASON_STORE || q->host.accounts == NULL)
+		return false;
+	cm_trace_add(q->trace, "without", "what is kept: %s", cm_trace_message(q->trace));
+	cm_trace_clear_reason(q->trace);
+	q->host.accounts = NULL;
+	q->unread = true;
+	return true;
+}
+
+/* "No" to what was asked; a pairing could not be. */
+static enum cm_err
+tell_unread(struct question *q)
+{
+	char *why = strdup(cm_trace_message(q->trace));
+	const enum cm_err err = cm_trace_fail(q->trace, cm_trace_reason(q->trace),
+	    "%s; and whether its key is paired here could not be asked", why != NULL ? why : "");
+
+	free(why);
+	return err;
+}
+
 static enum cm_err
 find_account(struct question *q, const struct cm_cert *cert, cm_deadline deadline)
 {
 	struct cm_mapping m = { .host = &q->host, .cert = cert, .user = q->user, .trace = q->trace, .deadline = deadline };
 	enum cm_err err;
 
-	if ((err = cm_mapping_make(&m)) == CM_OK && (err = cm_mapping_find(&m, &q->account)) == CM_ERR_OFFLINE)
+	if ((err = cm_mapping_make(&m)) == CM_ERR_SYSTEM && without_store(q))
+		err = cm_mapping_make(&m);
+	if (err == CM_OK && (err = cm_mapping_find(&m, &q->account)) == CM_ERR_OFFLINE)
 		err = cm_mapping_find_local(&m, &q->account);
+	if (err == CM_ERR_ABSENT && q->unread)
+		err = tell_unread(q);
 	cm_mapping_clear(&m);
 	return err;
 }
@@ -307,7 +337,7 @@ find_answer(struct question *q, struct cm_kept_answer *out)
 		return err;
 	ask_whois(q);
 	out->uid = q->account != NULL ? q->account->uid : NOBODY;
-	if ((err = write_answer(q, &out->text)) == CM_OK && keeps)
+	if ((err = write_answer(q, &out->text)) == CM_OK && keeps && !q->unread)
 		keep(q, key, out);
 	return err;
 }
@@ -378,7 +408,8 @@ run_stages(struct cm_login *l, struct question *q)
 			break;		/* a stranger's certificate causes no questions */
 		l->deadline = cm_deadline_in(stages[i].budget);
 		cm_trace_begin(q->trace, stages[i].name);
-		err = stages[i].run(l, q);
+		if ((err = stages[i].run(l, q)) == CM_ERR_SYSTEM && without_store(q))
+			err = stages[i].run(l, q);
 		cm_trace_end(q->trace, err);
 		first = first != CM_OK ? first : err;
 		chained = stages[i].run == chain ? err : chained;

@@ -127,6 +127,12 @@ process_end(struct process *p)
 	assert_int_equal(system(command), 0);
 }
 
+void
+process_stop_store(struct process *p)
+{
+	rig_service_stop(&p->service);
+}
+
 /* ---- cards */
 
 struct cm_channel *

@@ -24,6 +24,8 @@ void process_start(struct process *p);
 /* Wait for its end: its status as of wait(2). */
 int process_wait(struct process *p);
 void process_end(struct process *p);
+/* The store is served no more. */
+void process_stop_store(struct process *p);
 
 /* A card's connection. */
 struct cm_channel *process_card(const struct process *p);

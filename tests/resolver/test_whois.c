@@ -267,6 +267,32 @@ kept_and_not_for_ever(void **state)
 	process_end(&p);
 }
 
+/* Nobody serves the store any more: what the directory says is told all the same, and what was not asked is said. */
+static void
+without_cardmapd(void **state)
+{
+	struct cm_varlink_reply r = { 0 };
+	struct process p;
+	struct cm_wire *w;
+
+	(void)state;
+	process_prepare(&p, "service.whois_age=0");
+	process_start(&p);
+	w = process_wire(&p);
+	expect(w, "alice-p256", NULL, "ok", "alice");
+	process_stop_store(&p);
+	expect(w, "alice-p256", NULL, "ok", "alice");
+	assert_int_equal(process_whois(w, WHOIS, "no-upn", NULL, &r), CM_OK);
+	assert_string_equal(text_at(r.parameters, "outcome", "result"), "absent");
+	assert_non_null(strstr(text_at(r.parameters, "outcome", "text"), "could not be asked"));
+	cm_varlink_reply_free(&r);
+	assert_int_equal(process_whois(w, EXPLAIN, "alice-p256", NULL, &r), CM_OK);
+	assert_string_equal(text_at(r.parameters, "outcome", "result"), "ok");
+	cm_varlink_reply_free(&r);
+	cm_wire_free(&w);
+	process_end(&p);
+}
+
 /* ---- many, slow and half */
 
 struct one {
@@ -361,6 +387,7 @@ main(void)
 		cmocka_unit_test(helpdesk_may_ask),
 		cmocka_unit_test(one_connection_for_many),
 		cmocka_unit_test(kept_and_not_for_ever),
+		cmocka_unit_test(without_cardmapd),
 		cmocka_unit_test(several_at_once),
 		cmocka_unit_test(attack_half_and_too_much),
 	};
