@@ -170,7 +170,10 @@ def man_protocol(root, _build):
             yield f'{page}: the interface {path.stem} is missing'
     yield from differ(page, 'method', [name for name, *_ in rows], methods)
     said = section(text, 'LIMITS')
-    for name, number in re.findall(r'^#define (CM_CLIENT\w+)\s+(\d+)\b', (root / 'cardmapd/clients.h').read_text(), re.M):
+    limits = re.findall(r'^#define (CM_CLIENT\w+)\s+(\d+)\b', (root / 'cardmapd/clients.h').read_text(), re.M)
+    limits += [(name, str(int(number) << 10)) for name, number in
+               re.findall(r'^#define (MESSAGE_MAX)\s+\((\d+) << 10\)', (root / 'resolver/whois.c').read_text(), re.M)]
+    for name, number in limits:
         shown = str(int(number) // 1000) + ' s' if name.endswith('_MS') else number
         if not re.search(rf'\b{shown}\b', said):
             yield f'{page}: LIMITS: {name}, {shown}, is missing'

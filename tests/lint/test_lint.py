@@ -111,6 +111,7 @@ WRONG_WORDS = [
     ('man_protocol', 'cardmapd/permissions.c', '"io.cardmap.Log",           { CM_MAY, CM_MAY_NOT,',
      '"io.cardmap.Log",           { CM_MAY, CM_MAY,', 'permission io.cardmap.Log yes yes no is missing'),
     ('man_protocol', 'service/io.cardmap.varlink', 'method Status()', 'method State()', 'method io.cardmap.State is missing'),
+    ('man_protocol', 'resolver/whois.c', '(32 << 10)', '(64 << 10)', 'MESSAGE_MAX, 65536, is missing'),
     ('man_protocol', 'cardmapd/clients.h', 'CM_CLIENTS_PER_USER	64', 'CM_CLIENTS_PER_USER	65', 'CM_CLIENTS_PER_USER, 65, is missing'),
     ('objections', 'trust/objection.h', 'X(STALE, "stale",', 'X(STALER, "staler",', 'staler: nothing in trust/ makes it'),
     ('objections', 'tests/trust/test_crl.c', '[not_a_list_signer]', '', 'not_a_list_signer: no test asserts it'),
