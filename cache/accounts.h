@@ -141,6 +141,14 @@ CM_MUST_USE enum cm_err cm_accounts_find_row(struct cm_accounts *s, struct cm_bl
 void cm_kept_row_free(struct cm_kept_row **r);
 
 /*
+ * Whose is this uid, if any other's than this name's: files on this computer are theirs.
+ * CM_OK          *holder is the caller's, for free(3)
+ * CM_ERR_ABSENT  nobody's that is kept, and no reason is set; CM_ERR_SYSTEM  STORE; CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_accounts_find_holder(struct cm_accounts *s, uid_t uid, const char *name, struct cm_trace *t,
+    char **holder);
+
+/*
  * What is kept of the certificate with this issuer_key and, behind it, serial.
  * CM_ERR_ABSENT: nothing, and no reason is set; CM_ERR_SYSTEM  STORE
  */

@@ -148,6 +148,25 @@ out:
 	return err;
 }
 
+/* A row that is damaged holds it too. */
+enum cm_err
+cm_accounts_find_holder(struct cm_accounts *s, uid_t uid, const char *name, struct cm_trace *t, char **holder)
+{
+	const struct cm_column v[] = { cm_value_int(uid), cm_value_text(name) };
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	*holder = NULL;
+	if (s->remote != NULL)
+		return CM_ERR_STATE;
+	if ((err = cm_store_prepare(s, "SELECT name FROM account WHERE uid = ?1 AND name <> ?2 LIMIT 1", v, CM_COUNT(v), t,
+	    &q)) == CM_OK && (err = cm_store_step(s, q, t)) == CM_OK &&
+	    (*holder = strndup((const char *)sqlite3_column_text(q, 0), (size_t)sqlite3_column_bytes(q, 0))) == NULL)
+		err = CM_ERR_NOMEM;
+	sqlite3_finalize(q);
+	return err;
+}
+
 enum cm_err
 cm_accounts_find_evidence(struct cm_accounts *s, struct cm_blob link, struct cm_trace *t, struct cm_evidence *out)
 {

@@ -93,6 +93,25 @@ check_leaf_of_row(const struct making *m)
 	return CM_OK;
 }
 
+/* Whoever has the uid has the files: nobody else's name comes to it while its holder is kept. */
+static enum cm_err
+check_uid(struct making *m)
+{
+	char *holder = NULL;
+	enum cm_err err;
+
+	if (m->account->local)
+		return CM_OK;
+	err = cm_accounts_find_holder(m->b->store, m->account->uid, m->account->name, m->t, &holder);
+	if (err == CM_OK)
+		err = cm_trace_fail(m->t, CM_REASON_LOCAL_COLLISION, "%s is said to have uid %u, which is kept here as %s's: if that account is "
+		    "no more, cardmap accounts forget %s", m->account->name, m->account->uid, holder, holder);
+	else if (err == CM_ERR_ABSENT)
+		err = CM_OK;
+	free(holder);
+	return err;
+}
+
 /*
  * Who holds this very certificate was let in as somebody before: the directory
  * may give it to another, and then the resolver withdraws what is kept before
@@ -338,6 +357,7 @@ static enum cm_err (*const checks[])(struct making *) = {
 	check_whole,
 	check_account,
 	check_kept,
+	check_uid,
 	use_kept_account,
 	check_ticket,
 	check_signature,

@@ -47,7 +47,7 @@ struct cm_grant_apart {
 /*
  * CM_OK           *out is the caller's, for cm_grant_free
  * CM_ERR_REFUSED  PROOF_MISSING: a part is missing, or helper and resolver do not say the same, or the store
- *                 knows better; LOCAL_COLLISION, ACCOUNT_FORBIDDEN, ACCOUNT_MALFORMED; TICKET_FORGED: the
+ *                 knows better; LOCAL_COLLISION (also where the uid is of another who is kept), ACCOUNT_FORBIDDEN, ACCOUNT_MALFORMED; TICKET_FORGED: the
  *                 ticket is another principal's; CARD_KEY: the signature is not of that key; NOT_VOUCHED;
  *                 KEPT_TOO_OLD, CLOCK_BEHIND; CERT_EXPIRED; REVOKED, REVOCATION_UNKNOWN, REVOCATION_TOO_OLD
  * CM_ERR_OFFLINE  NOT_KEPT: said to be kept, and it is not

@@ -180,11 +180,28 @@ soft_and_nothing_known(struct told *x)
 	x->b.evidence = NULL;
 }
 
+/* bob, where alice is kept. */
+static void
+bob_by_kdc(struct told *x)
+{
+	const struct cm_account alice = alice_account();
+
+	keep(&x->h, &x->alice, &alice, cm_clock_now());
+	x->b.certificate = cm_cert_der(x->bob.cert);
+	x->read_key = x->judged_key = x->bob.key;
+	x->links[0] = link_of(5);
+	x->rows[0] = evidence_of(5, CM_STATUS_GOOD);
+	x->account.name = (char *)"bob";
+	x->account.principal = x->ticket.principal = (char *)"bob@" REALM;
+	x->account.uid = 10002;
+	by_kdc(x);
+}
+
 static void
 test_honest(void **state)
 {
 	static void (*const ways[])(struct told *) = { by_kdc, by_store, by_former_login, by_pairing, by_local_pairing,
-		by_configuration, by_kdc_again, by_rsa, by_directory_principal, by_kept_principal, soft_and_nothing_known };
+		by_configuration, by_kdc_again, by_rsa, by_directory_principal, by_kept_principal, soft_and_nothing_known, bob_by_kdc };
 
 	(void)state;
 	for (size_t i = 0; i < CM_COUNT(ways); i++) {
@@ -228,6 +245,12 @@ static void
 other_uid(struct told *x)
 {
 	x->account.uid = 10009;
+}
+
+static void
+uid_of_alice(struct told *x)
+{
+	x->account.uid = 10001;
 }
 
 static void
@@ -608,6 +631,7 @@ static const struct lie {
 	LIE(by_kept_principal, instance, REFUSED, NOT_VOUCHED),
 	LIE(by_store, kept_too_long_ago, REFUSED, KEPT_TOO_OLD),
 	LIE(by_former_login, too_long_ago_and_online, REFUSED, NOT_VOUCHED),
+	LIE(bob_by_kdc, uid_of_alice, REFUSED, LOCAL_COLLISION),
 	LIE(by_kdc, revoked_here, REFUSED, REVOKED),
 	LIE(by_store, revoked_here, REFUSED, REVOKED),
 	LIE(by_configuration, revoked_here, REFUSED, REVOKED),
