@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tests/rig'))
 
 import computer as computer_module  # noqa: E402
+import peers  # noqa: E402
 import pam  # noqa: E402
 import rig as rig_module  # noqa: E402
 from pcsc import OtherClient  # noqa: E402
@@ -62,7 +63,7 @@ class Host:
             sys.exit(f'bench/run: a login was refused: {login.statuses} {login.said}\n{self.service.log[-3000:]}')
         self.ccache = login.environment.get('KRB5CCNAME')
         self.wait_card()
-        return login.authenticated - login.answered, login.ended - login.answered
+        return login.authenticated - login.answered_pin, login.ended - login.answered_pin
 
     def whois(self, *arguments):
         done = subprocess.run([self.bench.build / 'bench/bench_whois', service_module.Service.resolver_socket, *map(str, arguments)],
@@ -205,6 +206,7 @@ def measure(bench):
         whois(host)
         logins(host)
         frozen(host)
+        peers.measure(host.rig, host.service)
     finally:
         host.service.stop()
 

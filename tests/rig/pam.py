@@ -31,7 +31,8 @@ class Login:
     user: str = ''
     said: list = field(default_factory=list)        # (style, text) in their order
     environment: dict = field(default_factory=dict)
-    answered: float = 0.0       # the last answer was given: seconds of the monotonic clock
+    answered: float = 0.0       # the last message was answered: seconds of the monotonic clock
+    answered_pin: float = 0.0   # ... the last one that asked for what is not to be seen
     authenticated: float = 0.0  # authenticate returned
     ended: float = 0.0
 
@@ -70,6 +71,8 @@ def log_in(service, user, answer, rhost=None):
                 if given is None:
                     return CONV_ERR
                 made[at].text = libc.strdup(given.encode())
+                if message.style == PROMPT_ECHO_OFF:
+                    login.answered_pin = time.monotonic()
         responses[0] = made
         login.answered = time.monotonic()
         return SUCCESS
