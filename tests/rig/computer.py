@@ -65,7 +65,8 @@ session required pam_unix.so
 ALL = ''.join(f'@include common-{part}\n' for part in ('auth', 'account', 'password', 'session'))
 SERVICES = {  # as Debian has them, without what waits (pam_faildelay) and what asks logind
     'su': 'auth sufficient pam_rootok.so\n' + ALL, 'su-l': 'auth sufficient pam_rootok.so\n' + ALL,
-    'sudo': ALL, 'sudo-i': ALL, 'login': 'auth requisite pam_nologin.so\n' + ALL,
+    # Debian's asks pam_nologin before, and with that for a name, which the card is to give.
+    'sudo': ALL, 'sudo-i': ALL, 'login': 'account requisite pam_nologin.so\n' + ALL,
     'sshd': '@include common-auth\naccount required pam_nologin.so\n' + ALL.partition('\n')[2], 'other': ALL,
     'gdm-smartcard': ALL, 'swaylock': ALL,
 }

@@ -9,7 +9,7 @@ import subprocess
 import termios
 import time
 
-SECONDS = 30
+SECONDS = 20
 POLL_SECONDS = 0.005  # while nobody has the terminal open: login(1) hangs it up and opens it again
 
 

@@ -27,7 +27,7 @@ READER = 'Virtual PCD 00 00'
 TERMINAL = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'TERM': 'dumb', 'LC_ALL': 'C.UTF-8'}
 PROMPT = rb'PIN for Alice Example[^\r\n]*3 tries left[^\r\n]*: ?$'
 ANY_PROMPT = rb'PIN for [^\r\n]*: ?$'
-SEEN = 'id -un; id -u; echo "ccache=$KRB5CCNAME"; klist'
+SEEN = 'id -un; id -u; echo "ccache=$KRB5CCNAME"; test -z "$KRB5CCNAME" || klist'
 LOGIN_SECONDS = 30
 
 
@@ -110,7 +110,8 @@ class ServiceScenario(Scenario):
         status, said = self.ended(terminal, pin)
         self.assertNotEqual(status, 0, said)
         self.assertIn(reason, said)
-        self.assertRegex(said, text)
+        if text:
+            self.assertRegex(said, text)
         self.assertNotIn('ccache=', said, 'the command was run')
         return said
 
