@@ -136,6 +136,11 @@ class ServiceScenario(Scenario):
         self.assertIn(f'Default principal: {user}@CARDMAP.TEST', text)
         self.assertIn('krbtgt/CARDMAP.TEST@CARDMAP.TEST', text)
 
+    @staticmethod
+    def drop_tickets():
+        for path in SERVICE.tickets.iterdir():
+            path.unlink()
+
     def kept(self):
         """Names of the accounts that are kept."""
         return sorted({entry['account']['name'] for entry in SERVICE.ask('io.cardmap.Accounts')['accounts']})

@@ -40,8 +40,7 @@ class AttackScenario(ServiceScenario):
 
     def log_in_once(self):
         self.check_inside(*self.log_in())
-        for name in self.tickets():
-            (service_scenario.SERVICE.tickets / name).unlink()
+        self.drop_tickets()
 
 
 class CardTest(AttackScenario):
@@ -204,8 +203,7 @@ class TimeTest(AttackScenario):
             login = self.pam()
             if login.statuses[-1] != pam.SUCCESS:
                 break
-            for name in self.tickets():
-                (service_scenario.SERVICE.tickets / name).unlink()
+            self.drop_tickets()
             wait_until(service_scenario.SERVICE.is_prepared, 'the card again')
         self.check_out(login, 'revoked')
 

@@ -115,8 +115,7 @@ class OfflineTest(ServiceScenario):
     def setUp(self):
         super().setUp()
         self.check_inside(*self.log_in())
-        for name in self.tickets():
-            (service_scenario.SERVICE.tickets / name).unlink()
+        self.drop_tickets()
 
     def check_offline(self):
         """The card is put in with the servers as they are now."""

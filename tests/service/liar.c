@@ -186,10 +186,27 @@ free_blob(struct cm_blob *b)
 	*b = (struct cm_blob){ NULL, 0 };
 }
 
+/* Who is said to have issued it, and its serial number. */
+static struct cm_blob
+link_of(struct cm_blob issuer, struct cm_blob certificate)
+{
+	struct cm_blob hash = key_hash(issuer), serial = serial_of(certificate), out;
+	uint8_t octets[256];
+
+	if (hash.len + serial.len > sizeof(octets))
+		abort();
+	memcpy(octets, hash.ptr, hash.len);
+	memcpy(octets + hash.len, serial.ptr, serial.len);
+	out = copy((struct cm_blob){ octets, hash.len + serial.len });
+	free_blob(&hash);
+	free_blob(&serial);
+	return out;
+}
+
 static void
 chained(const struct lie *l, struct card *c, struct cm_message *m)
 {
-	struct cm_blob leaf = leaf_of(l, c), issuer = file_of(l, "issuer");
+	struct cm_blob leaf = leaf_of(l, c), issuer = file_of(l, "issuer"), root;
 	struct cm_blob key = nth(l, "key", 0) != NULL ? file_of(l, "key") : copy(leaf);
 
 	take_key(key, &m->key);
@@ -198,6 +215,13 @@ chained(const struct lie *l, struct card *c, struct cm_message *m)
 	m->issuer_key = key_hash(issuer);
 	m->serial = serial_of(leaf);
 	m->not_after = (uint64_t)time(NULL) + 30 * DAY;
+	root = file_of(l, "root");
+	m->links.rows = calloc(2, sizeof(*m->links.rows));
+	if (m->links.rows == NULL)
+		abort();
+	m->links.rows[m->links.count++] = link_of(issuer, leaf);
+	m->links.rows[m->links.count++] = link_of(root, issuer);
+	free_blob(&root);
 	free_blob(&leaf);
 	free_blob(&issuer);
 	free_blob(&key);
