@@ -20,7 +20,7 @@ from rig import WORK
 from service import CARD, RESOLVER
 
 ROOT = Path(__file__).resolve().parents[2]
-ONCE, LIE = WORK / 'once', WORK / 'lie'
+ONCE, LIE = WORK / 'faults/once', WORK / 'lie'
 PARSERS = ('libldap', 'liblber', 'libcurl', 'libpcsclite', 'libxml2', 'libp11', 'libsasl', 'libgnutls')
 
 
@@ -161,17 +161,15 @@ class StepTest(ServiceScenario):
     """kill -9 of each process at each step of a login, by the fault points of the build under test."""
     with_faults = True
     starts = False
-    POINT = re.compile(r'cm_fault_point\(\s*"([a-z_.]+)"')
 
     @staticmethod
     def points():
-        """Stages are fault points by their names; helper and resolver have one for each message that they serve."""
+        """Stages are fault points by their names; the others have one for each message that they serve, and the ccache's writer two."""
         login = (ROOT / 'service/login.c').read_text(encoding='utf-8')
-        stages = re.findall(r'(?m)^\t\{ "([a-z]+)",', login)
-        kinds = re.findall(r'(?m)^\tX\(([A-Z_]+),\s*"', (ROOT / 'service/message.h').read_text(encoding='utf-8'))
-        helper = [f'helper.{kind}' for kind in ('OPEN', 'VERIFY', 'GET_TICKET') if kind in kinds]
-        resolver = [f'resolver.{kind}' for kind in ('CHAIN', 'ACCOUNT', 'REVOCATION', 'KDC_STATE') if kind in kinds]
-        return stages + helper + resolver
+        stages = re.findall(r'(?m)^\t\{ CM_(?:BEFORE|AFTER)_PIN,.*?"([a-z]+)"', login)
+        helper = [f'helper.{kind}' for kind in ('READER', 'OPEN', 'VERIFY', 'GET_TICKET')]
+        resolver = [f'resolver.{kind}' for kind in ('CHAIN', 'ACCOUNT', 'REVOCATION', 'KDC_STATE')]
+        return stages + helper + resolver + ['ccache', 'ccache.written']
 
     def check_store(self):
         if not service_scenario.SERVICE.store.exists():
@@ -185,12 +183,12 @@ class StepTest(ServiceScenario):
         for folder in (service_scenario.SERVICE.store.parent, service_scenario.SERVICE.tickets):
             for path in folder.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        ONCE.parent.mkdir(exist_ok=True)
+        ONCE.parent.chmod(0o777)  # whoever comes by takes it away
         ONCE.touch()
-        ONCE.parent.chmod(0o755)
-        ONCE.chmod(0o666)
         service_scenario.SERVICE.start(CM_FAULT=f'kill:{point}', CM_FAULT_ONCE=ONCE)
         terminal = self.su()
-        terminal.expect(rb'PIN for [^\r\n]*: ?$|no_service|helper|ccache=|#|\$ ')
+        terminal.expect(rb'PIN for [^\r\n]*: ?$|\([a-z_]+\)\r\n|ccache=')
         if b'PIN for' in terminal.text:
             terminal.type(f'{PIN}\n')
         status, text = self.ended(terminal)
@@ -207,7 +205,7 @@ class StepTest(ServiceScenario):
 
     def test_each(self):
         points = self.points()
-        self.assertGreater(len(points), 12, points)
+        self.assertEqual(len(points), 11 + 4 + 4 + 2, points)
         for point in points:
             with self.subTest(point):
                 self.one(point)
