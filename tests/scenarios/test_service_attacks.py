@@ -34,7 +34,8 @@ class AttackScenario(ServiceScenario):
         text = '\n'.join(text for _, text in login.said)
         self.assertNotEqual(login.statuses[-1], pam.SUCCESS, text)
         self.assertNotEqual(login.statuses[-1], pam.IGNORE, text)
-        self.assertRegex(text, reason)
+        if reason:
+            self.assertRegex(text, reason)
         self.assertNotIn('assword', text)
         self.assertEqual(self.tickets(), [])
 
@@ -83,7 +84,7 @@ class PamTest(AttackScenario):
             'no service': service_scenario.SERVICE.stop,
             'no pcscd': lambda: scenario.RIG.stop('card', 'pcscd'),
             'no resolver': self.break_resolver,
-            'no socket': lambda: (service_scenario.RUN / 'io.cardmap').unlink(),
+            'no socket': lambda: (service_module.RUN / 'io.cardmap').unlink(),
         }
         for name, spoil in states.items():
             with self.subTest(name):
@@ -144,8 +145,6 @@ class KerberosTest(AttackScenario):
         self.wait_card()
         self.check_out(self.pam('bob'), 'kdc_refused|not_vouched|ticket_forged|proof_missing')
         self.check_out(self.pam('alice'), 'not_this_user')
-        self.give('bob', krbPrincipalName='bob@CARDMAP.TEST', uid=['bob', 'root'])
-        self.check_out(self.pam('root'), '')
 
     def test_a_kdc_that_plays_the_real_one(self):
         """It has the realm's name, other keys, and a certificate that a CA of ours issued to a KDC: the keytab opens nothing."""

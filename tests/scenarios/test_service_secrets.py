@@ -34,7 +34,7 @@ def files(folder):
 
 
 class SecretsTest(ServiceScenario):
-    changes = {'service__log': 'syslog'}
+    changes = {'service__log': 'syslog', 'service__wait': 1500}
 
     def setUp(self):
         super().setUp()
@@ -74,12 +74,15 @@ class SecretsTest(ServiceScenario):
         self.check_files()
 
     def test_at_every_state_of_a_login(self):
+        self.check_inside(*self.log_in(RIGHT))  # known, so that it gets in with a KDC that is frozen
+        self.wait_card()
         terminal = self.su()
         terminal.expect(ANY_PROMPT)
         self.check_all('the PIN is asked')
+        verified = len([line for line in scenario.lines_of(scenario.RIG.card_log) if '0020008008[' in line])
         scenario.RIG.freeze('kdc')
         terminal.type(f'{RIGHT}\n')
-        wait_until(lambda: any('00200080' in line for line in scenario.lines_of(scenario.RIG.card_log)), 'VERIFY')
+        wait_until(lambda: len([line for line in scenario.lines_of(scenario.RIG.card_log) if '0020008008[' in line]) > verified, 'VERIFY')
         self.check_all('the PIN was handed over')
         scenario.RIG.thaw('kdc')
         status, text = self.ended(terminal, RIGHT)
