@@ -338,13 +338,25 @@ cm_logins_first(const struct cm_logins *l)
 void
 cm_logins_note_proven(struct cm_logins *l, const struct cm_attempt *a)
 {
-	struct proven *p = &l->proven[l->proven_at++ % PROVEN_MAX];
+	struct proven *p = NULL;
 	const char *user = json_string_value(json_object_get(json_object_get(json_array_get(a->out,
 	    json_array_size(a->out) - 1), "grant"), "user"));
 
-	forget_proven(p);
 	if (a->purpose != CM_PURPOSE_LOGIN || user == NULL || a->pidfd < 0)
 		return;
+	/* Of one process there is one; of those that have ended, none. */
+	for (size_t i = 0; i < PROVEN_MAX; i++) {
+		struct proven *other = &l->proven[i];
+
+		if (other->user != NULL && (!is_alive(other->pidfd) || (other->pid == a->pid && other->uid == a->uid)))
+			forget_proven(other);
+		if (other->user == NULL)
+			p = other;
+	}
+	if (p == NULL) {
+		p = &l->proven[l->proven_at++ % PROVEN_MAX];
+		forget_proven(p);
+	}
 	*p = (struct proven){ .user = strdup(user), .pid = a->pid, .uid = a->uid, .pidfd = dup(a->pidfd), .at_us = cm_clock_us() };
 }
 

@@ -414,9 +414,9 @@ end(struct service *s)
 
 	if (d->logins != NULL)
 		cm_logins_stop(d->logins);
-	cm_cards_free(&d->cards);
 	cm_jobs_free(&d->jobs);
-	cm_clients_free(&d->clients);
+	cm_clients_free(&d->clients);	/* while all is there that they listen to */
+	cm_cards_free(&d->cards);
 	cm_logins_free(&d->logins);
 	cm_stores_free(&d->stores);
 	cm_record_free(&d->record);
