@@ -1,0 +1,308 @@
+#!/usr/bin/python3
+"""test_live.py: cardmapd itself, with sanitizers, as its clients meet it on the wire: what it does with logins, cards,
+processes that die, and what it gives back of memory and descriptors."""
+import os
+import signal
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scenarios'))
+import scenario  # noqa: E402
+import service_scenario  # noqa: E402
+from scenario import PIN, Counts, wait_until  # noqa: E402
+from service_scenario import ServiceScenario  # noqa: E402
+
+import varlink  # noqa: E402
+from service import CARD, CONF, HOME, RESOLVER, RUN, processes  # noqa: E402
+
+SOCKET = RUN / 'io.cardmap'
+ENDS = ('granted', 'refused')
+BEGIN = """
+import json, socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(json.dumps({'method': 'io.cardmap.Login.Begin', 'parameters': {'service': 'login', 'user': 'alice'},
+                      'more': True}).encode() + b'\\0')
+while b'"pin"' not in s.recv(65536):
+    pass
+print('pin', flush=True)
+time.sleep(1000)
+"""
+
+
+class LiveScenario(ServiceScenario):
+    with_faults = True  # the build under test, for cardmapd too
+    changes = {'service__greeters': ['login'], 'service__wait': 10000}
+
+    def setUp(self):
+        super().setUp()
+        self.said = len(service_scenario.SERVICE.log) if self.starts else 0
+
+    def tearDown(self):
+        log = service_scenario.SERVICE.log[self.said:]
+        self.assertNotIn('ERROR: AddressSanitizer', log)
+        self.assertNotIn('runtime error', log)
+
+    def begin(self, user='alice', **more):
+        connection = varlink.Connection(SOCKET)
+        self.addCleanup(connection.__exit__)
+        parameters = {'service': 'login', **({'user': user} if user else {}), **more}
+        connection.call('io.cardmap.Login.Begin', parameters, more=True)
+        return connection
+
+    @staticmethod
+    def until(connection, *states):
+        while True:
+            reply = connection.receive()['parameters']
+            if reply['state'] in states or reply['state'] in ENDS:
+                return reply
+
+    @staticmethod
+    def answer(asked, *pins, **more):
+        fds = []
+        for pin in pins:
+            reading, writing = os.pipe()
+            os.write(writing, pin.encode())
+            os.close(writing)
+            fds.append(reading)
+        try:
+            with varlink.Connection(SOCKET) as connection:
+                return connection.ask('io.cardmap.Login.Answer', {'handle': asked['handle'], **more}, fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def login(self, pin=PIN, **more):
+        connection = self.begin(**more)
+        asked = self.until(connection, 'pin')
+        if asked['state'] != 'pin':
+            return asked
+        self.answer(asked, pin, last_try=asked['last_try'])
+        end = self.until(connection, 'pin')
+        connection.socket.close()
+        return end
+
+    def error(self, method, parameters=None):
+        with self.assertRaises(varlink.VarlinkError) as problem, varlink.Connection(SOCKET) as connection:
+            connection.ask(method, parameters)
+        return problem.exception.name.rpartition('.')[2], problem.exception.parameters
+
+    def pids(self, name):
+        return {process.pid for process in processes() if process.name == name}
+
+    def descriptors(self):
+        return len(os.listdir(f'/proc/{service_scenario.SERVICE.pid}/fd'))
+
+
+class LoginTest(LiveScenario):
+    def test_granted_twice_from_one_insertion(self):
+        for _ in range(2):
+            end = self.login()
+            self.assertEqual((end['state'], end['grant']['user'], end['grant']['uid']), ('granted', 'alice', 10001), end)
+
+    def test_who_goes_is_missed(self):
+        """The caller ends at the prompt; nothing of the login is left, the card is ready as it was, and not read again."""
+        with Counts() as counts:
+            for _ in range(20):
+                with subprocess.Popen([sys.executable, '-c', BEGIN, SOCKET], stdout=subprocess.PIPE) as caller:
+                    self.assertEqual(caller.stdout.readline(), b'pin\n')
+                    caller.kill()
+        self.assertEqual(counts.commands(), 0)
+        self.assertEqual(self.login()['state'], 'granted')
+
+    def test_cancelled(self):
+        connection = self.begin()
+        asked = self.until(connection, 'pin')
+        with varlink.Connection(SOCKET) as other:
+            other.ask('io.cardmap.Login.Cancel', {'handle': asked['handle']})
+        self.assertEqual(self.error('io.cardmap.Login.Cancel', {'handle': '0' * 32})[0], 'NoSuchLogin')
+        self.assertEqual(self.login()['state'], 'granted')
+
+    def test_the_service_stops_while_somebody_is_asked(self):
+        connection = self.begin()
+        self.until(connection, 'pin')
+        service_scenario.SERVICE.stop()
+        self.assertEqual(self.until(connection)['reason'], 'cancelled')
+
+    def test_no_pin_comes(self):
+        self.again(service__wait=300)
+        connection = self.begin()
+        self.until(connection, 'pin')
+        self.assertEqual(self.until(connection)['reason'], 'cancelled')
+
+    def test_what_is_not_asked_for(self):
+        asked = self.until(self.begin(), 'pin')
+        for fds, more in ((0, {'choice': 'alice'}), (2, {})):
+            with self.assertRaises(varlink.VarlinkError) as problem:
+                self.answer(asked, *[PIN] * fds, **more)
+            self.assertTrue(problem.exception.name.endswith('.NotAsked'), problem.exception)
+
+    def test_another_pin_for_the_old_one(self):
+        connection = self.begin(purpose='chauthtok')
+        self.answer(self.until(connection, 'pin'), '000000', '654321')
+        asked = self.until(connection, 'pin')
+        self.assertEqual((asked['state'], asked['reason'], asked['tries']), ('pin', 'pin_wrong', 2))
+        self.answer(asked, PIN, '654321')
+        end = self.until(connection, 'pin')
+        self.assertEqual((end['state'], end['grant']['user']), ('granted', 'alice'), end)
+        self.assertEqual(self.login()['reason'], 'pin_wrong')
+        self.assertEqual(self.login('654321')['state'], 'granted')
+
+    def test_the_account_phase(self):
+        """The process that came in by card may enter; another, where a card is required, may not."""
+        self.assertEqual(self.until(self.begin(purpose='account'))['reason'], 'card_required')
+        self.assertEqual(self.login()['state'], 'granted')
+        end = self.until(self.begin(purpose='account'))
+        self.assertEqual((end['state'], end['grant']['uid']), ('granted', 10001), end)
+        end = self.until(self.begin(user='nobody-of-ours', purpose='account'))
+        self.assertEqual((end['state'], end['reason']), ('refused', 'card_required'), end)
+        self.again(enforcement__required='no')
+        end = self.until(self.begin(user='nobody-of-ours', purpose='account'))
+        self.assertEqual((end['state'], end.get('reason'), end['may_use_password']), ('refused', None, True), end)
+
+    def test_cards_are_off(self):
+        self.again(enforcement__allow_cards='no')
+        self.assertEqual(self.login()['reason'], 'cards_off')
+
+
+class KeptTest(LiveScenario):
+    def test_accounts(self):
+        self.assertEqual(self.kept(), [])
+        self.login()
+        self.assertEqual(self.kept(), ['alice'])
+        service_scenario.SERVICE.ask('io.cardmap.Accounts', {'forget': 'alice'})
+        self.assertEqual(self.kept(), [])
+        name, parameters = self.error('io.cardmap.Accounts', {'forget': 'alice'})
+        self.assertEqual((name, parameters['reason']), ('Failed', 'not_kept'))
+
+    def test_revocation(self):
+        self.login()
+        ask = service_scenario.SERVICE.ask
+        evidence = ask('io.cardmap.Revocation', {'action': 'list'})['result']['evidence']
+        self.assertTrue(evidence)
+        one = {'issuer_key': evidence[0]['issuer_key'], 'serial': evidence[0]['serial']}
+        ask('io.cardmap.Revocation', {'action': 'forget', 'parameters': one})
+        name, parameters = self.error('io.cardmap.Revocation', {'action': 'forget', 'parameters': one})
+        self.assertEqual((name, parameters['reason']), ('Failed', 'no_evidence'))
+        self.assertTrue(ask('io.cardmap.Revocation', {'action': 'status'})['result']['sources'])
+        for wrong in ({}, {'issuer_key': 'xy', 'serial': '01'}, {'issuer_key': '00' * 33, 'serial': '01'}):
+            self.assertEqual(self.error('io.cardmap.Revocation', {'action': 'forget', 'parameters': wrong})[1]['reason'], 'usage')
+        self.assertEqual(self.error('io.cardmap.Revocation', {'action': 'refresh'})[0], 'NotServedHere')
+        self.assertEqual(self.error('io.cardmap.Revocation', {'action': 'burn'})[0], 'InvalidParameter')
+
+
+class DeathTest(LiveScenario):
+    def test_a_helper_that_dies_while_nobody_asks_is_replaced(self):
+        before = self.pids(CARD)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(self.pids(CARD) - before) == 2, 'a watcher and a helper anew')
+        self.wait_card()
+        self.assertEqual(self.login()['state'], 'granted')
+
+    def test_two_wrong_pins_are_held_across_a_watchers_death(self):
+        connection = self.begin()
+        self.answer(self.until(connection, 'pin'), '000000')
+        self.answer(self.until(connection, 'pin'), '000000')
+        self.assertEqual(self.until(connection, 'pin')['reason'], 'pin_held')
+        before = self.pids(CARD)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self.pids(CARD) - before, 'another watcher')
+        with Counts() as counts:
+            self.assertEqual(self.login()['reason'], 'pin_held')
+        self.assertEqual(counts.verifies(), 0)
+        self.take_out()
+        self.put_in()
+        wait_until(lambda: any(card['state'] == 'ready' for card in self.status()['cards']), 'the card to be ready')
+        self.assertEqual(self.login()['state'], 'granted')
+
+    def test_the_resolver_at_the_prompt(self):
+        connection = self.begin()
+        asked = self.until(connection, 'pin')
+        before = self.pids(RESOLVER)
+        service_scenario.SERVICE.kill(RESOLVER)
+        self.assertEqual(self.until(connection)['reason'], 'helper')
+        self.assertTrue(asked)
+        wait_until(lambda: self.pids(RESOLVER) - before, 'another resolver')
+        self.assertEqual(self.login()['state'], 'granted')
+        seen = {process['kind']: process for process in self.status()['processes']}
+        self.assertEqual(seen['resolver']['restarts'], 1)
+
+    def test_without_the_starter_it_ends(self):
+        """Nothing could be started any more: the service manager starts all of it anew."""
+        main = service_scenario.SERVICE.pid
+        starters = [process.pid for process in processes() if process.name == 'cardmapd' and process.parent == main]
+        self.assertEqual(len(starters), 1)
+        os.kill(starters[0], signal.SIGKILL)
+        wait_until(lambda: not [process for process in processes() if process.name == 'cardmapd'], 'the daemon to end')
+
+
+class LeakTest(LiveScenario):
+    def rounds(self, count):
+        for _ in range(count):
+            self.assertEqual(self.login()['state'], 'granted')
+            left = self.begin()
+            self.until(left, 'pin')
+            left.socket.close()
+            refused = self.begin(user='bob')
+            self.assertEqual(self.until(refused)['reason'], 'not_this_user')
+            refused.socket.close()
+            with varlink.Connection(SOCKET) as stream:
+                stream.call('io.cardmap.Cards', {}, more=True)
+                stream.receive()
+
+    def test_descriptors_come_back(self):
+        self.rounds(3)
+        wait_until(lambda: self.status()['connections'] == 1, 'all to be gone')
+        before = self.descriptors()
+        self.rounds(15)
+        wait_until(lambda: self.status()['connections'] == 1, 'all to be gone')
+        self.wait_card()
+        wait_until(lambda: self.descriptors() <= before, f'no more than {before} descriptors')
+
+    def test_nothing_is_lost_at_the_end(self):
+        """LeakSanitizer looks at the end, and says so by the exit status."""
+        service_scenario.SERVICE.stop()
+        service_scenario.SERVICE.start(ASAN_OPTIONS='detect_leaks=1')
+        self.wait_card()
+        self.rounds(3)
+        service_scenario.SERVICE.stop()
+        self.assertNotIn('LeakSanitizer', service_scenario.SERVICE.log[self.said:])
+
+
+class CheckTest(LiveScenario):
+    starts = False
+
+    def check(self, *options):
+        done = subprocess.run([HOME / 'sbin/cardmapd', '--config', CONF, '--run-dir', RUN, '--libexec', HOME / 'libexec', *options],
+                              capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stderr
+
+    def test_it_tells_what_is_wrong(self):
+        """--check tries what the sandbox must not let through, and looks at all that is needed."""
+        self.assertEqual(self.check('--check')[0], 0)
+        status, text = self.check('--check', '--libexec', '/nowhere')
+        self.assertEqual(status, 78, text)
+        self.assertIn('/nowhere/cardmap-card', text)
+        self.assertEqual(self.check('--no-such-option')[0], 64)
+        self.configure(service__user='no-such-user')
+        status, text = self.check('--check')
+        self.assertEqual(status, 78, text)
+        self.assertIn('no-such-user', text)
+
+    def test_a_second_one_does_not_start(self):
+        service_scenario.SERVICE.start()
+        self.wait_card()
+        status, text = self.check()
+        self.assertEqual(status, 78, text)
+        self.assertIn('another process serves there', text)
+        self.assertEqual(self.login()['state'], 'granted')
+
+
+if __name__ == '__main__':
+    assert scenario
+    service_scenario.main()
