@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/closing.h"
 #include "base/net.h"
 
 /* Of <asm/socket.h>, which Debian 12's headers lack. */
@@ -16,6 +17,9 @@
 #endif
 
 #define CHUNK	16384
+
+/* SCM_MAX_FD, of the kernel's <net/scm.h>: with room for all, it closes none itself, which would be in our thread. */
+#define SENT_MOST	253
 
 struct cm_wire {
 	int fd;
@@ -29,10 +33,10 @@ struct cm_wire {
 	size_t fd_count, fd_taken;
 };
 
-/* As large as any of ours, and aligned. */
+/* As large as any, and aligned. */
 union control {
 	struct cmsghdr header;
-	char space[CMSG_SPACE(CM_WIRE_DESCRIPTORS_MAX * sizeof(int))];
+	char space[CMSG_SPACE(SENT_MOST * sizeof(int))];
 };
 
 static const struct end {
@@ -49,8 +53,7 @@ static const struct end {
 static void
 drop_descriptors(struct cm_wire *w)
 {
-	while (w->fd_taken < w->fd_count)
-		close(w->fds[w->fd_taken++]);
+	cm_closing_give(w->limits.closing, w->peer.uid, w->fds + w->fd_taken, w->fd_count - w->fd_taken);
 	w->fd_taken = w->fd_count = 0;
 }
 
@@ -126,7 +129,7 @@ cm_wire_free(struct cm_wire **w)
 	if (*w == NULL)
 		return;
 	drop_descriptors(*w);
-	close((*w)->fd);
+	cm_closing_give_socket((*w)->limits.closing, (*w)->peer.uid, (*w)->fd);
 	cm_buf_free(&(*w)->in);
 	free(*w);
 	*w = NULL;
@@ -196,8 +199,8 @@ cm_wire_is_due(const struct cm_wire *w, cm_deadline *due)
 static bool
 keep_descriptors(struct cm_wire *w, struct msghdr *m)
 {
-	/* MSG_CTRUNC: the kernel had more than there was room for, and dropped it. */
-	bool all = (m->msg_flags & MSG_CTRUNC) == 0;
+	int surplus[SENT_MOST];
+	size_t count = 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
@@ -206,15 +209,15 @@ keep_descriptors(struct cm_wire *w, struct msghdr *m)
 			int fd;
 
 			memcpy(&fd, (const char *)c + at, sizeof(fd));
-			if (w->fd_count < w->limits.descriptors_max) {
+			if (w->fd_count < w->limits.descriptors_max)
 				w->fds[w->fd_count++] = fd;
-			} else {
-				close(fd);
-				all = false;
-			}
+			else if (count < SENT_MOST)
+				surplus[count++] = fd;
 		}
 	}
-	return all;
+	cm_closing_give(w->limits.closing, w->peer.uid, surplus, count);
+	/* MSG_CTRUNC: no more could be open here, and the kernel dropped some. */
+	return count == 0 && (m->msg_flags & MSG_CTRUNC) == 0;
 }
 
 /* Take these bytes off the socket, which were seen there, and what was sent beside them. */
@@ -226,7 +229,7 @@ take(struct cm_wire *w, uint8_t *bytes, size_t len, bool *all)
 	struct msghdr m = {
 		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
 		/* CMSG_LEN, not CMSG_SPACE: its padding has room for one more. */
-		.msg_controllen = CMSG_LEN((w->limits.descriptors_max - w->fd_count) * sizeof(int)),
+		.msg_controllen = CMSG_LEN(SENT_MOST * sizeof(int)),
 	};
 	const ssize_t n = recvmsg(w->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
@@ -299,6 +302,8 @@ cm_wire_receive(struct cm_wire *w, cm_deadline deadline, struct cm_blob *message
 		drop_descriptors(w);
 		cm_buf_truncate(&w->in, 0);
 	}
+	if (err == CM_OK && cm_closing_left(w->limits.closing, w->peer.uid) > CM_CLOSING_MOST)
+		err = finish(w, CM_WIRE_DESCRIPTORS);
 	while (err == CM_OK && !w->whole)
 		if ((err = read_some(w)) == CM_ERR_AGAIN)
 			err = await_more(w, deadline);

@@ -19,6 +19,7 @@
  * which the first byte they were sent with stands.  SIGPIPE is never raised.
  */
 struct cm_wire;
+struct cm_closing;
 
 #define CM_WIRE_DESCRIPTORS_MAX	16
 
@@ -27,6 +28,7 @@ struct cm_wire_limits {
 	size_t sent_max;	/* of one that is sent, where that is another limit; 0: message_max */
 	unsigned descriptors_max;	/* beside one message that is received, at most CM_WIRE_DESCRIPTORS_MAX */
 	unsigned message_ms;	/* from a message's first byte to its last; 0: as long as the caller waits */
+	struct cm_closing *closing;	/* closes what strangers sent (base/closing.h), and outlives the wire; NULL: closed here */
 };
 
 /* How a connection ended: name, the result that a call on it has from then on, and in words. */
@@ -38,7 +40,7 @@ struct cm_wire_limits {
 	X(SLOW, OFFLINE, "the other side took too long over one message") \
 	X(TOO_LONG, SYNTAX, "the other side sent a longer message than is allowed") \
 	X(EMPTY, SYNTAX, "the other side sent a message of no bytes") \
-	X(DESCRIPTORS, SYNTAX, "the other side sent more descriptors than are allowed") \
+	X(DESCRIPTORS, SYNTAX, "the other side sent more descriptors than are allowed, or ones that cannot be closed") \
 	X(GIVEN_UP, OFFLINE, "it was given up on this side") \
 	X(NO_MEMORY, NOMEM, "no memory is left") \
 	X(FAILED, SYSTEM, "the system failed to read or write")

@@ -217,7 +217,8 @@ name_of(enum cm_attempt_state state)
 static bool
 give(struct cm_varlink_request *r, struct cm_attempt *a, const char *choice, bool last_try)
 {
-	struct cm_answer answer = { .there = true, .last_try = last_try, .fds = { -1, -1 } };
+	struct cm_answer answer = { .there = true, .last_try = last_try, .fds = { -1, -1 }, .closing = a->daemon->closing,
+		.whose = a->uid };
 	bool taken;
 
 	pthread_mutex_lock(&a->daemon->lock);

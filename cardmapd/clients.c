@@ -5,16 +5,13 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "base/closing.h"
+
 struct cm_clients {
 	struct cm_daemon *daemon;
 	const struct cm_varlink_service *service;
 	struct cm_client *first;
 	size_t count;
-};
-
-static const struct cm_wire_limits limits = {
-	.message_max = CM_CLIENT_MESSAGE_MAX, .sent_max = CM_CLIENT_ANSWER_MAX, .descriptors_max = 2,
-	.message_ms = CM_CLIENT_MESSAGE_MS,
 };
 
 enum cm_err
@@ -62,7 +59,7 @@ cm_clients_count(const struct cm_clients *c)
 static bool
 has_room(const struct cm_clients *c, uid_t uid)
 {
-	size_t of_user = 0, count = 0;
+	size_t of_user = cm_closing_left(c->daemon->closing, uid), count = 0;
 
 	for (const struct cm_client *i = c->first; i != NULL; i = i->next) {
 		count += !i->finished;
@@ -105,6 +102,10 @@ take_in(struct cm_clients *c, struct cm_wire *w)
 void
 cm_clients_accept(struct cm_clients *c, int listener)
 {
+	const struct cm_wire_limits limits = {
+		.message_max = CM_CLIENT_MESSAGE_MAX, .sent_max = CM_CLIENT_ANSWER_MAX, .descriptors_max = 2,
+		.message_ms = CM_CLIENT_MESSAGE_MS, .closing = c->daemon->closing,
+	};
 	struct cm_wire *w;
 
 	while (cm_wire_accept(listener, &limits, &w) == CM_OK)

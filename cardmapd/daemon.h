@@ -9,6 +9,7 @@
 #include "cache/accounts.h"
 #include "krb5/hostcheck.h"
 
+struct cm_closing;
 struct cm_processes;
 struct cm_clients;
 struct cm_logins;
@@ -30,6 +31,7 @@ struct cm_daemon {
 	const char *ccache_program;
 	time_t started;
 	struct cm_hostcheck *hostcheck;		/* NULL: this host has no keytab */
+	struct cm_closing *closing;		/* of what clients passed */
 	struct cm_processes *processes;
 	struct cm_clients *clients;
 	struct cm_logins *logins;

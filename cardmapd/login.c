@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/closing.h"
 #include "cardmapd/match.h"
 #include "cardmapd/record.h"
 #include "cardmapd/session.h"
@@ -178,9 +179,7 @@ cm_attempt_grant(const struct cm_granting *g)
 void
 cm_answer_clear(struct cm_answer *a)
 {
-	for (size_t i = 0; i < CM_COUNT(a->fds); i++)
-		if (a->fds[i] >= 0)
-			close(a->fds[i]);
+	cm_closing_give(a->closing, a->whose, a->fds, CM_COUNT(a->fds));
 	free(a->choice);
 	*a = (struct cm_answer){ .fds = { -1, -1 } };
 }

@@ -23,6 +23,8 @@ struct cm_session;
 struct cm_answer {
 	bool there, last_try;
 	int fds[2];
+	struct cm_closing *closing;	/* where they are closed, as the user's who passed them */
+	uid_t whose;
 	char *choice;
 };
 

@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "base/closing.h"
 #include "base/secret.h"
 #include "base/wire.h"
 #include "cardmapd/cards.h"
@@ -160,7 +161,7 @@ make_parts(struct service *s)
 
 	if ((d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
 		return cm_trace_fail(s->trace, CM_REASON_SYSTEM, "eventfd: %s", strerror(errno));
-	if ((err = cm_record_new(d, &d->record)) == CM_OK &&
+	if ((err = cm_closing_new(&d->closing)) == CM_OK && (err = cm_record_new(d, &d->record)) == CM_OK &&
 	    (err = cm_jobs_new(d, &d->jobs)) == CM_OK && (err = cm_stores_new(d, &d->stores)) == CM_OK &&
 	    (err = cm_logins_new(d, &d->logins)) == CM_OK && (err = cm_cards_new(d, &d->cards)) == CM_OK)
 		err = cm_clients_new(d, &cm_methods_service, &d->clients);
@@ -418,6 +419,7 @@ end(struct service *s)
 	cm_clients_free(&d->clients);	/* while all is there that they listen to */
 	cm_cards_free(&d->cards);
 	cm_logins_free(&d->logins);
+	cm_closing_free(&d->closing);
 	cm_stores_free(&d->stores);
 	cm_record_free(&d->record);
 	cm_processes_free(&d->processes);

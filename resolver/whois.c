@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/closing.h"
 #include "resolver/questions.h"
 
 #define THREADS			8
@@ -36,6 +37,7 @@ struct connection {
 struct cm_whois {
 	const struct cm_resolver *resolver;
 	struct cm_kept_answers *kept;
+	struct cm_closing *closing;
 	int listener, epoll, stop;	/* stop: an eventfd; -1 each: not there */
 	pthread_t threads[THREADS];
 	size_t thread_count;
@@ -48,16 +50,12 @@ struct cm_whois {
 /* What epoll(7) tells of: a connection, or one of these. */
 static const char about_listener, about_stop;
 
-static const struct cm_wire_limits limits = {
-	.message_max = MESSAGE_MAX, .sent_max = ANSWER_MAX, .message_ms = MESSAGE_MS,
-};
-
 /* ---- connections */
 
 static bool
 has_room(const struct cm_whois *w, uid_t uid)
 {
-	size_t of_user = 0;
+	size_t of_user = cm_closing_left(w->closing, uid);
 
 	for (const struct connection *c = w->first; c != NULL; c = c->next)
 		of_user += c->asker.uid == uid;
@@ -146,6 +144,9 @@ watch_listener(struct cm_whois *w, int operation)
 static void
 accept_all(struct cm_whois *w)
 {
+	const struct cm_wire_limits limits = {
+		.message_max = MESSAGE_MAX, .sent_max = ANSWER_MAX, .message_ms = MESSAGE_MS, .closing = w->closing,
+	};
 	struct cm_wire *wire = NULL;
 
 	while (cm_wire_accept(w->listener, &limits, &wire) == CM_OK)
@@ -232,7 +233,7 @@ enum cm_err
 cm_whois_new(const struct cm_resolver *r, int listener, struct cm_whois **out)
 {
 	struct cm_whois *w = calloc(1, sizeof(*w));
-	enum cm_err err = CM_OK;
+	enum cm_err err;
 
 	*out = NULL;
 	if (w == NULL) {
@@ -243,7 +244,8 @@ cm_whois_new(const struct cm_resolver *r, int listener, struct cm_whois **out)
 	w->listener = listener;
 	w->epoll = w->stop = -1;
 	pthread_mutex_init(&w->lock, NULL);
-	if (r->conf->service.whois_age > 0)
+	err = cm_closing_new(&w->closing);
+	if (err == CM_OK && r->conf->service.whois_age > 0)
 		err = cm_kept_new(&w->kept);
 	if (err == CM_OK && !watch_all(w))
 		err = CM_ERR_SYSTEM;
@@ -270,6 +272,7 @@ cm_whois_free(struct cm_whois **whois)
 	while (w->first != NULL)
 		end_connection(w, w->first);
 	cm_kept_free(&w->kept);
+	cm_closing_free(&w->closing);
 	close(w->listener);
 	if (w->epoll >= 0)
 		close(w->epoll);

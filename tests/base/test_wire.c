@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "base/closing.h"
 #include "base/wire.h"
 
 #define MAX	64
@@ -466,6 +468,114 @@ test_no_descriptor_left(void **state)
 	assert_int_equal(count_descriptors(), before);
 }
 
+/* A socket that lingers for a peer who reads nothing: to close it takes as long as that one likes. */
+static int
+open_lingering(int *peer)
+{
+	const struct linger linger = { .l_onoff = 1, .l_linger = 3600 };
+	struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(here);
+	char bytes[4096] = { 0 };
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&here, sizeof(here)) | listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&here, &len), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&here, sizeof(here)), 0);
+	assert_true((*peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0);
+	close(listener);
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	return fd;
+}
+
+static void
+put_one_beside(int to, const char *bytes, size_t len, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec part = { (void *)(uintptr_t)bytes, len };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	assert_int_equal(sendmsg(to, &m, MSG_NOSIGNAL), (ssize_t)len);
+	close(fd);
+}
+
+/* Taken and not wanted, more than is allowed, and not even received: whichever it is, nobody waits for its end. */
+static void
+test_descriptors_that_cannot_be_closed(void **state)
+{
+	static const struct {
+		unsigned limit;
+		bool received;
+	} cases[] = { { 1, true }, { 0, true }, { 1, false } };
+	struct cm_closing *closing = NULL;
+	int peers[CM_COUNT(cases)];
+
+	(void)state;
+	assert_int_equal(cm_closing_new(&closing), CM_OK);
+	for (size_t i = 0; i < CM_COUNT(cases); i++) {
+		const struct cm_wire_limits limits = { .message_max = MAX, .descriptors_max = cases[i].limit, .closing = closing };
+		int other;
+		struct cm_wire *w = open_wire(&limits, &other);
+		struct cm_blob got;
+
+		put_one_beside(other, "m", 2, open_lingering(&peers[i]));
+		close(other);
+		if (cases[i].received)
+			assert_int_equal(cm_wire_receive(w, cm_deadline_in(SOON), &got), cases[i].limit > 0 ? CM_OK : CM_ERR_SYNTAX);
+		cm_wire_free(&w);
+		assert_int_equal(cm_closing_left(closing, geteuid()), i + 1);
+	}
+	for (size_t i = 0; i < CM_COUNT(cases); i++)
+		close(peers[i]);
+	while (cm_closing_left(closing, geteuid()) > 0)
+		poll(NULL, 0, 1);
+	cm_closing_free(&closing);
+}
+
+/* Who sends many of them is heard no more, and others are; and what was given is closed once it can be. */
+static void
+test_too_many_that_cannot_be_closed(void **state)
+{
+	const size_t before = count_descriptors();
+	struct cm_closing *closing = NULL;
+	struct cm_wire_limits limits = usual;
+	int peers[CM_CLOSING_MOST + 1], fds[CM_CLOSING_MOST + 1], other;
+	struct cm_wire *w;
+
+	(void)state;
+	assert_int_equal(cm_closing_new(&closing), CM_OK);
+	limits.closing = closing;
+	w = open_wire(&limits, &other);
+	for (size_t i = 0; i < CM_COUNT(fds); i++)
+		fds[i] = open_lingering(&peers[i]);
+	cm_closing_give(closing, geteuid() + 1, fds, CM_COUNT(fds));
+	put(other, "a", 2);
+	assert_receives(w, "a");
+	for (size_t i = 0; i < CM_COUNT(peers); i++)
+		close(peers[i]);
+	while (cm_closing_left(closing, geteuid() + 1) > 0)
+		poll(NULL, 0, 1);
+	for (size_t i = 0; i < CM_COUNT(fds); i++)
+		fds[i] = open_lingering(&peers[i]);
+	cm_closing_give(closing, geteuid(), fds, CM_COUNT(fds));
+	put(other, "b", 2);
+	assert_ends(w, CM_WIRE_DESCRIPTORS, CM_ERR_SYNTAX);
+	for (size_t i = 0; i < CM_COUNT(peers); i++)
+		close(peers[i]);
+	close(other);
+	cm_wire_free(&w);
+	while (cm_closing_left(closing, geteuid()) > 0)
+		poll(NULL, 0, 1);
+	cm_closing_free(&closing);
+	assert_int_equal(count_descriptors(), before);
+}
+
 static void
 test_peer(void **state)
 {
@@ -782,6 +892,8 @@ main(void)
 		cmocka_unit_test(test_descriptors_beyond_the_limit),
 		cmocka_unit_test(test_descriptors_of_half_a_message),
 		cmocka_unit_test(test_no_descriptor_left),
+		cmocka_unit_test(test_descriptors_that_cannot_be_closed),
+		cmocka_unit_test(test_too_many_that_cannot_be_closed),
 		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_listen),
 		cmocka_unit_test(test_listen_refuses),
