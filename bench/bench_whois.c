@@ -9,6 +9,7 @@
  * A question is kept when the same certificate was asked about just before, and cold when nobody ever asked about it:
  * certificates are made here, one for each made-up user, of the rig's CA.
  */
+#include <jansson.h>
 #include <ldap.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -42,11 +43,16 @@ struct maker {
 	EVP_PKEY *issuer_key, *key;
 };
 
+struct filters {
+	char *account, *groups;
+};
+
 struct asker {
 	struct cm_wire *wire;
 	LDAP *raw;
 	struct cm_buf *questions;	/* messages without their NUL */
-	size_t count, first;
+	struct filters *filters;
+	size_t count;
 	pthread_t thread;
 	pthread_barrier_t *start;
 };
@@ -144,6 +150,39 @@ make_question(const struct maker *m, unsigned number)
 	return text;
 }
 
+/* ---- the filters that the service asked, from its trace */
+
+static char *
+find_item(json_t *answer, const char *key)
+{
+	json_t *stages = json_object_get(json_object_get(json_object_get(answer, "parameters"), "outcome"), "stages");
+	json_t *stage, *item;
+	size_t i, n;
+
+	json_array_foreach(stages, i, stage)
+		json_array_foreach(json_object_get(stage, "items"), n, item)
+			if (strcmp(json_string_value(json_object_get(item, "key")), key) == 0)
+				return strdup(json_string_value(json_object_get(item, "text")));
+	bench_die(key, "is not in the answer of Whois");
+}
+
+static struct filters
+read_filters(struct cm_blob answer)
+{
+	json_t *o = json_loadb((const char *)answer.ptr, answer.len, 0, NULL);
+	struct filters f = { find_item(o, "filter"), find_item(o, "groups filter") };
+
+	json_decref(o);
+	return f;
+}
+
+static void
+free_filters(struct filters *f)
+{
+	free(f->account);
+	free(f->groups);
+}
+
 /* ---- both sides */
 
 static struct cm_wire *
@@ -213,21 +252,15 @@ raw_search(LDAP *raw, const char *filter, char **attributes, int limit)
 	ldap_msgfree(answer);
 }
 
-/* The same two questions that the service's trace tells of, for the user of this number. */
+/* The same two questions that the service asked. */
 static double
-raw_once(LDAP *raw, unsigned number, double *account)
+raw_once(LDAP *raw, const struct filters *f, double *account)
 {
-	char filter[512];
 	const int64_t start = cm_clock_us();
 
-	/* the serial number's bytes reversed (MS-PKCA 3.1.5.2.1.3) */
-	snprintf(filter, sizeof(filter), "(altSecurityIdentities=X509:<I>DC=test,DC=cardmap,CN=Cardmap Test Issuing CA"
-	    "<SR>%02x%02x%02x0000000000000000000000004c)", number & 0xff, number >> 8 & 0xff, number >> 16 & 0xff);
-	raw_search(raw, filter, account_attributes, 16);
+	raw_search(raw, f->account, account_attributes, 16);
 	*account = (double)(cm_clock_us() - start);
-	snprintf(filter, sizeof(filter), "(|(&(objectClass=posixGroup)(|(gidNumber=10000)(memberUid=user%05u)))"
-	    "(member=uid=user%05u,ou=people,%s))", number, number, bench_rig("CM_RIG_BASE"));
-	raw_search(raw, filter, group_attributes, 1024);
+	raw_search(raw, f->groups, group_attributes, 1024);
 	return (double)(cm_clock_us() - start);
 }
 
@@ -246,11 +279,14 @@ one_by_one(const char *path)
 		const unsigned number = (unsigned)(i + WARM_UP + 1);
 		const size_t at = i < 0 ? 0 : (size_t)i;
 		struct cm_buf question = make_question(&m, number);
+		struct filters f;
 
 		/* they take turns, so that a busy moment meets all */
 		cold[at] = whois(w, &question);
 		kept[at] = whois(w, &question);
-		raw_whole[at] = raw_once(raw, number, &raw_account[at]);
+		f = read_filters(ask(w, &question));
+		raw_whole[at] = raw_once(raw, &f, &raw_account[at]);
+		free_filters(&f);
 		cm_buf_free(&question);
 	}
 	printf("service.whois_kept %.0f us\n", bench_median(kept, ROUNDS));
@@ -283,7 +319,7 @@ ask_raw(void *arg)
 
 	pthread_barrier_wait(a->start);
 	for (size_t i = 0; i < a->count; i++)
-		raw_once(a->raw, (unsigned)(a->first + i), &account);
+		raw_once(a->raw, &a->filters[i], &account);
 	return NULL;
 }
 
@@ -320,16 +356,22 @@ clients(const char *path, size_t count)
 
 	maker_open(&m);
 	for (size_t i = 0; i < count; i++) {
-		askers[i].first = ROUNDS + WARM_UP + 1 + i * OF_CLIENT;
+		const size_t first = ROUNDS + WARM_UP + 1 + i * OF_CLIENT;
+
 		askers[i].count = OF_CLIENT;
 		askers[i].wire = connect_to(path);
 		askers[i].raw = open_raw();
 		askers[i].questions = calloc(OF_CLIENT, sizeof(struct cm_buf));
 		for (size_t n = 0; n < OF_CLIENT; n++)
-			askers[i].questions[n] = make_question(&m, (unsigned)(askers[i].first + n));
+			askers[i].questions[n] = make_question(&m, (unsigned)(first + n));
+	}
+	service = together(askers, count, ask_service);
+	for (size_t i = 0; i < count; i++) {
+		askers[i].filters = calloc(OF_CLIENT, sizeof(struct filters));
+		for (size_t n = 0; n < OF_CLIENT; n++)
+			askers[i].filters[n] = read_filters(ask(askers[i].wire, &askers[i].questions[n]));
 	}
 	raw = together(askers, count, ask_raw);
-	service = together(askers, count, ask_service);
 	printf("service.whois_%zu_clients %.0f /s\n", count, service);
 	printf("service.whois_%zu_clients_raw %.0f /s\n", count, raw);
 	printf("service.whois_%zu_clients_ratio %.2f ratio\n", count, service / raw);

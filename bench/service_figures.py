@@ -137,7 +137,7 @@ def count(host, name, figure_name):
     before = len(card_commands(host.rig))
     put_in(host, name)
     host.log_in()
-    lines = [line.split()[1][2:4] for line in card_commands(host.rig)[before:]]
+    lines = [line.split()[1][2:4].lower() for line in card_commands(host.rig)[before:]]
     # What the service reads after the login is the next one's.
     end = len(lines) - lines[::-1].index('87')
     while lines[end:end + 1] == ['c0']:
@@ -158,9 +158,10 @@ def whois(host):
 
 def logins(host):
     kinit = host.bench.program('bench_login', 'online')
+    put_in(host, 'alice-rsa2048')
     card = host.card_seconds() * 1000
     figure('card_ms', f'{card:.2f}', 'ms')
-    put_in(host, 'alice-rsa2048')
+    host.wait_card()
     host.log_in()
     online = [host.log_in() for _ in range(ROUNDS)]
     authenticated = statistics.median(one[0] for one in online) * 1000
@@ -201,11 +202,9 @@ def idle(host):
 def measure(bench):
     host = Host(bench)
     try:
-        idle(host)
-        apdus(host)
-        whois(host)
-        logins(host)
-        frozen(host)
+        for part in (idle, apdus, whois, logins, frozen):
+            if part.__name__ in os.environ.get('CM_SERVICE_PARTS', part.__name__).split(','):
+                part(host)
         peers.measure(host.rig, host.service)
     finally:
         host.service.stop()

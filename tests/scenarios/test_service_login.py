@@ -428,7 +428,7 @@ class CostTest(ServiceScenario):
             self.put_in(name, conf=conf)
             self.wait_card()
             self.check_inside(*self.log_in())
-        sent = [line.split()[1][2:4] for line in counts.apdus]
+        sent = [line.split()[1][2:4].lower() for line in counts.apdus]
         end = len(sent) - sent[::-1].index('87')
         while sent[end:end + 1] == ['c0']:
             end += 1
