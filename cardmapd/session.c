@@ -225,6 +225,8 @@ prepare(struct cm_work *w)
 	}
 	if ((err = begin_work(w)) == CM_OK)
 		err = cm_login_prepare(&w->login);
+	if (w->login.reader != NULL && (err == CM_OK || w->login.subject != NULL))
+		cm_work_settle_doubt(w->session, w->login.tries_left);
 	w->ready = err == CM_OK || reason_of(w) == CM_REASON_SEVERAL_ACCOUNTS;
 	publish(w, err, reason_of(w), cm_trace_message(w->trace));
 	if (!w->ready)

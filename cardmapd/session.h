@@ -32,6 +32,8 @@ struct cm_session {
 	bool resting;			/* somebody was let in: the card is looked at when he has settled, or somebody asks */
 	bool changed;			/* since the main thread told of it */
 	unsigned wrong_pins;
+	unsigned doubtful;		/* of them: nobody told what the card said; this thread's, as what follows */
+	unsigned tries_before;		/* as the card had before the first of these */
 	int64_t settled_us;		/* when it last became ready or refused */
 	char *user, *name, *subject;	/* of the account it opens, and of the certificate; or NULL */
 	uid_t uid;

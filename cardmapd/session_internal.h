@@ -25,6 +25,8 @@ enum cm_work_event cm_work_wait(struct cm_work *w, cm_deadline deadline);
 
 /* The login that was handed over, to its end, or until it must begin anew with the same card or another. */
 void cm_work_serve(struct cm_work *w);
+/* The card was asked how many tries it has: that tells what became of a PIN that nobody told of. */
+void cm_work_settle_doubt(struct cm_session *s, unsigned tries);
 /* For struct cm_login: arg is the work. */
 void cm_work_told(void *arg, const struct cm_log_entry *e);
 /* The card is out: the login that was handed over waits for it, or for another. */

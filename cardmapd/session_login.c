@@ -266,15 +266,46 @@ is_cancelled(const struct cm_work *w)
 	return cancelled;
 }
 
+static void
+count_wrong_pin(struct cm_session *s)
+{
+	pthread_mutex_lock(&s->daemon->lock);
+	s->wrong_pins++;
+	pthread_mutex_unlock(&s->daemon->lock);
+}
+
+/*
+ * Whoever goes, or kills a helper, while the card looks at his PIN is not told
+ * that it was wrong, and would have as many more as he likes: it counts as
+ * wrong, until the card itself says that it has as many tries as before.
+ */
+static void
+count_doubtful_pin(struct cm_session *s, unsigned tries_before)
+{
+	if (s->doubtful++ == 0)
+		s->tries_before = tries_before;
+	count_wrong_pin(s);
+}
+
+void
+cm_work_settle_doubt(struct cm_session *s, unsigned tries)
+{
+	if (s->doubtful == 0 || tries == CM_TRIES_UNKNOWN)
+		return;
+	pthread_mutex_lock(&s->daemon->lock);
+	if (s->tries_before != CM_TRIES_UNKNOWN && tries >= s->tries_before)
+		s->wrong_pins -= s->doubtful;
+	pthread_mutex_unlock(&s->daemon->lock);
+	s->doubtful = 0;
+}
+
 /* True: ask for the PIN once more, on the same connection to the card. */
 static bool
 judge_wrong_pin(struct cm_work *w)
 {
 	struct cm_session *s = w->session;
 
-	pthread_mutex_lock(&s->daemon->lock);
-	s->wrong_pins++;
-	pthread_mutex_unlock(&s->daemon->lock);
+	count_wrong_pin(s);
 	if (s->wrong_pins < CM_WRONG_PINS_MAX)
 		return true;
 	refuse(w, CM_REASON_PIN_HELD, "two wrong PINs were typed for the card since it was put in");
@@ -288,6 +319,7 @@ forgive_pins(struct cm_session *s)
 	pthread_mutex_lock(&s->daemon->lock);
 	s->wrong_pins = 0;
 	pthread_mutex_unlock(&s->daemon->lock);
+	s->doubtful = 0;
 }
 
 /* True: ask again. */
@@ -321,6 +353,7 @@ static enum cm_err
 finish(struct cm_work *w, struct cm_answer *answer)
 {
 	const struct cm_pin pin = { .fd = answer->fds[0], .pad = answer->fds[0] < 0, .last_try = answer->last_try };
+	const unsigned tries_before = w->login.tries_left;
 	enum cm_err err;
 
 	w->untouched = false;
@@ -328,6 +361,8 @@ finish(struct cm_work *w, struct cm_answer *answer)
 	cm_attempt_tell(attempt_of(w), &(struct cm_told){ .state = CM_ATTEMPT_WORKING, .user = w->login.account->name,
 	    .reader = w->session->reader });
 	err = cm_login_finish(&w->login, &pin);
+	if (w->login.pin_sent)
+		count_doubtful_pin(w->session, tries_before);
 	cm_answer_clear(answer);
 	return err;
 }
@@ -355,7 +390,9 @@ grant_changed(struct cm_work *w)
 static bool
 change_pin(struct cm_work *w, struct cm_answer *answer)
 {
-	const struct cm_apart_pins pins = { .now = answer->fds[0], .next = answer->fds[1], .last_try = answer->last_try };
+	const unsigned tries_before = w->login.tries_left;
+	bool sent = false;
+	const struct cm_apart_pins pins = { .now = answer->fds[0], .next = answer->fds[1], .last_try = answer->last_try, .sent = &sent };
 	enum cm_err err;
 
 	w->untouched = false;
@@ -363,6 +400,8 @@ change_pin(struct cm_work *w, struct cm_answer *answer)
 	cm_trace_begin(w->trace, "change");
 	err = cm_apart_change_pin(w->apart, &pins, cm_deadline_in(w->session->daemon->conf->card.timeout), w->trace, &w->login.tries_left);
 	cm_trace_end(w->trace, err);
+	if (sent)
+		count_doubtful_pin(w->session, tries_before);
 	cm_answer_clear(answer);
 	if (err == CM_OK) {
 		forgive_pins(w->session);

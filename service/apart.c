@@ -197,6 +197,7 @@ cm_apart_change_pin(struct cm_apart *a, const struct cm_apart_pins *pins, cm_dea
 	*tries = UINT32_MAX;
 	err = cm_apart_ask(&l, &(struct cm_apart_question){ .which = CM_PROCESS_CARD, .m = &q, .fds = (const int[]){ pins->now, pins->next },
 	    .fd_count = 2, .answer = CM_MESSAGE_CHANGED_PIN }, &answer);
+	*pins->sent = answer.kind != CM_MESSAGE_CHANGED_PIN;
 	if (answer.kind == CM_MESSAGE_CHANGED_PIN) {
 		if ((wrong = cm_apart_judge_tries(a, &answer, t)) != CM_OK)
 			err = wrong;

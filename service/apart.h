@@ -52,6 +52,7 @@ void cm_apart_fds(const struct cm_apart *a, int fds[2]);	/* by enum cm_process *
 struct cm_apart_pins {
 	int now, next;
 	bool last_try;
+	bool *sent;	/* set: the old one was handed on, and nobody told what the card said to it */
 };
 CM_MUST_USE enum cm_err cm_apart_change_pin(struct cm_apart *a, const struct cm_apart_pins *pins, cm_deadline deadline,
     struct cm_trace *t, unsigned *tries);

@@ -263,8 +263,10 @@ unlock(struct cm_login *l)
 	if (p->pad)	/* a person types it there */
 		l->deadline = cm_deadline_in(apart(l)->o.conf->service.wait);
 	q.deadline = cm_apart_time_left(l->deadline);
+	l->pin_sent = true;
 	err = cm_apart_ask(l, &(struct cm_apart_question){ .which = CM_PROCESS_CARD, .m = &q, .fds = &p->fd, .fd_count = p->pad ? 0 : 1,
 	    .answer = CM_MESSAGE_VERIFIED }, &answer);
+	l->pin_sent = answer.kind != CM_MESSAGE_VERIFIED;
 	if (answer.kind == CM_MESSAGE_VERIFIED) {
 		if ((wrong = cm_apart_judge_tries(apart(l), &answer, l->trace)) != CM_OK)
 			err = wrong;

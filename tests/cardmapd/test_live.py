@@ -16,6 +16,7 @@ from scenario import PIN, Counts, wait_until  # noqa: E402
 from service_scenario import ServiceScenario  # noqa: E402
 
 import varlink  # noqa: E402
+from rig import CARD_PORT  # noqa: E402
 from service import CARD, CONF, HOME, RESOLVER, RUN, processes  # noqa: E402
 
 SOCKET = RUN / 'io.cardmap'
@@ -31,6 +32,12 @@ while b'"pin"' not in s.recv(65536):
 print('pin', flush=True)
 time.sleep(1000)
 """
+
+
+def card_has_a_command():
+    """Something that the card, which is stopped, has not read."""
+    rows = [line.split() for line in Path('/proc/net/tcp').read_text(encoding='ascii').splitlines()[1:]]
+    return any(row[2].endswith(f':{CARD_PORT:04X}') and int(row[4].split(':')[1], 16) > 0 for row in rows)
 
 
 class LiveScenario(ServiceScenario):
@@ -239,6 +246,53 @@ class DeathTest(LiveScenario):
         self.assertEqual(len(starters), 1)
         os.kill(starters[0], signal.SIGKILL)
         wait_until(lambda: not [process for process in processes() if process.name == 'cardmapd'], 'the daemon to end')
+
+
+class PinTest(LiveScenario):
+    """Whoever ends a login while the card looks at the PIN is not told that it was wrong, and gets no try more for it."""
+    def give_up_at_verify(self):
+        """False: the PIN was not asked for."""
+        connection = self.begin()
+        asked = self.until(connection, 'pin')
+        if asked['state'] != 'pin':
+            self.assertEqual(asked['reason'], 'pin_held')
+            return False
+        scenario.RIG.freeze('card')
+        try:
+            self.answer(asked, '000000')
+            wait_until(card_has_a_command, 'a command to be on its way to the card')
+            connection.socket.close()
+            wait_until(lambda: self.status()['connections'] == 1, 'the login to be over')
+        finally:
+            scenario.RIG.thaw('card')
+        wait_until(lambda: any(card['state'] in ('ready', 'held') for card in self.status()['cards']), 'the card to be looked at')
+        return True
+
+    def test_no_more_than_two_tries(self):
+        with Counts() as counts:
+            while self.give_up_at_verify():
+                pass
+        self.assertEqual(counts.verifies(), 2)
+        self.take_out()
+        self.put_in()
+        wait_until(lambda: any(card['state'] == 'ready' for card in self.status()['cards']), 'the card to be ready')
+        end = self.login()
+        self.assertEqual(end['state'], 'granted', end)
+
+    def test_what_the_card_never_saw_is_not_counted(self):
+        for _ in range(4):
+            connection = self.begin()
+            asked = self.until(connection, 'pin')
+            self.assertEqual((asked['state'], asked['tries']), ('pin', 3), asked)
+            reading, writing = os.pipe()    # nobody writes
+            with varlink.Connection(SOCKET) as other:
+                other.ask('io.cardmap.Login.Answer', {'handle': asked['handle']}, [reading])
+            self.assertEqual(self.until(connection, 'working')['state'], 'working')
+            connection.socket.close()
+            os.close(reading)
+            os.close(writing)
+            wait_until(lambda: self.status()['connections'] == 1, 'the login to be over')
+            wait_until(lambda: any(card['state'] == 'ready' for card in self.status()['cards']), 'the card to be ready')
 
 
 class LeakTest(LiveScenario):
