@@ -33,30 +33,16 @@ cm_accounts_recognise(struct cm_accounts *s, struct cm_blob guid, struct cm_trac
 	return err;
 }
 
-static enum cm_err
-copy_octets(struct cm_blob v, struct cm_blob *out)
-{
-	uint8_t *copy;
-
-	if (v.len == 0)
-		return CM_OK;
-	if ((copy = malloc(v.len)) == NULL)
-		return CM_ERR_NOMEM;
-	memcpy(copy, v.ptr, v.len);
-	*out = (struct cm_blob){ copy, v.len };
-	return CM_OK;
-}
-
 void
 cm_kept_row_free(struct cm_kept_row **r)
 {
 	if (*r == NULL)
 		return;
 	cm_account_free(&(*r)->account);
-	free((uint8_t *)(uintptr_t)(*r)->card.guid.ptr);
-	free((uint8_t *)(uintptr_t)(*r)->card.key.ptr);
+	cm_blob_free(&(*r)->card.guid);
+	cm_blob_free(&(*r)->card.key);
 	for (size_t i = 0; i < (*r)->card.link_count; i++)
-		free((uint8_t *)(uintptr_t)(*r)->card.links[i].ptr);
+		cm_blob_free((struct cm_blob *)(uintptr_t)&(*r)->card.links[i]);
 	free((struct cm_blob *)(uintptr_t)(*r)->card.links);
 	free((*r)->why);
 	free(*r);
@@ -78,7 +64,7 @@ copy_links(const struct cm_account_row *r, struct cm_kept_card *card)
 		return CM_ERR_NOMEM;
 	card->links = copy;
 	for (; err == CM_OK && card->link_count < count; card->link_count++)
-		err = copy_octets(links[card->link_count], &copy[card->link_count]);
+		err = cm_blob_copy(links[card->link_count], &copy[card->link_count]);
 	return err;
 }
 
@@ -90,8 +76,8 @@ copy_row(const struct cm_account_row *r, struct cm_kept_row *out)
 	out->card.global_pin = r->v[CM_ROW_GLOBAL_PIN].n != 0;
 	out->card.not_after = r->v[CM_ROW_NOT_AFTER].n;
 	if ((err = cm_account_copy(&r->account, &out->account)) != CM_OK ||
-	    (err = copy_octets(r->v[CM_ROW_GUID].bytes, &out->card.guid)) != CM_OK ||
-	    (err = copy_octets(r->v[CM_ROW_KEY].bytes, &out->card.key)) != CM_OK)
+	    (err = cm_blob_copy(r->v[CM_ROW_GUID].bytes, &out->card.guid)) != CM_OK ||
+	    (err = cm_blob_copy(r->v[CM_ROW_KEY].bytes, &out->card.key)) != CM_OK)
 		return err;
 	return copy_links(r, &out->card);
 }

@@ -246,7 +246,7 @@ cm_cli_read_ntauth(struct cm_cli *c, struct cm_import **out)
 		err = write_cas(&r, cm_buf_str(&base));
 out:
 	for (size_t i = 0; i < r.count; i++) {
-		free((void *)(uintptr_t)r.cas[i].der.ptr);
+		cm_blob_free(&r.cas[i].der);
 		free(r.cas[i].subject);
 	}
 	free(r.cas);

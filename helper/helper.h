@@ -51,7 +51,4 @@ void cm_kerberos_close(struct cm_kerberos **k);
 CM_MUST_USE enum cm_err cm_kerberos_get(struct cm_kerberos *k, struct cm_card *card, const struct cm_cert *cert,
     const struct cm_message *q, struct cm_trace *t, struct cm_message *a);
 
-/* A copy of v that is a message's.  CM_ERR_NOMEM */
-CM_MUST_USE enum cm_err cm_message_own(struct cm_blob v, struct cm_blob *out);
-
 #endif /* CM_HELPER_HELPER_H */

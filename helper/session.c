@@ -32,21 +32,6 @@ struct session {
 	struct cm_trace *t;	/* of the request being served */
 };
 
-enum cm_err
-cm_message_own(struct cm_blob v, struct cm_blob *out)
-{
-	uint8_t *copy;
-
-	*out = (struct cm_blob){ NULL, 0 };
-	if (v.len == 0)
-		return CM_OK;
-	if ((copy = malloc(v.len)) == NULL)
-		return CM_ERR_NOMEM;
-	memcpy(copy, v.ptr, v.len);
-	*out = (struct cm_blob){ copy, v.len };
-	return CM_OK;
-}
-
 /* --- OPEN, READ_AGAIN --- */
 
 /* Whose certificate goes with this GUID is kept in the daemon's store. */
@@ -77,8 +62,8 @@ tell_opened(struct session *s, struct cm_message *a)
 	a->cached = cm_card_is_cached(s->card);
 	a->global_pin = cm_card_global_pin(s->card);
 	a->pad = cm_card_has_pad(s->card);
-	if ((err = cm_message_own(cm_cert_der(s->cert), &a->certificate)) != CM_OK ||
-	    (err = cm_message_own(cm_card_guid(s->card), &a->guid)) != CM_OK)
+	if ((err = cm_blob_copy(cm_cert_der(s->cert), &a->certificate)) != CM_OK ||
+	    (err = cm_blob_copy(cm_card_guid(s->card), &a->guid)) != CM_OK)
 		return err;
 	return cm_key_take(s->cert, s->t, &a->key);
 }
@@ -201,7 +186,7 @@ serve_sign(struct session *s, const struct cm_message *q, const int *fds, struct
 	cm_possession_digest(q->nonce.ptr, digest);
 	err = cm_card_sign(s->card, CM_SLOT_AUTHENTICATION, s->cert, "SHA256",
 	    (struct cm_blob){ digest, sizeof(digest) }, cm_deadline_in((unsigned)q->deadline), s->t, &signature);
-	if (err == CM_OK && (err = cm_message_own(cm_buf_blob(&signature), &a->signature)) == CM_OK)
+	if (err == CM_OK && (err = cm_blob_copy(cm_buf_blob(&signature), &a->signature)) == CM_OK)
 		err = cm_key_take(s->cert, s->t, &a->key);
 	cm_buf_free(&signature);
 	return err;

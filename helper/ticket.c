@@ -68,8 +68,8 @@ take(struct cm_kerberos *k, struct cm_ticket *ticket, const struct cm_message *q
 		err = cm_ticket_present(k->pkinit, ticket, q->host_principal, q->nonce.ptr,
 		    cm_deadline_in((unsigned)q->deadline), t, &ap_req);
 	if (err == CM_OK && (err = cm_ticket_pack(ticket, &packed)) == CM_OK &&
-	    (err = cm_message_own(cm_buf_blob(&ap_req), &a->ap_req)) == CM_OK &&
-	    (err = cm_message_own(cm_buf_blob(&packed), &a->ticket)) == CM_OK) {
+	    (err = cm_blob_copy(cm_buf_blob(&ap_req), &a->ap_req)) == CM_OK &&
+	    (err = cm_blob_copy(cm_buf_blob(&packed), &a->ticket)) == CM_OK) {
 		a->principal = strdup(cm_ticket_principal(ticket));
 		a->expires = (uint64_t)cm_ticket_expires(ticket);
 		err = a->principal != NULL ? CM_OK : CM_ERR_NOMEM;

@@ -57,7 +57,7 @@ static void
 clear_wanted(struct wanted *w)
 {
 	for (size_t i = 0; i < w->count; i++)
-		free((void *)(uintptr_t)w->values[i].ptr);
+		cm_blob_free(&w->values[i]);
 }
 
 /* Takes the content of b; what is too much is left out. */

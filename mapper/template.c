@@ -348,7 +348,7 @@ void
 cm_template_clear(struct cm_template *tp)
 {
 	for (size_t i = 0; i < tp->count; i++) {
-		free((void *)(uintptr_t)tp->segments[i].literal.ptr);
+		cm_blob_free(&tp->segments[i].literal);
 		free(tp->segments[i].ref.part);
 		EVP_MD_free(tp->segments[i].ref.md);
 	}

@@ -28,8 +28,7 @@ cm_apart_forget_proof(struct cm_apart *a)
 	cm_message_clear(&a->ticket);
 	cm_vouched_clear(&a->vouched);
 	a->has_vouched = false;
-	free((uint8_t *)(uintptr_t)a->signature.ptr);
-	a->signature = (struct cm_blob){ NULL, 0 };
+	cm_blob_free(&a->signature);
 	explicit_bzero(a->nonce, sizeof(a->nonce));
 	a->nonce_time = 0;
 }

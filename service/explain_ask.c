@@ -12,7 +12,7 @@ cm_seen_clear(struct cm_seen_list *l)
 	for (size_t i = 0; i < l->count; i++) {
 		for (size_t k = 0; k < l->entries[i].count; k++) {
 			free(l->entries[i].values[k].attribute);
-			free((void *)(uintptr_t)l->entries[i].values[k].value.ptr);
+			cm_blob_free(&l->entries[i].values[k].value);
 		}
 		free(l->entries[i].values);
 		free(l->entries[i].dn);

@@ -432,7 +432,7 @@ sign(struct cm_login *l)
 	q.nonce = nonce_of(a);
 	if ((err = ask_card(l, &q, CM_MESSAGE_SIGNED, &answer)) == CM_OK &&
 	    (err = cm_possession_check(&a->opened.key, a->nonce, answer.signature, l->trace)) == CM_OK) {
-		free((uint8_t *)(uintptr_t)a->signature.ptr);
+		cm_blob_free(&a->signature);
 		a->signature = answer.signature;
 		answer.signature = (struct cm_blob){ NULL, 0 };
 	}

@@ -148,17 +148,10 @@ const struct cm_message_type cm_message_text = { write_text, read_text, clear_te
 static enum cm_err
 read_octets(struct cm_message_reader *r, uint64_t max, void *value)
 {
-	struct cm_blob *out = value, v = { NULL, 0 };
-	enum cm_err err = take_octets(r, max, &v);
-	uint8_t *copy;
+	struct cm_blob v = { NULL, 0 };
+	const enum cm_err err = take_octets(r, max, &v);
 
-	if (err != CM_OK || v.len == 0)
-		return err;
-	if ((copy = malloc(v.len)) == NULL)
-		return CM_ERR_NOMEM;
-	memcpy(copy, v.ptr, v.len);
-	*out = (struct cm_blob){ copy, v.len };
-	return CM_OK;
+	return err == CM_OK ? cm_blob_copy(v, value) : err;
 }
 
 static enum cm_err

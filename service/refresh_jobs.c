@@ -20,7 +20,7 @@ cm_refresh_jobs_free(struct cm_refresh_jobs *all)
 		struct cm_refresh_job *j = &all->jobs[i];
 
 		for (size_t k = 0; k < j->cert_count; k++)
-			free((void *)(uintptr_t)j->certs[k].ptr);
+			cm_blob_free(&j->certs[k]);
 		for (size_t k = 0; k < j->progress_count; k++)
 			free(j->progress[k].url);
 		free(j->progress);

@@ -6,20 +6,6 @@
 #include "service/possession.h"
 #include "service/stages.h"
 
-static enum cm_err
-copy_octets(struct cm_blob v, struct cm_blob *out)
-{
-	uint8_t *copy;
-
-	if (v.len == 0)
-		return CM_OK;
-	if ((copy = malloc(v.len)) == NULL)
-		return CM_ERR_NOMEM;
-	memcpy(copy, v.ptr, v.len);
-	*out = (struct cm_blob){ copy, v.len };
-	return CM_OK;
-}
-
 /* A field is shorter than a certificate may be: what people read is cut. */
 static enum cm_err
 copy_text(const char *text, size_t max, char **out)
@@ -50,7 +36,7 @@ tell_link(struct cm_blob cert, struct cm_blob issuer, struct cm_message *m)
 		goto out;
 	}
 	memcpy(link + 32, serial.ptr, serial.len);
-	err = copy_octets((struct cm_blob){ link, 32 + serial.len }, &m->links.rows[m->links.count]);
+	err = cm_blob_copy((struct cm_blob){ link, 32 + serial.len }, &m->links.rows[m->links.count]);
 	m->links.count += err == CM_OK;
 	if (cm_cert_not_after(by) < (time_t)m->not_after)
 		m->not_after = (uint64_t)cm_cert_not_after(by);
@@ -74,7 +60,7 @@ tell_links(const struct cm_verdict *v, struct cm_message *m)
 	for (size_t i = 0; err == CM_OK && i + 1 < count; i++)
 		err = tell_link(chain[i], chain[i + 1], m);
 	if (err == CM_OK)
-		err = copy_octets((struct cm_blob){ m->links.rows[0].ptr, 32 }, &m->issuer_key);
+		err = cm_blob_copy((struct cm_blob){ m->links.rows[0].ptr, 32 }, &m->issuer_key);
 	return err;
 }
 
@@ -92,7 +78,7 @@ cm_stages_tell_chain(const struct cm_login *l, struct cm_message *m)
 	if ((err = cm_key_take(h->cert, l->trace, &m->key)) != CM_OK ||
 	    (err = copy_text(cm_cert_subject_text(h->cert), 1024, &m->subject)) != CM_OK ||
 	    (err = copy_text(cm_cert_issuer_text(h->cert), 1024, &m->issuer)) != CM_OK ||
-	    (err = copy_octets(cm_cert_serial(h->cert), &m->serial)) != CM_OK)
+	    (err = cm_blob_copy(cm_cert_serial(h->cert), &m->serial)) != CM_OK)
 		return err;
 	return tell_links(h->verdict, m);
 }
@@ -117,7 +103,7 @@ tell_octets(const struct cm_blob *rows, size_t count, struct cm_octets_list *out
 	if ((out->rows = calloc(count, sizeof(*out->rows))) == NULL)
 		return CM_ERR_NOMEM;
 	for (; err == CM_OK && out->count < count; out->count++)
-		err = copy_octets(rows[out->count], &out->rows[out->count]);
+		err = cm_blob_copy(rows[out->count], &out->rows[out->count]);
 	return err;
 }
 

@@ -177,6 +177,25 @@ test_extend(void **state)
 	cm_buf_free(&b);
 }
 
+static void
+test_blob_copied(void **state)
+{
+	char octets[] = "a\0b";
+	struct cm_blob copy, none = { (const uint8_t *)octets, 0 };
+
+	(void)state;
+	assert_int_equal(cm_blob_copy((struct cm_blob){ (const uint8_t *)octets, 3 }, &copy), CM_OK);
+	octets[0] = 'x';
+	assert_int_equal(copy.len, 3);
+	assert_memory_equal(copy.ptr, "a\0b", 3);
+	cm_blob_free(&copy);
+	assert_null(copy.ptr);
+	assert_int_equal(copy.len, 0);
+	cm_blob_free(&copy);
+	assert_int_equal(cm_blob_copy(none, &copy), CM_OK);
+	assert_null(copy.ptr);
+}
+
 int
 main(void)
 {
@@ -184,6 +203,7 @@ main(void)
 		cmocka_unit_test(test_limit_sticks),
 		cmocka_unit_test(test_builds),
 		cmocka_unit_test(test_extend),
+		cmocka_unit_test(test_blob_copied),
 		cmocka_unit_test(test_printable),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_hex),

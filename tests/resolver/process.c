@@ -208,7 +208,7 @@ process_whois(struct cm_wire *w, const char *method, const char *certificate, co
 		cm_buf_add_base64(&b, der);
 		json_object_set_new(q.parameters, "certificate", json_string(cm_buf_str(&b)));
 		cm_buf_free(&b);
-		free((void *)(uintptr_t)der.ptr);
+		cm_blob_free(&der);
 	}
 	if (user != NULL)
 		json_object_set_new(q.parameters, "user", json_string(user));

@@ -31,11 +31,10 @@ struct held {
 static struct cm_blob
 own(struct cm_blob v)
 {
-	uint8_t *copy = malloc(v.len + 1);
+	struct cm_blob copy;
 
-	assert_non_null(copy);
-	memcpy(copy, v.ptr, v.len);
-	return (struct cm_blob){ copy, v.len };
+	assert_int_equal(cm_blob_copy(v, &copy), CM_OK);
+	return copy;
 }
 
 static enum cm_err
@@ -361,7 +360,7 @@ play_end(struct play *p)
 	play_stop(p);
 	unsetenv("CM_FAULT");
 	cm_hostcheck_close(&p->hostcheck);
-	free((uint8_t *)(uintptr_t)p->kept_octets.ptr);
+	cm_blob_free(&p->kept_octets);
 	host_end(&p->h);
 }
 

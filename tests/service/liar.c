@@ -179,13 +179,6 @@ leaf_of(const struct lie *l, const struct card *c)
 	return nth(l, "other", 0) != NULL ? file_of(l, "other") : copy((struct cm_blob){ c->leaf, c->leaf_len });
 }
 
-static void
-free_blob(struct cm_blob *b)
-{
-	free((void *)(uintptr_t)b->ptr);
-	*b = (struct cm_blob){ NULL, 0 };
-}
-
 /* Who is said to have issued it, and its serial number. */
 static struct cm_blob
 link_of(struct cm_blob issuer, struct cm_blob certificate)
@@ -198,8 +191,8 @@ link_of(struct cm_blob issuer, struct cm_blob certificate)
 	memcpy(octets, hash.ptr, hash.len);
 	memcpy(octets + hash.len, serial.ptr, serial.len);
 	out = copy((struct cm_blob){ octets, hash.len + serial.len });
-	free_blob(&hash);
-	free_blob(&serial);
+	cm_blob_free(&hash);
+	cm_blob_free(&serial);
 	return out;
 }
 
@@ -221,10 +214,10 @@ chained(const struct lie *l, struct card *c, struct cm_message *m)
 		abort();
 	m->links.rows[m->links.count++] = link_of(issuer, leaf);
 	m->links.rows[m->links.count++] = link_of(root, issuer);
-	free_blob(&root);
-	free_blob(&leaf);
-	free_blob(&issuer);
-	free_blob(&key);
+	cm_blob_free(&root);
+	cm_blob_free(&leaf);
+	cm_blob_free(&issuer);
+	cm_blob_free(&key);
 }
 
 static void
@@ -291,8 +284,8 @@ judged(const struct lie *l, struct card *c, struct cm_message *m)
 		e->this_update = e->learned = e->confirmed = time(NULL);
 		e->next_update = time(NULL) + DAY;
 		snprintf(e->source, sizeof(e->source), "OCSP http://127.0.0.1/");
-		free_blob(&hash);
-		free_blob(&serial);
+		cm_blob_free(&hash);
+		cm_blob_free(&serial);
 	}
 }
 

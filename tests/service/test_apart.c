@@ -218,9 +218,8 @@ copy_of_alices_certificate(struct play *p, const struct cm_message *q, struct cm
 	card_load(&alice, "alice-p256");
 	a->key = alice.key;
 	if (q->kind == CM_MESSAGE_OPEN) {
-		free((uint8_t *)(uintptr_t)a->certificate.ptr);
-		a->certificate = (struct cm_blob){ memcpy(malloc(cm_cert_der(alice.cert).len), cm_cert_der(alice.cert).ptr,
-		    cm_cert_der(alice.cert).len), cm_cert_der(alice.cert).len };
+		cm_blob_free(&a->certificate);
+		assert_int_equal(cm_blob_copy(cm_cert_der(alice.cert), &a->certificate), CM_OK);
 	}
 	card_free(&alice);
 	return true;
@@ -328,12 +327,8 @@ test_deaths(void **state)
 static void
 set_blob(struct cm_blob *b, struct cm_blob v)
 {
-	uint8_t *copy = malloc(v.len + 1);
-
-	assert_non_null(copy);
-	memcpy(copy, v.ptr, v.len);
-	free((uint8_t *)(uintptr_t)b->ptr);
-	*b = (struct cm_blob){ copy, v.len };
+	cm_blob_free(b);
+	assert_int_equal(cm_blob_copy(v, b), CM_OK);
 }
 
 static void
@@ -347,10 +342,8 @@ static bool
 no_certificate(struct play *p, const struct cm_message *q, struct cm_message *a)
 {
 	(void)p;
-	if (q->kind == CM_MESSAGE_OPEN) {
-		free((uint8_t *)(uintptr_t)a->certificate.ptr);
-		a->certificate = (struct cm_blob){ NULL, 0 };
-	}
+	if (q->kind == CM_MESSAGE_OPEN)
+		cm_blob_free(&a->certificate);
 	return true;
 }
 
@@ -468,10 +461,8 @@ static bool
 no_ap_req(struct play *p, const struct cm_message *q, struct cm_message *a)
 {
 	(void)p;
-	if (q->kind == CM_MESSAGE_GET_TICKET) {
-		free((uint8_t *)(uintptr_t)a->ap_req.ptr);
-		a->ap_req = (struct cm_blob){ NULL, 0 };
-	}
+	if (q->kind == CM_MESSAGE_GET_TICKET)
+		cm_blob_free(&a->ap_req);
 	return true;
 }
 
@@ -479,10 +470,8 @@ static bool
 no_ticket(struct play *p, const struct cm_message *q, struct cm_message *a)
 {
 	(void)p;
-	if (q->kind == CM_MESSAGE_GET_TICKET) {
-		free((uint8_t *)(uintptr_t)a->ticket.ptr);
-		a->ticket = (struct cm_blob){ NULL, 0 };
-	}
+	if (q->kind == CM_MESSAGE_GET_TICKET)
+		cm_blob_free(&a->ticket);
 	return true;
 }
 

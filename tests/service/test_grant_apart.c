@@ -26,7 +26,7 @@ struct told {
 static void
 sign_with(struct told *x, const struct card *c, const uint8_t nonce[32])
 {
-	free((uint8_t *)(uintptr_t)x->signature.ptr);
+	cm_blob_free(&x->signature);
 	x->signature = card_sign(c, nonce);
 	x->b.signature = x->signature;
 }
@@ -56,7 +56,7 @@ begin(struct told *x)
 static void
 end(struct told *x)
 {
-	free((uint8_t *)(uintptr_t)x->signature.ptr);
+	cm_blob_free(&x->signature);
 	card_free(&x->alice);
 	card_free(&x->bob);
 	host_end(&x->h);

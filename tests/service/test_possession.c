@@ -32,7 +32,7 @@ test_every_key(void **state)
 			assert_int_equal(cm_possession_check(&c.key, nonce, s, NULL), CM_ERR_REFUSED);
 			((uint8_t *)(uintptr_t)s.ptr)[at] ^= 1;
 		}
-		free((uint8_t *)(uintptr_t)s.ptr);
+		cm_blob_free(&s);
 		cm_trace_free(&t);
 		card_free(&c);
 	}
@@ -63,7 +63,7 @@ test_other_forms(void **state)
 			longer[3]++;
 		assert_int_equal(cm_possession_check(&c.key, nonce, (struct cm_blob){ longer, s.len + 1 }, NULL), CM_ERR_REFUSED);
 	}
-	free((uint8_t *)(uintptr_t)s.ptr);
+	cm_blob_free(&s);
 	card_free(&c);
 }
 
@@ -163,7 +163,7 @@ test_no_keys(void **state)
 		assert_int_equal(cm_possession_check(&c.key, nonce, s, t), CM_ERR_SYNTAX);
 		assert_int_equal(cm_trace_reason(t), CM_REASON_CARD_KEY);
 		assert_int_equal(cm_key_hashes(&c.key, sha1, sha256), CM_ERR_SYNTAX);
-		free((uint8_t *)(uintptr_t)s.ptr);
+		cm_blob_free(&s);
 		cm_trace_free(&t);
 		card_free(&c);
 	}
