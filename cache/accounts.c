@@ -376,3 +376,9 @@ out:
 	sqlite3_finalize(q);
 	return err;
 }
+
+enum cm_err
+cm_accounts_select(const struct cm_accounts *s, const struct cm_selection *q, struct cm_trace *t, struct cm_buf *answer)
+{
+	return s->remote != NULL ? cm_remote_select(s, q, t, answer) : CM_ERR_STATE;
+}

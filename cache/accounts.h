@@ -37,6 +37,24 @@ CM_MUST_USE enum cm_err cm_accounts_open(const struct cm_accounts_options *o,
 void cm_accounts_close(struct cm_accounts **s);
 
 /*
+ * Have the process that serves a remote store run the selector that its
+ * configuration names (service/selector.h), which this process could not: it is
+ * told the keys and the user, and no program.
+ *
+ * CM_OK          answer has what the program wrote, unread by anybody
+ * CM_ERR_ABSENT  no such program (no reason set)
+ * CM_ERR_SYSTEM  SELECTOR, STORE: it could not be run or ended badly; nobody answered
+ * CM_ERR_STATE   the store is a file; CM_ERR_NOMEM
+ */
+struct cm_selection {
+	struct cm_blob hashes;	/* SHA-1, 20 octets for each key; 1 to 64 of them */
+	const char *user;	/* NULL: not known */
+	cm_deadline deadline;
+};
+CM_MUST_USE enum cm_err cm_accounts_select(const struct cm_accounts *s, const struct cm_selection *q, struct cm_trace *t,
+    struct cm_buf *answer);
+
+/*
  * What the host knows, for trust/: every piece of evidence kept for any
  * certificate of these issuers, and the clock's floor.  now is this host's
  * clock.  known borrows from the struct made here.

@@ -150,7 +150,8 @@ read_head(const struct cm_remote *r, uint8_t kind, struct cm_got *g, struct cm_t
 static enum cm_err
 ask_once(const struct cm_remote *r, struct line *l, const struct cm_remote_question *q, struct cm_trace *t)
 {
-	const cm_deadline deadline = cm_deadline_in(r->answer_ms != 0 ? r->answer_ms : ANSWER_MS);
+	const cm_deadline deadline = q->deadline != 0 ? q->deadline :
+	    cm_deadline_in(r->answer_ms != 0 ? r->answer_ms : ANSWER_MS);
 	struct cm_got g = { .bad = true };
 	enum cm_err err, result = CM_OK;
 	bool more = true, some = false;
@@ -516,5 +517,37 @@ cm_remote_pairing(const struct cm_accounts *s, const uint8_t hash[20], struct cm
 		cm_pairing_clear(out);
 		err = malformed(s->remote, t);
 	}
+	return err;
+}
+
+/* ---- selectors */
+
+static enum cm_err
+take_selected(struct cm_got *g, void *out)
+{
+	cm_buf_add_blob(out, cm_get_octets(g, 0, CM_STORE_SELECTED_MAX));
+	return cm_buf_status(out);
+}
+
+/* On a connection of its own: nobody waits behind a program that takes its time. */
+enum cm_err
+cm_remote_select(const struct cm_accounts *s, const struct cm_selection *q, struct cm_trace *t, struct cm_buf *answer)
+{
+	struct cm_remote_question question = { .take = take_selected, .out = answer, .deadline = q->deadline };
+	/* Its end is told, not waited for: it has the less time. */
+	const int left = cm_deadline_left(q->deadline), most = left - left / 8;
+	struct line l;
+	enum cm_err err = CM_ERR_NOMEM;
+
+	cm_remote_begin(&question, CM_STORE_SELECT);
+	cm_put_octets(&question.request, q->hashes);
+	cm_put_text(&question.request, q->user);
+	cm_put_number(&question.request, most < 1 ? 1 : most > CM_STORE_SELECT_MS ? CM_STORE_SELECT_MS : most);
+	l = (struct line){ .fd = -1 };
+	if (line_init(&l))
+		err = ask(s->remote, &l, &question, t);
+	else
+		cm_buf_free(&question.request);
+	line_clear(&l);
 	return err;
 }

@@ -18,6 +18,7 @@
 struct server {
 	int fd;
 	struct cm_accounts *store;
+	const struct cm_store_selector *selector;	/* NULL: there is none */
 	struct cm_trace *trace;		/* of the caller: how the connection ended */
 	struct cm_trace *asked;		/* of the requests */
 	struct cm_keeping *keeping;	/* a connection of its own to the file */
@@ -366,6 +367,29 @@ keep_source(struct server *v, struct cm_got *g)
 	return tell_keeper(v, v->keeper.keep_source(v->keeper.arg, &s, issuer));
 }
 
+/* Which program is not for the asker to say, nor what it is to do but name users. */
+static enum cm_err
+select_user(struct server *v, struct cm_got *g)
+{
+	const struct cm_blob hashes = cm_get_octets(g, CM_STORE_HASH_SIZE, CM_STORE_HASH_SIZE * CM_STORE_HASHES_MAX);
+	char *user = cm_get_text(g, CM_STORE_USER_MAX);
+	const int64_t ms = cm_get_number(g);
+	struct cm_buf answer = { 0 };
+	enum cm_err err = CM_ERR_USAGE;
+
+	if (!cm_got_all(g) || v->selector == NULL || hashes.len % CM_STORE_HASH_SIZE != 0 || ms < 1 || ms > CM_STORE_SELECT_MS)
+		goto out;
+	cm_buf_init(&answer, CM_STORE_SELECTED_MAX);
+	err = v->selector->run(v->selector->arg, &(struct cm_selection){ .hashes = hashes,
+	    .user = user[0] != '\0' ? user : NULL, .deadline = cm_deadline_in((unsigned)ms) }, v->asked, &answer);
+	if (err == CM_OK && (err = cm_buf_status(&answer)) == CM_OK)
+		cm_put_octets(&v->reply, cm_buf_blob(&answer));
+out:
+	cm_buf_free(&answer);
+	free(user);
+	return err;
+}
+
 /* All that may be asked is here. */
 static const struct row {
 	enum cm_store_request kind;
@@ -381,6 +405,7 @@ static const struct row {
 	{ CM_STORE_FIND_EVIDENCE, find_evidence },
 	{ CM_STORE_KEEP_EVIDENCE, keep_evidence },
 	{ CM_STORE_KEEP_SOURCE, keep_source },
+	{ CM_STORE_SELECT, select_user },
 };
 
 /* ---- the connection */
@@ -432,9 +457,9 @@ serve(struct server *v)
 }
 
 enum cm_err
-cm_store_serve(int fd, struct cm_accounts *store, struct cm_trace *t)
+cm_store_serve(int fd, struct cm_accounts *store, const struct cm_store_selector *selector, struct cm_trace *t)
 {
-	struct server v = { .fd = fd, .store = store, .trace = t, .session = cm_clock_us() };
+	struct server v = { .fd = fd, .store = store, .selector = selector, .trace = t, .session = cm_clock_us() };
 	enum cm_err err = CM_ERR_STATE;
 
 	if (store->remote != NULL)

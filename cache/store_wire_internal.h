@@ -21,6 +21,11 @@
 #define CM_STORE_CERT_MAX	16384
 #define CM_STORE_TEXT_MAX	((size_t)64 << 10)	/* of one text of an account: a certificate may be the value that matched */
 #define CM_STORE_GROUPS_MAX	4096
+#define CM_STORE_USER_MAX	255
+#define CM_STORE_HASH_SIZE	20
+#define CM_STORE_HASHES_MAX	64	/* keys of a question to a selector */
+#define CM_STORE_SELECT_MS	60000	/* the longest that one may be waited for */
+#define CM_STORE_SELECTED_MAX	16384	/* octets of its answer */
 
 /*
  * All that may be asked.  Nothing else is there to be asked, whoever asks: no
@@ -36,7 +41,8 @@
 	X(ANY_PAIRING)		/* -> number (0: there is none at all) */ \
 	X(FIND_EVIDENCE)	/* octets (issuer's key) octets (serial) -> evidence */ \
 	X(KEEP_EVIDENCE)	/* evidence -> */ \
-	X(KEEP_SOURCE)		/* source octets (DER of the issuer) -> */
+	X(KEEP_SOURCE)		/* source octets (DER of the issuer) -> */ \
+	X(SELECT)		/* octets (SHA-1 of each key) text (user, or empty) number (ms) -> octets (what the selector wrote) */
 
 enum cm_store_request {
 	CM_STORE_NONE,
@@ -88,11 +94,14 @@ CM_MUST_USE enum cm_err cm_remote_withdraw(const struct cm_accounts *s, const st
     int64_t uid, struct cm_trace *t);
 CM_MUST_USE enum cm_err cm_remote_pairing(const struct cm_accounts *s, const uint8_t hash[20], struct cm_trace *t,
     struct cm_pairing *out);
+CM_MUST_USE enum cm_err cm_remote_select(const struct cm_accounts *s, const struct cm_selection *q, struct cm_trace *t,
+    struct cm_buf *answer);
 /* One request and all datagrams of its reply; take() has the fields of each.  On the connection for what is learned; the request is freed. */
 struct cm_remote_question {
 	struct cm_buf request;
 	enum cm_err (*take)(struct cm_got *g, void *out);	/* NULL: there are none */
 	void *out;
+	cm_deadline deadline;	/* 0: as long as the store may take */
 };
 void cm_remote_begin(struct cm_remote_question *q, enum cm_store_request kind);
 CM_MUST_USE enum cm_err cm_remote_learn(struct cm_remote *r, struct cm_remote_question *q, struct cm_trace *t);

@@ -17,6 +17,7 @@ struct cm_cards;
 struct cm_record;
 struct cm_jobs;
 struct cm_stores;
+struct cm_selectors;
 
 /*
  * The main thread has the sockets, the clients and what is served quickly. Each
@@ -39,6 +40,7 @@ struct cm_daemon {
 	struct cm_record *record;
 	struct cm_jobs *jobs;
 	struct cm_stores *stores;
+	struct cm_selectors *selectors;		/* NULL: none is configured */
 	pthread_mutex_t lock;
 	int wake;				/* eventfd(2) */
 };

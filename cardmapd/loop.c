@@ -12,12 +12,13 @@
 #include "cardmapd/jobs.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
+#include "cardmapd/selector.h"
 #include "cardmapd/store.h"
 
 #define WATCHDOG_NONE	INT64_MAX
 
 /* Rows of poll(2) that are always there; those of clients follow. */
-enum { AT_SIGNALS, AT_WAKE, AT_PROCESSES, AT_WATCHER, AT_LISTENER, AT_STORE, AT_CLIENTS };
+enum { AT_SIGNALS, AT_WAKE, AT_PROCESSES, AT_WATCHER, AT_LISTENER, AT_STORE, AT_SELECTORS, AT_CLIENTS };
 
 struct beat {
 	unsigned every;		/* ms; 0: no watchdog watches */
@@ -93,6 +94,7 @@ set_rows(const struct cm_loop *l, struct pollfd *p, size_t *clients)
 	const int fds[] = {
 		[AT_SIGNALS] = l->signals, [AT_WAKE] = d->wake, [AT_PROCESSES] = cm_processes_fd(d->processes),
 		[AT_WATCHER] = cm_cards_fd(d->cards), [AT_LISTENER] = l->listener, [AT_STORE] = l->store,
+		[AT_SELECTORS] = cm_selectors_fd(d->selectors),
 	};
 
 	for (size_t i = 0; i < AT_CLIENTS; i++)
@@ -120,7 +122,7 @@ cm_loop_run(struct cm_loop *l)
 			break;
 		if (p[AT_WAKE].revents != 0)
 			drain(d->wake);
-		if (!cm_processes_look(d->processes))
+		if (!cm_processes_look(d->processes) || cm_selectors_gone(d->selectors))
 			err = CM_ERR_SYSTEM;
 		cm_clients_serve(d->clients, p + AT_CLIENTS, clients);
 		if (p[AT_LISTENER].revents != 0)

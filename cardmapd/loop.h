@@ -12,7 +12,7 @@ struct cm_loop {
 	uid_t store_user;	/* who may connect to the store, beside this user */
 };
 
-/* Until a signal ends it (CM_OK), or the starter is gone (CM_ERR_SYSTEM). */
+/* Until a signal ends it (CM_OK), or the starter, or who runs selectors, is gone (CM_ERR_SYSTEM). */
 CM_MUST_USE enum cm_err cm_loop_run(struct cm_loop *l);
 
 #endif /* CM_CARDMAPD_LOOP_H */

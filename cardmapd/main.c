@@ -23,6 +23,7 @@
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
 #include "cardmapd/sandbox.h"
+#include "cardmapd/selector.h"
 #include "cardmapd/sockets.h"
 #include "cardmapd/store.h"
 
@@ -311,6 +312,13 @@ start_processes(struct service *s)
 }
 
 static enum cm_err
+start_selectors(struct service *s)
+{
+	return s->conf->mapper.selector == NULL ? CM_OK :
+	    cm_selectors_new(s->conf->mapper.selector, s->trace, &s->daemon.selectors);
+}
+
+static enum cm_err
 begin_processes(struct service *s)
 {
 	return cm_processes_begin(s->daemon.processes, s->trace);
@@ -364,7 +372,7 @@ check_sandbox(struct service *s)
 	return s->settings.check ? cm_sandbox_check(s->trace) : CM_OK;
 }
 
-/* Top to bottom; the starter is forked while there is one thread and no filter, sockets are made once nobody else can have them. */
+/* Top to bottom; the starter, and who runs selectors, are forked while there is one thread and no filter, sockets are made once nobody else can have them. */
 static const struct step {
 	enum cm_err (*run)(struct service *);
 	bool serving;		/* not with --check */
@@ -377,6 +385,7 @@ static const struct step {
 	{ find_ccache_program, false },
 	{ make_cache, false },
 	{ start_processes, false },
+	{ start_selectors, false },
 	{ make_parts, false },
 	{ open_keytab, false },
 	{ check_store, false },
@@ -415,12 +424,15 @@ end(struct service *s)
 
 	if (d->logins != NULL)
 		cm_logins_stop(d->logins);
+	if (d->selectors != NULL)
+		cm_selectors_stop(d->selectors);	/* nobody waits for one */
 	cm_jobs_free(&d->jobs);
 	cm_clients_free(&d->clients);	/* while all is there that they listen to */
 	cm_cards_free(&d->cards);
 	cm_logins_free(&d->logins);
 	cm_closing_free(&d->closing);
 	cm_stores_free(&d->stores);
+	cm_selectors_free(&d->selectors);
 	cm_record_free(&d->record);
 	cm_processes_free(&d->processes);
 	cm_hostcheck_close(&d->hostcheck);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cache/store_server.h"
+#include "cardmapd/selector.h"
 #include "cardmapd/sockets.h"
 
 struct place {
@@ -37,12 +38,13 @@ static void *
 serve(void *arg)
 {
 	struct place *p = arg;
+	const struct cm_store_selector selector = { .run = cm_selectors_ask, .arg = p->daemon->selectors };
 	struct cm_accounts *store = NULL;
 	struct cm_trace *t = NULL;
 	enum cm_err err = cm_trace_new(&t);
 
 	if (err == CM_OK && (err = cm_daemon_open_store(p->daemon, t, &store)) == CM_OK)
-		err = cm_store_serve(p->fd, store, t);
+		err = cm_store_serve(p->fd, store, selector.arg != NULL ? &selector : NULL, t);
 	else
 		close(p->fd);
 	if (err != CM_OK && err != CM_ERR_OFFLINE)

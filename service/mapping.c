@@ -1,10 +1,8 @@
 /* service/mapping.c - what a directory is asked about a card: by a selector, by rules, by pairings. */
 #include "service/mapping.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <unistd.h>
 
 void
 cm_mapping_clear(struct cm_mapping *m)
@@ -36,15 +34,11 @@ ask_selector(struct cm_mapping *m, char **user)
 {
 	struct cm_selector_key key;
 	const struct cm_selector_call call = { .program = m->host->conf->mapper.selector, .operation = CM_SELECTOR_MAP,
-		.user = m->user, .keys = &key, .key_count = 1 };
+		.user = m->user, .keys = &key, .key_count = 1, .remote = m->host->remote ? m->host->accounts : NULL };
 	enum cm_err err;
 
 	if (call.program == NULL)
 		return CM_ERR_ABSENT;
-	/* It runs as another user, and this process cannot make one: its word is not guessed, nor passed over. */
-	if (m->host->remote && (access(call.program, F_OK) == 0 || errno != ENOENT))
-		return cm_trace_fail(m->trace, CM_REASON_SELECTOR, "%s: the service does not run selectors: it maps by rules "
-		    "and pairings; leave mapper.selector out, or log in with cardmap login", call.program);
 	cm_key_hash(m->cert, key.sha1);
 	if ((err = cm_selector_ask(&call, m->deadline, m->trace, user)) == CM_ERR_ABSENT)
 		cm_trace_add(m->trace, "selector", "%s is not there: cardmap's own rules and pairings are used",

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/child.h"
+#include "cache/accounts.h"
 #include "service/selector_internal.h"
 
 #define PASSWD_LINE_MAX	4096
@@ -41,13 +42,23 @@ choose_user(struct cm_child *c, struct cm_trace *t)
 	return cm_trace_fail(t, CM_REASON_SELECTOR, "%s: there is no user _cardmap or nobody to run it as", c->path);
 }
 
+/* What it would take for an option, or print, is not said to it. */
+static enum cm_err
+judge(const struct cm_selector_call *s, struct cm_trace *t)
+{
+	const char *wrong = s->user != NULL ? cm_selector_judge_name(cm_blob_str(s->user)) : NULL;
+
+	if (s->key_count == 0 || s->key_count > CM_SELECTOR_KEYS_MAX)
+		return CM_ERR_STATE;
+	return wrong == NULL ? CM_OK :
+	    cm_trace_fail(t, CM_REASON_SELECTOR, "%s is not asked about \"%s\": %s", s->program, s->user, wrong);
+}
+
 static enum cm_err
 write_keys(const struct cm_selector_call *s, struct cm_buf *out)
 {
 	char text[CM_SELECTOR_KEY_SIZE];
 
-	if (s->key_count == 0 || s->key_count > CM_SELECTOR_KEYS_MAX)
-		return CM_ERR_STATE;
 	for (size_t i = 0; i < s->key_count; i++)
 		cm_buf_addf(out, "%s%s", i > 0 ? "," : "", cm_selector_key_text(&s->keys[i], text));
 	return cm_buf_status(out);
@@ -84,23 +95,18 @@ run(const struct cm_selector_call *s, const char *const *arguments, cm_deadline 
 }
 
 enum cm_err
-cm_selector_ask(const struct cm_selector_call *s, cm_deadline deadline, struct cm_trace *t, char **users)
+cm_selector_run(const struct cm_selector_call *s, cm_deadline deadline, struct cm_trace *t, struct cm_buf *answer)
 {
 	static const char *const operations[] = {
 		[CM_SELECTOR_MAP] = "map", [CM_SELECTOR_BIND] = "bind", [CM_SELECTOR_UNBIND] = "unbind",
 	};
-	struct cm_buf keys = { 0 }, answer = { 0 };
-	const char *arguments[7], *wrong = NULL;
+	struct cm_buf keys = { 0 };
+	const char *arguments[7];
 	size_t n = 0;
 	enum cm_err err;
 
-	if ((err = write_keys(s, &keys)) != CM_OK)
+	if ((err = judge(s, t)) != CM_OK || (err = write_keys(s, &keys)) != CM_OK)
 		goto out;
-	/* What it would take for an option, or print, is not said to it. */
-	if (s->user != NULL && (wrong = cm_selector_judge_name(cm_blob_str(s->user))) != NULL) {
-		err = cm_trace_fail(t, CM_REASON_SELECTOR, "%s is not asked about \"%s\": %s", s->program, s->user, wrong);
-		goto out;
-	}
 	arguments[n++] = "-o";
 	arguments[n++] = operations[s->operation];
 	if (s->user != NULL) {
@@ -110,10 +116,33 @@ cm_selector_ask(const struct cm_selector_call *s, cm_deadline deadline, struct c
 	arguments[n++] = "-i";
 	arguments[n++] = cm_buf_str(&keys);
 	arguments[n] = NULL;
-	if ((err = run(s, arguments, deadline, t, &answer)) == CM_OK && s->operation == CM_SELECTOR_MAP)
-		err = cm_selector_parse(s->program, cm_buf_blob(&answer), s->keys, s->key_count, t, users);
+	err = run(s, arguments, deadline, t, answer);
 out:
-	cm_buf_free(&answer);
 	cm_buf_free(&keys);
+	return err;
+}
+
+/* A process that may start no program, or none as another user, has the one do it that may. */
+static enum cm_err
+run_remote(const struct cm_selector_call *s, cm_deadline deadline, struct cm_trace *t, struct cm_buf *answer)
+{
+	const struct cm_selection q = { .hashes = { s->keys->sha1, s->key_count * sizeof(*s->keys) }, .user = s->user,
+		.deadline = deadline };
+	enum cm_err err;
+
+	if (s->operation != CM_SELECTOR_MAP)
+		return CM_ERR_STATE;
+	return (err = judge(s, t)) != CM_OK ? err : blame(t, cm_accounts_select(s->remote, &q, t, answer));
+}
+
+enum cm_err
+cm_selector_ask(const struct cm_selector_call *s, cm_deadline deadline, struct cm_trace *t, char **users)
+{
+	struct cm_buf answer = { 0 };
+	enum cm_err err = (s->remote != NULL ? run_remote : cm_selector_run)(s, deadline, t, &answer);
+
+	if (err == CM_OK && s->operation == CM_SELECTOR_MAP)
+		err = cm_selector_parse(s->program, cm_buf_blob(&answer), s->keys, s->key_count, t, users);
+	cm_buf_free(&answer);
 	return err;
 }

@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/trace.h"
 
+struct cm_accounts;
+
 /* What it is asked: who has this key; remember it as this user's; forget it. */
 enum cm_selector_operation { CM_SELECTOR_MAP, CM_SELECTOR_BIND, CM_SELECTOR_UNBIND };
 
@@ -24,8 +26,11 @@ struct cm_selector_call {
 	const char *user;	/* NULL: not known */
 	const struct cm_selector_key *keys;
 	size_t key_count;	/* 1 to CM_SELECTOR_KEYS_MAX */
+	struct cm_accounts *remote;	/* the process whose store this is runs it, for CM_SELECTOR_MAP alone; NULL: this one does */
 };
 #define CM_SELECTOR_KEYS_MAX	64
+#define CM_SELECTOR_NAME_MAX	255	/* octets of a name */
+#define CM_SELECTOR_ANSWER_MAX	16384	/* octets of an answer */
 
 /*
  * PROGRAM -o map|bind|unbind [-u USER] -i HASH[,HASH]...
@@ -42,5 +47,12 @@ struct cm_selector_call {
  */
 CM_MUST_USE enum cm_err cm_selector_ask(const struct cm_selector_call *s, cm_deadline deadline,
     struct cm_trace *t, char **users);
+
+/* The same by this process, and the answer as it came: nobody looked at it. */
+CM_MUST_USE enum cm_err cm_selector_run(const struct cm_selector_call *s, cm_deadline deadline,
+    struct cm_trace *t, struct cm_buf *answer);
+
+/* NULL, or what is wrong with a user's name. */
+const char *cm_selector_judge_name(struct cm_blob name);
 
 #endif /* CM_SERVICE_SELECTOR_H */

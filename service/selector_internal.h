@@ -4,10 +4,6 @@
 
 #include "service/selector.h"
 
-/* Longest answer read, and longest name in it, bytes. */
-#define CM_SELECTOR_ANSWER_MAX	16384
-#define CM_SELECTOR_NAME_MAX	255
-
 /*
  * The answer to "map":
  *
@@ -25,8 +21,5 @@
  */
 CM_MUST_USE enum cm_err cm_selector_parse(const char *program, struct cm_blob answer,
     const struct cm_selector_key *keys, size_t count, struct cm_trace *t, char **users);
-
-/* NULL, or what is wrong with a user's name. */
-const char *cm_selector_judge_name(struct cm_blob name);
 
 #endif /* CM_SERVICE_SELECTOR_INTERNAL_H */

@@ -42,6 +42,9 @@ void rig_stop_asking(struct rig *r);
 
 /* A socket of its own where threads serve the store with these options; ended by rig_service_stop(). */
 struct rig_service *rig_service_start(const struct cm_accounts_options *options, const char *path);
+struct cm_store_selector;
+struct rig_service *rig_service_start_selecting(const struct cm_accounts_options *options, const char *path,
+    const struct cm_store_selector *selector);
 void rig_service_stop(struct rig_service **s);
 /* How connections ended since it started that did not end well: the last such result, or CM_OK. */
 enum cm_err rig_service_verdict(struct rig_service *s);

@@ -22,6 +22,7 @@ struct rig_service {
 	pthread_t acceptor, threads[CONNECTIONS];
 	int fds[CONNECTIONS];
 	size_t count;
+	const struct cm_store_selector *selector;
 	enum cm_err verdict;		/* of the last that did not end well */
 	pthread_mutex_t lock;
 };
@@ -41,7 +42,7 @@ serve(void *arg)
 	if ((err = cm_accounts_open(&c->s->options, NULL, &store)) != CM_OK)
 		close(c->fd);
 	else
-		err = cm_store_serve(c->fd, store, NULL);
+		err = cm_store_serve(c->fd, store, c->s->selector, NULL);
 	cm_accounts_close(&store);
 	pthread_mutex_lock(&c->s->lock);
 	if (err != CM_OK)
@@ -71,11 +72,18 @@ accept_all(void *arg)
 struct rig_service *
 rig_service_start(const struct cm_accounts_options *options, const char *path)
 {
+	return rig_service_start_selecting(options, path, NULL);
+}
+
+struct rig_service *
+rig_service_start_selecting(const struct cm_accounts_options *options, const char *path, const struct cm_store_selector *selector)
+{
 	struct rig_service *s = calloc(1, sizeof(*s));
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 
 	assert_non_null(s);
 	s->options = *options;
+	s->selector = selector;
 	snprintf(s->store, sizeof(s->store), "%s", options->path);
 	s->options.path = s->store;
 	snprintf(s->path, sizeof(s->path), "%s", path);

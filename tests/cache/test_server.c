@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cache/store_server.h"
 #include "cache/store_wire_internal.h"
 #include "store_rig.h"
 
@@ -85,6 +86,112 @@ attack_unknown_requests(void **state)
 	assert_int_equal(rig_service_verdict(l.service), CM_ERR_SYNTAX);
 	end(&l);
 	rig_expect(l.r, NOW, CM_OK, CM_REASON_NONE, "");
+}
+
+/* Writes down what it was asked. */
+static enum cm_err
+be_selector(void *arg, const struct cm_selection *q, struct cm_trace *t, struct cm_buf *answer)
+{
+	struct cm_buf *asked = arg;
+
+	cm_buf_add_hex(asked, q->hashes);
+	cm_buf_addf(asked, " %s %d;", q->user != NULL ? q->user : "-", cm_deadline_left(q->deadline) > 0);
+	if (q->hashes.ptr[0] == 0xAB)
+		return cm_trace_fail(t, CM_REASON_SELECTOR, "it does not know");
+	cm_buf_addf(answer, "any octets");
+	return q->hashes.ptr[0] == 0xCD ? CM_ERR_ABSENT : CM_OK;
+}
+
+static void
+question(struct cm_buf *b, size_t octets, const char *user, int64_t ms)
+{
+	uint8_t hashes[65 * 20];
+
+	memset(hashes, 0x11, sizeof(hashes));
+	cm_buf_free(b);
+	cm_buf_add_byte(b, CM_STORE_SELECT);
+	cm_put_octets(b, (struct cm_blob){ hashes, octets });
+	cm_put_text(b, user);
+	cm_put_number(b, ms);
+}
+
+/* Keys, a user and a time: there is no program in it, and nothing that is none of those. */
+static void
+attack_selector(void **state)
+{
+	char longest[257];
+	const struct {
+		size_t octets;
+		const char *user;
+		int64_t ms;
+	} none[] = {
+		{ 0, "", 100 }, { 19, "", 100 }, { 21, "", 100 }, { 65 * 20, "", 100 }, { 20, longest, 100 }, { 20, "", 0 },
+		{ 20, "", -1 }, { 20, "", 60001 }, { 20, "", INT64_MAX },
+	};
+	struct cm_buf asked = { 0 }, q = { 0 };
+	const struct cm_store_selector selector = { .run = be_selector, .arg = &asked };
+	struct liar l = { .r = *state };
+
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[256] = '\0';
+	snprintf(l.path, sizeof(l.path), "%s/socket", l.r->folder);
+	l.service = rig_service_start_selecting(&l.r->options, l.path, &selector);
+	for (size_t i = 0; i < CM_COUNT(none); i++) {
+		question(&q, none[i].octets, none[i].user, none[i].ms);
+		assert_int_equal(say(&l, &q), -1);
+	}
+	question(&q, 20, "bob", 1000);
+	cm_put_text(&q, "/bin/sh");
+	assert_int_equal(say(&l, &q), -1);
+	assert_int_equal(asked.len, 0);
+	question(&q, 20, "bob", 1000);
+	assert_int_equal(say(&l, &q), CM_OK);
+	assert_string_equal(cm_buf_str(&asked), "1111111111111111111111111111111111111111 bob 1;");
+	end(&l);
+
+	/* where none is configured, none is asked */
+	begin(&l, state);
+	assert_int_equal(say(&l, &q), -1);
+	end(&l);
+	cm_buf_free(&asked);
+	cm_buf_free(&q);
+}
+
+/* What it wrote, that it is not there, and why it failed come back as they were. */
+static void
+selector_answers(void **state)
+{
+	static const struct {
+		uint8_t first;
+		enum cm_err err;
+		enum cm_reason reason;
+	} cases[] = { { 1, CM_OK, CM_REASON_NONE }, { 0xCD, CM_ERR_ABSENT, CM_REASON_NONE }, { 0xAB, CM_ERR_SYSTEM, CM_REASON_SELECTOR } };
+	struct cm_buf asked = { 0 };
+	const struct cm_store_selector selector = { .run = be_selector, .arg = &asked };
+	struct liar l = { .r = *state };
+	struct cm_accounts_options o = l.r->options;
+	struct cm_accounts *s = NULL;
+
+	snprintf(l.path, sizeof(l.path), "%s/socket", l.r->folder);
+	l.service = rig_service_start_selecting(&l.r->options, l.path, &selector);
+	o.path = l.path;
+	assert_int_equal(cm_accounts_open(&o, NULL, &s), CM_OK);
+	for (size_t i = 0; i < CM_COUNT(cases); i++) {
+		const uint8_t hash[20] = { cases[i].first };
+		const struct cm_selection q = { .hashes = { hash, sizeof(hash) }, .deadline = cm_deadline_in(20000) };
+		struct cm_buf answer = { 0 };
+
+		cm_trace_clear_reason(l.r->trace);
+		assert_int_equal(cm_accounts_select(s, &q, l.r->trace, &answer), cases[i].err);
+		assert_int_equal(cm_trace_reason(l.r->trace), cases[i].reason);
+		assert_string_equal(cm_buf_str(&answer), cases[i].err == CM_OK ? "any octets" : "");
+		cm_buf_free(&answer);
+	}
+	cm_trace_clear_reason(l.r->trace);
+	assert_int_equal(cm_accounts_select(l.r->store, &(struct cm_selection){ .user = NULL }, l.r->trace, &asked), CM_ERR_STATE);
+	cm_accounts_close(&s);
+	end(&l);
+	cm_buf_free(&asked);
 }
 
 /* Every way to cut a request short, and one octet too many. */
@@ -440,6 +547,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
+		T(attack_selector),
+		T(selector_answers),
 		T(attack_unknown_requests),
 		T(attack_malformed_requests),
 		T(attack_forgiveness),

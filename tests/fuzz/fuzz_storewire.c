@@ -29,6 +29,20 @@ store(void)
 	return s;
 }
 
+/* What a selector is asked is within its limits, whatever is sent. */
+static enum cm_err
+be_asked(void *arg, const struct cm_selection *q, struct cm_trace *t, struct cm_buf *answer)
+{
+	(void)arg;
+	if (q->hashes.len == 0 || q->hashes.len % 20 != 0 || q->hashes.len > 20 * 64 || cm_deadline_left(q->deadline) > 60000 ||
+	    (q->user != NULL && (q->user[0] == '\0' || strlen(q->user) > 255)))
+		abort();
+	cm_buf_addf(answer, "%s", q->user != NULL ? q->user : "");
+	return q->hashes.ptr[0] == 0 ? cm_trace_fail(t, CM_REASON_SELECTOR, "zero") : q->hashes.ptr[0] == 1 ? CM_ERR_USAGE : CM_OK;
+}
+
+static const struct cm_store_selector selector = { .run = be_asked };
+
 /* length(2, big end first) octets: a datagram each; then the end. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -51,7 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at += len;
 	}
 	shutdown(pair[0], SHUT_WR);
-	err = cm_store_serve(pair[1], s, t);
+	err = cm_store_serve(pair[1], s, &selector, t);
 	if (err != CM_OK && err != CM_ERR_SYNTAX && err != CM_ERR_OFFLINE)
 		abort();
 	close(pair[0]);
