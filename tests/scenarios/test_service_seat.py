@@ -130,6 +130,14 @@ class SeatTest(SeatScenario):
         self.check_kept_out(self.lenas(), user='alice', service='swaylock')
         self.check_kept_out(self.lenas(), service='swaylock')
 
+    def test_a_card_that_opens_several_accounts_and_none_of_the_callers(self):
+        """Whose it is, is known only once one of them is named: that is judged too."""
+        self.again(mapper__several_accounts='hint')
+        self.exchange('dave')
+        self.wait_card()
+        self.check_kept_out(self.lenas(), user='dave', service='swaylock')
+        self.check_asked(self.lenas('root'), user='dave', service='su')
+
     def test_a_user_from_elsewhere(self):
         for who in (None, 'root'):
             with self.subTest(str(who)):

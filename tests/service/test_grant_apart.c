@@ -337,6 +337,18 @@ bobs_pairing(struct told *x)
 	pair(x, &x->bob, "alice", false);
 }
 
+/* Another key with the SHA-1 of alice's: that hash alone is weak (cache/pairings.h). */
+static void
+paired_by_sha1_alone(struct told *x)
+{
+	struct cm_pairing p;
+
+	assert_int_equal(cm_pairing_make(x->alice.cert, "alice", false, cm_clock_now(), &p), CM_OK);
+	p.spki_sha256[31] ^= 1;
+	assert_int_equal(cm_pairings_add(x->h.store, &p, false, x->h.trace), CM_OK);
+	cm_pairing_clear(&p);
+}
+
 static void
 other_judged_key(struct told *x)
 {
@@ -398,6 +410,15 @@ ca_revoked_here(struct told *x)
 	const struct cm_evidence e = evidence_of(2, CM_STATUS_REVOKED);
 
 	keep_evidence(&x->h, &e);
+}
+
+/* The CA above the certificate is kept as revoked, so it is told to be under another. */
+static void
+other_ca(struct told *x)
+{
+	ca_revoked_here(x);
+	x->links[1] = link_of(3);
+	x->rows[1] = evidence_of(3, CM_STATUS_GOOD);
 }
 
 /* It is kept as revoked, so another name is given to it; but it was here before. */
@@ -613,6 +634,7 @@ static const struct lie {
 	LIE(by_nobody, paired_elsewhere, REFUSED, NOT_VOUCHED),
 	LIE(by_nobody, paired_with_bob, REFUSED, NOT_VOUCHED),
 	LIE(by_nobody, bobs_pairing, REFUSED, NOT_VOUCHED),
+	LIE(by_nobody, paired_by_sha1_alone, REFUSED, NOT_VOUCHED),
 	LIE(by_pairing, other_name, REFUSED, NOT_VOUCHED),
 	LIE(by_nobody, no_realm, REFUSED, NOT_VOUCHED),
 	LIE(by_kdc, no_realm, REFUSED, NOT_VOUCHED),
@@ -637,6 +659,7 @@ static const struct lie {
 	LIE(by_configuration, revoked_here, REFUSED, REVOKED),
 	LIE(by_kdc, on_hold_here, REFUSED, REVOKED),
 	LIE(by_kdc, ca_revoked_here, REFUSED, REVOKED),
+	LIE(by_kdc_again, other_ca, REFUSED, REVOKED),
 	LIE(by_kdc_again, other_serial, REFUSED, PROOF_MISSING),
 	LIE(by_kdc_again, no_links, REFUSED, PROOF_MISSING),
 	LIE(by_kdc, no_links, REFUSED, PROOF_MISSING),
