@@ -32,6 +32,15 @@ while b'"pin"' not in s.recv(65536):
 print('pin', flush=True)
 time.sleep(1000)
 """
+ACCOUNT = """
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(json.dumps({'method': 'io.cardmap.Login.Begin', 'parameters': {'user': 'alice', 'purpose': 'account'},
+                      'more': True}).encode() + b'\\0')
+end = json.loads(s.recv(65536).rstrip(b'\\0'))['parameters']
+print(end['state'], end.get('reason'))
+"""
 
 
 def card_has_a_command():
@@ -155,6 +164,7 @@ class LoginTest(LiveScenario):
         self.answer(asked, PIN, '654321')
         end = self.until(connection, 'pin')
         self.assertEqual((end['state'], end['grant']['user']), ('granted', 'alice'), end)
+        self.assertEqual(self.until(self.begin(purpose='account'))['reason'], 'card_required', 'another PIN is no login')
         self.assertEqual(self.login()['reason'], 'pin_wrong')
         self.assertEqual(self.login('654321')['state'], 'granted')
 
@@ -164,11 +174,17 @@ class LoginTest(LiveScenario):
         self.assertEqual(self.login()['state'], 'granted')
         end = self.until(self.begin(purpose='account'))
         self.assertEqual((end['state'], end['grant']['uid']), ('granted', 10001), end)
+        self.assertEqual(scenario.said([sys.executable, '-c', ACCOUNT, SOCKET]), 'refused card_required\n')
         end = self.until(self.begin(user='nobody-of-ours', purpose='account'))
         self.assertEqual((end['state'], end['reason']), ('refused', 'card_required'), end)
         self.again(enforcement__required='no')
         end = self.until(self.begin(user='nobody-of-ours', purpose='account'))
         self.assertEqual((end['state'], end.get('reason'), end['may_use_password']), ('refused', None, True), end)
+
+    def test_root_is_nobodys_card(self):
+        """Whoever asks, and without any look at a card: pam_cardmap alone would not have to be believed."""
+        self.take_out()
+        self.assertEqual(self.login(user='root')['reason'], 'account_forbidden')
 
     def test_cards_are_off(self):
         self.again(enforcement__allow_cards='no')
@@ -211,6 +227,9 @@ class DeathTest(LiveScenario):
         self.assertEqual(self.login()['state'], 'granted')
 
     def test_two_wrong_pins_are_held_across_a_watchers_death(self):
+        self.take_out()  # the next watcher counts insertions anew: this is its second, and will be another's first
+        self.put_in()
+        self.wait_card()
         connection = self.begin()
         self.answer(self.until(connection, 'pin'), '000000')
         self.answer(self.until(connection, 'pin'), '000000')
