@@ -135,7 +135,8 @@ class SeatTest(SeatScenario):
         self.again(mapper__several_accounts='hint')
         self.exchange('dave')
         self.wait_card()
-        self.check_kept_out(self.lenas(), user='dave', service='swaylock')
+        reply = self.caller(self.lenas()).begin(user='dave', service='swaylock')
+        self.assertEqual((reply['parameters']['state'], reply['parameters']['reason']), ('refused', 'not_here'), reply)
         self.check_asked(self.lenas('root'), user='dave', service='su')
 
     def test_a_user_from_elsewhere(self):
