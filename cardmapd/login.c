@@ -110,6 +110,7 @@ cm_attempt_tell_locked(struct cm_attempt *a, const struct cm_told *t)
 			json_object_set(o, "grant", t->grant);
 		json_array_append_new(a->out, o);
 		a->state = t->state;
+		a->reason = t->reason;
 		a->ended = t->state == CM_ATTEMPT_GRANTED || t->state == CM_ATTEMPT_REFUSED;
 	}
 	json_decref(t->choices);

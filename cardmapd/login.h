@@ -47,6 +47,7 @@ struct cm_attempt {
 	cm_deadline card_due;		/* until when it waits for a card */
 	/* under the daemon's lock: */
 	enum cm_attempt_state state;
+	enum cm_reason reason;		/* told with the state */
 	json_t *out;			/* replies to be sent, an array */
 	struct cm_answer answer;
 	bool cancelled, ended;

@@ -78,7 +78,7 @@ see(struct view *v, struct cm_session *s)
 static void
 tell_once(struct cm_attempt *a, const struct cm_told *t)
 {
-	if (a->state != t->state)
+	if (a->state != t->state || (t->reason == CM_REASON_BUSY && a->reason != CM_REASON_BUSY))
 		cm_attempt_tell_locked(a, t);
 	else
 		json_decref(t->choices);
@@ -217,7 +217,7 @@ decide(struct view *v)
 		wait_for_card(v);
 	else if (v->unsettled > 0 || v->busy > 0)
 		tell_once(a, &(struct cm_told){ .state = CM_ATTEMPT_READING, .user = a->user,
-		    .text = v->busy > 0 ? "another login uses the card" : NULL });
+		    .reason = v->busy > 0 ? CM_REASON_BUSY : CM_REASON_NONE, .text = "another login uses the card" });
 	else if (user != NULL && v->nameable != NULL)
 		cm_session_attach(v->nameable, a);
 	else if (v->fits != NULL || v->nameable != NULL)

@@ -36,6 +36,17 @@ cm_pam_await_card(struct cm_pam *p, struct cardmap_login *l)
 	return CM_PAM_GOES_ON;
 }
 
+/* A card is read so fast that nobody need be told; another login's prompt may stand for a minute. */
+int
+cm_pam_await_turn(struct cm_pam *p, const struct cardmap_login *l)
+{
+	const char *reason = cardmap_reason(l);
+
+	if (reason != NULL && strcmp(reason, "busy") == 0)
+		say_once(p, "Wait: another login uses the card");
+	return CM_PAM_GOES_ON;
+}
+
 /* ---- a choice */
 
 /* SIZE_MAX: not one of them. */

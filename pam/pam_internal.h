@@ -83,6 +83,7 @@ int cm_pam_fall_back(const struct cm_pam *p, const struct cardmap_login *l, cons
 
 int cm_pam_run(struct cm_pam *p);
 int cm_pam_await_card(struct cm_pam *p, struct cardmap_login *l);
+int cm_pam_await_turn(struct cm_pam *p, const struct cardmap_login *l);
 int cm_pam_choose(struct cm_pam *p, struct cardmap_login *l);
 /* May the last try be spent?  PAM_SUCCESS, also where it is not the last; PAM_AUTH_ERR: no; errors of cm_pam_ask() */
 int cm_pam_ask_last_try(struct cm_pam *p, const struct cardmap_login *l);

@@ -43,6 +43,7 @@ act(struct cm_pam *p, struct cardmap_login *l, enum cardmap_state state)
 
 	switch (state) {
 	case CARDMAP_READING:
+		return cm_pam_await_turn(p, l);
 	case CARDMAP_WORKING:
 		return CM_PAM_GOES_ON;
 	case CARDMAP_CARD:
