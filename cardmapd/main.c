@@ -90,6 +90,20 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+/* The other processes start in another folder. */
+static bool
+make_absolute(const char **path, char out[4096])
+{
+	char here[2048];
+
+	if (*path == NULL || (*path)[0] == '/')
+		return true;
+	if (getcwd(here, sizeof(here)) == NULL || snprintf(out, 4096, "%s/%s", here, *path) >= 4096)
+		return false;
+	*path = out;
+	return true;
+}
+
 /* -1: go on; else the exit status. */
 static int
 read_options(int argc, char **argv, struct settings *s)
@@ -455,11 +469,13 @@ main(int argc, char **argv)
 		.daemon = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER },
 	};
 	const int status = read_options(argc, argv, &s.settings);
-	char libexec[4096];
+	char libexec[4096], config[4096];
 	enum cm_err err;
 
 	if (status >= 0)
 		return status;
+	if (!make_absolute(&s.settings.config, config))
+		return EXIT_USAGE;
 	if (s.settings.libexec[0] == '\0' && find_libexec(libexec))
 		s.settings.libexec = libexec;
 	umask(077);
