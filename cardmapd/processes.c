@@ -16,10 +16,14 @@
 #include "base/log.h"
 #include "base/wire.h"
 #include "cardmapd/sockets.h"
+#include "service/channel.h"
 
 #define RUNNING_MAX	64
+#define EXIT_CONFIG	78
 #define BACKOFF_FIRST	100	/* ms until the resolver is started again; doubled each time ... */
 #define BACKOFF_MOST	10000
+#define DOUBT_MS	2000	/* a resolver that cannot say how it is for so long hangs ... */
+#define DOUBT_AFTER_US	((int64_t)3 * 1000000)	/* ... unless it has just begun */
 #define STEADY_SECONDS	30	/* ... until it has run for so long */
 
 struct running {
@@ -160,7 +164,10 @@ say_ended(const struct cm_processes *p, enum cm_kind kind, pid_t pid, int status
 		    "%s (pid %d) was ended by signal %d", cm_kind_name(kind), (int)pid, WTERMSIG(status));
 	else if (WEXITSTATUS(status) != 0)
 		cm_log_event(p->options.conf->service.log, "process", CM_ERR_SYSTEM, CM_REASON_HELPER,
-		    "%s (pid %d) ended with status %d", cm_kind_name(kind), (int)pid, WEXITSTATUS(status));
+		    "%s (pid %d) ended with status %d%s%s", cm_kind_name(kind), (int)pid, WEXITSTATUS(status),
+		    WEXITSTATUS(status) == EXIT_CONFIG ? ": it cannot use the configuration, which must be readable for " : "",
+		    WEXITSTATUS(status) != EXIT_CONFIG ? "" : kind == CM_KIND_RESOLVER ? p->options.conf->service.user :
+		    p->options.conf->service.card_user);
 }
 
 static void
@@ -208,6 +215,53 @@ cm_processes_look(struct cm_processes *p)
 	if (cm_deadline_passed(p->resolver_due) && start_resolver(p) != CM_OK)
 		plan_resolver(p, 0);
 	return true;
+}
+
+/* ---- one that hangs */
+
+static bool
+resolver_answers(struct cm_processes *p)
+{
+	const struct cm_message question = { .kind = CM_MESSAGE_STATE };
+	const int fd = cm_processes_connect(p, CM_KIND_RESOLVER);
+	struct cm_message answer = { 0 };
+	struct cm_channel *channel = NULL;
+	enum cm_err err = CM_ERR_SYSTEM;
+
+	if (fd >= 0 && (err = cm_channel_new(fd, &channel)) != CM_OK)
+		close(fd);
+	if (err == CM_OK)
+		err = cm_channel_ask(channel, &question, NULL, 0, CM_MESSAGE_STATED, cm_deadline_in(DOUBT_MS), &answer);
+	cm_message_clear(&answer);
+	cm_channel_free(&channel);
+	return err == CM_OK;
+}
+
+/* 0: none has run for so long. */
+static pid_t
+resolver_that_runs(struct cm_processes *p, int64_t us)
+{
+	pid_t pid = 0;
+
+	pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; i < RUNNING_MAX; i++)
+		if (p->running[i].pid != 0 && p->running[i].kind == CM_KIND_RESOLVER &&
+		    cm_clock_us() - p->running[i].since_us > us)
+			pid = p->running[i].pid;
+	pthread_mutex_unlock(&p->lock);
+	return pid;
+}
+
+void
+cm_processes_doubt_resolver(struct cm_processes *p)
+{
+	const pid_t pid = p->starter != NULL ? resolver_that_runs(p, 0) : 0;
+
+	if (pid == 0 || resolver_answers(p) || resolver_that_runs(p, DOUBT_AFTER_US) != pid)
+		return;
+	cm_log_event(p->options.conf->service.log, "process", CM_ERR_SYSTEM, CM_REASON_HELPER,
+	    "resolver (pid %d) does not answer, and is replaced", (int)pid);
+	cm_starter_kill(p->starter, pid);
 }
 
 int

@@ -37,6 +37,12 @@ cm_deadline cm_processes_next(const struct cm_processes *p);
 /* Say who died, and start the resolver again when it is time.  False: the starter is gone, and nothing can be started any more. */
 bool cm_processes_look(struct cm_processes *p);
 
+/*
+ * Something that the resolver was asked got no answer.  One that runs and does not even tell its state is ended, so that
+ * another takes its place; with a service manager, its watchdog does that.  Waits 2 s at most.  Thread-safe.
+ */
+void cm_processes_doubt_resolver(struct cm_processes *p);
+
 /* Those that run, for people. */
 struct cm_process_seen {
 	const char *kind;

@@ -19,6 +19,8 @@
 #define REST_MS		1000
 #define STEADY_US	((int64_t)10 * 1000000)
 
+#define PROCESSES	2	/* the card's helper and the resolver: enum cm_process */
+
 /* ---- for the main thread */
 
 void
@@ -121,6 +123,17 @@ drop_lines(struct cm_session *s)
 	pthread_mutex_unlock(&s->daemon->lock);
 }
 
+static bool
+is_removed(const struct cm_session *s)
+{
+	bool removed;
+
+	pthread_mutex_lock(&s->daemon->lock);
+	removed = s->removed;
+	pthread_mutex_unlock(&s->daemon->lock);
+	return removed;
+}
+
 /* ---- preparing */
 
 static enum cm_err
@@ -142,15 +155,29 @@ begin_work(struct cm_work *w)
 	return CM_OK;
 }
 
+/* The connection to it was dropped, because it was too slow or said what it may not; or it was never needed. */
+static bool
+lost_resolver(const struct cm_work *w)
+{
+	int fds[PROCESSES] = { -1, -1 };
+
+	cm_apart_fds(w->apart, fds);
+	return fds[CM_PROCESS_RESOLVER] < 0;
+}
+
 static void
 end_work(struct cm_work *w)
 {
+	const bool doubt = w->apart != NULL && !is_removed(w->session) && lost_resolver(w);
+
 	if (w->apart != NULL)
 		cm_login_clear(&w->login);
 	cm_apart_free(&w->apart);
 	cm_trace_free(&w->trace);
 	drop_lines(w->session);
 	w->ready = false;
+	if (doubt)
+		cm_processes_doubt_resolver(w->session->daemon->processes);
 }
 
 /* "NAME (DN; rule R, strong)": as ldap/candidates.c tells of each. */
@@ -243,8 +270,6 @@ drain(int fd)
 	(void)!read(fd, &count, sizeof(count));
 }
 
-#define PROCESSES	2	/* the card's helper and the resolver: enum cm_process */
-
 enum cm_work_event
 cm_work_wait(struct cm_work *w, cm_deadline deadline)
 {
@@ -301,8 +326,11 @@ pause_after_death(struct cm_work *w)
 {
 	if (cm_clock_us() - w->began_us > STEADY_US)
 		w->pause = 0;
-	if (w->pause != 0)
-		(void)poll(NULL, 0, (int)w->pause);
+	const cm_deadline deadline = cm_deadline_in(w->pause);
+
+	/* A card that is taken out, or the end of the service, waits for no pause. */
+	while (w->pause != 0 && !is_removed(w->session) && cm_work_wait(w, deadline) != CM_WORK_TIMEOUT)
+		;
 	w->pause = w->pause == 0 ? PAUSE_FIRST : w->pause * 2 < PAUSE_MOST ? w->pause * 2 : PAUSE_MOST;
 }
 
@@ -386,12 +414,34 @@ live(struct cm_work *w)
 		idle = wait_idle(w);
 		if (idle == IDLE_ASKED)
 			idle = serve(w);
+		end_work(w);
 		if (idle == IDLE_DIED)
 			pause_after_death(w);
-		end_work(w);
 		if (w->granted)
 			idle = rest(w);
 	}
+}
+
+/* Where that cannot be done now, it is tried again for whoever asks.  False: the card is out. */
+static bool
+open_store(struct cm_work *w)
+{
+	const struct cm_session *s = w->session;
+	enum idle idle = IDLE_AGAIN;
+
+	while (idle != IDLE_GONE) {
+		enum cm_err err = cm_trace_new(&w->trace);
+
+		if (err == CM_OK)
+			err = cm_daemon_open_store(s->daemon, w->trace, &w->store);
+		if (err != CM_OK)
+			publish(w, err, reason_of(w), cm_trace_message(w->trace));
+		cm_trace_free(&w->trace);
+		if (err == CM_OK)
+			return true;
+		idle = wait_idle(w);
+	}
+	return false;
 }
 
 static void *
@@ -399,18 +449,9 @@ run(void *arg)
 {
 	struct cm_session *s = arg;
 	struct cm_work w = { .session = s };
-	enum cm_err err = cm_trace_new(&w.trace);
 
-	if (err == CM_OK)
-		err = cm_daemon_open_store(s->daemon, w.trace, &w.store);
-	if (err != CM_OK) {
-		publish(&w, err, reason_of(&w), cm_trace_message(w.trace));
-		while (wait_idle(&w) != IDLE_GONE)
-			publish(&w, err, reason_of(&w), cm_trace_message(w.trace));
-	} else {
-		cm_trace_free(&w.trace);
+	if (open_store(&w))
 		live(&w);
-	}
 	leave_attempt(s);
 	end_work(&w);
 	cm_accounts_close(&w.store);

@@ -16,13 +16,19 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define FIRST		3	/* of the descriptors that a process is given */
 #define KEPT		16	/* above those two that the starter holds */
 #define CHILDREN_MAX	64
 #define ENVIRONMENT_MAX	24
+#define ANSWER_MS	5000	/* a starter that says nothing for so long cannot start anything any more */
+#define END_MS		2000	/* until one that does not end is ended */
 
 static const struct kind {
 	const char *name, *program, *folder;
@@ -37,6 +43,12 @@ struct cm_starter {
 	pid_t pid;
 	int requests, exits;	/* our ends */
 	pthread_mutex_t lock;	/* one request at a time */
+	bool broken;		/* under the lock: an answer that may still come would be another request's */
+};
+
+struct request {
+	uint32_t kind;		/* of which one is started ... */
+	int32_t kill;		/* ... or, if this is not 0, the pid of the child that is ended */
 };
 
 struct answer {
@@ -176,8 +188,8 @@ serve_request(struct serving *s)
 {
 	int fds[CM_STARTER_DESCRIPTORS] = { -1, -1, -1 };
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(fds))];
-	uint32_t kind = CM_KIND_COUNT;
-	struct iovec part = { &kind, sizeof(kind) };
+	struct request request = { .kind = CM_KIND_COUNT };
+	struct iovec part = { &request, sizeof(request) };
 	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
 	struct answer answer = { .error = EINVAL, .pid = -1 };
 	const ssize_t n = recvmsg(s->requests, &m, MSG_CMSG_CLOEXEC);
@@ -187,10 +199,12 @@ serve_request(struct serving *s)
 	if (n <= 0)
 		return n < 0 && errno == EINTR;
 	count = take_descriptors(&m, fds);
-	if (place == NULL)
+	if (n == (ssize_t)sizeof(request) && request.kill > 0)
+		answer.error = find_child(s, request.kill) != NULL && kill(request.kill, SIGKILL) == 0 ? 0 : ESRCH;
+	else if (place == NULL)
 		answer.error = EAGAIN;
-	else if (n == (ssize_t)sizeof(kind) && kind < CM_KIND_COUNT &&
-	    (answer.pid = start(s, kind, fds, count, &answer.error)) > 0)
+	else if (n == (ssize_t)sizeof(request) && request.kind < CM_KIND_COUNT &&
+	    (answer.pid = start(s, request.kind, fds, count, &answer.error)) > 0)
 		*place = answer.pid;
 	for (size_t i = 0; i < count; i++)
 		close(fds[i]);
@@ -328,6 +342,7 @@ find_program(const char *libexec, const struct kind *k, struct cm_trace *t, char
 static enum cm_err
 fork_starter(struct cm_starter *s, struct serving *v, struct cm_trace *t)
 {
+	const struct timeval most = { .tv_sec = ANSWER_MS / 1000 };
 	int requests[2], exits[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, requests) != 0)
@@ -339,6 +354,8 @@ fork_starter(struct cm_starter *s, struct serving *v, struct cm_trace *t)
 	}
 	s->requests = requests[0];
 	s->exits = exits[0];
+	(void)setsockopt(s->requests, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+	(void)setsockopt(s->requests, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));
 	if ((s->pid = fork()) == 0) {
 		v->requests = requests[1];
 		v->exits = exits[1];
@@ -373,6 +390,22 @@ cm_starter_begin(const struct cm_starter_options *o, struct cm_trace *t, struct 
 	return err;
 }
 
+/* It ends by itself when nobody can ask any more; one that is stopped, or hangs, does not.  What it started dies with it. */
+static void
+wait_for_end(pid_t pid)
+{
+	const cm_deadline deadline = cm_deadline_in(END_MS);
+	struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+
+	while (p.fd >= 0 && poll(&p, 1, cm_deadline_left(deadline)) < 0 && errno == EINTR)
+		;
+	if (p.revents == 0)
+		kill(pid, SIGKILL);
+	if (p.fd >= 0)
+		close(p.fd);
+	waitpid(pid, NULL, 0);
+}
+
 void
 cm_starter_end(struct cm_starter **s)
 {
@@ -381,7 +414,7 @@ cm_starter_end(struct cm_starter **s)
 	if ((*s)->requests >= 0)
 		close((*s)->requests);
 	if ((*s)->pid > 0)
-		waitpid((*s)->pid, NULL, 0);
+		wait_for_end((*s)->pid);
 	if ((*s)->exits >= 0)
 		close((*s)->exits);
 	pthread_mutex_destroy(&(*s)->lock);
@@ -396,22 +429,31 @@ cm_starter_pid(const struct cm_starter *s)
 }
 
 static int
-ask(struct cm_starter *s, enum cm_kind kind, const int *fds, size_t count, pid_t *pid)
+ask(struct cm_starter *s, const struct request *r, const int *fds, size_t count, pid_t *pid)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(CM_STARTER_DESCRIPTORS * sizeof(int))] = { 0 };
-	uint32_t what = kind;
-	struct iovec part = { &what, sizeof(what) };
-	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = CMSG_SPACE(count * sizeof(int)) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	struct request request = *r;
+	struct iovec part = { &request, sizeof(request) };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
 	struct answer answer;
 
-	*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(count * sizeof(int)) };
-	memcpy(CMSG_DATA(c), fds, count * sizeof(int));
-	if (sendmsg(s->requests, &m, MSG_NOSIGNAL) < 0)
-		return errno;
-	if (recv(s->requests, &answer, sizeof(answer), 0) != (ssize_t)sizeof(answer))
+	if (count > 0) {
+		struct cmsghdr *c;
+
+		m.msg_control = control;
+		m.msg_controllen = CMSG_SPACE(count * sizeof(int));
+		c = CMSG_FIRSTHDR(&m);
+		*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(count * sizeof(int)) };
+		memcpy(CMSG_DATA(c), fds, count * sizeof(int));
+	}
+	if (s->broken)
 		return EPIPE;
+	if (sendmsg(s->requests, &m, MSG_NOSIGNAL) < 0 ||
+	    recv(s->requests, &answer, sizeof(answer), 0) != (ssize_t)sizeof(answer)) {
+		s->broken = true;
+		(void)shutdown(s->exits, SHUT_RDWR);	/* the main thread sees that it is gone */
+		return EPIPE;
+	}
 	*pid = answer.pid;
 	return answer.error;
 }
@@ -425,10 +467,20 @@ cm_starter_run(struct cm_starter *s, enum cm_kind kind, const int *fds, size_t c
 	if (count == 0 || count > CM_STARTER_DESCRIPTORS)
 		return CM_ERR_STATE;
 	pthread_mutex_lock(&s->lock);
-	e = ask(s, kind, fds, count, pid);
+	e = ask(s, &(struct request){ .kind = kind }, fds, count, pid);
 	pthread_mutex_unlock(&s->lock);
 	errno = e;
 	return e == 0 ? CM_OK : CM_ERR_SYSTEM;
+}
+
+void
+cm_starter_kill(struct cm_starter *s, pid_t pid)
+{
+	pid_t none;
+
+	pthread_mutex_lock(&s->lock);
+	(void)ask(s, &(struct request){ .kind = CM_KIND_COUNT, .kill = pid }, NULL, 0, &none);
+	pthread_mutex_unlock(&s->lock);
 }
 
 int

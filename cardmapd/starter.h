@@ -40,6 +40,9 @@ pid_t cm_starter_pid(const struct cm_starter *s);
 /* Thread-safe.  Descriptors stay the caller's.  CM_ERR_SYSTEM: it could not be started; errno says why. */
 CM_MUST_USE enum cm_err cm_starter_run(struct cm_starter *s, enum cm_kind kind, const int *fds, size_t count, pid_t *pid);
 
+/* End one that was started and says nothing; its end is told as any other.  Nothing happens where it has ended.  Thread-safe. */
+void cm_starter_kill(struct cm_starter *s, pid_t pid);
+
 /* For poll(2): readable when one has ended. */
 int cm_starter_fd(const struct cm_starter *s);
 /* The next that ended, and how (waitpid(2)).  False: none so far.  *pid is 0 when the starter itself is gone. */

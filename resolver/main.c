@@ -293,10 +293,15 @@ serve(struct program *p)
 		{ .fd = p->lifeline, .events = POLLIN },
 	};
 
+	uint64_t us = 0;
+	const bool watched = sd_watchdog_enabled(0, &us) > 0;
+
 	sd_notify(0, "READY=1");
 	for (;;) {
-		if (poll(f, CM_COUNT(f), -1) < 0 && errno != EINTR)
+		if (poll(f, CM_COUNT(f), watched ? (int)(us / 2000) : -1) < 0 && errno != EINTR)
 			return;
+		if (watched)
+			sd_notify(0, "WATCHDOG=1");
 		if ((f[1].revents | f[2].revents) != 0)
 			return;
 		if (f[0].revents != 0)

@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""What goes wrong on a computer, and nobody attacked it: processes that hang, files that are not there, readers and cards
+that come and go.  Each time somebody who may gets in as soon as it is mended, or is told what to do, and nothing waits for ever."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'rig'))
+import rig as rig_module
+import scenario
+import service as service_module
+import service_scenario
+from rig import WORK
+from scenario import PIN, wait_until
+from service import CARD, CONF, HOME, RESOLVER, RUN
+from service_scenario import ANY_PROMPT, ServiceScenario
+
+SECONDS = 30    # within the deadlines of all that hangs, one after the other, on a slow machine
+
+
+def of(name):
+    return [process for process in service_module.processes() if process.name == name]
+
+
+def descriptors(pid):
+    return len(os.listdir(f'/proc/{pid}/fd'))
+
+
+def serves():
+    try:
+        service_scenario.SERVICE.cards()
+    except OSError:
+        return False
+    return True
+
+
+class Frozen:
+    """Processes stopped, and let go again."""
+    def __init__(self, pids):
+        self.pids = list(pids)
+
+    def send(self, number):
+        for pid in self.pids:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def __enter__(self):
+        self.send(signal.SIGSTOP)
+        return self
+
+    def __exit__(self, *_):
+        self.send(signal.SIGCONT)
+
+
+class HangTest(ServiceScenario):
+    def replaced(self, name, pids):
+        wait_until(lambda: not {p.pid for p in of(name)} & set(pids), f'{name} to be replaced', SECONDS)
+
+    def test_a_resolver_that_hangs_is_replaced(self):
+        self.check_inside(*self.log_in())
+        self.wait_card()
+        pids = [process.pid for process in of(RESOLVER)]
+        with Frozen(pids):
+            self.log_in()   # prepared before, and kept: it may or may not go through
+            self.replaced(RESOLVER, pids)
+            wait_until(lambda: of(RESOLVER), 'another resolver', SECONDS)
+            self.take_out()
+            self.put_in()
+            self.wait_card()
+            self.check_inside(*self.log_in())
+
+    def test_a_card_helper_that_hangs_costs_one_login(self):
+        self.wait_card()
+        helpers = of(CARD)
+        terminal = self.su()
+        terminal.expect(ANY_PROMPT)
+        started = time.monotonic()
+        with Frozen(process.pid for process in helpers):
+            terminal.type(f'{PIN}\n')
+            status, text = self.ended(terminal)
+            self.assertNotEqual(status, 0)
+            self.assertIn('(helper)', text)
+            self.assertLess(time.monotonic() - started, SECONDS)
+            self.check_inside(*self.log_in())
+
+    def test_a_starter_that_hangs_ends_the_service(self):
+        """Which a service manager starts anew: without it no card can be read."""
+        daemon = service_scenario.SERVICE.pid
+        with Frozen(process.pid for process in of('cardmapd') if process.parent == daemon):
+            self.take_out()
+            self.put_in()
+            wait_until(lambda: not service_module.processes_of_service(), 'all to end', SECONDS)
+        self.start()
+        self.check_inside(*self.log_in())
+
+    def test_an_end_with_a_starter_that_hangs(self):
+        daemon = service_scenario.SERVICE.pid
+        with Frozen(process.pid for process in of('cardmapd') if process.parent == daemon):
+            os.kill(daemon, signal.SIGTERM)
+            wait_until(lambda: not service_module.processes_of_service(), 'all to end', SECONDS)
+
+    def test_pcscd(self):
+        self.check_inside(*self.log_in())
+        self.wait_card()
+        scenario.RIG.freeze('pcscd')
+        started = time.monotonic()
+        try:
+            terminal = self.su()
+            terminal.enter(ANY_PROMPT, PIN)
+            status, text = self.ended(terminal)
+        finally:
+            scenario.RIG.thaw('pcscd')
+        self.assertNotEqual(status, 0)
+        self.assertIn('(card_silent)', text)
+        self.assertLess(time.monotonic() - started, SECONDS)
+        self.check_inside(*self.log_in())
+
+
+class EndTest(ServiceScenario):
+    def test_restarted_while_the_pin_is_asked(self):
+        terminal = self.su()
+        terminal.expect(ANY_PROMPT)
+        started = time.monotonic()
+        service_scenario.SERVICE.stop()
+        self.assertLess(time.monotonic() - started, 5)
+        terminal.type(f'{PIN}\n')
+        status, text = self.ended(terminal)
+        self.assertNotEqual(status, 0, text)
+        self.assertEqual(self.tickets(), [])
+        self.start()
+        self.check_inside(*self.log_in())
+
+    def test_started_twice(self):
+        """The second one goes, and takes nothing from the first."""
+        done = subprocess.run([HOME / 'sbin/cardmapd', '--config', CONF, '--run-dir', RUN, '--libexec', HOME / 'libexec'],
+                              capture_output=True, text=True, timeout=SECONDS, check=False)
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn('another process serves there', done.stderr)
+        self.check_inside(*self.log_in())
+
+    def test_what_a_killed_one_left_is_no_hindrance(self):
+        service_scenario.SERVICE.kill('cardmapd')
+        wait_until(lambda: not service_module.processes_of_service(), 'all to end')
+        self.assertTrue((RUN / 'io.cardmap').exists(), 'a socket that nobody listens at')
+        self.start()
+        self.check_inside(*self.log_in())
+
+
+class ConfigTest(ServiceScenario):
+    starts = False
+
+    def test_named_from_where_one_stands(self):
+        command = ['sh', '-c', f'cd {CONF.parent} && exec {HOME}/sbin/cardmapd --config {CONF.name} --run-dir {RUN} --libexec {HOME}/libexec']
+        scenario.RIG.launch('cardmapd', command, serves)
+        self.wait_card()
+        self.check_inside(*self.log_in())
+
+    def test_not_readable_for_the_others(self):
+        CONF.chmod(0o600)
+        service_scenario.SERVICE.start()
+        wait_until(lambda: 'must be readable for _cardmap' in service_scenario.SERVICE.log, 'the log to say so')
+
+    def test_a_store_that_nobody_can_use_for_a_while(self):
+        """Others may write to its folder: then it is not believed, and as soon as that is mended it is."""
+        service_scenario.SERVICE.start()
+        folder = service_scenario.SERVICE.store.parent
+        self.take_out()
+        folder.chmod(0o777)
+        self.put_in()
+        try:
+            self.wait_card()
+            status, text = self.ended(self.su())
+        finally:
+            folder.chmod(0o700)
+        self.assertNotEqual(status, 0)
+        self.assertIn(str(folder), text)
+        self.check_inside(*self.log_in())
+
+
+class ManyTest(ServiceScenario):
+    def test_out_and_in_again_and_again(self):
+        daemon = service_scenario.SERVICE.pid
+        self.wait_card()
+        before = descriptors(daemon)
+        for _ in range(10):
+            self.take_out()
+            self.put_in()
+        self.wait_card()
+        self.check_inside(*self.log_in())
+        self.assertEqual(service_scenario.SERVICE.pid, daemon)
+        wait_until(lambda: len(of(CARD)) <= 2, 'the helpers of cards that are gone to end')
+        # A login that was let in is remembered by its process for a while.
+        wait_until(lambda: descriptors(daemon) <= before + 4, 'the descriptors of cards that are gone')
+
+    def test_who_waits_for_another_login_is_told(self):
+        first = self.su()
+        first.expect(ANY_PROMPT)
+        second = self.su()
+        second.expect(rb'another login uses the card')
+        first.type(f'{PIN}\n')
+        self.check_inside(*self.ended(first))
+        second.enter(ANY_PROMPT, PIN)
+        self.check_inside(*self.ended(second))
+
+    def test_two_people_at_two_readers(self):
+        other = WORK / 'second'
+        scenario.RIG.make_card(other, 'bob')
+        scenario.RIG.launch('second', [scenario.RIG.vcard, '--card', other, '--port', str(rig_module.CARD_PORT + 1),
+                                       '--control', WORK / 'second.control', '--log', WORK / 'second.apdus'], lambda: True)
+        self.addCleanup(scenario.RIG.stop, 'second')
+        wait_until(lambda: len([card for card in service_scenario.SERVICE.cards() if card['state'] == 'ready']) == 2, 'two cards')
+        alice, bob = self.su('alice'), self.su('bob')
+        alice.expect(ANY_PROMPT)
+        bob.expect(ANY_PROMPT)
+        self.assertIn(b'Bob', bob.text)
+        bob.type(f'{PIN}\n')
+        self.check_inside(*self.ended(bob), user='bob')
+        alice.type(f'{PIN}\n')
+        self.check_inside(*self.ended(alice))
+
+
+if __name__ == '__main__':
+    service_scenario.main()
