@@ -114,23 +114,25 @@ caller_gone(struct cm_client *c)
 	cm_attempt_cancel(a);
 }
 
+static enum cm_err
+answer_not_allowed(struct cm_varlink_request *r, const struct cm_trace *t)
+{
+	return cm_varlink_error(&r->turn, "io.cardmap.Login.NotAllowed", json_pack("{s:s, s:s}", "reason",
+	    cm_reason_name(cm_trace_reason(t)), "text", cm_trace_message(t)), r->deadline);
+}
+
 /* Root's programs learn by the login's end, with what policy says of passwords; others by the interface's error. */
 static enum cm_err
 refuse(struct cm_varlink_request *r, struct cm_attempt *a, const struct cm_trace *t)
 {
 	const struct cm_log_entry e = cm_attempt_entry(a, cm_trace_reason(t), cm_trace_message(t));
 	const bool here = a->uid == 0 || cm_trace_reason(t) != CM_REASON_NOT_HERE;
-	enum cm_err err;
 
 	cm_attempt_refuse(a, &e);
 	if (here)
 		return CM_OK;
-	a->client->gone = NULL;
-	a->client = NULL;
-	a->sent_end = true;
-	err = cm_varlink_error(&r->turn, "io.cardmap.Login.NotAllowed", json_pack("{s:s, s:s}", "reason",
-	    cm_reason_name(cm_trace_reason(t)), "text", cm_trace_message(t)), r->deadline);
-	return err;
+	cm_attempt_part(a);
+	return answer_not_allowed(r, t);
 }
 
 static enum cm_err
@@ -204,16 +206,6 @@ fits(const struct cm_attempt *a, const char *choice, size_t descriptors)
 	return a->purpose == CM_PURPOSE_CHAUTHTOK ? descriptors == 2 : descriptors <= 1;
 }
 
-static const char *
-name_of(enum cm_attempt_state state)
-{
-	static const char *const names[] = {
-		"begun", "card", "reading", "choose", "pin", "working", "granted", "refused",
-	};
-
-	return names[state];
-}
-
 static bool
 give(struct cm_varlink_request *r, struct cm_attempt *a, const char *choice, bool last_try)
 {
@@ -249,8 +241,7 @@ may_still(struct cm_varlink_request *r, struct cm_attempt *a, enum cm_err *err)
 
 		cm_attempt_refuse(a, &e);
 		cm_attempt_cancel(a);
-		*err = cm_varlink_error(&r->turn, "io.cardmap.Login.NotAllowed", json_pack("{s:s, s:s}", "reason",
-		    cm_reason_name(cm_trace_reason(t)), "text", cm_trace_message(t)), r->deadline);
+		*err = answer_not_allowed(r, t);
 	}
 	cm_trace_free(&t);
 	return may;
@@ -271,7 +262,8 @@ cm_method_answer(struct cm_varlink_request *r)
 	if (!cm_parameters_take(r, rows, CM_COUNT(rows), &err) || (a = find(r, handle, &err)) == NULL || !may_still(r, a, &err))
 		return err;
 	if (!give(r, a, choice, last_try))
-		return cm_varlink_error(&r->turn, "io.cardmap.Login.NotAsked", json_pack("{s:s}", "state", name_of(a->state)),
+		return cm_varlink_error(&r->turn, "io.cardmap.Login.NotAsked", json_pack("{s:s}", "state",
+		    cm_attempt_state_name(a->state)),
 		    r->deadline);
 	return cm_varlink_answer(&r->turn, json_object(), r->deadline);
 }

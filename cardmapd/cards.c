@@ -6,6 +6,7 @@
 #include "cardmapd/methods.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
+#include "service/answer.h"
 #include "service/channel.h"
 
 #define BACKOFF_FIRST	200	/* ms until the watcher is started again; doubled each time ... */
@@ -62,16 +63,6 @@ state_of(const struct cm_session *s)
 	return s->state == CM_SESSION_REFUSED && s->reason == CM_REASON_PIN_HELD ? "held" : names[s->state];
 }
 
-static void
-set_text(json_t *o, const char *key, const char *text)
-{
-	struct cm_buf printable = { 0 };
-
-	cm_buf_add_printable(&printable, cm_blob_str(text));
-	json_object_set_new(o, key, json_string(cm_buf_str(&printable)));
-	cm_buf_free(&printable);
-}
-
 /* Whose a card is learns who may know of any, and whose it is. */
 static json_t *
 describe(struct cm_cards *c, const struct reader *r, const struct cm_client *who)
@@ -82,14 +73,14 @@ describe(struct cm_cards *c, const struct reader *r, const struct cm_client *who
 
 	pthread_mutex_lock(&c->daemon->lock);
 	may = cm_permissions_of("io.cardmap.Cards", who->who) == CM_MAY || (s != NULL && s->uid == who->peer.uid);
-	set_text(o, "reader", r->name);
+	cm_answer_set_text(o, "reader", r->name);
 	json_object_set_new(o, "present", json_boolean(r->present));
-	set_text(o, "atr", s != NULL && may ? s->atr : "");
-	if (s != NULL && may && s->user != NULL)
-		set_text(o, "user", s->user);
-	if (s != NULL && may && s->subject != NULL)
-		set_text(o, "subject", s->subject);
-	set_text(o, "state", state_of(s));
+	cm_answer_set_text(o, "atr", s != NULL && may ? s->atr : "");
+	if (s != NULL && may) {
+		cm_answer_add_text(o, "user", s->user);
+		cm_answer_add_text(o, "subject", s->subject);
+	}
+	cm_answer_set_text(o, "state", state_of(s));
 	json_object_set_new(o, "insertion", json_integer(s != NULL ? s->insertion : r->insertion));
 	pthread_mutex_unlock(&c->daemon->lock);
 	return o;

@@ -233,10 +233,3 @@ cm_client_answer(struct cm_client *c, json_t *parameters)
 	c->gone = NULL;
 	judge_sent(c, cm_varlink_answer(&c->turn, parameters, cm_deadline_in(0)));
 }
-
-void
-cm_client_error(struct cm_client *c, const char *error, json_t *parameters)
-{
-	c->gone = NULL;
-	judge_sent(c, cm_varlink_error(&c->turn, error, parameters, cm_deadline_in(0)));
-}

@@ -2,16 +2,7 @@
 #include "cardmapd/kept.h"
 
 #include "cardmapd/jobs.h"
-
-void
-cm_kept_text(json_t *o, const char *key, const char *text)
-{
-	struct cm_buf printable = { 0 };
-
-	cm_buf_add_printable(&printable, cm_blob_str(text != NULL ? text : ""));
-	json_object_set_new(o, key, json_string(cm_buf_str(&printable)));
-	cm_buf_free(&printable);
-}
+#include "service/answer.h"
 
 void
 cm_kept_time(json_t *o, const char *key, time_t t)
@@ -41,8 +32,8 @@ cm_kept_evidence(const struct cm_evidence *e)
 
 	set_hex(o, "issuer_key", (struct cm_blob){ e->issuer_key, sizeof(e->issuer_key) });
 	set_hex(o, "serial", (struct cm_blob){ e->serial, e->serial_len });
-	cm_kept_text(o, "source", e->source);
-	cm_kept_text(o, "signer", e->signer);
+	cm_answer_set_text(o, "source", e->source);
+	cm_answer_set_text(o, "signer", e->signer);
 	cm_kept_time(o, "this_update", e->this_update);
 	cm_kept_time(o, "next_update", e->next_update);
 	cm_kept_time(o, "learned", e->learned);
@@ -54,8 +45,8 @@ cm_kept_fail(struct cm_varlink_turn *turn, const struct cm_trace *t)
 {
 	json_t *o = json_object();
 
-	cm_kept_text(o, "reason", cm_reason_name(cm_trace_reason(t)));
-	cm_kept_text(o, "text", cm_trace_message(t));
-	cm_kept_text(o, "remedy", cm_reason_remedy(cm_trace_reason(t)));
+	cm_answer_set_text(o, "reason", cm_reason_name(cm_trace_reason(t)));
+	cm_answer_set_text(o, "text", cm_trace_message(t));
+	cm_answer_set_text(o, "remedy", cm_reason_remedy(cm_trace_reason(t)));
 	return cm_varlink_error(turn, "io.cardmap.Failed", o, cm_deadline_in(CM_JOB_SEND_MS));
 }

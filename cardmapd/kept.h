@@ -7,8 +7,7 @@
 #include "service/varlink.h"
 #include "trust/trust.h"
 
-/* Made printable; a time of 0 is null. */
-void cm_kept_text(json_t *o, const char *key, const char *text);
+/* A time of 0 is null. */
 void cm_kept_time(json_t *o, const char *key, time_t t);
 json_t *cm_kept_evidence(const struct cm_evidence *e);
 /* The error io.cardmap.Failed, with the reason of t. */

@@ -11,6 +11,7 @@
 #include "cardmapd/match.h"
 #include "cardmapd/record.h"
 #include "cardmapd/session.h"
+#include "service/answer.h"
 
 #define PROVEN_MAX	64
 #define PROVEN_US	((int64_t)600 * 1000000)	/* an account phase follows soon, or is somebody else's */
@@ -31,34 +32,27 @@ struct cm_logins {
 };
 
 static const char *const state_names[] = {
-	[CM_ATTEMPT_CARD] = "card", [CM_ATTEMPT_READING] = "reading", [CM_ATTEMPT_CHOOSE] = "choose",
-	[CM_ATTEMPT_PIN] = "pin", [CM_ATTEMPT_WORKING] = "working", [CM_ATTEMPT_GRANTED] = "granted",
+	[CM_ATTEMPT_NONE] = "begun", [CM_ATTEMPT_CARD] = "card", [CM_ATTEMPT_READING] = "reading",
+	[CM_ATTEMPT_CHOOSE] = "choose", [CM_ATTEMPT_PIN] = "pin", [CM_ATTEMPT_WORKING] = "working", [CM_ATTEMPT_GRANTED] = "granted",
 	[CM_ATTEMPT_REFUSED] = "refused",
 };
 
-/* ---- telling */
-
-/* UTF-8 and nothing that moves a terminal's cursor: the other processes are not believed in that either. */
-static void
-set_text(json_t *o, const char *key, const char *text)
+const char *
+cm_attempt_state_name(enum cm_attempt_state state)
 {
-	struct cm_buf printable = { 0 };
-
-	if (text != NULL && text[0] != '\0') {
-		cm_buf_add_printable(&printable, cm_blob_str(text));
-		json_object_set_new(o, key, json_string(cm_buf_str(&printable)));
-	}
-	cm_buf_free(&printable);
+	return state_names[state];
 }
+
+/* ---- telling */
 
 static void
 set_why(json_t *o, enum cm_reason reason, const char *text)
 {
 	if (reason == CM_REASON_NONE)
 		return;
-	set_text(o, "reason", cm_reason_name(reason));
-	set_text(o, "text", text);
-	set_text(o, "remedy", cm_reason_remedy(reason));
+	cm_answer_add_text(o, "reason", cm_reason_name(reason));
+	cm_answer_add_text(o, "text", text);
+	cm_answer_add_text(o, "remedy", cm_reason_remedy(reason));
 }
 
 static json_t *
@@ -68,9 +62,9 @@ describe(struct cm_attempt *a, const struct cm_told *t)
 
 	if (o == NULL)
 		return NULL;
-	set_text(o, "name", t->name);
-	set_text(o, "user", t->user);
-	set_text(o, "reader", t->reader);
+	cm_answer_add_text(o, "name", t->name);
+	cm_answer_add_text(o, "user", t->user);
+	cm_answer_add_text(o, "reader", t->reader);
 	if (t->online != CM_LOG_NOT_SAID)
 		json_object_set_new(o, "online", json_boolean(t->online == CM_LOG_ONLINE));
 	if (t->has_tries)
@@ -164,12 +158,10 @@ cm_attempt_grant(const struct cm_granting *g)
 	};
 
 	/* These are not optional: "" where there is none. */
-	for (size_t i = 0; o != NULL && i < CM_COUNT(texts); i++) {
-		json_object_set_new(o, texts[i].key, json_string(""));
-		set_text(o, texts[i].key, texts[i].text);
-	}
-	set_text(o, "ccache", g->ccache);
-	set_text(o, "principal", a->principal);
+	for (size_t i = 0; o != NULL && i < CM_COUNT(texts); i++)
+		cm_answer_set_text(o, texts[i].key, texts[i].text);
+	cm_answer_add_text(o, "ccache", g->ccache);
+	cm_answer_add_text(o, "principal", a->principal);
 	if (o != NULL && g->kept_age >= 0)
 		json_object_set_new(o, "kept_age", json_integer(g->kept_age));
 	return o;
@@ -327,20 +319,14 @@ cm_logins_find(const struct cm_logins *l, const char *handle, const struct cm_cl
 	return NULL;
 }
 
-struct cm_attempt *
-cm_logins_first(const struct cm_logins *l)
-{
-	return l->first;
-}
-
 /* ---- what was proven */
 
-void
-cm_logins_note_proven(struct cm_logins *l, const struct cm_attempt *a)
+/* granted: the reply that lets it in. */
+static void
+note_proven(struct cm_logins *l, const struct cm_attempt *a, const json_t *granted)
 {
 	struct proven *p = NULL;
-	const char *user = json_string_value(json_object_get(json_object_get(json_array_get(a->out,
-	    json_array_size(a->out) - 1), "grant"), "user"));
+	const char *user = json_string_value(json_object_get(json_object_get(granted, "grant"), "user"));
 
 	if (a->purpose != CM_PURPOSE_LOGIN || user == NULL || a->pidfd < 0)
 		return;
@@ -376,9 +362,8 @@ cm_logins_is_proven(struct cm_logins *l, const struct cm_client *c, const char *
 
 /* ---- the main thread's round */
 
-/* The client is the other's no more: neither is told when the other goes. */
-static void
-part(struct cm_attempt *a)
+void
+cm_attempt_part(struct cm_attempt *a)
 {
 	a->sent_end = true;
 	if (a->client != NULL)
@@ -398,12 +383,8 @@ send_told(struct cm_logins *l, struct cm_attempt *a)
 	out = a->out;
 	a->out = json_array();
 	ended = a->ended;
-	if (ended && a->state == CM_ATTEMPT_GRANTED && !a->sent_end && a->client != NULL) {
-		struct cm_attempt shown = *a;
-
-		shown.out = out;
-		cm_logins_note_proven(l, &shown);
-	}
+	if (ended && a->state == CM_ATTEMPT_GRANTED && !a->sent_end && a->client != NULL)
+		note_proven(l, a, json_array_get(out, json_array_size(out) - 1));
 	pthread_mutex_unlock(&l->daemon->lock);
 	json_array_foreach(out, i, one) {
 		const bool last = ended && i + 1 == json_array_size(out);
@@ -416,7 +397,7 @@ send_told(struct cm_logins *l, struct cm_attempt *a)
 			cm_client_continue(a->client, json_incref(one));
 	}
 	if (ended)
-		part(a);
+		cm_attempt_part(a);
 	json_decref(out);
 }
 
@@ -434,10 +415,9 @@ is_over(struct cm_attempt *a)
 static void
 let_go(struct cm_attempt *a)
 {
-	if (a->client != NULL) {
-		a->client->gone = NULL;
+	if (a->client != NULL)
 		a->client->finished = true;
-	}
+	cm_attempt_part(a);
 	free_attempt(a);
 }
 
@@ -494,7 +474,7 @@ cm_logins_look(struct cm_logins *l)
 
 	for (struct cm_attempt *a = l->first; a != NULL; a = a->next) {
 		look_at_caller(a);
-		cm_match(l->daemon, a);
+		cm_match(a);
 	}
 	while (*at != NULL) {
 		struct cm_attempt *a = *at;

@@ -19,6 +19,9 @@ enum cm_attempt_state {
 
 struct cm_session;
 
+/* As the interface has it. */
+const char *cm_attempt_state_name(enum cm_attempt_state state);
+
 /* What came with Answer; descriptors are owned, -1: none. */
 struct cm_answer {
 	bool there, last_try;
@@ -107,11 +110,11 @@ void cm_logins_stop(struct cm_logins *l);
 struct cm_attempt *cm_logins_add(struct cm_logins *l, struct cm_client *c);
 /* By the handle, of the process that began it. */
 struct cm_attempt *cm_logins_find(const struct cm_logins *l, const char *handle, const struct cm_client *c);
-struct cm_attempt *cm_logins_first(const struct cm_logins *l);
 void cm_attempt_cancel(struct cm_attempt *a);
+/* Its client is another's no more: neither is told when the other goes, and nothing more is sent. */
+void cm_attempt_part(struct cm_attempt *a);
 
-/* Processes that were let in by a card as somebody, for their account phase.  Main thread. */
-void cm_logins_note_proven(struct cm_logins *l, const struct cm_attempt *a);
+/* c is of a process that was let in by a card as user, for its account phase.  Main thread. */
 bool cm_logins_is_proven(struct cm_logins *l, const struct cm_client *c, const char *user);
 
 #endif /* CM_CARDMAPD_LOGIN_H */

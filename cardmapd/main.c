@@ -268,11 +268,11 @@ watch_signals(struct service *s)
 	return CM_OK;
 }
 
-/* The one-shot program that writes a ccache as its owner; NULL: krb5/ looks for it where it is installed. */
+/* The one-shot program that writes a ccache as its owner: installed, or in a build tree. */
 static enum cm_err
 find_ccache_program(struct service *s)
 {
-	static const char *const places[] = { "%s/helper/cardmap-ccache", "%s/krb5/cardmap-ccache", "%s/cardmap-ccache" };
+	static const char *const places[] = { "%s/helper/cardmap-ccache", "%s/cardmap-ccache" };
 	char path[4096];
 
 	for (size_t i = 0; i < CM_COUNT(places); i++) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cardmapd/cards.h"
+#include "service/answer.h"
 
 #define CHOICES_MAX	32
 
@@ -87,14 +88,10 @@ tell_once(struct cm_attempt *a, const struct cm_told *t)
 static json_t *
 choice(const char *id, const char *text)
 {
-	struct cm_buf safe_id = { 0 }, safe = { 0 };
-	json_t *o;
+	json_t *o = json_object();
 
-	cm_buf_add_printable(&safe_id, cm_blob_str(id));
-	cm_buf_add_printable(&safe, cm_blob_str(text));
-	o = json_pack("{s:s, s:s}", "id", cm_buf_str(&safe_id), "text", cm_buf_str(&safe));
-	cm_buf_free(&safe_id);
-	cm_buf_free(&safe);
+	cm_answer_set_text(o, "id", id);
+	cm_answer_set_text(o, "text", text);
 	return o;
 }
 
@@ -117,6 +114,8 @@ list_choices(const struct view *v)
 	return list;
 }
 
+static void match(struct cm_attempt *a);
+
 /* It is answered by a name; one that was not among them is refused like one that was given at first. */
 static void
 choose(struct view *v)
@@ -128,28 +127,10 @@ choose(struct view *v)
 		a->chosen = answer.choice;
 		answer.choice = NULL;
 		cm_answer_clear(&answer);
-		cm_match(NULL, a);
+		match(a);
 		return;
 	}
 	tell_once(a, &(struct cm_told){ .state = CM_ATTEMPT_CHOOSE, .choices = list_choices(v) });
-}
-
-static const char *
-text_of(const struct view *v, struct cm_buf *text, enum cm_reason *reason)
-{
-	const struct cm_session *s = v->other != NULL ? v->other : v->nameable != NULL ? v->nameable : v->refused;
-
-	if (v->other == NULL && v->foreign != NULL) {
-		*reason = CM_REASON_NOT_HERE;
-		cm_buf_add_str(text, "the card is another user's than the caller");
-	} else if (v->other != NULL) {
-		*reason = CM_REASON_NOT_THIS_USER;
-		cm_buf_addf(text, "the card in %s opens %s, not %s", s->reader, s->user, wanted_user(v->attempt));
-	} else {
-		*reason = s->reason;
-		cm_buf_add_str(text, s->text);
-	}
-	return cm_buf_str(text);
 }
 
 /* The log is written without the lock, which cm_match() gives up for it. */
@@ -173,9 +154,18 @@ refuse_cards(struct view *v)
 {
 	struct cm_buf text = { 0 };
 	enum cm_reason reason;
-	const char *words = text_of(v, &text, &reason);
 
-	refuse(v, reason, words);
+	if (v->other != NULL) {
+		reason = CM_REASON_NOT_THIS_USER;
+		cm_buf_addf(&text, "the card in %s opens %s, not %s", v->other->reader, v->other->user, wanted_user(v->attempt));
+	} else if (v->foreign != NULL) {
+		reason = CM_REASON_NOT_HERE;
+		cm_buf_add_str(&text, "the card is another user's than the caller");
+	} else {
+		reason = v->refused->reason;
+		cm_buf_add_str(&text, v->refused->text);
+	}
+	refuse(v, reason, cm_buf_str(&text));
 	cm_buf_free(&text);
 }
 
@@ -226,18 +216,21 @@ decide(struct view *v)
 		refuse_cards(v);
 }
 
-void
-cm_match(struct cm_daemon *d, struct cm_attempt *a)
+static void
+match(struct cm_attempt *a)
 {
 	struct view v = { .daemon = a->daemon, .attempt = a };
 
-	if (d != NULL)
-		pthread_mutex_lock(&d->lock);
-	if (a->session == NULL && !a->ended && !a->cancelled) {
-		for (struct cm_session *s = cm_cards_first(v.daemon->cards); s != NULL; s = s->next)
-			see(&v, s);
-		decide(&v);
-	}
-	if (d != NULL)
-		pthread_mutex_unlock(&d->lock);
+	for (struct cm_session *s = cm_cards_first(v.daemon->cards); s != NULL; s = s->next)
+		see(&v, s);
+	decide(&v);
+}
+
+void
+cm_match(struct cm_attempt *a)
+{
+	pthread_mutex_lock(&a->daemon->lock);
+	if (a->session == NULL && !a->ended && !a->cancelled)
+		match(a);
+	pthread_mutex_unlock(&a->daemon->lock);
 }

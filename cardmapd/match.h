@@ -8,6 +8,6 @@
  * Main thread: where a has no card yet, give it one, say what it waits for, let a
  * person choose, or refuse it; nothing changes where nothing is new.
  */
-void cm_match(struct cm_daemon *d, struct cm_attempt *a);
+void cm_match(struct cm_attempt *a);
 
 #endif /* CM_CARDMAPD_MATCH_H */

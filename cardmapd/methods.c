@@ -75,8 +75,8 @@ cm_parameters_take(struct cm_varlink_request *r, const struct cm_parameter *rows
 	return wrong == NULL;
 }
 
-enum cm_err
-cm_method_deny(struct cm_varlink_request *r)
+static enum cm_err
+deny(struct cm_varlink_request *r)
 {
 	return cm_varlink_error(&r->turn, CM_VARLINK_PERMISSION_DENIED, json_object(), r->deadline);
 }
@@ -103,7 +103,7 @@ guard(struct cm_varlink_request *r, cm_varlink_handler body)
 {
 	const struct cm_client *c = r->context;
 
-	return cm_permissions_of(r->call->method, c->who) == CM_MAY_NOT ? cm_method_deny(r) : body(r);
+	return cm_permissions_of(r->call->method, c->who) == CM_MAY_NOT ? deny(r) : body(r);
 }
 
 #define GUARD(name) \

@@ -30,7 +30,4 @@ struct cm_parameter {
 };
 bool cm_parameters_take(struct cm_varlink_request *r, const struct cm_parameter *rows, size_t count, enum cm_err *err);
 
-/* PermissionDenied */
-enum cm_err cm_method_deny(struct cm_varlink_request *r);
-
 #endif /* CM_CARDMAPD_METHODS_H */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cardmapd/methods.h"
+#include "service/answer.h"
 
 struct cm_record {
 	struct cm_daemon *daemon;
@@ -38,18 +39,6 @@ cm_record_free(struct cm_record **r)
 	*r = NULL;
 }
 
-static void
-set_text(json_t *o, const char *key, const char *text)
-{
-	struct cm_buf printable = { 0 };
-
-	if (text != NULL && text[0] != '\0') {
-		cm_buf_add_printable(&printable, cm_blob_str(text));
-		json_object_set_new(o, key, json_string(cm_buf_str(&printable)));
-	}
-	cm_buf_free(&printable);
-}
-
 static json_t *
 describe(const struct cm_log_entry *e)
 {
@@ -57,16 +46,16 @@ describe(const struct cm_log_entry *e)
 	    "result", cm_err_name(e->err));
 
 	if (e->reason != CM_REASON_NONE)
-		set_text(o, "reason", cm_reason_name(e->reason));
-	set_text(o, "text", e->text);
-	set_text(o, "user", e->user);
+		cm_answer_add_text(o, "reason", cm_reason_name(e->reason));
+	cm_answer_add_text(o, "text", e->text);
+	cm_answer_add_text(o, "user", e->user);
 	if (e->uid != CM_LOG_NO_UID)
 		json_object_set_new(o, "uid", json_integer(e->uid));
-	set_text(o, "reader", e->reader);
-	set_text(o, "serial", e->serial);
-	set_text(o, "service", e->service);
-	set_text(o, "rhost", e->rhost);
-	set_text(o, "stages", e->stages);
+	cm_answer_add_text(o, "reader", e->reader);
+	cm_answer_add_text(o, "serial", e->serial);
+	cm_answer_add_text(o, "service", e->service);
+	cm_answer_add_text(o, "rhost", e->rhost);
+	cm_answer_add_text(o, "stages", e->stages);
 	if (e->online != CM_LOG_NOT_SAID)
 		json_object_set_new(o, "online", json_boolean(e->online == CM_LOG_ONLINE));
 	return o;

@@ -5,6 +5,7 @@
 #include "cardmapd/kept.h"
 #include "cardmapd/methods.h"
 #include "cardmapd/record.h"
+#include "service/answer.h"
 
 #define HEX_KEY		32
 #define SERIAL_MAX	32
@@ -39,12 +40,12 @@ add_source(void *arg, struct cm_blob issuer, const struct cm_source *s)
 	json_t *o = json_pack("{s:i}", "failures", (int)s->failures);
 	struct cm_buf der = { 0 };
 
-	cm_kept_text(o, "url", s->url);
+	cm_answer_set_text(o, "url", s->url);
 	cm_kept_time(o, "seen", s->seen);
 	cm_kept_time(o, "asked", s->asked);
 	cm_kept_time(o, "answered", s->answered);
 	cm_kept_time(o, "probe_at", s->probe_at);
-	cm_kept_text(o, "why", s->why);
+	cm_answer_set_text(o, "why", s->why);
 	cm_buf_add_base64(&der, issuer);
 	json_object_set_new(o, "issuer", json_string(cm_buf_str(&der)));
 	cm_buf_free(&der);

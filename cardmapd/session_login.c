@@ -98,6 +98,18 @@ cm_work_begin_anew(struct cm_session *s, struct cm_attempt *a)
 		begin_anew(s, a, CM_REASON_CARD_REMOVED, "the card was taken out");
 }
 
+static bool
+is_cancelled(const struct cm_work *w)
+{
+	struct cm_attempt *a = attempt_of(w);
+	bool cancelled;
+
+	pthread_mutex_lock(&a->daemon->lock);
+	cancelled = a->cancelled;
+	pthread_mutex_unlock(&a->daemon->lock);
+	return cancelled;
+}
+
 /* ---- the one who is let in */
 
 static json_t *
@@ -135,12 +147,8 @@ grant(struct cm_work *w)
 		.account = cm_grant_account(l->grant), .ccache = l->ccache, .serial = l->serial, .subject = l->subject,
 		.kept_age = l->account_kept ? l->kept_age : -1, .warnings = list_warnings(w->trace),
 	};
-	bool cancelled;
 
-	pthread_mutex_lock(&a->daemon->lock);
-	cancelled = a->cancelled;
-	pthread_mutex_unlock(&a->daemon->lock);
-	if (cancelled)
+	if (is_cancelled(w))
 		take_back(l);
 	cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_GRANTED, .name = g.account->gecos, .user = g.account->name,
 	    .reader = w->session->reader, .online = l->account_kept ? CM_LOG_OFFLINE : CM_LOG_ONLINE, .grant = cm_attempt_grant(&g) });
@@ -252,18 +260,6 @@ was_unlocked(const struct cm_trace *t)
 		if (strcmp(cm_trace_stage(t, i)->name, "pin") == 0 && cm_trace_stage(t, i)->err == CM_OK)
 			return true;
 	return false;
-}
-
-static bool
-is_cancelled(const struct cm_work *w)
-{
-	struct cm_attempt *a = attempt_of(w);
-	bool cancelled;
-
-	pthread_mutex_lock(&a->daemon->lock);
-	cancelled = a->cancelled;
-	pthread_mutex_unlock(&a->daemon->lock);
-	return cancelled;
 }
 
 static void

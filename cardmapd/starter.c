@@ -422,12 +422,6 @@ cm_starter_end(struct cm_starter **s)
 	*s = NULL;
 }
 
-pid_t
-cm_starter_pid(const struct cm_starter *s)
-{
-	return s->pid;
-}
-
 static int
 ask(struct cm_starter *s, const struct request *r, const int *fds, size_t count, pid_t *pid)
 {

@@ -35,7 +35,6 @@ struct cm_starter;
 CM_MUST_USE enum cm_err cm_starter_begin(const struct cm_starter_options *o, struct cm_trace *t, struct cm_starter **out);
 /* The process ends, with all that it started. */
 void cm_starter_end(struct cm_starter **s);
-pid_t cm_starter_pid(const struct cm_starter *s);
 
 /* Thread-safe.  Descriptors stay the caller's.  CM_ERR_SYSTEM: it could not be started; errno says why. */
 CM_MUST_USE enum cm_err cm_starter_run(struct cm_starter *s, enum cm_kind kind, const int *fds, size_t count, pid_t *pid);

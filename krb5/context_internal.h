@@ -26,8 +26,6 @@ bool cm_krb5_is_host_of(krb5_const_principal name, const char *realm);
  */
 CM_MUST_USE enum cm_err cm_hostcheck_with(krb5_context c, const char *realm, const struct cm_hostcheck_options *o,
     struct cm_trace *t, struct cm_hostcheck **out);
-/* "FILE:/etc/krb5.keytab", for people. */
-const char *cm_hostcheck_keytab(const struct cm_hostcheck *h);
 
 /* krb5_timestamp is read unsigned, as libkrb5 does: to 2106. */
 #define CM_KRB5_TIME(t)	((time_t)(uint32_t)(t))

@@ -228,12 +228,6 @@ cm_hostcheck_realm(const struct cm_hostcheck *h)
 	return h->realm;
 }
 
-const char *
-cm_hostcheck_keytab(const struct cm_hostcheck *h)
-{
-	return h->keytab_text;
-}
-
 /* ---- an AP-REQ */
 
 struct shown {

@@ -3,14 +3,21 @@
 
 #include <stdlib.h>
 
-static void
-set_text(json_t *o, const char *key, const char *text)
+void
+cm_answer_set_text(json_t *o, const char *key, const char *text)
 {
 	struct cm_buf b = { 0 };
 
 	cm_buf_add_printable(&b, cm_blob_str(text));
 	json_object_set_new(o, key, json_stringn(cm_buf_str(&b), b.len));
 	cm_buf_free(&b);
+}
+
+void
+cm_answer_add_text(json_t *o, const char *key, const char *text)
+{
+	if (text != NULL && text[0] != '\0')
+		cm_answer_set_text(o, key, text);
 }
 
 /* ---- accounts */
@@ -39,7 +46,7 @@ cm_answer_account(const struct cm_account *a)
 	json_t *o = json_object(), *groups = json_array();
 
 	for (size_t i = 0; i < CM_COUNT(texts); i++)
-		set_text(o, texts[i].key, *(char *const *)(const void *)((const char *)a + texts[i].offset));
+		cm_answer_set_text(o, texts[i].key, *(char *const *)(const void *)((const char *)a + texts[i].offset));
 	for (size_t i = 0; i < CM_COUNT(flags); i++)
 		json_object_set_new(o, flags[i].key, json_boolean(*(const bool *)((const char *)a + flags[i].offset)));
 	json_object_set_new(o, "uid", json_integer(a->uid));
@@ -47,7 +54,7 @@ cm_answer_account(const struct cm_account *a)
 	for (size_t i = 0; i < a->group_count; i++) {
 		json_t *g = json_object();
 
-		set_text(g, "name", a->groups[i].name);
+		cm_answer_set_text(g, "name", a->groups[i].name);
 		json_object_set_new(g, "gid", json_integer(a->groups[i].gid));
 		json_array_append_new(groups, g);
 	}
@@ -124,16 +131,16 @@ stage_json(const struct cm_trace_stage *s)
 {
 	json_t *o = json_object(), *items = json_array();
 
-	set_text(o, "name", s->name);
-	set_text(o, "result", cm_err_name(s->err));
+	cm_answer_set_text(o, "name", s->name);
+	cm_answer_set_text(o, "result", cm_err_name(s->err));
 	if (s->reason != CM_REASON_NONE)
-		set_text(o, "reason", cm_reason_name(s->reason));
+		cm_answer_set_text(o, "reason", cm_reason_name(s->reason));
 	json_object_set_new(o, "microseconds", json_integer(s->us));
 	for (size_t i = 0; i < s->count; i++) {
 		json_t *item = json_object();
 
-		set_text(item, "key", s->items[i].key);
-		set_text(item, "text", s->items[i].text);
+		cm_answer_set_text(item, "key", s->items[i].key);
+		cm_answer_set_text(item, "text", s->items[i].text);
 		json_array_append_new(items, item);
 	}
 	json_object_set_new(o, "items", items);
@@ -147,11 +154,11 @@ cm_answer_outcome(enum cm_err err, const struct cm_trace *t, size_t first)
 	const enum cm_reason reason = failed != NULL ? failed->reason : cm_trace_reason(t);
 	json_t *o = json_object(), *stages = json_array();
 
-	set_text(o, "result", cm_err_name(err));
+	cm_answer_set_text(o, "result", cm_err_name(err));
 	if (err != CM_OK) {
-		set_text(o, "reason", cm_reason_name(reason));
-		set_text(o, "text", cm_trace_why(t, failed));
-		set_text(o, "remedy", cm_reason_remedy(reason));
+		cm_answer_set_text(o, "reason", cm_reason_name(reason));
+		cm_answer_set_text(o, "text", cm_trace_why(t, failed));
+		cm_answer_set_text(o, "remedy", cm_reason_remedy(reason));
 	}
 	for (size_t i = first; i < cm_trace_count(t); i++)
 		json_array_append_new(stages, stage_json(cm_trace_stage(t, i)));
@@ -245,10 +252,10 @@ value_json(const struct cm_explained_value *v)
 {
 	json_t *o = json_object(), *causes = json_array(), *because = json_array();
 
-	set_text(o, "dn", v->dn);
-	set_text(o, "attribute", v->miss->attribute);
-	set_text(o, "stored", v->miss->stored);
-	set_text(o, "wanted", v->miss->wanted);
+	cm_answer_set_text(o, "dn", v->dn);
+	cm_answer_set_text(o, "attribute", v->miss->attribute);
+	cm_answer_set_text(o, "stored", v->miss->stored);
+	cm_answer_set_text(o, "wanted", v->miss->wanted);
 	json_object_set_new(o, "differs_at", json_integer((json_int_t)v->miss->differs));
 	for (size_t i = 0; i < v->miss->cause_count; i++) {
 		json_array_append_new(causes, json_string(v->miss->causes[i]->name));
@@ -264,9 +271,9 @@ cm_answer_explanation(const struct cm_explanation *x)
 {
 	json_t *o = json_object(), *values = json_array();
 
-	set_text(o, "cause", x->cause);
-	set_text(o, "text", x->text);
-	set_text(o, "mend", x->mend);
+	cm_answer_set_text(o, "cause", x->cause);
+	cm_answer_set_text(o, "text", x->text);
+	cm_answer_set_text(o, "mend", x->mend);
 	for (size_t i = 0; i < x->count; i++)
 		json_array_append_new(values, value_json(&x->values[i]));
 	json_object_set_new(o, "near_misses", values);

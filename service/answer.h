@@ -6,6 +6,11 @@
 
 #include "service/explain.h"
 
+/* text into o, made printable: UTF-8 and nothing that moves a terminal's cursor, whoever it is from.  NULL is "". */
+void cm_answer_set_text(json_t *o, const char *key, const char *text);
+/* The same where there is any; NULL and "" leave o as it is. */
+void cm_answer_add_text(json_t *o, const char *key, const char *text);
+
 /* Texts are made printable.  NULL: no memory. */
 json_t *cm_answer_account(const struct cm_account *a);	/* Account */
 /* Outcome: how a question ended, the reason of the stage that failed (without one: of t), and the stages from first on. */
