@@ -186,8 +186,8 @@ serve_sign(struct session *s, const struct cm_message *q, const int *fds, struct
 	cm_possession_digest(q->nonce.ptr, digest);
 	err = cm_card_sign(s->card, CM_SLOT_AUTHENTICATION, s->cert, "SHA256",
 	    (struct cm_blob){ digest, sizeof(digest) }, cm_deadline_in((unsigned)q->deadline), s->t, &signature);
-	if (err == CM_OK && (err = cm_blob_copy(cm_buf_blob(&signature), &a->signature)) == CM_OK)
-		err = cm_key_take(s->cert, s->t, &a->key);
+	if (err == CM_OK)
+		err = cm_blob_copy(cm_buf_blob(&signature), &a->signature);
 	cm_buf_free(&signature);
 	return err;
 }
@@ -242,7 +242,6 @@ static enum cm_err
 run(struct session *s, const struct request *r, const struct cm_message *q, const int *fds,
     struct cm_message *a)
 {
-	struct cm_card_stats stats = { 0 };
 	enum cm_err err;
 
 	cm_trace_begin(s->t, cm_message_kind_name(r->kind));
@@ -252,9 +251,7 @@ run(struct session *s, const struct request *r, const struct cm_message *q, cons
 		err = r->serve(s, q, fds, a);
 	cm_trace_end(s->t, err);
 	if (s->card != NULL)
-		stats = cm_card_stats(s->card);
-	a->commands = stats.commands;
-	a->key_operations = stats.key_operations;
+		a->commands = cm_card_stats(s->card).commands;
 	return err;
 }
 

@@ -71,7 +71,6 @@ take(struct cm_kerberos *k, struct cm_ticket *ticket, const struct cm_message *q
 	    (err = cm_blob_copy(cm_buf_blob(&ap_req), &a->ap_req)) == CM_OK &&
 	    (err = cm_blob_copy(cm_buf_blob(&packed), &a->ticket)) == CM_OK) {
 		a->principal = strdup(cm_ticket_principal(ticket));
-		a->expires = (uint64_t)cm_ticket_expires(ticket);
 		err = a->principal != NULL ? CM_OK : CM_ERR_NOMEM;
 	}
 	cm_buf_free(&ap_req);

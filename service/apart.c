@@ -42,7 +42,7 @@ cm_apart_forget(struct cm_apart *a)
 	cm_message_clear(&a->chained);
 	cm_message_clear(&a->judged);
 	a->has_no_kerberos = false;
-	a->commands = a->key_operations = 0;
+	a->commands = 0;
 }
 
 void
@@ -61,24 +61,6 @@ cm_apart_fds(const struct cm_apart *a, int fds[2])
 {
 	for (size_t i = 0; i < 2; i++)
 		fds[i] = a->channels[i] != NULL ? cm_channel_fd(a->channels[i]) : -1;
-}
-
-unsigned
-cm_apart_commands(const struct cm_apart *a)
-{
-	return a->commands;
-}
-
-unsigned
-cm_apart_key_operations(const struct cm_apart *a)
-{
-	return a->key_operations;
-}
-
-time_t
-cm_apart_ticket_expires(const struct cm_apart *a)
-{
-	return (time_t)a->ticket.expires;
 }
 
 enum cm_err
@@ -147,8 +129,6 @@ count_commands(struct cm_apart *a, const struct cm_message *m)
 {
 	if (m->commands > a->commands && m->commands < 100000)
 		a->commands = (unsigned)m->commands;
-	if (m->key_operations > a->key_operations && m->key_operations < 100000)
-		a->key_operations = (unsigned)m->key_operations;
 }
 
 /* How a process said that it ended; t has its items and its reason. */

@@ -57,10 +57,4 @@ struct cm_apart_pins {
 CM_MUST_USE enum cm_err cm_apart_change_pin(struct cm_apart *a, const struct cm_apart_pins *pins, cm_deadline deadline,
     struct cm_trace *t, unsigned *tries);
 
-/* What the card's work has cost so far: commands, and of them private-key operations. */
-unsigned cm_apart_commands(const struct cm_apart *a);
-unsigned cm_apart_key_operations(const struct cm_apart *a);
-/* When the ticket of a login that was granted ends; 0: it has none. */
-time_t cm_apart_ticket_expires(const struct cm_apart *a);
-
 #endif /* CM_SERVICE_APART_H */

@@ -20,7 +20,7 @@ struct cm_apart {
 	uint8_t nonce[32];
 	time_t nonce_time;			/* 0: none was made yet */
 	struct cm_blob signature;		/* owned */
-	unsigned commands, key_operations;
+	unsigned commands;			/* of the card so far */
 };
 
 struct cm_apart_question {

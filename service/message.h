@@ -56,8 +56,7 @@ struct cm_key {
 	X(tries, number, UINT32_MAX)		/* CM_TRIES_UNKNOWN */ \
 	X(last_try, number, 1) \
 	X(pad, number, 1)			/* the reader takes the PIN itself */ \
-	X(commands, number, UINT32_MAX)		/* card commands used so far, and of them by the key */ \
-	X(key_operations, number, UINT32_MAX) \
+	X(commands, number, UINT32_MAX)		/* card commands used so far */ \
 	X(key, key, 0) \
 	X(nonce, octets, 32) \
 	X(signature, octets, 512) \
@@ -65,13 +64,10 @@ struct cm_key {
 	X(host_principal, text, 512)		/* who the ticket is shown to */ \
 	X(ap_req, octets, 65536)		/* RFC 4120 5.5.1, made for this host, its checksum over the nonce */ \
 	X(ticket, octets, 65536)		/* the TGT as a ccache of MIT's file format, opaque to cardmapd */ \
-	X(expires, number, CM_MESSAGE_TIME_MAX) \
 	X(kdc_silent, number, 1) \
 	X(subject, text, 1024)			/* RFC 4514, printable */ \
-	X(issuer, text, 1024) \
-	X(issuer_key, octets, 32)		/* SHA-256 of the issuer's SubjectPublicKeyInfo */ \
 	X(serial, octets, 32)			/* of the certificate: content octets of serialNumber */ \
-	X(links, octets_list, 16)		/* issuer_key and, behind it, serial: of each certificate below the anchor, leaf first */ \
+	X(links, octets_list, 16)		/* SHA-256 of the issuer's SubjectPublicKeyInfo and, behind it, serial: of each certificate below the anchor, leaf first */ \
 	X(not_after, number, CM_MESSAGE_TIME_MAX)		/* the least of the chain */ \
 	X(user, text, 256)			/* who wants to log in; "": not said */ \
 	X(account, account, 1024)		/* groups */ \
@@ -95,14 +91,14 @@ struct cm_key {
 	X(VERIFY,	"last_try pad deadline")		/* with the pipe, unless pad */ \
 	X(VERIFIED,	"err reason text items tries commands") \
 	X(SIGN,		"nonce deadline")			/* proof of possession: service/possession.h */ \
-	X(SIGNED,	"err reason text items signature key commands key_operations") \
+	X(SIGNED,	"err reason text items signature commands") \
 	X(GET_TICKET,	"principal host_principal nonce deadline") \
-	X(TICKET,	"err reason text items principal ap_req ticket expires kdc_silent key commands key_operations") \
+	X(TICKET,	"err reason text items principal ap_req ticket kdc_silent key commands") \
 	X(CHANGE_PIN,	"last_try deadline")			/* with two pipes: old, new */ \
 	X(CHANGED_PIN,	"err reason text items tries commands") \
 	/* to the resolver: one connection for each card */ \
 	X(CHAIN,	"certificate deadline") \
-	X(CHAINED,	"err reason text items key subject issuer issuer_key serial links not_after") \
+	X(CHAINED,	"err reason text items key subject serial links not_after") \
 	X(ACCOUNT,	"user deadline") \
 	X(FOUND,	"err reason text items account kept kept_age") \
 	X(REVOCATION,	"deadline") \

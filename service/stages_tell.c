@@ -19,7 +19,7 @@ copy_text(const char *text, size_t max, char **out)
 	return *out != NULL ? CM_OK : CM_ERR_NOMEM;
 }
 
-/* issuer_key and serial of cert, by the next one of its chain; not_after is the least so far. */
+/* A link: the hash of the issuer's key, and the serial, of cert, by the next one of its chain; not_after is the least so far. */
 static enum cm_err
 tell_link(struct cm_blob cert, struct cm_blob issuer, struct cm_message *m)
 {
@@ -59,8 +59,6 @@ tell_links(const struct cm_verdict *v, struct cm_message *m)
 		return CM_ERR_NOMEM;
 	for (size_t i = 0; err == CM_OK && i + 1 < count; i++)
 		err = tell_link(chain[i], chain[i + 1], m);
-	if (err == CM_OK)
-		err = cm_blob_copy((struct cm_blob){ m->links.rows[0].ptr, 32 }, &m->issuer_key);
 	return err;
 }
 
@@ -77,7 +75,6 @@ cm_stages_tell_chain(const struct cm_login *l, struct cm_message *m)
 	m->not_after = not_after < 0 ? 0 : (uint64_t)not_after;
 	if ((err = cm_key_take(h->cert, l->trace, &m->key)) != CM_OK ||
 	    (err = copy_text(cm_cert_subject_text(h->cert), 1024, &m->subject)) != CM_OK ||
-	    (err = copy_text(cm_cert_issuer_text(h->cert), 1024, &m->issuer)) != CM_OK ||
 	    (err = cm_blob_copy(cm_cert_serial(h->cert), &m->serial)) != CM_OK)
 		return err;
 	return tell_links(h->verdict, m);

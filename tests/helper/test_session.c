@@ -28,7 +28,6 @@ login_by_signature(struct helper *h)
 	assert_int_equal(helper_verify(h, PIN), CM_OK);
 	nonce_new(nonce);
 	assert_int_equal(helper_sign(h, nonce), CM_OK);
-	assert_true(cm_key_equal(&key, &h->answer.key));
 	assert_int_equal(cm_possession_check(&key, nonce, h->answer.signature, test_trace()), CM_OK);
 	nonce[0] ^= 1;
 	assert_int_equal(cm_possession_check(&key, nonce, h->answer.signature, test_trace()), CM_ERR_REFUSED);
@@ -77,7 +76,7 @@ test_first_login(void **state)
 		assert_int_equal(card_counts().resets, 0);
 		helper_start(&h, NULL);
 		login_by_signature(&h);
-		assert_int_equal(h.answer.key_operations, 1);
+		assert_int_equal(card_counts().operations, 1);
 		helper_end(&h);
 		wait_for_reset();
 		cm_cert_free(&cert);
@@ -276,10 +275,9 @@ test_ticket_is_proof_for_who_has_the_keytab(void **state)
 			fail_msg("%s", h.answer.text);
 		assert_string_equal(h.answer.principal, "alice@CARDMAP.TEST");
 		assert_true(h.answer.ticket.len > 100);
-		assert_int_equal(h.answer.key_operations, 1);
+		assert_int_equal(card_counts().operations, 1);
 		assert_int_equal(h.answer.commands, cards[i].known);
 		assert_int_equal(h.answer.kdc_silent, 0);
-		assert_true((int64_t)h.answer.expires > cm_clock_now());
 		assert_int_equal(cm_hostcheck_verify(check, h.answer.ap_req, nonce, cm_clock_now() - 60, test_trace(),
 		    &vouched), CM_OK);
 		assert_string_equal(vouched.principal, "alice@CARDMAP.TEST");

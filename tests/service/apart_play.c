@@ -124,11 +124,8 @@ sign(struct held *s, const struct cm_message *q, struct cm_message *a, int fd)
 	a->kind = CM_MESSAGE_SIGNED;
 	cm_possession_digest(q->nonce.ptr, digest);
 	if ((err = cm_card_sign(s->card, CM_SLOT_AUTHENTICATION, s->cert, "SHA256", (struct cm_blob){ digest, sizeof(digest) }, TIME,
-	    s->t, &signature)) == CM_OK) {
+	    s->t, &signature)) == CM_OK)
 		a->signature = own(cm_buf_blob(&signature));
-		err = cm_key_take(s->cert, s->t, &a->key);
-	}
-	a->key_operations = cm_card_stats(s->card).key_operations;
 	cm_buf_free(&signature);
 	return err;
 }
@@ -177,11 +174,9 @@ get_ticket(struct held *s, const struct cm_message *q, struct cm_message *a, int
 		a->ap_req = own(cm_buf_blob(&ap_req));
 		a->ticket = own(cm_buf_blob(&packed));
 		a->principal = strdup(cm_ticket_principal(ticket));
-		a->expires = (uint64_t)cm_ticket_expires(ticket);
 		err = cm_key_take(s->cert, s->t, &a->key);
 	}
 	a->kdc_silent = err == CM_ERR_OFFLINE && cm_trace_reason(s->t) == CM_REASON_KDC_OFFLINE;
-	a->key_operations = cm_card_stats(s->card).key_operations;
 	cm_ticket_free(&ticket);
 	cm_pkinit_close(&k);
 	cm_buf_free(&ap_req);

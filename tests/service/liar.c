@@ -204,8 +204,6 @@ chained(const struct lie *l, struct card *c, struct cm_message *m)
 
 	take_key(key, &m->key);
 	m->subject = strdup("CN=Somebody");
-	m->issuer = strdup("CN=Some CA");
-	m->issuer_key = key_hash(issuer);
 	m->serial = serial_of(leaf);
 	m->not_after = (uint64_t)time(NULL) + 30 * DAY;
 	root = file_of(l, "root");

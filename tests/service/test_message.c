@@ -34,19 +34,19 @@ fill(struct cm_message *m)
 	struct cm_trace *t = NULL;
 
 	*m = (struct cm_message){ .deadline = 1500, .present = 1, .insertion = UINT32_MAX, .cached = 1, .tries = 3, .last_try = 1,
-		.pad = 1, .commands = 7, .key_operations = 1, .expires = 1700000000, .kdc_silent = 1, .not_after = 1800000000,
+		.pad = 1, .commands = 7, .kdc_silent = 1, .not_after = 1800000000,
 		.kept = 1, .kept_age = 77, .signed_time = 1600000000 };
 	m->key = (struct cm_key){ .kind = CM_KEY_P256, .octets = { 4, 1, 2 }, .len = 65 };
 	assert_int_equal(cm_account_copy(&a, &m->account), CM_OK);
-	for (size_t i = 0; i < 7; i++) {
-		struct cm_blob *b[] = { &m->atr, &m->certificate, &m->guid, &m->nonce, &m->issuer_key, &m->serial, &m->ticket };
+	for (size_t i = 0; i < 6; i++) {
+		struct cm_blob *b[] = { &m->atr, &m->certificate, &m->guid, &m->nonce, &m->serial, &m->ticket };
 
 		*b[i] = own("0123456789abcdef0123456789abcdef", 16);
 	}
 	m->signature = own("sig", 3);
 	m->ap_req = own("\0req", 4);
-	for (size_t i = 0; i < 6; i++) {
-		char **s[] = { &m->reader, &m->principal, &m->host_principal, &m->subject, &m->issuer, &m->user };
+	for (size_t i = 0; i < 5; i++) {
+		char **s[] = { &m->reader, &m->principal, &m->host_principal, &m->subject, &m->user };
 
 		assert_non_null(*s[i] = strdup("text é"));
 	}
@@ -149,7 +149,7 @@ test_values_arrive(void **state)
 	assert_true(r.evidence.rows[1].revoked_at == CM_NEVER_ISSUED && r.evidence.rows[1].on_hold);
 	assert_string_equal(r.evidence.rows[0].source, "CRL http://x");
 	cm_message_clear(&r);
-	read_back(&m, CM_MESSAGE_SIGNED, &r);
+	read_back(&m, CM_MESSAGE_TICKET, &r);
 	assert_int_equal(r.key.kind, CM_KEY_P256);
 	assert_int_equal(r.key.len, 65);
 	assert_memory_equal(r.key.octets, m.key.octets, 65);
@@ -179,8 +179,8 @@ test_limits(void **state)
 		{ CM_MESSAGE_OPEN, { .reader = (char *)"a\nb" } },
 		{ CM_MESSAGE_OPEN, { .reader = (char *)"a\x1b[1m" } },
 		{ CM_MESSAGE_OPEN, { .reader = (char *)"\xff" } },
-		{ CM_MESSAGE_SIGNED, { .key = { .kind = (enum cm_key_kind)9 } } },
-		{ CM_MESSAGE_SIGNED, { .key = { .len = 513 } } },
+		{ CM_MESSAGE_TICKET, { .key = { .kind = (enum cm_key_kind)9 } } },
+		{ CM_MESSAGE_TICKET, { .key = { .len = 513 } } },
 		{ CM_MESSAGE_VERIFIED, { .reason = CM_REASON_COUNT } },
 		{ CM_MESSAGE_VERIFIED, { .err = CM_ERR_STATE + 1 } },
 		{ CM_MESSAGE_VERIFIED, { .items = { .count = 129 } } },
