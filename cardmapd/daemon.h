@@ -21,7 +21,7 @@ struct cm_selectors;
 
 /*
  * The main thread has the sockets, the clients and what is served quickly. Each
- * inserted card has a thread (card_session.c), each long job one (jobs.c), each
+ * inserted card has a thread (session.c), each long job one (jobs.c), each
  * connection of the resolver to the store one.  They share what stands below
  * under lock, and tell the main thread by cm_daemon_wake(); nobody waits for
  * anything while holding it.
