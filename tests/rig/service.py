@@ -138,8 +138,9 @@ class Service:
         path.chmod(0o666)
         self.told = b''
         given = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'NOTIFY_SOCKET': path, 'ASAN_OPTIONS': 'detect_leaks=0', **environment}
-        command = ['env', '-i', *(f'{name}={value}' for name, value in given.items()), HOME / 'sbin/cardmapd',
-                   '--config', CONF, '--run-dir', RUN, '--libexec', HOME / 'libexec']
+        # Groups of root's own, as a service manager may give it: no helper keeps them.
+        command = ['setpriv', '--groups', '4,24', 'env', '-i', *(f'{name}={value}' for name, value in given.items()),
+                   HOME / 'sbin/cardmapd', '--config', CONF, '--run-dir', RUN, '--libexec', HOME / 'libexec']
         command = computer_module.place(computer_module.CGROUP / 'system.slice/cardmapd.service', command)
         (computer_module.CGROUP / 'system.slice/cardmapd.service').mkdir(parents=True, exist_ok=True)
         self.rig.launch('cardmapd', command, self.is_ready if wait else lambda: True)

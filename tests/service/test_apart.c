@@ -555,6 +555,38 @@ said_to_be_kept(struct play *p, const struct cm_message *q, struct cm_message *a
 	return true;
 }
 
+static bool
+ticket_by_bobs_key(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	struct card bob;
+
+	(void)p;
+	if (q->kind != CM_MESSAGE_GET_TICKET)
+		return true;
+	card_load(&bob, "bob");
+	a->key = bob.key;
+	card_free(&bob);
+	return true;
+}
+
+static bool
+local_and_kept(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	(void)p;
+	if (q->kind == CM_MESSAGE_ACCOUNT)
+		a->kept = a->account->local = true;
+	return true;
+}
+
+static bool
+short_link(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	(void)p;
+	if (q->kind == CM_MESSAGE_CHAIN)
+		a->links.rows[0].len = 32;
+	return true;
+}
+
 /* A ticket whose principal is not the account's name does not do: the card signs too, and somebody else vouches. */
 static void
 test_ticket_that_does_not_vouch(void **state)
@@ -627,6 +659,9 @@ static const struct {
 	LIE(account_of_clerk, REFUSED, LOCAL_COLLISION),
 	LIE(no_account, SYSTEM, HELPER),
 	LIE(said_to_be_kept, OFFLINE, NOT_KEPT),
+	LIE(local_and_kept, SYSTEM, HELPER),
+	LIE(ticket_by_bobs_key, SYSTEM, HELPER),
+	LIE(short_link, SYSTEM, HELPER),
 };
 
 static void
