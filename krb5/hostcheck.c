@@ -177,6 +177,26 @@ cm_hostcheck_with(krb5_context c, const char *realm, const struct cm_hostcheck_o
 	return err;
 }
 
+/* A keytab that is cut short, or another host's, is better found at the start than at somebody's login. */
+static enum cm_err
+check_key(struct cm_hostcheck *h, struct cm_trace *t)
+{
+	krb5_keytab_entry entry;
+	krb5_error_code code;
+	struct keytab k;
+	enum cm_err err;
+
+	if ((err = keytab_open(h, t, &k)) != CM_OK)
+		return err;
+	code = krb5_kt_get_entry(h->context, k.kt, h->host, 0, 0, &entry);
+	if (code == 0)
+		krb5_free_keytab_entry_contents(h->context, &entry);
+	keytab_close(h, &k);
+	if (code == KRB5_KT_NOTFOUND)
+		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: it has no key of %s", h->keytab, h->host_text);
+	return code == 0 ? CM_OK : cm_krb5_config_error(h->context, code, h->keytab, t);
+}
+
 enum cm_err
 cm_hostcheck_open(const struct cm_hostcheck_options *o, struct cm_trace *t, struct cm_hostcheck **out)
 {
@@ -190,6 +210,8 @@ cm_hostcheck_open(const struct cm_hostcheck_options *o, struct cm_trace *t, stru
 	    (err = cm_hostcheck_with(c, realm, o, t, out)) == CM_ERR_ABSENT)
 		cm_trace_fail(t, CM_REASON_CONFIG, "no keytab%s%s: set kerberos.keytab",
 		    o->keytab != NULL ? ": there is no " : "", o->keytab != NULL ? o->keytab : "");
+	if (err == CM_OK && (err = check_key(*out, t)) != CM_OK)
+		cm_hostcheck_close(out);
 	free(realm);
 	if (c != NULL)
 		krb5_free_context(c);

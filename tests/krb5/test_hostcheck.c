@@ -165,6 +165,18 @@ test_what_cannot_be_opened(void **state)
 	assert_int_equal(cm_hostcheck_open(&o, t, &h), CM_ERR_CONFIG);
 	assert_non_null(strstr(cm_trace_message(t), "others may read it"));
 	assert_null(h);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(cm_hostcheck_open(&o, t, &h), CM_OK);
+	cm_hostcheck_close(&h);
+	o.host_principal = "host/other.cardmap.test@CARDMAP.TEST";
+	assert_int_equal(cm_hostcheck_open(&o, t, &h), CM_ERR_CONFIG);
+	assert_non_null(strstr(cm_trace_message(t), "it has no key of host/other.cardmap.test@CARDMAP.TEST"));
+	assert_null(h);
+	for (size_t cut = 0; cut < 12; cut += 6) {
+		write_bytes(path, content, cut);
+		assert_int_equal(cm_hostcheck_open(&o, t, &h), CM_ERR_CONFIG);
+		assert_null(h);
+	}
 	unlink(path);
 	free(content);
 	cm_trace_free(&t);
