@@ -288,3 +288,32 @@ login(struct login *l)
 	cm_card_close(&card);
 	return err;
 }
+
+struct cm_cert *
+pki_cert(const char *name)
+{
+	struct cm_cert *cert = NULL;
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s.crt", getenv("CM_RIG_PKI"), name);
+	assert_int_equal(cm_cert_load(path, NULL, &cert), CM_OK);
+	return cert;
+}
+
+size_t
+object_chunks(const struct cm_cert *cert)
+{
+	return (4 + 4 + cm_cert_der(cert).len + 3 + 2 + 255) / 256;
+}
+
+void
+pad_type(const char *digits)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/pad.pin", getenv("CM_RIG_DIR"));
+	assert_non_null(f = fopen(path, "w"));
+	fputs(digits, f);
+	assert_int_equal(fclose(f), 0);
+}

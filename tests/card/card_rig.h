@@ -70,4 +70,12 @@ enum cm_err login(struct login *l);
 
 struct cm_secret *secret(const char *text);
 
+/* Of the PKI, by its name. */
+struct cm_cert *pki_cert(const char *name);
+/* Commands that read its object: 53 { 70 certificate, 71 one byte, FE empty }, lengths on two bytes each, 256 bytes at a time. */
+size_t object_chunks(const struct cm_cert *cert);
+
+/* What the reader's pad will have been given: digits, "" or "cancel". */
+void pad_type(const char *digits);
+
 #endif

@@ -33,23 +33,6 @@ recognise(void *arg, struct cm_blob guid, cm_deadline deadline, struct cm_trace 
 	return s->err;
 }
 
-static struct cm_cert *
-pki_cert(const char *name)
-{
-	struct cm_cert *cert = NULL;
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s.crt", getenv("CM_RIG_PKI"), name);
-	assert_int_equal(cm_cert_load(path, NULL, &cert), CM_OK);
-	return cert;
-}
-
-static size_t
-object_chunks(const struct cm_cert *cert)
-{
-	return (4 + 4 + cm_cert_der(cert).len + 3 + 2 + 255) / 256;
-}
-
 /* One login as a service does it, with what the steps gave. */
 struct session {
 	struct cm_card *card;

@@ -12,18 +12,6 @@ struct session {
 };
 
 static void
-type(const char *digits)
-{
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/pad.pin", getenv("CM_RIG_DIR"));
-	assert_non_null(f = fopen(path, "w"));
-	fputs(digits, f);
-	assert_int_equal(fclose(f), 0);
-}
-
-static void
 begin(struct session *s, const char *conf)
 {
 	*s = (struct session){ .deadline = cm_deadline_in(20000) };
@@ -58,7 +46,7 @@ test_pin_from_the_pad_unlocks(void **state)
 		struct cm_proof *proof = NULL;
 		struct session s;
 
-		type(PIN);
+		pad_type(PIN);
 		begin(&s, confs[i]);
 		assert_int_equal(verify(&s, false), CM_OK);
 		assert_int_equal(cm_card_prove(s.card, CM_SLOT_AUTHENTICATION, s.cert, s.deadline, test_trace(), &proof), CM_OK);
@@ -92,14 +80,14 @@ test_what_else_may_be_typed(void **state)
 	for (size_t i = 0; i < CM_COUNT(rows); i++) {
 		struct session s;
 
-		type(rows[i].typed);
+		pad_type(rows[i].typed);
 		begin(&s, "");
 		assert_int_equal(verify(&s, false), cm_reason_err(rows[i].reason));
 		assert_int_equal(cm_trace_reason(test_trace()), rows[i].reason);
 		assert_int_equal(s.left, rows[i].tries);
 		assert_int_equal(card_tries(), rows[i].tries);
 		/* and again, with the right one */
-		type(PIN);
+		pad_type(PIN);
 		assert_int_equal(verify(&s, false), CM_OK);
 		end(&s);
 	}
@@ -111,7 +99,7 @@ test_last_try_is_not_offered_to_the_pad(void **state)
 	struct session s;
 
 	(void)state;
-	type(PIN);
+	pad_type(PIN);
 	card_become(card_make("alice-p256", "alice-p256", ""));
 	begin(&s, "retries=1\n");
 	card_control("tries 1");
@@ -131,7 +119,7 @@ test_swapped_before_the_pad(void **state)
 	char bob[512];
 
 	(void)state;
-	type(PIN);
+	pad_type(PIN);
 	begin(&s, "");
 	snprintf(bob, sizeof(bob), "%s", card_make("bob", "bob", ""));
 	card_control("swap %s", bob);

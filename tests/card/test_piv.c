@@ -3,36 +3,11 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* --- What it costs --- */
-
-static size_t
-chunks(size_t len)
-{
-	return (len + 255) / 256;
-}
-
-/* 53 { 70 certificate, 71 one byte, FE empty }, its lengths on two bytes each */
-static size_t
-object_chunks(const struct cm_cert *cert)
-{
-	return chunks(4 + 4 + cm_cert_der(cert).len + 3 + 2);
-}
-
-static struct cm_cert *
-pki_cert(const char *name)
-{
-	struct cm_cert *cert = NULL;
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s.crt", getenv("CM_RIG_PKI"), name);
-	assert_int_equal(cm_cert_load(path, NULL, &cert), CM_OK);
-	return cert;
-}
 
 /* Ours and the card's own count of everything that passed. */
 static void

@@ -15,17 +15,6 @@
 #define ANSWER_MS	30000
 #define VARIABLES	16
 
-struct cm_cert *
-pki_cert(const char *name)
-{
-	struct cm_cert *cert = NULL;
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s.crt", getenv("CM_RIG_PKI"), name);
-	assert_int_equal(cm_cert_load(path, NULL, &cert), CM_OK);
-	return cert;
-}
-
 static const char *
 conf_path(void)
 {
@@ -211,4 +200,13 @@ helper_end(struct helper *h)
 {
 	cm_channel_free(&h->channel);
 	assert_int_equal(helper_wait(h, 10000), 0);
+}
+
+void
+rig_command(const char *words)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "%s %s", getenv("CM_RIG"), words);
+	assert_int_equal(system(command), 0);
 }

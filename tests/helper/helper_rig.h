@@ -35,6 +35,7 @@ int helper_wait(struct helper *h, unsigned ms);
 /* Close the channel, wait: it must end with status 0. */
 void helper_end(struct helper *h);
 
-struct cm_cert *pki_cert(const char *name);
+/* A command to the rig ("stop kdc"). */
+void rig_command(const char *words);
 
 #endif

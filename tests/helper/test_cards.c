@@ -136,15 +136,6 @@ test_watching(void **state)
 	assert_int_equal(card_counts().commands, 0);
 }
 
-static void
-rig(const char *words)
-{
-	char command[512];
-
-	snprintf(command, sizeof(command), "%s %s", getenv("CM_RIG"), words);
-	assert_int_equal(system(command), 0);
-}
-
 /* The last one: who stops pcscd has no card for a while. */
 static void
 test_watching_without_pcscd(void **state)
@@ -154,14 +145,14 @@ test_watching_without_pcscd(void **state)
 
 	(void)state;
 	card_control("remove");
-	rig("stop pcscd");
+	rig_command("stop pcscd");
 	helper_start(&h, NULL);
 	helper_send(&h, &m, NULL, NULL);
 	next_reader(&h);
 	assert_string_equal(h.answer.reader, "");
 	assert_int_equal(h.answer.err, CM_ERR_OFFLINE);
 	assert_int_equal(h.answer.reason, CM_REASON_NO_READER);
-	rig("start pcscd");
+	rig_command("start pcscd");
 	next_reader(&h);
 	assert_string_equal(h.answer.reader, "");
 	assert_int_equal(h.answer.err, CM_OK);

@@ -1,22 +1,7 @@
 /* tests/helper/test_pad.c - the PIN typed on the reader, asked for through the channel. */
 #include "helper_rig.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 static const uint8_t nonce[32] = { 1 };
-
-static void
-type(const char *digits)
-{
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/pad.pin", getenv("CM_RIG_DIR"));
-	assert_non_null(f = fopen(path, "w"));
-	fputs(digits, f);
-	assert_int_equal(fclose(f), 0);
-}
 
 static enum cm_err
 verify_on_pad(struct helper *h, bool last_try)
@@ -37,18 +22,18 @@ test_login_with_the_pin_on_the_reader(void **state)
 	h.known = pki_cert("alice-p256");
 	assert_int_equal(helper_open(&h), CM_OK);
 	assert_int_equal(h.answer.pad, 1);
-	type("");
+	pad_type("");
 	assert_int_equal(verify_on_pad(&h, false), CM_ERR_USAGE);
 	assert_int_equal(helper_reason(&h), CM_REASON_PIN_MISSING);
-	type("cancel");
+	pad_type("cancel");
 	assert_int_equal(verify_on_pad(&h, false), CM_ERR_AGAIN);
 	assert_int_equal(helper_reason(&h), CM_REASON_CANCELLED);
 	assert_int_equal(h.answer.tries, 3);
-	type("654321");
+	pad_type("654321");
 	assert_int_equal(verify_on_pad(&h, false), CM_ERR_REFUSED);
 	assert_int_equal(helper_reason(&h), CM_REASON_PIN_WRONG);
 	assert_int_equal(h.answer.tries, 2);
-	type(PIN);
+	pad_type(PIN);
 	assert_int_equal(verify_on_pad(&h, false), CM_OK);
 	assert_int_equal(helper_sign(&h, nonce), CM_OK);
 	helper_end(&h);

@@ -2,7 +2,6 @@
 #include "helper_rig.h"
 
 #include <openssl/rand.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -339,15 +338,6 @@ test_ticket_refusals(void **state)
 }
 
 static void
-rig(const char *words)
-{
-	char command[512];
-
-	snprintf(command, sizeof(command), "%s %s", getenv("CM_RIG"), words);
-	assert_int_equal(system(command), 0);
-}
-
-static void
 test_silent_kdc_is_told_as_that(void **state)
 {
 	uint8_t nonce[32] = { 0 };
@@ -356,10 +346,10 @@ test_silent_kdc_is_told_as_that(void **state)
 
 	(void)state;
 	open_and_unlock(&h, "alice-p256");
-	rig("freeze kdc");
+	rig_command("freeze kdc");
 	m.deadline = 1000;
 	assert_int_equal(helper_ask(&h, &m, NULL, CM_MESSAGE_TICKET), CM_ERR_OFFLINE);
-	rig("thaw kdc");
+	rig_command("thaw kdc");
 	assert_int_equal(helper_reason(&h), CM_REASON_KDC_OFFLINE);
 	assert_int_equal(h.answer.kdc_silent, 1);
 	assert_int_equal(helper_sign(&h, nonce), CM_OK);
