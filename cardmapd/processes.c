@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "base/wire.h"
 #include "cardmapd/sockets.h"
 #include "service/channel.h"
+#include "service/local.h"
 
 #define RUNNING_MAX	64
 #define EXIT_CONFIG	78
@@ -44,18 +44,19 @@ struct cm_processes {
 	unsigned backoff;
 };
 
+static bool
+is_named(const struct passwd *e, const char *name)
+{
+	return strcmp(e->pw_name, name) == 0;
+}
+
 enum cm_err
 cm_processes_user(const char *name, struct cm_trace *t, uid_t *uid, gid_t *gid)
 {
-	FILE *f = fopen("/etc/passwd", "re");
-	struct passwd entry, *found = NULL;
-	char texts[4096];
-	bool there = false;
+	struct passwd entry;
+	char texts[CM_LOCAL_TEXTS];
+	const bool there = cm_local_find_user(name, is_named, &entry, texts);
 
-	while (f != NULL && !there && fgetpwent_r(f, &entry, texts, sizeof(texts), &found) == 0)
-		there = strcmp(entry.pw_name, name) == 0;
-	if (f != NULL)
-		fclose(f);
 	if (!there || entry.pw_uid == 0)
 		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: no user of /etc/passwd is named so%s: systemd-sysusers makes "
 		    "those that cardmap has (service.user, service.card_user)", name, there ? " but root" : "");

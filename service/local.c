@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -184,4 +183,19 @@ cm_local_check(const char *etc, struct cm_account *a, struct cm_trace *t)
 	while (a->group_count > 0)
 		free(a->groups[--a->group_count].name);
 	return CM_OK;
+}
+
+bool
+cm_local_find_user(const char *name, bool (*is)(const struct passwd *, const char *), struct passwd *out,
+    char texts[CM_LOCAL_TEXTS])
+{
+	FILE *f = fopen("/etc/passwd", "re");
+	struct passwd *found = NULL;
+	bool there = false;
+
+	while (f != NULL && !there && fgetpwent_r(f, out, texts, CM_LOCAL_TEXTS, &found) == 0)
+		there = is(out, name);
+	if (f != NULL)
+		fclose(f);
+	return there;
 }

@@ -2,6 +2,8 @@
 #ifndef CM_SERVICE_LOCAL_H
 #define CM_SERVICE_LOCAL_H
 
+#include <pwd.h>
+
 #include "base/trace.h"
 #include "ldap/directory.h"
 
@@ -18,5 +20,13 @@
  * CM_ERR_NOMEM
  */
 CM_MUST_USE enum cm_err cm_local_check(const char *etc, struct cm_account *a, struct cm_trace *t);
+
+/*
+ * The first entry of /etc/passwd that is(entry, name), without NSS: that may mean asking the
+ * very directory that does not answer, and none of its modules runs in this process.  Its texts are in texts.
+ */
+#define CM_LOCAL_TEXTS	4096
+bool cm_local_find_user(const char *name, bool (*is)(const struct passwd *, const char *), struct passwd *out,
+    char texts[CM_LOCAL_TEXTS]);
 
 #endif /* CM_SERVICE_LOCAL_H */

@@ -1,29 +1,11 @@
 /* service/policy.c - who may use a password, and which account may enter now: what holds without a card. */
 #include "service/policy.h"
 
-#include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cache/pairings.h"
-
-#define PASSWD	"/etc/passwd"
-
-/* The first entry that is(entry, name); texts are out's.  Without NSS: none of its modules runs in this process. */
-static bool
-find_entry(const char *name, bool (*is)(const struct passwd *, const char *), struct passwd *out, char texts[4096])
-{
-	FILE *f = fopen(PASSWD, "re");
-	struct passwd *found = NULL;
-	bool there = false;
-
-	while (f != NULL && !there && fgetpwent_r(f, out, texts, 4096, &found) == 0)
-		there = is(out, name);
-	if (f != NULL)
-		fclose(f);
-	return there;
-}
+#include "service/local.h"
 
 static bool
 is_named(const struct passwd *e, const char *name)
@@ -41,9 +23,9 @@ bool
 cm_policy_is_root(const char *user)
 {
 	struct passwd entry;
-	char texts[4096];
+	char texts[CM_LOCAL_TEXTS];
 
-	return strcmp(user, "root") == 0 || find_entry(user, is_named_root, &entry, texts);
+	return strcmp(user, "root") == 0 || cm_local_find_user(user, is_named_root, &entry, texts);
 }
 
 bool
@@ -110,14 +92,14 @@ static enum cm_err
 make_local(const char *user, struct cm_account **out)
 {
 	struct passwd entry;
-	char texts[4096];
+	char texts[CM_LOCAL_TEXTS];
 
-	if (!find_entry(user, is_named, &entry, texts))
+	if (!cm_local_find_user(user, is_named, &entry, texts))
 		return CM_ERR_ABSENT;
 	const struct cm_account a = {
 		.name = entry.pw_name, .uid = entry.pw_uid, .gid = entry.pw_gid, .gecos = entry.pw_gecos, .home = entry.pw_dir,
 		.shell = entry.pw_shell, .principal = (char[]){ "" }, .dn = (char[]){ "" }, .rule = (char[]){ CM_PAIRING_RULE },
-		.attribute = (char[]){ "" }, .matched = (char[]){ "" }, .source = (char[]){ PASSWD }, .local = true,
+		.attribute = (char[]){ "" }, .matched = (char[]){ "" }, .source = (char[]){ "/etc/passwd" }, .local = true,
 	};
 
 	return cm_account_copy(&a, out);

@@ -1,37 +1,29 @@
 /* service/selector.c - a program that names the user of a card: asked as a stranger, believed as one. */
-#include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/child.h"
 #include "cache/accounts.h"
+#include "service/local.h"
 #include "service/selector_internal.h"
 
-#define PASSWD_LINE_MAX	4096
+static bool
+is_named_and_not_root(const struct passwd *e, const char *name)
+{
+	return strcmp(e->pw_name, name) == 0 && e->pw_uid != 0;
+}
 
-/*
- * The file alone is read: asking NSS may mean asking the very directory that
- * does not answer.
- */
 static bool
 find_user(const char *name, struct cm_child *c)
 {
-	FILE *in = fopen("/etc/passwd", "re");
-	char line[PASSWD_LINE_MAX];
-	struct passwd entry, *found;
-	bool there = false;
+	struct passwd entry;
+	char texts[CM_LOCAL_TEXTS];
 
-	if (in == NULL)
+	if (!cm_local_find_user(name, is_named_and_not_root, &entry, texts))
 		return false;
-	while (!there && fgetpwent_r(in, &entry, line, sizeof(line), &found) == 0)
-		there = strcmp(entry.pw_name, name) == 0 && entry.pw_uid != 0;
-	if (there) {
-		c->uid = entry.pw_uid;
-		c->gid = entry.pw_gid;
-	}
-	fclose(in);
-	return there;
+	c->uid = entry.pw_uid;
+	c->gid = entry.pw_gid;
+	return true;
 }
 
 static enum cm_err
