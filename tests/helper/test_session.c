@@ -205,25 +205,35 @@ test_pin_that_does_not_come(void **state)
 	assert_int_equal(card_log_count(" 0020008008"), 0);
 }
 
+/* The reason of the answer. */
+static enum cm_reason
+change_pin(struct helper *h, const struct cm_message *m, const char *old)
+{
+	cm_message_clear(&h->answer);
+	helper_send(h, m, old, "87654321");
+	assert_int_equal(cm_channel_receive(h->channel, cm_deadline_in(20000), &h->answer, NULL, 0), CM_OK);
+	assert_int_equal(h->answer.kind, CM_MESSAGE_CHANGED_PIN);
+	return (enum cm_reason)h->answer.reason;
+}
+
 static void
 test_pin_is_changed(void **state)
 {
 	const struct cm_message m = { .kind = CM_MESSAGE_CHANGE_PIN, .deadline = 20000 };
+	const struct cm_message last = { .kind = CM_MESSAGE_CHANGE_PIN, .deadline = 20000, .last_try = 1 };
 	struct helper h;
 
 	(void)state;
 	card_become(card_make("alice-p256", "alice-p256", ""));
 	helper_start(&h, NULL);
 	assert_int_equal(helper_open(&h), CM_OK);
-	cm_message_clear(&h.answer);
-	helper_send(&h, &m, "654321", "87654321");
-	assert_int_equal(cm_channel_receive(h.channel, cm_deadline_in(20000), &h.answer, NULL, 0), CM_OK);
-	assert_int_equal(h.answer.kind, CM_MESSAGE_CHANGED_PIN);
-	assert_int_equal(h.answer.reason, CM_REASON_PIN_WRONG);
+	assert_int_equal(change_pin(&h, &m, "654321"), CM_REASON_PIN_WRONG);
 	assert_int_equal(h.answer.tries, 2);
-	cm_message_clear(&h.answer);
-	helper_send(&h, &m, PIN, "87654321");
-	assert_int_equal(cm_channel_receive(h.channel, cm_deadline_in(20000), &h.answer, NULL, 0), CM_OK);
+	assert_int_equal(change_pin(&h, &m, "654321"), CM_REASON_PIN_WRONG);
+	/* an old PIN is a try as any other is */
+	assert_int_equal(change_pin(&h, &m, "654321"), CM_REASON_PIN_LAST_TRY);
+	assert_int_equal(card_tries(), 1);
+	assert_int_equal(change_pin(&h, &last, PIN), CM_REASON_NONE);
 	assert_int_equal(h.answer.err, CM_OK);
 	helper_end(&h);
 	helper_start(&h, NULL);
