@@ -30,6 +30,7 @@
  *	issuer   = issuer_key cert           ; the CA's certificate, DER, that these sources speak for
  *	clock    = 1 floor                   ; newest signed time accepted online
  *	           wall boottime boot_id     ; this host's clocks when it was last online
+ *	withdrawn = name uid cert            ; of account, once (withdrawn.c)
  *	pairing  = hash spki_sha256 user     ; struct cm_pairing (pairings.c)
  *	           local subject made
  *
@@ -190,6 +191,7 @@ cm_accounts_find(struct cm_accounts *s, const struct cm_cert *c, time_t now,
 enum cm_err
 cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
 {
+	bool any;
 	enum cm_err err;
 
 	if (l->chain_count > CM_CHAIN_MAX || s->remote != NULL)
@@ -201,6 +203,8 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 		return err;
 	if (l->account_online)
 		err = cm_account_row_put(s, l, t);
+	if (err == CM_OK && l->account_online)
+		err = cm_withdrawn_forget(s, l->account->name, t, &any);
 	if (err == CM_OK)
 		err = cm_evidence_expire(s, l->now, t);
 	if (err == CM_OK)
@@ -213,14 +217,28 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 }
 
 static enum cm_err
-delete(struct cm_accounts *s, const char *sql, const struct cm_column *v, size_t count,
+delete(struct cm_accounts *s, const char *where, const struct cm_column *v, size_t count,
     struct cm_trace *t)
 {
-	const enum cm_err err = cm_store_run(s, sql, v, count, t);
+	struct cm_buf sql = { 0 };
+	enum cm_err err;
 
+	cm_buf_addf(&sql, "DELETE FROM account WHERE %s", where);
+	if ((err = cm_buf_status(&sql)) == CM_OK)
+		err = cm_store_run(s, cm_buf_str(&sql), v, count, t);
 	if (err == CM_OK && sqlite3_changes(s->db) > 0)
 		cm_store_settle(s);
+	cm_buf_free(&sql);
 	return err;
+}
+
+/* A disk that is full keeps no mark of it; the row goes all the same. */
+static enum cm_err
+mark_and_delete(struct cm_accounts *s, const char *where, const struct cm_column *v, size_t count, struct cm_trace *t)
+{
+	if (cm_withdrawn_note(s, where, v, count, NULL) != CM_OK)
+		cm_trace_add(t, "warning", "that what was kept was withdrawn could not be noted");
+	return delete(s, where, v, count, t);
 }
 
 enum cm_err
@@ -230,10 +248,10 @@ cm_accounts_withdraw_sha256(struct cm_accounts *s, struct cm_blob sha256, const 
 	const struct cm_column v[] = { cm_value_blob(sha256), cm_value_text(name), cm_value_int(uid) };
 
 	if (name == NULL)
-		return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1", v, 1, t);
+		return mark_and_delete(s, "cert_sha256 = ?1", v, 1, t);
 	if (uid < 0)
-		return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1 AND name = ?2", v, 2, t);
-	return delete(s, "DELETE FROM account WHERE cert_sha256 = ?1 AND (name <> ?2 OR uid <> ?3)", v, 3, t);
+		return mark_and_delete(s, "cert_sha256 = ?1 AND name = ?2", v, 2, t);
+	return mark_and_delete(s, "cert_sha256 = ?1 AND (name <> ?2 OR uid <> ?3)", v, 3, t);
 }
 
 static enum cm_err
@@ -267,12 +285,15 @@ enum cm_err
 cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
 {
 	const struct cm_column key = cm_value_text(name);
+	bool any;
 	enum cm_err err;
 
 	if (s->remote != NULL)
 		return CM_ERR_STATE;
-	err = delete(s, "DELETE FROM account WHERE name = ?1", &key, 1, t);
-	if (err != CM_OK || sqlite3_changes(s->db) > 0)
+	if ((err = cm_withdrawn_forget(s, name, t, &any)) != CM_OK)
+		return err;
+	err = delete(s, "name = ?1", &key, 1, t);
+	if (err != CM_OK || sqlite3_changes(s->db) > 0 || any)
 		return err;
 	cm_trace_fail(t, CM_REASON_NOT_KEPT, "no account %s is kept", name);
 	return CM_ERR_ABSENT;

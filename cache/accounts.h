@@ -159,6 +159,14 @@ CM_MUST_USE enum cm_err cm_accounts_find_row(struct cm_accounts *s, struct cm_bl
 void cm_kept_row_free(struct cm_kept_row **r);
 
 /*
+ * Was what is kept of the account so named withdrawn, and has no card opened it here since?
+ * CM_OK          the certificate that had opened it is appended to der; *uid is set
+ * CM_ERR_ABSENT  no, and no reason is set; CM_ERR_SYSTEM  STORE
+ */
+CM_MUST_USE enum cm_err cm_accounts_find_withdrawn(struct cm_accounts *s, const char *name, struct cm_trace *t,
+    struct cm_buf *der, uid_t *uid);
+
+/*
  * Whose is this uid, if any other's than this name's: files on this computer are theirs.
  * CM_OK          *holder is the caller's, for free(3)
  * CM_ERR_ABSENT  nobody's that is kept, and no reason is set; CM_ERR_SYSTEM  STORE; CM_ERR_NOMEM

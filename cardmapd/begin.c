@@ -1,6 +1,7 @@
 /* cardmapd/begin.c - io.cardmap.Login: a login begun, answered, cancelled. */
 #include <stdlib.h>
 
+#include "cardmapd/entrance.h"
 #include "cardmapd/login.h"
 #include "cardmapd/methods.h"
 #include "cardmapd/record.h"
@@ -73,35 +74,6 @@ judge_user(const struct cm_attempt *a, struct cm_trace *t)
 	    cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN, "no card opens %s", a->user);
 }
 
-/* ---- the account phase: no card, no waiting */
-
-static void
-judge_account(struct cm_client *c, struct cm_attempt *a, struct cm_trace *t)
-{
-	struct cm_daemon *d = c->daemon;
-	struct cm_account *account = NULL;
-	struct cm_accounts *store = NULL;
-	enum cm_err err = cm_daemon_open_store(d, t, &store);
-
-	if (err == CM_OK)
-		err = cm_policy_account(d->conf, store, a->user, cm_logins_is_proven(d->logins, c, a->user), t, &account);
-	cm_accounts_close(&store);
-	if (err == CM_OK) {
-		const struct cm_granting g = { .account = account, .kept_age = -1 };
-
-		cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_GRANTED, .user = a->user, .grant = cm_attempt_grant(&g) });
-	} else if (err == CM_ERR_ABSENT) {
-		/* None of ours: without a reason. */
-		cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_REFUSED, .user = a->user });
-	} else {
-		struct cm_log_entry e = cm_attempt_entry(a, cm_trace_reason(t), cm_trace_message(t));
-
-		e.event = "account";
-		cm_attempt_refuse(a, &e);
-	}
-	cm_account_free(&account);
-}
-
 /* ---- Begin */
 
 static void
@@ -146,7 +118,7 @@ begin(struct cm_varlink_request *r, struct cm_attempt *a)
 		return err;
 	cm_client_keep(c, r, caller_gone, a);
 	if (a->purpose == CM_PURPOSE_ACCOUNT) {
-		judge_account(c, a, t);
+		err = cm_entrance_begin(a, cm_logins_is_proven(c->daemon->logins, c, a->user));
 	} else if ((err = judge_seat(c, a, t)) != CM_OK || (err = cm_policy_allow_cards(c->daemon->conf, t)) != CM_OK ||
 	    (err = judge_user(a, t)) != CM_OK) {
 		err = refuse(r, a, t);

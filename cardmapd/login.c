@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/closing.h"
+#include "cardmapd/entrance.h"
 #include "cardmapd/match.h"
 #include "cardmapd/record.h"
 #include "cardmapd/session.h"
@@ -216,6 +217,7 @@ cm_logins_new(struct cm_daemon *d, struct cm_logins **out)
 static void
 free_attempt(struct cm_attempt *a)
 {
+	cm_entrance_free(&a->entrance);
 	cm_answer_clear(&a->answer);
 	if (a->pidfd >= 0)
 		close(a->pidfd);
@@ -319,6 +321,12 @@ cm_logins_find(const struct cm_logins *l, const char *handle, const struct cm_cl
 	return NULL;
 }
 
+const struct cm_attempt *
+cm_logins_first(const struct cm_logins *l)
+{
+	return l->first;
+}
+
 /* ---- what was proven */
 
 /* granted: the reply that lets it in. */
@@ -407,7 +415,7 @@ is_over(struct cm_attempt *a)
 	bool over;
 
 	pthread_mutex_lock(&a->daemon->lock);
-	over = a->session == NULL && ((a->ended && a->sent_end) || a->cancelled);
+	over = a->session == NULL && !cm_entrance_runs(a->entrance) && ((a->ended && a->sent_end) || a->cancelled);
 	pthread_mutex_unlock(&a->daemon->lock);
 	return over;
 }

@@ -57,6 +57,7 @@ struct cm_attempt {
 	bool sent_end;			/* the main thread's */
 	struct cm_session *session;
 	char *chosen;			/* the account it is about, of several */
+	struct cm_entrance *entrance;	/* of an account phase: a thread that asks, which has this */
 	json_t *why;			/* reason, text and remedy for the next time that something is asked; or NULL */
 	/* the main thread's: */
 	struct cm_client *client;	/* NULL: nobody is there any more */
@@ -110,6 +111,8 @@ void cm_logins_stop(struct cm_logins *l);
 struct cm_attempt *cm_logins_add(struct cm_logins *l, struct cm_client *c);
 /* By the handle, of the process that began it. */
 struct cm_attempt *cm_logins_find(const struct cm_logins *l, const char *handle, const struct cm_client *c);
+/* The newest; the others by next. */
+const struct cm_attempt *cm_logins_first(const struct cm_logins *l);
 void cm_attempt_cancel(struct cm_attempt *a);
 /* Its client is another's no more: neither is told when the other goes, and nothing more is sent. */
 void cm_attempt_part(struct cm_attempt *a);

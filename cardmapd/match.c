@@ -230,7 +230,7 @@ void
 cm_match(struct cm_attempt *a)
 {
 	pthread_mutex_lock(&a->daemon->lock);
-	if (a->session == NULL && !a->ended && !a->cancelled)
+	if (a->purpose != CM_PURPOSE_ACCOUNT && a->session == NULL && !a->ended && !a->cancelled)
 		match(a);
 	pthread_mutex_unlock(&a->daemon->lock);
 }

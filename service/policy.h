@@ -20,16 +20,32 @@ bool cm_policy_is_root(const char *user);
 /* CM_ERR_REFUSED (CARDS_OFF): enforcement.allow_cards = no */
 CM_MUST_USE enum cm_err cm_policy_allow_cards(const struct cm_conf *conf, struct cm_trace *t);
 
+/* The account phase, which has no card: who asks about whom.  All borrowed. */
+struct cm_entering {
+	const struct cm_conf *conf;
+	struct cm_accounts *store;
+	const char *user;
+	uid_t asker;		/* 0: root, about anybody; another: of accounts that are not his nothing is known */
+	bool proven;		/* this very process was let in as that user by its card */
+	/*
+	 * Does this certificate, which opened the account before, open it today?  NULL: nobody is asked.
+	 * CM_OK (*out is the caller's), a no (ABSENT, AMBIGUOUS, REFUSED, with its reason), or could not ask
+	 */
+	enum cm_err (*ask)(void *arg, struct cm_blob certificate, struct cm_trace *t, struct cm_account **out);
+	void *arg;
+};
+
 /*
- * The account phase, which has no card: may this account enter now, as far as this host knows it?
- * proven: this very process was let in as that user by its card.
+ * May this account enter now?  What a directory says of those whom a card opened here decides; where it
+ * is silent, what is kept does.
  *
  * CM_OK           *out is the caller's: the account as kept, or of /etc/passwd where a card is paired with it
- * CM_ERR_ABSENT   it is none of ours: no card opened it here, and none is paired with it.  No reason is set
- * CM_ERR_REFUSED  KEPT_TOO_OLD, CLOCK_BEHIND, ACCOUNT_FORBIDDEN; CARD_REQUIRED: it must use a card, and did not
+ * CM_ERR_ABSENT, no reason set  it is none of ours: no card opened it here, and none is paired with it
+ * CM_ERR_ABSENT, AMBIGUOUS, REFUSED  as the directory says; KEPT_TOO_OLD, CLOCK_BEHIND, ACCOUNT_FORBIDDEN;
+ *                 CARD_REQUIRED: it must use a card, and did not
+ * CM_ERR_OFFLINE  NOT_KEPT: a directory withdrew it, and now none can be asked
  * CM_ERR_SYSTEM   STORE
  */
-CM_MUST_USE enum cm_err cm_policy_account(const struct cm_conf *conf, struct cm_accounts *store, const char *user,
-    bool proven, struct cm_trace *t, struct cm_account **out);
+CM_MUST_USE enum cm_err cm_policy_account(const struct cm_entering *e, struct cm_trace *t, struct cm_account **out);
 
 #endif /* CM_SERVICE_POLICY_H */

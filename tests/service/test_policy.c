@@ -12,6 +12,7 @@
 
 #include "cache/pairings.h"
 #include "service/policy.h"
+#include "../mapper/make_cert.h"
 
 #define DAY	86400
 
@@ -20,6 +21,12 @@ struct fixture {
 	struct cm_accounts *store;
 	struct cm_trace *trace;
 	struct cm_conf conf;
+	struct cm_blob certificate;	/* of who is kept; none: his name */
+	struct {
+		const char *asked;	/* NULL: nobody asks it */
+		uid_t uid;
+		enum cm_reason reason;	/* NONE: it says yes */
+	} directory;
 };
 
 static int
@@ -66,7 +73,8 @@ keep(struct fixture *f, const char *name, uid_t uid, time_t when)
 		.gecos = (char[]){ "X" }, .principal = (char[]){ "" }, .dn = (char[]){ "" }, .rule = (char[]){ "r" },
 		.attribute = (char[]){ "a" }, .matched = (char[]){ "m" }, .source = (char[]){ "s" },
 	};
-	const struct cm_blob der = cm_blob_str(name);	/* opaque to the store */
+	/* opaque to the store */
+	const struct cm_blob der = f->certificate.len > 0 ? f->certificate : cm_blob_str(name);
 	const struct cm_remember_apart r = {
 		.account = &a, .certificate = der, .chain = &der, .chain_count = 1, .now = when, .account_online = true,
 	};
@@ -74,19 +82,44 @@ keep(struct fixture *f, const char *name, uid_t uid, time_t when)
 	assert_int_equal(cm_accounts_remember_apart(f->store, &r, f->trace), CM_OK);
 }
 
+/* A directory, as the resolver tells of it. */
 static enum cm_err
-ask(struct fixture *f, const char *user, bool proven)
+answer(void *arg, struct cm_blob certificate, struct cm_trace *t, struct cm_account **out)
 {
+	struct fixture *f = arg;
+	const struct cm_account a = {
+		.name = (char *)(uintptr_t)f->directory.asked, .uid = f->directory.uid, .gid = 10000, .home = (char[]){ "/home/x" },
+		.shell = (char[]){ "/bin/sh" }, .gecos = (char[]){ "" }, .principal = (char[]){ "" }, .dn = (char[]){ "" },
+		.rule = (char[]){ "r" }, .attribute = (char[]){ "a" }, .matched = (char[]){ "m" }, .source = (char[]){ "s" },
+	};
+
+	assert_true(cm_blob_equal(certificate, f->certificate));
+	if (f->directory.reason != CM_REASON_NONE)
+		return cm_trace_fail(t, f->directory.reason, "as it is");
+	return cm_account_copy(&a, out);
+}
+
+static enum cm_err
+enter(struct fixture *f, const char *user, bool proven, uid_t asker)
+{
+	const struct cm_entering e = { .conf = &f->conf, .store = f->store, .user = user, .proven = proven, .asker = asker,
+		.ask = f->directory.asked != NULL ? answer : NULL, .arg = f };
 	struct cm_account *a = NULL;
 	enum cm_err err;
 
 	cm_trace_clear_reason(f->trace);
-	err = cm_policy_account(&f->conf, f->store, user, proven, f->trace, &a);
+	err = cm_policy_account(&e, f->trace, &a);
 	assert_true((err == CM_OK) == (a != NULL));
 	if (a != NULL)
 		assert_string_equal(a->name, user);
 	cm_account_free(&a);
 	return err;
+}
+
+static enum cm_err
+ask(struct fixture *f, const char *user, bool proven)
+{
+	return enter(f, user, proven, 0);
 }
 
 static void
@@ -175,6 +208,75 @@ test_paired(void **state)
 	assert_int_equal(ask(f, "bin", false), CM_ERR_ABSENT);
 }
 
+/* Public-key ssh of somebody whom the directory has disowned since: the first time, and when nothing is kept any more. */
+static void
+test_disowned(void **state)
+{
+	static const enum cm_reason nos[] = {
+		CM_REASON_ACCOUNT_DISABLED, CM_REASON_NO_ACCOUNT, CM_REASON_NOT_THIS_USER, CM_REASON_ACCOUNT_FORBIDDEN,
+	};
+	struct fixture *f = *state;
+	struct cm_cert *cert = make_cert(&(struct cert_spec){ .serial = "0a" });
+
+	f->certificate = cm_cert_der(cert);
+	f->directory.asked = "alice";
+	f->directory.uid = 10001;
+	for (size_t i = 0; i < CM_COUNT(nos); i++) {
+		keep(f, "alice", 10001, cm_clock_now());
+		f->directory.reason = CM_REASON_NONE;
+		assert_int_equal(ask(f, "alice", false), CM_OK);
+		f->directory.reason = CM_REASON_DIRECTORY_OFFLINE;
+		assert_int_equal(ask(f, "alice", false), CM_OK);
+		f->directory.reason = nos[i];
+		assert_int_not_equal(ask(f, "alice", false), CM_OK);
+		assert_int_equal(cm_trace_reason(f->trace), nos[i]);
+		/* as the resolver does with such an answer */
+		assert_int_equal(cm_accounts_withdraw(f->store, cert, f->trace), CM_OK);
+		assert_int_not_equal(ask(f, "alice", false), CM_OK);
+		assert_int_equal(cm_trace_reason(f->trace), nos[i]);
+		f->directory.reason = CM_REASON_DIRECTORY_OFFLINE;
+		assert_int_equal(ask(f, "alice", false), CM_ERR_OFFLINE);
+		assert_int_equal(cm_trace_reason(f->trace), CM_REASON_NOT_KEPT);
+		/* it has thought better of it: a stranger, as before her first card */
+		f->directory.reason = CM_REASON_NONE;
+		assert_int_equal(ask(f, "alice", false), CM_ERR_ABSENT);
+		assert_int_equal(cm_trace_reason(f->trace), CM_REASON_NONE);
+		f->conf.enforcement.required = true;
+		assert_int_equal(ask(f, "alice", false), CM_ERR_REFUSED);
+		f->conf.enforcement.required = false;
+	}
+	assert_int_equal(cm_accounts_forget(f->store, "alice", f->trace), CM_OK);
+	f->directory.reason = CM_REASON_DIRECTORY_OFFLINE;
+	assert_int_equal(ask(f, "alice", false), CM_ERR_ABSENT);
+	/* another uid than what was kept */
+	keep(f, "alice", 10001, cm_clock_now());
+	f->directory.reason = CM_REASON_NONE;
+	f->directory.uid = 10002;
+	assert_int_not_equal(ask(f, "alice", false), CM_OK);
+	assert_int_equal(cm_trace_reason(f->trace), CM_REASON_NOT_THIS_USER);
+	cm_cert_free(&cert);
+}
+
+/* What is known of others is not a user's to learn: neither whether, nor whose. */
+static void
+test_others(void **state)
+{
+	struct fixture *f = *state;
+	struct cm_pairing p = { .user = (char[]){ "daemon" }, .subject = (char[]){ "CN=x" }, .local = true, .made = cm_clock_now() };
+
+	keep(f, "alice", 10001, cm_clock_now());
+	keep(f, "carol", 10003, cm_clock_now() - 40 * DAY);
+	assert_int_equal(cm_pairings_add(f->store, &p, false, f->trace), CM_OK);
+	assert_int_equal(enter(f, "alice", false, 10001), CM_OK);
+	assert_int_equal(enter(f, "carol", false, 10003), CM_ERR_REFUSED);
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const names[] = { "alice", "carol", "daemon", "nobody-here" };
+
+		assert_int_equal(enter(f, names[i], false, 10009), CM_ERR_ABSENT);
+		assert_int_equal(cm_trace_reason(f->trace), CM_REASON_NONE);
+	}
+}
+
 static void
 test_root(void **state)
 {
@@ -194,6 +296,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_account, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_enforced, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_paired, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_disowned, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
 		cmocka_unit_test(test_root),
 	};
 

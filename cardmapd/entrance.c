@@ -1,0 +1,194 @@
+/* cardmapd/entrance.c - the account phase: may somebody enter now, who shows no card? */
+#include "cardmapd/entrance.h"
+
+#include <stdlib.h>
+
+#include "cardmapd/processes.h"
+#include "cardmapd/record.h"
+#include "service/channel.h"
+#include "service/policy.h"
+
+#define RUNNING_MOST	32
+#define GRACE_MS	2000	/* the resolver's own answer that it was too slow is better than none */
+
+struct cm_entrance {
+	struct cm_attempt *attempt;
+	struct cm_channel *resolver;	/* NULL: not asked yet */
+	pthread_t thread;
+	bool proven;
+	bool ended;			/* under the daemon's lock */
+};
+
+/* ---- asking the resolver */
+
+static enum cm_err
+ask_resolver(struct cm_entrance *e, const struct cm_message *q, enum cm_message_kind kind, struct cm_trace *t,
+    struct cm_message *answer)
+{
+	enum cm_err err;
+
+	cm_trace_begin(t, cm_message_kind_name(q->kind));
+	err = cm_channel_ask(e->resolver, q, NULL, 0, kind, cm_deadline_in((unsigned)q->deadline + GRACE_MS), answer);
+	if (err == CM_OK)
+		err = cm_message_reported(answer, t);
+	else
+		err = cm_trace_fail(t, CM_REASON_HELPER, "the resolver does not answer");
+	cm_trace_end(t, err);
+	return err;
+}
+
+/* What is wrong with a certificate is nothing against the account: it is not shown now. */
+static enum cm_err
+ask_chain(struct cm_entrance *e, struct cm_blob certificate, struct cm_trace *t)
+{
+	const struct cm_daemon *d = e->attempt->daemon;
+	const struct cm_message q = { .kind = CM_MESSAGE_CHAIN, .certificate = certificate, .deadline = d->conf->card.timeout };
+	struct cm_message answer = { .kind = CM_MESSAGE_NONE };
+	const enum cm_err err = ask_resolver(e, &q, CM_MESSAGE_CHAINED, t, &answer);
+
+	cm_message_clear(&answer);
+	return err == CM_OK ? CM_OK : CM_ERR_OFFLINE;
+}
+
+/* For struct cm_entering: what the resolver knows from the store is no answer of a directory. */
+static enum cm_err
+ask(void *arg, struct cm_blob certificate, struct cm_trace *t, struct cm_account **out)
+{
+	struct cm_entrance *e = arg;
+	const struct cm_daemon *d = e->attempt->daemon;
+	const struct cm_message q = { .kind = CM_MESSAGE_ACCOUNT, .user = e->attempt->user, .deadline = d->conf->directory.timeout };
+	struct cm_message answer = { .kind = CM_MESSAGE_NONE };
+	int fd;
+	enum cm_err err;
+
+	if (e->resolver == NULL && ((fd = cm_processes_connect(d->processes, CM_KIND_RESOLVER)) < 0 ||
+	    cm_channel_new(fd, &e->resolver) != CM_OK))
+		return CM_ERR_OFFLINE;
+	if ((err = ask_chain(e, certificate, t)) != CM_OK)
+		return err;
+	err = ask_resolver(e, &q, CM_MESSAGE_FOUND, t, &answer);
+	if (err == CM_OK && (answer.kept != 0 || answer.account == NULL))
+		err = CM_ERR_OFFLINE;
+	if (err == CM_OK) {
+		*out = answer.account;
+		answer.account = NULL;
+	}
+	cm_message_clear(&answer);
+	return err;
+}
+
+/* ---- judging */
+
+static void
+tell(struct cm_attempt *a, enum cm_err err, struct cm_account *account, const struct cm_trace *t)
+{
+	const enum cm_reason reason = cm_trace_reason(t);
+
+	if (err == CM_OK) {
+		const struct cm_granting g = { .account = account, .kept_age = -1 };
+
+		cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_GRANTED, .user = a->user, .grant = cm_attempt_grant(&g) });
+	} else if (err == CM_ERR_ABSENT && reason == CM_REASON_NONE) {
+		/* None of ours: without a reason. */
+		cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_REFUSED, .user = a->user });
+	} else {
+		struct cm_log_entry e = cm_attempt_entry(a, reason != CM_REASON_NONE ? reason : CM_REASON_SYSTEM, cm_trace_message(t));
+
+		e.event = "account";
+		cm_attempt_refuse(a, &e);
+	}
+}
+
+static void
+judge(struct cm_entrance *e)
+{
+	struct cm_attempt *a = e->attempt;
+	struct cm_entering q = { .conf = a->daemon->conf, .user = a->user, .asker = a->uid, .proven = e->proven, .arg = e };
+	struct cm_account *account = NULL;
+	struct cm_trace *t = NULL;
+	enum cm_err err = cm_trace_new(&t);
+
+	if (a->uid == 0)
+		q.ask = ask;
+	if (err == CM_OK && (err = cm_daemon_open_store(a->daemon, t, &q.store)) == CM_OK)
+		err = cm_policy_account(&q, t, &account);
+	tell(a, err, account, t);
+	cm_account_free(&account);
+	cm_accounts_close(&q.store);
+	cm_trace_free(&t);
+	cm_channel_free(&e->resolver);
+}
+
+static void *
+run(void *arg)
+{
+	struct cm_entrance *e = arg;
+	struct cm_daemon *d = e->attempt->daemon;
+
+	judge(e);
+	pthread_mutex_lock(&d->lock);
+	e->ended = true;
+	pthread_mutex_unlock(&d->lock);
+	cm_daemon_wake(d);
+	return NULL;
+}
+
+static bool
+is_busy(const struct cm_daemon *d)
+{
+	unsigned running = 0;
+
+	for (const struct cm_attempt *a = cm_logins_first(d->logins); a != NULL; a = a->next)
+		running += a->entrance != NULL;
+	return running >= RUNNING_MOST;
+}
+
+static void
+refuse_busy(struct cm_attempt *a)
+{
+	struct cm_log_entry e = cm_attempt_entry(a, CM_REASON_BUSY, "as many accounts as may be are being asked about");
+
+	e.event = "account";
+	cm_attempt_refuse(a, &e);
+}
+
+enum cm_err
+cm_entrance_begin(struct cm_attempt *a, bool proven)
+{
+	struct cm_entrance *e;
+
+	if (a->uid != 0) {
+		judge(&(struct cm_entrance){ .attempt = a, .proven = proven });
+		return CM_OK;
+	}
+	if (is_busy(a->daemon)) {
+		refuse_busy(a);
+		return CM_OK;
+	}
+	if ((e = calloc(1, sizeof(*e))) == NULL)
+		return CM_ERR_NOMEM;
+	e->attempt = a;
+	e->proven = proven;
+	if (pthread_create(&e->thread, NULL, run, e) != 0) {
+		free(e);
+		return CM_ERR_SYSTEM;
+	}
+	a->entrance = e;
+	return CM_OK;
+}
+
+bool
+cm_entrance_runs(const struct cm_entrance *e)
+{
+	return e != NULL && !e->ended;
+}
+
+void
+cm_entrance_free(struct cm_entrance **e)
+{
+	if (*e == NULL)
+		return;
+	pthread_join((*e)->thread, NULL);
+	free(*e);
+	*e = NULL;
+}

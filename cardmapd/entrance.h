@@ -1,0 +1,18 @@
+/* cardmapd/entrance.h - the account phase: may somebody enter now, who shows no card? */
+#ifndef CM_CARDMAPD_ENTRANCE_H
+#define CM_CARDMAPD_ENTRANCE_H
+
+#include "cardmapd/login.h"
+
+/*
+ * Begin it for the attempt, which is told how it ended.  For root's programs a
+ * thread asks the resolver; for others nobody is asked: what is kept decides.
+ * proven: this process was let in by its card.  Main thread.
+ */
+CM_MUST_USE enum cm_err cm_entrance_begin(struct cm_attempt *a, bool proven);
+/* Is the attempt still needed?  Under the lock; NULL: no. */
+bool cm_entrance_runs(const struct cm_entrance *e);
+/* Waits for its thread. */
+void cm_entrance_free(struct cm_entrance **e);
+
+#endif /* CM_CARDMAPD_ENTRANCE_H */
