@@ -106,12 +106,12 @@ class Service:
         return HOME / 'lib/pam_cardmap.so'
 
     def password_file(self):
-        """The directory's, for the process that asks it."""
+        """The directory's, for the process that asks it, and for root's commands."""
         entry = pwd.getpwnam('_cardmap')
         path = CONF.parent / 'bind.password'
         path.write_text(rig_module.people.READER_PASSWORD, encoding='ascii')
-        os.chown(path, entry.pw_uid, entry.pw_gid)
-        path.chmod(0o400)
+        os.chown(path, 0, entry.pw_gid)  # root's commands read it too
+        path.chmod(0o640)
 
     def conf(self, more='', **changes):
         """/etc/cardmap/cardmap.conf; a__b is a.b."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import scenario
 import service_scenario
 from scenario import PIN, SECONDS, wait_until
-from service_scenario import TERMINAL, ServiceScenario
+from service_scenario import PROMPT, TERMINAL, ServiceScenario
 
 import computer as computer_module
 import service as service_module
@@ -327,6 +327,49 @@ class LoginTest(CommandScenario):
 
     def test_a_file_is_no_card_of_the_service(self):
         self.login('--card', f'file:{scenario.RIG.pki}/alice-rsa2048.pem', status=64, reason='usage')
+
+
+class PairTest(CommandScenario):
+    """carol has no account: nothing in the directory names her card, and so no KDC knows whose it is."""
+    changes = {**CommandScenario.changes, 'kerberos__ticket': 'off'}
+
+    def setUp(self):
+        super().setUp()
+        self.exchange('carol')
+        wait_until(lambda: self.status()['cards'][0]['state'] == 'refused', "carol's card to be refused")
+
+    def pair(self):
+        with scenario.Counts() as counts:
+            self.cardmap('pair', 'alice', pin=PIN)
+        self.assertEqual(counts.verifies(), 1)
+
+    def enters(self):
+        status, text = self.log_in(prompt=PROMPT)
+        self.assertEqual(status, 0, text)
+
+    def test_the_card_that_the_service_has_prepared(self):
+        self.pair()
+        self.enters()  # at once, though the service had found nobody
+        self.cardmap('unpair', 'alice')
+        self.refused('no_account', prompt=None)
+
+    def test_what_is_paired(self):
+        self.same('pairings', '--json')
+        self.same('identities', '--json')
+        self.pair()
+        for command in ('pairings', 'identities'):
+            self.assertIn('alice', self.same(command).out)
+            self.same(command, '--json')
+
+    def test_a_login_that_waits_for_its_pin(self):
+        """Whoever else reads the card meanwhile spoils nothing."""
+        self.pair()
+        terminal = self.su()
+        terminal.expect(PROMPT)
+        self.same('identities', '--json')
+        self.same('cards', '--json')
+        terminal.enter(b'', PIN)
+        self.assertEqual(self.ended(terminal)[0], 0)
 
 
 class PageTest(CommandScenario):
