@@ -28,7 +28,8 @@ cm_kept_evidence(const struct cm_evidence *e)
 	static const char *const words[] = {
 		[CM_STATUS_UNKNOWN] = "unknown", [CM_STATUS_GOOD] = "good", [CM_STATUS_REVOKED] = "revoked",
 	};
-	json_t *o = json_pack("{s:s, s:b}", "status", words[e->status], "on_hold", e->on_hold);
+	json_t *o = json_pack("{s:s, s:b, s:b, s:b}", "status", words[e->status], "on_hold", e->on_hold, "by_list", e->by_list,
+	    "never_issued", e->revoked_at == CM_NEVER_ISSUED);
 
 	set_hex(o, "issuer_key", (struct cm_blob){ e->issuer_key, sizeof(e->issuer_key) });
 	set_hex(o, "serial", (struct cm_blob){ e->serial, e->serial_len });
@@ -36,7 +37,9 @@ cm_kept_evidence(const struct cm_evidence *e)
 	cm_answer_set_text(o, "signer", e->signer);
 	cm_kept_time(o, "this_update", e->this_update);
 	cm_kept_time(o, "next_update", e->next_update);
+	cm_kept_time(o, "revoked_at", e->revoked_at != CM_NEVER_ISSUED ? e->revoked_at : 0);
 	cm_kept_time(o, "learned", e->learned);
+	cm_kept_time(o, "confirmed", e->confirmed);
 	return o;
 }
 

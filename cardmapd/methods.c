@@ -82,8 +82,8 @@ deny(struct cm_varlink_request *r)
 }
 
 /* Those of the resolver: it answers itself, so that whoever asks much is not in the way of a login. */
-static enum cm_err
-serve_elsewhere(struct cm_varlink_request *r)
+enum cm_err
+cm_method_elsewhere(struct cm_varlink_request *r)
 {
 	const struct cm_client *c = r->context;
 	struct cm_buf where = { 0 };
@@ -122,8 +122,8 @@ GUARD(answer)
 GUARD(cancel)
 
 static const struct cm_varlink_method cardmap_methods[] = {
-	{ "Whois", serve_elsewhere, 0 },
-	{ "Explain", serve_elsewhere, 0 },
+	{ "Whois", cm_method_elsewhere, 0 },
+	{ "Explain", cm_method_elsewhere, 0 },
 	{ "Cards", guard_cards, CM_VARLINK_MORE | CM_VARLINK_LATER },
 	{ "Accounts", guard_accounts, CM_VARLINK_LATER },
 	{ "Revocation", guard_revocation, CM_VARLINK_LATER },

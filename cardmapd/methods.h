@@ -30,4 +30,7 @@ struct cm_parameter {
 };
 bool cm_parameters_take(struct cm_varlink_request *r, const struct cm_parameter *rows, size_t count, enum cm_err *err);
 
+/* NotServedHere: with the resolver's address. */
+CM_MUST_USE enum cm_err cm_method_elsewhere(struct cm_varlink_request *r);
+
 #endif /* CM_CARDMAPD_METHODS_H */

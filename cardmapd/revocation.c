@@ -36,9 +36,10 @@ list(struct doing *d, json_t *result)
 static enum cm_err
 add_source(void *arg, struct cm_blob issuer, const struct cm_source *s)
 {
+	static const char *const kinds[] = { [CM_SOURCE_OCSP] = "OCSP", [CM_SOURCE_CRL] = "CRL", [CM_SOURCE_DELTA] = "delta" };
 	struct doing *d = arg;
 	json_t *o = json_pack("{s:i}", "failures", (int)s->failures);
-	struct cm_buf der = { 0 };
+	struct cm_buf der = { 0 }, key = { 0 };
 
 	cm_answer_set_text(o, "url", s->url);
 	cm_kept_time(o, "seen", s->seen);
@@ -48,6 +49,10 @@ add_source(void *arg, struct cm_blob issuer, const struct cm_source *s)
 	cm_answer_set_text(o, "why", s->why);
 	cm_buf_add_base64(&der, issuer);
 	json_object_set_new(o, "issuer", json_string(cm_buf_str(&der)));
+	cm_buf_add_hex(&key, (struct cm_blob){ s->issuer_key, sizeof(s->issuer_key) });
+	json_object_set_new(o, "issuer_key", json_string(cm_buf_str(&key)));
+	json_object_set_new(o, "kind", json_string((size_t)s->kind < CM_COUNT(kinds) ? kinds[s->kind] : ""));
+	cm_buf_free(&key);
 	cm_buf_free(&der);
 	return json_array_append_new(d->list, o) == 0 ? CM_OK : CM_ERR_NOMEM;
 }
@@ -146,13 +151,20 @@ cm_method_revocation(struct cm_varlink_request *r)
 	const struct cm_parameter rows[] = {
 		{ "action", CM_PARAMETER_TEXT, true, &action }, { "parameters", CM_PARAMETER_OBJECT, false, &parameters },
 	};
+	static const char *const of_resolver[] = { "lists", "outlook", "listed", "unlist" };
 	enum cm_err err = CM_OK;
 
 	if (!cm_parameters_take(r, rows, CM_COUNT(rows), &err))
 		return err;
+	for (size_t i = 0; i < CM_COUNT(of_resolver); i++)
+		if (strcmp(action, of_resolver[i]) == 0)
+			return cm_method_elsewhere(r);
 	if (strcmp(action, "refresh") == 0)
 		return cm_varlink_error(&r->turn, "io.cardmap.NotServedHere", json_pack("{s:s}", "where", "cardmap revocation refresh"),
 		    r->deadline);
+	/* The helpdesk reads it. */
+	if (c->who != CM_CALLER_ROOT && strcmp(action, "forget") == 0)
+		return cm_varlink_error(&r->turn, CM_VARLINK_PERMISSION_DENIED, json_object(), r->deadline);
 	if (find_action(action) == NULL)
 		return cm_varlink_invalid(&r->turn, "action", r->deadline);
 	return cm_jobs_run(c->daemon->jobs, r, run, NULL);

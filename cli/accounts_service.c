@@ -24,8 +24,8 @@ text_of(const json_t *o, const char *key)
 }
 
 /* As cm_clock_text() writes it; null: 0. */
-static bool
-read_time(const json_t *o, const char *key, time_t *out)
+bool
+cm_cli_read_time(const json_t *o, const char *key, time_t *out)
 {
 	const json_t *value = json_object_get(o, key);
 	struct tm tm = { 0 };
@@ -51,21 +51,41 @@ read_status(const json_t *o, enum cm_status *out)
 	return false;
 }
 
-/* What is told of each: status, source, times. */
+static size_t
+read_hex(const json_t *o, const char *key, uint8_t *out, size_t size)
+{
+	const struct cm_blob text = cm_blob_str(text_of(o, key));
+	const size_t digits = text.len <= 2 * size ? cm_hex_parse(text, out, size) : SIZE_MAX;
+
+	return digits != SIZE_MAX && digits == text.len && digits % 2 == 0 ? digits / 2 : 0;
+}
+
+bool
+cm_cli_read_evidence(const json_t *o, struct cm_evidence *e)
+{
+	*e = (struct cm_evidence){ .on_hold = json_is_true(json_object_get(o, "on_hold")),
+		.by_list = json_is_true(json_object_get(o, "by_list")) };
+	e->serial_len = read_hex(o, "serial", e->serial, sizeof(e->serial));
+	if (e->serial_len == 0 || read_hex(o, "issuer_key", e->issuer_key, sizeof(e->issuer_key)) != sizeof(e->issuer_key) ||
+	    !read_status(o, &e->status) || !cm_cli_read_time(o, "this_update", &e->this_update) ||
+	    !cm_cli_read_time(o, "next_update", &e->next_update) || !cm_cli_read_time(o, "revoked_at", &e->revoked_at) ||
+	    !cm_cli_read_time(o, "learned", &e->learned) || !cm_cli_read_time(o, "confirmed", &e->confirmed))
+		return false;
+	if (json_is_true(json_object_get(o, "never_issued")))
+		e->revoked_at = CM_NEVER_ISSUED;
+	snprintf(e->source, sizeof(e->source), "%s", text_of(o, "source"));
+	snprintf(e->signer, sizeof(e->signer), "%s", text_of(o, "signer"));
+	return true;
+}
+
 static bool
 read_evidence(const json_t *list, struct reading *r, struct cm_kept *k)
 {
 	if (!json_is_array(list) || json_array_size(list) > EVIDENCE_MAX)
 		return false;
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const json_t *o = json_array_get(list, i);
-		struct cm_evidence *e = &r->evidence[i];
-
-		if (!read_status(o, &e->status) || !read_time(o, "this_update", &e->this_update) ||
-		    !read_time(o, "next_update", &e->next_update) || !read_time(o, "learned", &e->learned))
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (!cm_cli_read_evidence(json_array_get(list, i), &r->evidence[i]))
 			return false;
-		snprintf(e->source, sizeof(e->source), "%s", text_of(o, "source"));
-	}
 	k->evidence = r->evidence;
 	k->evidence_count = json_array_size(list);
 	return true;
@@ -91,8 +111,8 @@ read_one(const json_t *o, struct reading *r, struct cm_kept *k)
 	if (err != CM_OK)
 		return err;
 	k->account = r->account;
-	return read_certificate(o, r, k) && read_time(o, "last_online", &k->last_online) &&
-	    read_time(o, "offline_until", &k->offline_until) && read_evidence(json_object_get(o, "evidence"), r, k) ?
+	return read_certificate(o, r, k) && cm_cli_read_time(o, "last_online", &k->last_online) &&
+	    cm_cli_read_time(o, "offline_until", &k->offline_until) && read_evidence(json_object_get(o, "evidence"), r, k) ?
 	    CM_OK : CM_ERR_SYNTAX;
 }
 

@@ -67,7 +67,7 @@ static const struct command {
 	  "mobile accounts kept for use with no network",
 	  "forget ends what was kept for an account; what is known to be revoked stays.\n" },
 	{ "revocation", cm_cli_revocation, "check FILE | status | refresh [ISSUER...] | import FILE... | list [ISSUER] | "
-	  "forget SERIAL|FILE", 1, 65536, "Dkn",
+	  "forget SERIAL|FILE", 1, 65536, "DknNS",
 	  "revoked or not: who says so, what is kept, what an offline login will decide",
 	  "check judges chain and revocation of a certificate at trust.level, and names every source\n"
 	  "with what it said. status asks nobody: for each CA its sources, lists and answers, and for\n"

@@ -47,6 +47,28 @@ cm_cli_evidence(const struct cm_evidence *e, time_t now)
 	return o;
 }
 
+enum cm_err
+cm_cli_each_source(const struct cm_cli_revocation *r, cm_seen_visit visit, void *arg)
+{
+	if (r->told != NULL)
+		return cm_cli_told_sources(r->told, visit, arg);
+	return r->host->accounts != NULL ? cm_accounts_each_source(r->host->accounts, r->cli->trace, visit, arg) : CM_OK;
+}
+
+bool
+cm_cli_may_see_accounts(const struct cm_cli_revocation *r)
+{
+	return r->told == NULL || geteuid() == 0;
+}
+
+enum cm_err
+cm_cli_each_account(const struct cm_cli_revocation *r, cm_kept_visit visit, void *arg)
+{
+	if (r->told != NULL)
+		return cm_cli_may_see_accounts(r) ? cm_cli_told_accounts(r->told, visit, arg) : CM_OK;
+	return r->host->accounts != NULL ? cm_accounts_list(r->host->accounts, r->cli->trace, visit, arg) : CM_OK;
+}
+
 static enum cm_err
 add_issuer(void *arg, const struct cm_trust_issuer *i)
 {
@@ -77,11 +99,9 @@ add_seen(void *arg, struct cm_blob issuer, const struct cm_source *s)
 enum cm_err
 cm_cli_issuers_read(const struct cm_cli_revocation *r, struct cm_cli_issuers *out)
 {
-	enum cm_err err = CM_OK;
+	enum cm_err err;
 
-	if (r->host->accounts != NULL)
-		err = cm_accounts_each_source(r->host->accounts, r->cli->trace, add_seen, out);
-	if (err == CM_OK)
+	if ((err = cm_cli_each_source(r, add_seen, out)) == CM_OK)
 		err = cm_trust_each_issuer(r->host->trust, add_issuer, out);
 	return err;
 }
@@ -184,19 +204,22 @@ static const struct action {
 	const char *options;	/* of its own, by short letter */
 	enum store store;
 	enum rules rules;
+	bool by_service;	/* told by it, where it runs; forget does its part and has the service do the other */
 	enum cm_err (*run)(struct cm_cli_revocation *r);
 } actions[] = {
-	{ "check", 2, 2, "", IF_READABLE, RULES, check_file },
-	{ "status", 1, 1, "", WANTED, RULES_IF_WHOLE, cm_cli_revocation_status },
-	{ "refresh", 1, INT_MAX, "D", MADE, NO_RULES, cm_cli_revocation_refresh },
-	{ "import", 2, INT_MAX, "", MADE, NO_RULES, cm_cli_revocation_import },
-	{ "list", 1, 2, "k", WANTED, NO_RULES, cm_cli_revocation_list },
-	{ "forget", 2, 2, "n", WANTED, NO_RULES, cm_cli_revocation_forget },
+	{ "check", 2, 2, "", IF_READABLE, RULES, false, check_file },
+	{ "status", 1, 1, "S", WANTED, RULES_IF_WHOLE, true, cm_cli_revocation_status },
+	{ "refresh", 1, INT_MAX, "D", MADE, NO_RULES, false, cm_cli_revocation_refresh },
+	{ "import", 2, INT_MAX, "", MADE, NO_RULES, false, cm_cli_revocation_import },
+	{ "list", 1, 2, "kS", WANTED, NO_RULES, true, cm_cli_revocation_list },
+	{ "forget", 2, 2, "nS", WANTED, NO_RULES, false, cm_cli_revocation_forget },
 };
 
 static enum cm_err
 open_parts(struct cm_cli_revocation *r, const struct action *a, unsigned needs)
 {
+	if (r->told != NULL)
+		return cm_host_open(r->cli->conf, needs, r->cli->trace, &r->host);
 	if (a->store == MADE)
 		return cm_host_open(r->cli->conf, needs | CM_NEED_ACCOUNTS, r->cli->trace, &r->host);
 	return cm_cli_open_host(r->cli, needs, &r->host);
@@ -206,7 +229,11 @@ static enum cm_err
 open_host(struct cm_cli_revocation *r, const struct action *a)
 {
 	struct cm_cli *c = r->cli;
-	enum cm_err err = open_parts(r, a, CM_NEED_TRUST | (a->rules != NO_RULES ? CM_NEED_RULES : 0));
+	enum cm_err err = a->by_service ? cm_cli_told_open(c, &r->known, &r->told) : CM_OK;
+
+	if (err != CM_OK)
+		return err;
+	err = open_parts(r, a, CM_NEED_TRUST | (a->rules != NO_RULES ? CM_NEED_RULES : 0));
 
 	if (err == CM_ERR_CONFIG && a->rules == RULES_IF_WHOLE) {
 		cm_trace_clear_reason(c->trace);
@@ -228,6 +255,7 @@ find_action(const struct cm_cli *c)
 		const struct action *a = &actions[i];
 
 		if (strcmp(a->name, c->args[0]) == 0 && c->arg_count >= a->min_args && c->arg_count <= a->max_args &&
+		    (!c->service_named || strchr(a->options, 'S') != NULL) &&
 		    (!c->due || strchr(a->options, 'D') != NULL) && (!c->revoked || strchr(a->options, 'k') != NULL) &&
 		    (c->issuer == NULL || strchr(a->options, 'n') != NULL))
 			return a;
@@ -249,6 +277,7 @@ cm_cli_revocation(struct cm_cli *c)
 	if ((err = open_host(&r, a)) == CM_OK)
 		err = a->run(&r);
 	cm_memory_free(&r.memory);
+	cm_cli_told_free(&r.told);
 	cm_host_close(&r.host);
 	return cm_cli_finish(c, err);
 }

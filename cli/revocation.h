@@ -9,8 +9,16 @@ struct cm_cli_revocation {
 	struct cm_cli *cli;
 	struct cm_host *host;
 	struct cm_memory *memory;	/* NULL: nothing is kept, or it may not be read */
-	struct cm_known known;		/* of memory, or the clock alone */
+	struct cm_known known;		/* of memory or told, or the clock alone */
+	struct cm_wire *resolver;	/* forget: whose lists are beside host's; NULL: alone */
+	struct cm_cli_told *told;	/* what the service told instead of host's accounts and folder of lists; NULL: alone */
 };
+
+/* Each of what is kept, by the store or by the service. */
+CM_MUST_USE enum cm_err cm_cli_each_source(const struct cm_cli_revocation *r, cm_seen_visit visit, void *arg);
+CM_MUST_USE enum cm_err cm_cli_each_account(const struct cm_cli_revocation *r, cm_kept_visit visit, void *arg);
+/* Of accounts the service tells root alone. */
+bool cm_cli_may_see_accounts(const struct cm_cli_revocation *r);
 
 /* The actions, each with its part of the answer.  r->host has rules, trust and, where they may be read, accounts. */
 enum cm_err cm_cli_revocation_status(struct cm_cli_revocation *r);
@@ -18,6 +26,33 @@ enum cm_err cm_cli_revocation_refresh(struct cm_cli_revocation *r);
 enum cm_err cm_cli_revocation_import(struct cm_cli_revocation *r);
 enum cm_err cm_cli_revocation_list(struct cm_cli_revocation *r);
 enum cm_err cm_cli_revocation_forget(struct cm_cli_revocation *r);
+
+/*
+ * revocation_service.c: sources, evidence and lists, as the service has them.
+ *
+ * *out stays NULL where this process does the work itself (cli/service.h); known
+ * then borrows from *out.
+ */
+struct cm_cli_told;
+CM_MUST_USE enum cm_err cm_cli_told_open(struct cm_cli *c, struct cm_known *known, struct cm_cli_told **out);
+void cm_cli_told_free(struct cm_cli_told **told);
+CM_MUST_USE enum cm_err cm_cli_told_sources(const struct cm_cli_told *told, cm_seen_visit visit, void *arg);
+CM_MUST_USE enum cm_err cm_cli_told_accounts(const struct cm_cli_told *told, cm_kept_visit visit, void *arg);
+/* Borrowed: an array of what cm_outlook_list() made. */
+const json_t *cm_cli_told_lists(const struct cm_cli_told *told);
+/* As cm_outlook_login(). */
+CM_MUST_USE enum cm_err cm_cli_told_outlook(const struct cm_cli_told *told, const struct cm_cert *cert, json_t **out);
+/*
+ * For forget: the folder of lists that the service's logins read.  *carried: does
+ * it still refuse the certificate for a list that no longer names it?  e and file
+ * as cm_trust_find_listed(), e->source "": no list names it.
+ */
+CM_MUST_USE enum cm_err cm_cli_told_listed(struct cm_cli *c, struct cm_wire *resolver, const struct cm_evidence *about, bool *carried,
+    struct cm_evidence *e, struct cm_buf *file);
+/* As cm_trust_forget_listed(). */
+CM_MUST_USE enum cm_err cm_cli_told_unlist(struct cm_cli *c, struct cm_wire *resolver, const struct cm_evidence *about);
+/* NO_SERVICE: what it says makes no sense. */
+enum cm_err cm_cli_told_nonsense(struct cm_cli *c);
 
 /* What is kept of one certificate, as JSON. */
 json_t *cm_cli_evidence(const struct cm_evidence *e, time_t now);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/revocation.h"
+#include "cli/service.h"
 
 #define LONG_ENDED	(30 * 86400)	/* seconds after its end, when a list may have been given up */
 
@@ -62,7 +63,7 @@ find_owners(const struct cm_cli_revocation *r, struct owners *out)
 	out->count = r->known.count;
 	for (size_t i = 0; i < out->count; i++)
 		out->list[i].e = &r->known.evidence[i];
-	return r->host->accounts != NULL ? cm_accounts_list(r->host->accounts, r->cli->trace, note_owner, out) : CM_OK;
+	return cm_cli_each_account(r, note_owner, out);
 }
 
 static void
@@ -210,6 +211,40 @@ name_caller(struct cm_buf *out)
 	cm_buf_addf(out, ", logged in as %s (uid %lu)", p != NULL ? p->pw_name : "?", id);
 }
 
+static struct cm_evidence
+about(const uint8_t key[32], struct cm_blob serial)
+{
+	struct cm_evidence e = { .serial_len = serial.len };
+
+	memcpy(e.issuer_key, key, sizeof(e.issuer_key));
+	memcpy(e.serial, serial.ptr, serial.len);
+	return e;
+}
+
+/* In the folder of the service's logins; that it does not answer was said when something was to be forgotten there. */
+static bool
+is_told(const struct cm_cli_revocation *r, const uint8_t key[32], struct cm_blob serial, struct cm_evidence *e, struct cm_buf *file)
+{
+	const struct cm_evidence of = about(key, serial);
+	bool carried;
+
+	return cm_cli_told_listed(r->cli, r->resolver, &of, &carried, e, file) == CM_OK && e->source[0] != '\0';
+}
+
+static bool
+has_carried(const struct cm_cli_revocation *r, const uint8_t key[32], struct cm_blob serial)
+{
+	const struct cm_evidence of = about(key, serial);
+	struct cm_buf file = { 0 };
+	struct cm_evidence e;
+	bool carried = cm_trust_has_carried(r->host->trust, key, serial);
+
+	if (!carried && r->resolver != NULL && cm_cli_told_listed(r->cli, r->resolver, &of, &carried, &e, &file) != CM_OK)
+		carried = false;
+	cm_buf_free(&file);
+	return carried;
+}
+
 /* A list that names it still speaks; one that ended long ago may never have a successor. */
 static bool
 find_listed(const struct cm_cli_revocation *r, const uint8_t key[32], struct cm_blob serial, struct cm_buf *source, struct cm_buf *text)
@@ -220,7 +255,10 @@ find_listed(const struct cm_cli_revocation *r, const uint8_t key[32], struct cm_
 	bool found;
 
 	cm_buf_init(&file, 0);
-	if ((found = cm_trust_find_listed(r->host->trust, key, serial, &e, &file) == CM_OK)) {
+	found = cm_trust_find_listed(r->host->trust, key, serial, &e, &file) == CM_OK;
+	if (!found && r->resolver != NULL)
+		found = is_told(r, key, serial, &e, &file);
+	if (found) {
 		cm_buf_add_str(source, e.source);
 		cm_buf_addf(text, "%s still names it: it stays refused until the CA publishes a list without it", e.source);
 		if (e.next_update != 0 && r->known.now - e.next_update > LONG_ENDED)
@@ -268,8 +306,11 @@ forget_one(struct cm_cli_revocation *r, const struct cm_evidence *e, const char 
 {
 	const struct cm_blob serial = { e->serial, e->serial_len };
 	enum cm_err err = cm_accounts_forget_evidence(r->host->accounts, e->issuer_key, serial, r->cli->trace);
-	const enum cm_err lists = cm_trust_forget_listed(r->host->trust, e->issuer_key, serial, r->cli->trace);
+	enum cm_err lists = cm_trust_forget_listed(r->host->trust, e->issuer_key, serial, r->cli->trace), others = CM_ERR_ABSENT;
 
+	if (r->resolver != NULL)
+		others = cm_cli_told_unlist(r->cli, r->resolver, e);
+	lists = lists == CM_ERR_ABSENT || (lists == CM_OK && others != CM_ERR_ABSENT) ? others : lists;
 	if (err == CM_ERR_ABSENT)
 		err = lists;
 	else if (err == CM_OK && lists != CM_ERR_ABSENT)
@@ -326,7 +367,7 @@ forget_carried(struct cm_cli_revocation *r, const struct wanted *w, const struct
 	for (size_t i = 0; i < issuers->count; i++) {
 		const struct cm_cli_issuer *one = &issuers->list[i];
 
-		if (!is_wanted(w, serial, one->subject) || !cm_trust_has_carried(r->host->trust, one->key, serial))
+		if (!is_wanted(w, serial, one->subject) || !has_carried(r, one->key, serial))
 			continue;
 		found = one;
 		cm_buf_addf(&names, "%s%s", count++ > 0 ? "; " : "", one->subject);
@@ -377,10 +418,11 @@ cm_cli_revocation_forget(struct cm_cli_revocation *r)
 	enum cm_err err;
 
 	cm_trace_begin(r->cli->trace, "forget");
-	if ((err = read_wanted(r->cli, &w)) == CM_OK && (err = cm_cli_issuers_read(r, &issuers)) == CM_OK)
+	if ((err = cm_cli_service_open(r->cli, CM_CLI_RESOLVER, &r->resolver)) == CM_OK && (err = read_wanted(r->cli, &w)) == CM_OK && (err = cm_cli_issuers_read(r, &issuers)) == CM_OK)
 		err = r->host->accounts != NULL ? forget(r, &w, &issuers) : say_nothing_kept(r, &w, &issuers);
 	cm_trace_end(r->cli->trace, err);
 	free(w.named);
 	cm_cli_issuers_free(&issuers);
+	cm_wire_free(&r->resolver);
 	return err;
 }

@@ -7,20 +7,9 @@
 #include <string.h>
 
 #include "cli/revocation.h"
-#include "service/forecast.h"
+#include "service/outlook.h"
 
-#define DAY		86400
 #define WHO_COLUMNS	40
-
-/* The columns of the forecast. */
-static const struct time_ahead {
-	const char *name, *title;
-	int seconds;
-} times[] = {
-	{ "now", "now", 0 },
-	{ "tomorrow", "tomorrow", DAY },
-	{ "in_a_week", "in a week", 7 * DAY },
-};
 
 struct status {
 	struct cm_cli_revocation *r;
@@ -28,6 +17,14 @@ struct status {
 	json_t *list;			/* of issuers, each with "sources", "lists", "answers" */
 	json_t *accounts;
 };
+
+static const char *
+text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text != NULL ? text : "";
+}
 
 static json_t *
 find_issuer(struct status *s, const uint8_t key[32], const char *name)
@@ -84,86 +81,44 @@ add_source(void *arg, struct cm_blob issuer, const struct cm_source *src)
 	return CM_OK;
 }
 
-/* What it stands on, certificate by certificate. */
-static void
-add_statuses(const struct cm_trace *t, struct cm_buf *out)
+/* Whoever reads the folder of lists has told of it (service/outlook.h). */
+static bool
+place_list(struct status *s, const json_t *list)
 {
-	for (size_t i = 0; i < cm_trace_count(t); i++) {
-		const struct cm_trace_stage *s = cm_trace_stage(t, i);
+	const struct cm_blob key = cm_blob_str(text_of(list, "issuer_key"));
+	uint8_t issuer[32];
 
-		for (size_t k = 0; k < s->count; k++)
-			if (strcmp(s->items[k].key, "status") == 0)
-				cm_buf_addf(out, "%s%s", out->len > 0 ? "; " : "", s->items[k].text);
-	}
-}
-
-static json_t *
-outlook(enum cm_err err, struct cm_trace *t)
-{
-	const struct cm_trace_stage *s = cm_trace_failed(t);
-	json_t *o = json_object();
-	struct cm_buf text = { 0 };
-
-	if (err != CM_OK)
-		cm_buf_add_str(&text, cm_trace_why(t, s));
-	else
-		add_statuses(t, &text);
-	json_object_set_new(o, "opens", json_boolean(err == CM_OK));
-	/* Nobody will have said "good": a level that lets in all the same. */
-	json_object_set_new(o, "unknown", json_boolean(err == CM_OK && strstr(cm_buf_str(&text), "unknown: ") != NULL));
-	if (err != CM_OK)
-		cm_cli_set(o, "reason", cm_reason_name(s != NULL ? s->reason : cm_trace_reason(t)));
-	cm_cli_set(o, "text", cm_buf_str(&text));
-	cm_buf_free(&text);
-	return o;
-}
-
-/* What a login stands on that has this list and nothing else. */
-static enum cm_err
-foretell_list(const struct status *s, const struct cm_kept_list *l, json_t *out)
-{
-	const struct cm_trust_policy policy = cm_host_policy_of(s->r->host, NULL);
-	enum cm_err err = CM_OK;
-
-	for (size_t i = 0; i < CM_COUNT(times) && err != CM_ERR_NOMEM; i++) {
-		struct cm_known known = s->r->known;
-		struct cm_trace *t = NULL;
-
-		known.now += times[i].seconds;
-		if ((err = cm_trace_new(&t)) != CM_OK)
-			return err;
-		cm_trace_begin(t, "revocation");
-		err = cm_trust_judge_list(s->r->host->trust, l, &policy, &known, t);
-		cm_trace_end(t, err);
-		json_object_set_new(out, times[i].name, outlook(err, t));
-		cm_trace_free(&t);
-	}
-	return err == CM_ERR_NOMEM ? err : CM_OK;
+	if (key.len != 2 * sizeof(issuer) || cm_hex_parse(key, issuer, sizeof(issuer)) != key.len)
+		return false;
+	return json_array_append_new(json_object_get(find_issuer(s, issuer, text_of(list, "issuer")), "lists"),
+	    json_deep_copy(list)) == 0;
 }
 
 static enum cm_err
 add_list(void *arg, const struct cm_kept_list *l)
 {
 	struct status *s = arg;
-	json_t *o = json_object(), *forecast = json_object();
+	json_t *o = NULL;
+	enum cm_err err = cm_outlook_list(s->r->host, &s->r->known, l, &o);
 
-	cm_cli_set(o, "issuer", l->issuer);
-	cm_cli_set(o, "source", l->source);
-	cm_cli_set(o, "number", l->number);
-	json_object_set_new(o, "delta", json_boolean(l->delta));
-	json_object_set_new(o, "indirect", json_boolean(l->indirect));
-	cm_cli_set_time(o, "this_update", l->this_update);
-	cm_cli_set_time(o, "next_update", l->next_update);
-	cm_cli_set_time(o, "learned", l->learned);
-	cm_cli_set_time(o, "confirmed", l->confirmed);
-	json_object_set_new(o, "age_s", json_integer((json_int_t)(s->r->known.now - l->confirmed)));
-	json_object_set_new(o, "entries", json_integer((json_int_t)l->entries));
-	json_object_set_new(o, "list_bytes", json_integer((json_int_t)l->list_size));
-	json_object_set_new(o, "index_bytes", json_integer((json_int_t)l->index_size));
-	json_object_set_new(o, "damage", l->damage != NULL ? json_string(l->damage) : json_null());
-	json_object_set_new(o, "forecast", forecast);
-	json_array_append_new(json_object_get(find_issuer(s, l->issuer_key, l->issuer), "lists"), o);
-	return l->delta || l->damage != NULL ? CM_OK : foretell_list(s, l, forecast);
+	if (err == CM_OK && !place_list(s, o))
+		err = CM_ERR_NOMEM;
+	json_decref(o);
+	return err;
+}
+
+static enum cm_err
+add_lists(struct status *s)
+{
+	const json_t *told = s->r->told != NULL ? cm_cli_told_lists(s->r->told) : NULL, *o;
+	size_t i;
+
+	if (s->r->told == NULL)
+		return cm_trust_each_kept_list(s->r->host->trust, add_list, s);
+	json_array_foreach(told, i, o)
+		if (!place_list(s, o))
+			return cm_cli_told_nonsense(s->r->cli);
+	return CM_OK;
 }
 
 /* ---- what responders said */
@@ -236,23 +191,12 @@ add_configured(struct status *s)
 	json_object_set_new(s->r->cli->answer, "configured", list);
 }
 
+/* By whom the lists belong to. */
 static enum cm_err
-foretell_account(struct status *s, const struct cm_cert *cert, json_t *out)
+foretell(const struct status *s, const struct cm_cert *cert, json_t **out)
 {
-	enum cm_err err;
-
-	for (size_t i = 0; i < CM_COUNT(times); i++) {
-		struct cm_trace *t = NULL;
-
-		if ((err = cm_trace_new(&t)) != CM_OK)
-			return err;
-		err = cm_forecast_login(s->r->host, &s->r->known, cert, s->r->known.now + times[i].seconds, t);
-		json_object_set_new(out, times[i].name, outlook(err, t));
-		cm_trace_free(&t);
-		if (err == CM_ERR_NOMEM)
-			return err;
-	}
-	return CM_OK;
+	return s->r->told != NULL ? cm_cli_told_outlook(s->r->told, cert, out) :
+	    cm_outlook_login(s->r->host, &s->r->known, cert, out);
 }
 
 static enum cm_err
@@ -261,7 +205,7 @@ add_account(void *arg, const struct cm_kept *k)
 	struct status *s = arg;
 	const struct cm_trust_policy policy = cm_host_policy_of(s->r->host, k->account->rule);
 	const struct cm_conf_level level = { (unsigned)policy.level, (unsigned)policy.max_age };
-	json_t *o = json_object(), *forecast = json_object();
+	json_t *o = json_object(), *forecast = NULL;
 	struct cm_cert *cert = NULL;
 	struct cm_buf text = { 0 };
 	enum cm_err err;
@@ -271,12 +215,14 @@ add_account(void *arg, const struct cm_kept *k)
 	json_object_set_new(o, "uid", json_integer(k->account->uid));
 	cm_cli_set(o, "rule", k->account->rule);
 	cm_cli_set(o, "level", cm_buf_str(&text));
-	json_object_set_new(o, "forecast", forecast);
+	json_object_set_new(o, "forecast", json_object());
 	json_array_append_new(s->accounts, o);
 	if ((err = cm_cert_decode(k->cert_der, s->r->cli->trace, &cert)) == CM_OK) {
 		cm_cli_set(o, "certificate", cm_cert_subject_text(cert));
-		err = foretell_account(s, cert, forecast);
+		if ((err = foretell(s, cert, &forecast)) == CM_OK)
+			json_object_set(o, "forecast", forecast);
 	}
+	json_decref(forecast);
 	cm_buf_free(&text);
 	cm_cert_free(&cert);
 	return err;
@@ -290,24 +236,14 @@ collect(struct status *s)
 
 	if ((err = cm_cli_issuers_read(r, &s->issuers)) != CM_OK)
 		return err;
-	if (r->host->accounts != NULL && (err = cm_accounts_each_source(r->host->accounts, r->cli->trace, add_source, s)) != CM_OK)
-		return err;
-	if ((err = cm_trust_each_kept_list(r->host->trust, add_list, s)) != CM_OK)
+	if ((err = cm_cli_each_source(r, add_source, s)) != CM_OK || (err = add_lists(s)) != CM_OK)
 		return err;
 	add_answers(s);
 	add_configured(s);
-	return r->host->accounts != NULL ? cm_accounts_list(r->host->accounts, r->cli->trace, add_account, s) : CM_OK;
+	return cm_cli_each_account(r, add_account, s);
 }
 
 /* ---- for people */
-
-static const char *
-text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text != NULL ? text : "";
-}
 
 static bool
 is_set(const json_t *o, const char *key)
@@ -412,15 +348,15 @@ print_row(const struct cm_cli *c, const char *who, const char *level, const json
 
 	print_name(who);
 	printf("  %-9s", level);
-	for (size_t i = 0; i < CM_COUNT(times); i++) {
-		const json_t *o = json_object_get(forecast, times[i].name);
+	for (size_t i = 0; i < CM_OUTLOOK_TIMES; i++) {
+		const json_t *o = json_object_get(forecast, cm_outlook_times[i].name);
 		const bool opens = json_is_true(json_object_get(o, "opens"));
 		const char *word = !opens ? "no" : json_is_true(json_object_get(o, "unknown")) ? "yes, unknown" : "yes";
 
 		printf("  %s%-12s%s", !c->colour ? "" : opens ? "\033[32m" : "\033[31m", word, c->colour ? "\033[0m" : "");
 		if (!opens && no == NULL) {
 			no = o;
-			when = times[i].title;
+			when = cm_outlook_times[i].title;
 		}
 	}
 	putchar('\n');
@@ -437,8 +373,8 @@ print_forecast(const struct status *s)
 	size_t i, k;
 
 	cm_conf_level_text(level, &text);
-	printf("\n%-*s  %-9s  %-12s  %-12s  %s\n", WHO_COLUMNS + 2, "lets in with no network?", "level", times[0].title,
-	    times[1].title, times[2].title);
+	printf("\n%-*s  %-9s  %-12s  %-12s  %s\n", WHO_COLUMNS + 2, "lets in with no network?", "level", cm_outlook_times[0].title,
+	    cm_outlook_times[1].title, cm_outlook_times[2].title);
 	json_array_foreach(s->accounts, i, one)
 		print_row(s->r->cli, text_of(one, "account"), text_of(one, "level"), json_object_get(one, "forecast"));
 	json_array_foreach(s->list, i, one)
@@ -470,7 +406,9 @@ print(const struct status *s)
 	if (s->r->known.stale_clock)
 		cm_cli_line(c, "clock", "cannot be relied on: nothing kept that is good counts at soft with an age, and at hard; "
 		    "set it right");
-	if (json_array_size(s->accounts) == 0)
+	if (!cm_cli_may_see_accounts(s->r))
+		cm_cli_line(c, "account", "which are kept root alone may know");
+	else if (json_array_size(s->accounts) == 0)
 		cm_cli_line(c, "account", "none is kept: with no network nobody logs in");
 	if (json_array_size(s->list) + json_array_size(s->accounts) > 0)
 		print_forecast(s);

@@ -108,9 +108,8 @@ is_member(uid_t uid, const char *group)
 	return false;
 }
 
-/* Root, and the helpdesk, about everybody. */
-static bool
-may_ask_all(struct cm_asker *a)
+bool
+cm_asker_may_ask_all(struct cm_asker *a)
 {
 	const char *group = a->resolver->conf->service.helpdesk_group;
 
@@ -129,7 +128,7 @@ may_ask_all(struct cm_asker *a)
 static bool
 may_know(struct cm_asker *a, uid_t of)
 {
-	return (of != NOBODY && of == a->uid) || may_ask_all(a);
+	return (of != NOBODY && of == a->uid) || cm_asker_may_ask_all(a);
 }
 
 /* ---- what is answered */
@@ -506,7 +505,7 @@ static const struct cm_varlink_method methods[] = {
 	{ "Explain", serve_explain, 0 },
 	{ "Cards", not_served_here, 0 },
 	{ "Accounts", not_served_here, 0 },
-	{ "Revocation", not_served_here, 0 },
+	{ "Revocation", cm_question_revocation, 0 },
 	{ "Status", not_served_here, 0 },
 	{ "Log", not_served_here, 0 },
 };

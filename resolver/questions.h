@@ -1,4 +1,4 @@
-/* resolver/questions.h - Whois and Explain: what is asked, who may, and what is answered. */
+/* resolver/questions.h - Whois, Explain and lists of revocation: what is asked, who may, and what is answered. */
 #ifndef CM_RESOLVER_QUESTIONS_H
 #define CM_RESOLVER_QUESTIONS_H
 
@@ -17,7 +17,13 @@ struct cm_asker {
 
 #define CM_QUESTION_SEND_MS	1000	/* who does not take an answer is gone */
 
-/* The interface io.cardmap, of which these two are served here; the context is a struct cm_asker. */
+/* Root, and the helpdesk, about everybody. */
+bool cm_asker_may_ask_all(struct cm_asker *a);
+
+/* revocation.c: the actions "lists" and "outlook" of Revocation. */
+CM_MUST_USE enum cm_err cm_question_revocation(struct cm_varlink_request *r);
+
+/* The interface io.cardmap, of which these are served here; the context is a struct cm_asker. */
 extern const struct cm_varlink_service cm_questions_service;
 
 #endif /* CM_RESOLVER_QUESTIONS_H */

@@ -29,7 +29,7 @@ static const struct {
 	{ "io.cardmap.Explain",		ALL, ALL, OWN },
 	{ "io.cardmap.Cards",		ALL, ALL, OWN },
 	{ "io.cardmap.Accounts",	ALL, NO,  NO },
-	{ "io.cardmap.Revocation",	ALL, NO,  NO },
+	{ "io.cardmap.Revocation",	ALL, ALL, NO },
 	{ "io.cardmap.Status",		ALL, ALL, NO },
 	{ "io.cardmap.Log",		ALL, NO,  NO },
 };

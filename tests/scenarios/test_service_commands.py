@@ -23,7 +23,7 @@ from terminal import Terminal
 PROGRAM = service_module.HOME / 'bin/cardmap'  # a copy: not everybody may read the repository
 PAGE = Path(__file__).resolve().parents[2] / 'doc/man/cardmap-protocol.7.scd'
 # What may differ: how long it took, and how old something is by now.
-TIMES = re.compile(r'("us": )\d+| *\d+(?:\.\d+)?( ?(?:us|ms)\b)|\b\d+( s\b)|\d\d:\d\d:\d\d UTC')
+TIMES = re.compile(r'("us": |"age_s": )\d+| *\d+(?:\.\d+)?( ?(?:us|ms)\b)|\b\d+( s\b)|\d\d:\d\d:\d\d UTC')
 
 
 def timeless(text):
@@ -327,6 +327,53 @@ class LoginTest(CommandScenario):
 
     def test_a_file_is_no_card_of_the_service(self):
         self.login('--card', f'file:{scenario.RIG.pki}/alice-rsa2048.pem', status=64, reason='usage')
+
+
+class RevocationTest(CommandScenario):
+    """The lists are those of the process that decides, which root's own commands do not read."""
+    changes = {**CommandScenario.changes, 'trust__use_ocsp': 'no'}
+
+    def asked(self, *arguments, **options):
+        self.same('revocation', *arguments, **options)
+        return self.same('revocation', *arguments, '--json', **options).json
+
+    def test_nothing_yet(self):
+        self.take_out()
+        for action in ('status', 'list'):
+            self.asked(action)
+
+    def test_what_is_known(self):
+        self.log_in()
+        status = self.asked('status')
+        self.assertEqual([a['account'] for a in status['accounts']], ['alice'])
+        self.assertTrue(status['accounts'][0]['forecast']['in_a_week'].keys() >= {'opens', 'text'})
+        self.assertTrue(any(issuer['lists'] for issuer in status['issuers']), status)
+        self.assertTrue(any(issuer['sources'] for issuer in status['issuers']), status)
+        self.assertIn('alice', [one['account'] for one in self.asked('list')['evidence']])
+        self.assertEqual(self.asked('list', '--revoked')['evidence'], [])
+        # not read by root: the service tells of them
+        self.assertEqual(self.cardmap('revocation', 'status', '--no-service', '--json').json['issuers'][0]['lists'], [])
+
+    def test_a_revoked_card(self):
+        self.exchange('revoked')
+        wait_until(lambda: self.status()['cards'][0]['state'] == 'refused', 'it to be refused')
+        serials = {one['serial'] for one in self.asked('list', '--revoked')['evidence']}
+        self.assertEqual(len(serials), 1)
+        serial = serials.pop()
+        done = self.cardmap('revocation', 'forget', serial, '--json').json
+        self.assertEqual(done['serial'], serial)
+        self.assertRegex(done['still_listed'] or '', 'http://', 'the list that the service has is told of')
+        self.assertEqual(self.asked('list', '--revoked')['evidence'], [])
+
+    def test_who_may_ask(self):
+        self.log_in()
+        told = self.ask_as(LOCAL, 'revocation', 'status')
+        self.assertTrue(any(issuer['lists'] for issuer in told['issuers']), told)
+        self.assertEqual(told['accounts'], [])
+        self.assertEqual({one['account'] for one in self.ask_as(LOCAL, 'revocation', 'list')['evidence']}, {None})
+        for action in (['status'], ['list']):
+            self.assertEqual(self.ask_as('bob', 'revocation', *action, status=3)['reason'], 'not_root')
+        self.assertEqual(self.ask_as(LOCAL, 'revocation', 'forget', '01', status=3)['reason'], 'not_root')
 
 
 class PairTest(CommandScenario):
