@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 
 import scenario
+import answers
 import service_scenario
 from scenario import PIN, SECONDS, wait_until
 from service_scenario import PROMPT, TERMINAL, ServiceScenario
@@ -17,8 +18,9 @@ from service_scenario import PROMPT, TERMINAL, ServiceScenario
 import computer as computer_module
 import service as service_module
 from computer import LOCAL, in_background
-from rig import WORK
+from rig import HTTP_PORT, WORK
 from terminal import Terminal
+from web import Page, Web
 
 PROGRAM = service_module.HOME / 'bin/cardmap'  # a copy: not everybody may read the repository
 PAGE = Path(__file__).resolve().parents[2] / 'doc/man/cardmap-protocol.7.scd'
@@ -364,6 +366,34 @@ class RevocationTest(CommandScenario):
         self.assertEqual(done['serial'], serial)
         self.assertRegex(done['still_listed'] or '', 'http://', 'the list that the service has is told of')
         self.assertEqual(self.asked('list', '--revoked')['evidence'], [])
+
+    @staticmethod
+    def publish(server, *entries, number, **dates):
+        inter, root = (answers.revocation_list(scenario.RIG.pki, authority, *listed, number=number, idp=b'', **dates)
+                       for authority, listed in (('inter', entries), ('root', ())))
+        server.pages.update({'/inter.crl': Page(inter), '/root.crl': Page(root)})
+
+    def insertion_ends(self, state):
+        self.take_out()
+        self.put_in()
+        wait_until(lambda: self.status()['cards'][0]['state'] == state, f'the card to be {state}')
+
+    def test_what_a_list_said_once(self):
+        """It is carried over where the service's lists are, and forgotten there too."""
+        scenario.RIG.stop('http')
+        server = Web(HTTP_PORT, WORK / 'web.requests')
+        self.addCleanup(server.close)
+        self.publish(server, answers.entry_of(scenario.RIG.pki, self.card), number=11, this=-7200, until=-3600)
+        self.again(trust__ask_always='yes')  # with no lists yet
+        self.insertion_ends('refused')
+        self.publish(server, number=12)
+        self.exchange('alice-p256')  # for this one the list is asked for
+        wait_until(lambda: self.status()['cards'][0]['state'] == 'ready', 'the other card to be ready')
+        self.exchange(self.card)
+        wait_until(lambda: self.status()['cards'][0]['state'] == 'refused', 'the card to be refused')
+        certificate = scenario.RIG.pki / f'{self.card}.pem'
+        self.assertIsNone(self.cardmap('revocation', 'forget', certificate, '--json').json['still_listed'])
+        self.insertion_ends('ready')
 
     def test_who_may_ask(self):
         self.log_in()

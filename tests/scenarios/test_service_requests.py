@@ -146,7 +146,8 @@ func main() {
 
 
 class WhoMayTest(ServiceScenario):
-    """The table of who may ask what, from the issue: a user their own card, the helpdesk Whois and Explain, root all."""
+    """The table of who may ask what, from the issue: a user their own card, the helpdesk Whois, Explain and what is known of revocation,
+    root all."""
     changes = {'service__helpdesk_group': 'helpdesk'}
 
     def setUp(self):
@@ -176,11 +177,14 @@ class WhoMayTest(ServiceScenario):
 
     def test_what_only_root_may(self):
         for method, parameters in (('Accounts', {}), ('Accounts', {'forget': 'alice'}), ('Log', {}),
-                                   ('Revocation', {'action': 'forget'}), ('Revocation', {'action': 'status'})):
+                                   ('Revocation', {'action': 'forget'})):
             with self.subTest(method):
                 self.check_denied(self.ask_as(LOCAL, method, parameters))
                 self.check_denied(self.ask_as('bob', method, parameters))
         self.assertEqual(self.ask_as('root', 'Accounts'), {'accounts': []})
+        for action in ('status', 'list'):
+            self.check_denied(self.ask_as(LOCAL, 'Revocation', {'action': action}))
+            self.assertIn('result', self.ask_as('bob', 'Revocation', {'action': action}))
         self.check_denied(self.ask_as(LOCAL, 'Status'))
         self.assertIn('status', self.ask_as('root', 'Status'))
 
