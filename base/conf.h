@@ -114,6 +114,7 @@ struct cm_conf {
 		char **crl_mirror;	/* "FROM TO" */
 		char **anchors, **intermediates, **pins, **ocsp_url, **crl;
 		char *crl_dir;		/* NULL: the folder crl beside accounts.path */
+		const char *crl_also;	/* no key: root's such folder, for a process that keeps its own; borrowed */
 		bool use_ocsp, use_crl, require_nonce;
 		unsigned timeout, ocsp_max, crl_max;
 	} trust;

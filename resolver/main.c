@@ -36,6 +36,7 @@ struct program {
 	struct cm_resolver resolver;
 	struct cm_whois *whois;
 	struct cm_trace *trace;
+	char *lists_of_root;		/* NULL: none but its own */
 	int control, whois_listener, lifeline, signals;
 	pthread_mutex_t lock;		/* of sessions */
 	unsigned sessions;
@@ -138,11 +139,11 @@ keeps_lists(const char *folder)
 
 /*
  * The first of these where lists can be kept: where the configuration has them,
- * or what its unit made for it.  Where none is, those that root's refresh keeps
- * are read still, and *keeps is false.
+ * or what its unit made for it; then those that root's refresh keeps are read
+ * beside them.  Where none is, those alone are, and *keeps is false.
  */
 static enum cm_err
-choose_lists(struct cm_conf *c, struct cm_trace *t, bool *keeps)
+choose_lists(struct program *p, struct cm_conf *c, bool *keeps)
 {
 	const char *path = c->accounts.path, *slash = strrchr(path, '/'), *own = getenv("CACHE_DIRECTORY");
 	char *places[3] = { NULL, NULL, NULL };
@@ -160,9 +161,12 @@ choose_lists(struct cm_conf *c, struct cm_trace *t, bool *keeps)
 		;
 	*keeps = i < CM_COUNT(places);
 	if (places[*keeps ? i : 0] != NULL)
-		err = set(c, "trust.crl_dir", places[*keeps ? i : 0], t);
+		err = set(c, "trust.crl_dir", places[*keeps ? i : 0], p->trace);
+	if (*keeps && i > 0)
+		c->trust.crl_also = p->lists_of_root = places[0];
 	for (i = 0; i < CM_COUNT(places); i++)
-		free(places[i]);
+		if (places[i] != p->lists_of_root)
+			free(places[i]);
 	return err;
 }
 
@@ -202,7 +206,7 @@ open_all(struct program *p)
 
 	if ((err = cm_conf_load(p->config, p->trace, &r->conf)) != CM_OK ||
 	    (err = cm_import_configured(r->conf, p->trace)) != CM_OK ||
-	    (err = choose_lists(r->conf, p->trace, &keeps)) != CM_OK || (err = redirect(p, r->conf)) != CM_OK)
+	    (err = choose_lists(p, r->conf, &keeps)) != CM_OK || (err = redirect(p, r->conf)) != CM_OK)
 		return err;
 	needs |= keeps ? 0 : CM_LOOKS_ONLY;
 	if ((r->daemon = join(p->run_dir, strlen(p->run_dir), "/io.cardmap")) == NULL)

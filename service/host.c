@@ -185,6 +185,7 @@ open_trust(struct cm_host *h, struct cm_trace *t)
 		return err;
 	o.crl_dir = h->crl_dir;
 	o.crl_keep = h->keeps;
+	o.crl_also = c->trust.crl_also;
 	o.pins = (const uint8_t (*)[32])h->pins;
 	o.pin_count = h->pin_count;
 	return cm_trust_open(&o, t, &h->trust);

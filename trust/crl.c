@@ -49,11 +49,21 @@ cm_crl_is_past(const struct cm_crl_lists *l, const uint8_t key[32])
 	return cm_crl_lists_of(l, key) && place_of(l, key) >= l->current;
 }
 
+static void
+load_from(struct gathering *g, const char *folder, const uint8_t key[32])
+{
+	struct cm_crl_store s;
+
+	cm_crl_store_open(&s, folder, key, false, g->q->warning);
+	if (!cm_crl_store_load(&s, &g->lists->kept))
+		g->lists->gone_damaged = true;
+	cm_crl_store_close(&s);
+}
+
 static bool
 gather_of(void *arg, X509 *issuer)
 {
 	struct gathering *g = arg;
-	struct cm_crl_store s;
 	uint8_t key[32];
 
 	if (g->lists->key_count == CM_COUNT(g->lists->keys))
@@ -62,10 +72,11 @@ gather_of(void *arg, X509 *issuer)
 	    cm_crl_issuer_objection(&g->asker, issuer) != NULL)
 		return true;
 	memcpy(g->lists->keys[g->lists->key_count++], key, sizeof(key));
-	cm_crl_store_open(&s, g->q->trust->o.crl_dir, key, false, g->q->warning);
-	if (!cm_crl_store_load(&s, &g->lists->kept))
-		g->lists->gone_damaged = true;
-	cm_crl_store_close(&s);
+	/* Those that this process keeps stand first: of the same list they are heard, since they can be confirmed. */
+	load_from(g, g->q->trust->o.crl_also, key);
+	for (struct cm_crl_index *x = g->lists->kept; x != NULL && memcmp(x->issuer_key, key, sizeof(key)) == 0; x = x->next)
+		x->also = true;
+	load_from(g, g->q->trust->o.crl_dir, key);
 	return true;
 }
 

@@ -39,7 +39,7 @@ find_here(const struct cm_question *q, const char *url)
 
 	cm_crl_gather(q, &lists);
 	for (struct cm_crl_index **x = &lists.kept; *x != NULL; x = &(*x)->next)
-		if (!(*x)->beside && !(*x)->gone && cm_blob_equal((*x)->source, cm_blob_str(url)) &&
+		if (!(*x)->beside && !(*x)->gone && !(*x)->also && cm_blob_equal((*x)->source, cm_blob_str(url)) &&
 		    (found == NULL || found->about.this_update < (*x)->about.this_update)) {
 			found = *x;
 			at = x;

@@ -162,6 +162,7 @@ struct cm_crl_index {
 
 	struct cm_crl_index *next;	/* of several; owned by the one before */
 	bool beside;			/* kept, and not the one in force of its key and scope */
+	bool also;			/* of trust's crl_also: nothing there is confirmed or replaced */
 	bool gone;			/* no list: what former ones revoked */
 	bool came;			/* by network, in this round */
 	bool asked;			/* this one was asked for: why it does not count is said */

@@ -28,6 +28,7 @@
 #define LOCK_MS		1000	/* names change in far less */
 #define NEW		CM_CRL_NEW
 #define PART		CM_CRL_PART
+#define PUBLIC	0644
 #define PART_MAX_AGE	(7 * 86400)	/* seconds */
 
 void
@@ -47,6 +48,32 @@ cm_crl_folder_counts(int fd)
 	return fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & 022) == 0;
 }
 
+/*
+ * Lists are public, and processes that are not root's read those that root
+ * keeps: files first, so that nobody is let in to see that there is a file and
+ * not what it says.  Locks stay root's.
+ */
+static void
+let_read(int folder)
+{
+	static const char *const public[] = { ".crl", ".delta", ".gone", ".file", NULL };
+	const struct cm_crl_store s = { .folder = folder };
+	const struct dirent *e;
+	struct stat st;
+	DIR *d;
+
+	if (geteuid() != 0 || fstat(folder, &st) != 0 || st.st_uid != 0 || (st.st_mode & 0055) == 0055)
+		return;
+	d = cm_crl_store_entries(&s);
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (cm_folder_name_ends(e->d_name, public))
+			(void)fchmodat(folder, e->d_name, PUBLIC, 0);
+	if (d != NULL && fchmod(folder, 0755) == 0)
+		(void)fsync(folder);
+	if (d != NULL)
+		closedir(d);
+}
+
 static int
 open_folder(int at, const char *name, bool make)
 {
@@ -57,8 +84,11 @@ open_folder(int at, const char *name, bool make)
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	if (cm_crl_folder_counts(fd))
+	if (cm_crl_folder_counts(fd)) {
+		if (make)
+			let_read(fd);
 		return fd;
+	}
 	close(fd);
 	errno = EPERM;
 	return -1;
@@ -303,6 +333,8 @@ cm_crl_store_create_locked(const struct cm_crl_store *s, char name[CM_CRL_NAME])
 		snprintf(name, CM_CRL_NAME, NEW "%016llx", (unsigned long long)random);
 		fd = openat(s->folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	}
+	if (fd >= 0 && geteuid() == 0)
+		(void)fchmod(fd, PUBLIC);
 	/* Nobody else can have taken it. */
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		close(fd);

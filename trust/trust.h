@@ -42,6 +42,7 @@ struct cm_trust_options {
 						 * asked beside the certificate's CDPs */
 	const char *crl_dir;			/* where indexes of lists are kept; NULL: nowhere */
 	bool crl_keep;				/* new ones too, and the folder is made for them; else nothing is written */
+	const char *crl_also;			/* another such folder, root's: read where this user may, never written; NULL: none */
 	const char *const *crl_mirrors;		/* "FROM TO": addresses that begin with FROM are asked at TO first */
 	bool use_ocsp, use_crl;
 	bool require_nonce;

@@ -16,6 +16,7 @@ struct host {
 	const char *crls[2];
 	struct cm_known known;
 	bool looks;			/* and keeps nothing */
+	const char *also;		/* another folder, which is read */
 };
 
 static struct host
@@ -31,7 +32,7 @@ static struct outcome
 ask(const struct host *h, const char *cert)
 {
 	const struct cm_trust_options o = { .level = CM_TRUST_HARD, .anchors = anchor, .crls = h->crls,
-	    .crl_dir = h->folder, .crl_keep = !h->looks, .use_crl = true, .ocsp_max = 65536, .crl_max = 1 << 20 };
+	    .crl_dir = h->folder, .crl_keep = !h->looks, .crl_also = h->also, .use_crl = true, .ocsp_max = 65536, .crl_max = 1 << 20 };
 	struct cm_cert *c = load_cert(cert);
 	const struct outcome r = judge(c, &o, &h->known, 3000);
 
@@ -363,6 +364,84 @@ old_list_beside_the_new(void **state)
 	}
 }
 
+static void
+let_in(const char *path, mode_t mode)
+{
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+static mode_t
+mode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_mode & 07777;
+}
+
+/* What root fetched is heard by who is not root, and nothing is fetched for it; a list of root's that only root may read is none. */
+static void
+lists_of_root_are_read(void **state)
+{
+	const struct crl_recipe recipe = { .issuer = "inter", .names = "bob", .reason = KEY_COMPROMISE, .to = DAY };
+	struct web w = { .mode = WEB_BYTES };
+	struct host root = host_of("of-root", w.url), own = host_of("own", w.url);
+	char found[512], *slash;
+	const mode_t before = umask(077);
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	serve(&w, &recipe);
+	web_start(&w);
+	assert_int_equal(ask(&root, "bob").reason, CM_REASON_REVOKED);
+	assert_int_equal(atomic_load(&w.asked), 1);
+	only_file(root.folder, "*.crl", found);
+	assert_int_equal(mode_of(found), 0644);
+	*(slash = strrchr(found, '/')) = '\0';
+	assert_int_equal(mode_of(found), 0755);
+	assert_int_equal(mode_of(root.folder), 0755);
+	*slash = '/';
+	let_in(scratch("."), 0711);
+	assert_int_equal(mkdir(own.folder, 0700), 0);
+	assert_int_equal(chown(own.folder, 65534, 65534), 0);
+
+	own.also = root.folder;
+	own.looks = true;
+	assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(ask(&own, "bob").reason, CM_REASON_REVOKED);
+	assert_int_equal(ask(&own, "no-aia-cdp").reason, CM_REASON_NONE);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(atomic_load(&w.asked), 1);
+
+	/* as a former version left them: not seen, so they are fetched; and seen again once root has fetched anew */
+	let_in(found, 0600);
+	*slash = '\0';
+	let_in(found, 0700);
+	assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(ask(&own, "bob").reason, CM_REASON_REVOKED);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(atomic_load(&w.asked), 2);
+	root.known.now += 2 * DAY;
+	(void)ask(&root, "no-aia-cdp");
+	assert_int_equal(atomic_load(&w.asked), 3);
+	assert_int_equal(mode_of(found), 0755);
+	*slash = '/';
+	assert_int_equal(mode_of(found), 0644);
+	assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(ask(&own, "bob").reason, CM_REASON_REVOKED);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(atomic_load(&w.asked), 3);
+	web_stop(&w);
+	serve(&w, NULL);
+
+	/* nobody else's: where others could write, nothing counts */
+	let_in(root.folder, 0777);
+	own.crls[0] = NULL;
+	assert_int_not_equal(ask(&own, "bob").reason, CM_REASON_REVOKED);
+	umask(before);
+}
+
 int
 main(void)
 {
@@ -375,6 +454,7 @@ main(void)
 		cmocka_unit_test(damaged_index),
 		cmocka_unit_test(files),
 		cmocka_unit_test(old_list_beside_the_new),
+		cmocka_unit_test(lists_of_root_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, remove_scratch);
