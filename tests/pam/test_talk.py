@@ -216,6 +216,9 @@ class Session(unittest.TestCase):
         with Peer(reply('card', may_use_password=True)):
             said = log_in(folder=folder, calls=['authenticate', 'establish'])
         self.assertEqual((set(said.codes.values()), said.env), ({SUCCESS}, {}))
+        with Peer(reply('card', may_use_password=True)):
+            said = log_in(folder=stacks(RAW), calls=['authenticate', 'establish'])
+        self.assertEqual(set(said.codes.values()), {IGNORE}, 'its setcred is not of a card either')
 
 
 class Change(unittest.TestCase):

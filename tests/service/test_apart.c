@@ -509,6 +509,12 @@ account_of_bob(struct play *p, const struct cm_message *q, struct cm_message *a)
 	return true;
 }
 
+static bool
+later_account_of_bob(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	return q->kind != CM_MESSAGE_ACCOUNT || kept(p) == 0 || account_of_bob(p, q, a);
+}
+
 /* With alice's own principal, so that the KDC is content. */
 static bool
 name_of_bob(struct play *p, const struct cm_message *q, struct cm_message *a)
@@ -652,6 +658,9 @@ static const struct {
 	LIE(bad_signature, REFUSED, CARD_KEY),
 	LIE(key_of_bob, REFUSED, PROOF_MISSING),
 	LIE(account_of_bob, REFUSED, KDC_REFUSED),
+	/* a card that is recognised, and is refused for what is no fault of its certificate: that is not read for it */
+	{ "account_of_bob, of a known card", "alice-p256", NULL, later_account_of_bob, CM_MESSAGE_NONE, true, CM_ERR_REFUSED,
+	    CM_REASON_KDC_REFUSED },
 	{ "account_of_bob, asked for alice", "alice-p256", "alice", account_of_bob, CM_MESSAGE_NONE, false, CM_ERR_REFUSED,
 	    CM_REASON_NOT_THIS_USER },
 	LIE(name_of_bob, REFUSED, NOT_VOUCHED),
