@@ -684,6 +684,7 @@ test_lies(void **state)
 		play_make(&p, lies[i].card);
 		p.spoil = lies[i].spoil;
 		p.at = lies[i].at;
+		p.has_guid = lies[i].second;
 		if (lies[i].second) {
 			play_login(&p, lies[i].user);
 			assert_int_equal(play_run(&p), CM_OK);
