@@ -207,6 +207,28 @@ class ManyTest(ServiceScenario):
         second.enter(ANY_PROMPT, PIN)
         self.check_inside(*self.ended(second))
 
+    def test_a_prompt_that_is_forgotten(self):
+        """It keeps the card for as long as a login may wait, and then lets the next one have it."""
+        self.again(service__wait='1500')
+        first = self.su()
+        first.expect(ANY_PROMPT)
+        wait_until(lambda: 'no PIN came in time' in service_scenario.SERVICE.log, 'the login to end')
+        self.check_inside(*self.log_in())
+        first.type(f'{PIN}\n')
+        status, text = self.ended(first)
+        self.assertNotEqual(status, 0, text)
+        self.assertIn('no PIN came in time', text)
+
+    def test_pcscd_comes_later(self):
+        service_scenario.SERVICE.stop()
+        scenario.RIG.stop('pcscd')
+        service_scenario.SERVICE.start()
+        terminal = self.su()
+        terminal.expect(rb'Insert your card: no reader')
+        scenario.RIG.start('pcscd')
+        terminal.enter(ANY_PROMPT, PIN)
+        self.check_inside(*self.ended(terminal))
+
     def test_two_people_at_two_readers(self):
         other = WORK / 'second'
         scenario.RIG.make_card(other, 'bob')
