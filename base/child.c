@@ -11,6 +11,7 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,13 +26,14 @@
 enum { OUTPUT = STDOUT_FILENO, PROGRAM = 3, TROUBLE = 4, FIRST_CLOSED = 5 };
 
 /* Made by the parent; the child only calls the kernel with it, since a fork of a threaded process may do no more. */
-struct run {
-	const struct cm_child *c;
+struct cm_child_process {
+	const struct cm_child *c;	/* borrowed */
 	struct cm_trace *trace;
 	cm_deadline deadline;
 	char *argv[ARGUMENTS_MAX + 2];
 	char *environment[8];
 	int program, null, input;
+	int feed;			/* where its input goes, once there is some */
 	int output[2], trouble[2];	/* pipes, read end first; trouble: the errno of what kept it from starting */
 	bool script;
 	pid_t parent, pid;
@@ -132,9 +134,22 @@ open_ours(const char *path, struct cm_trace *t, int *out)
 	return errno == ENOENT ? CM_ERR_ABSENT : cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", path, strerror(errno));
 }
 
+/* Out of the way of the numbers that the child gives them. */
+static bool
+move_up(int *fd)
+{
+	const int high = fcntl(*fd, F_DUPFD_CLOEXEC, 16);
+
+	if (high < 0)
+		return false;
+	close(*fd);
+	*fd = high;
+	return true;
+}
+
 /* All of it before the program runs: nobody waits for a reader. */
 static bool
-write_input(struct run *r)
+write_input(struct cm_child_process *r)
 {
 	struct cm_blob left = r->c->input;
 
@@ -151,13 +166,34 @@ write_input(struct run *r)
 	return lseek(r->input, 0, SEEK_SET) == 0;
 }
 
+/* What comes later comes by a socket, which raises no SIGPIPE, and closes if we go before. */
+static bool
+open_feed(struct cm_child_process *r)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+		return false;
+	r->feed = ends[0];
+	r->input = ends[1];
+	return fcntl(r->input, F_SETFL, 0) == 0 && shutdown(r->input, SHUT_WR) == 0;
+}
+
+static bool
+set_input(struct cm_child_process *r)
+{
+	if (r->c->fed)
+		return open_feed(r) && move_up(&r->input);
+	return r->c->input.len == 0 || (write_input(r) && move_up(&r->input));
+}
+
 #ifdef CM_FAULT_POINTS
 extern char **environ;
 #endif
 
 /* Nothing of ours, but where a test says at which point a program of ours is to fail, and what its sanitizers do. */
 static void
-set_environment(struct run *r)
+set_environment(struct cm_child_process *r)
 {
 	size_t n = 0;
 
@@ -173,21 +209,8 @@ set_environment(struct run *r)
 	r->environment[n] = NULL;
 }
 
-/* Out of the way of the numbers that the child gives them. */
-static bool
-move_up(int *fd)
-{
-	const int high = fcntl(*fd, F_DUPFD_CLOEXEC, 16);
-
-	if (high < 0)
-		return false;
-	close(*fd);
-	*fd = high;
-	return true;
-}
-
 static enum cm_err
-prepare(struct run *r)
+prepare(struct cm_child_process *r)
 {
 	char head[2];
 	size_t n = 0;
@@ -202,7 +225,7 @@ prepare(struct run *r)
 	r->parent = getpid();
 	r->script = pread(r->program, head, sizeof(head), 0) == 2 && memcmp(head, "#!", 2) == 0;
 	if ((r->null = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0 ||
-	    (r->c->input.len > 0 && (!write_input(r) || !move_up(&r->input))) || pipe2(r->output, O_CLOEXEC) != 0 ||
+	    !set_input(r) || pipe2(r->output, O_CLOEXEC) != 0 ||
 	    pipe2(r->trouble, O_CLOEXEC) != 0 || !move_up(&r->program) || !move_up(&r->null) ||
 	    !move_up(&r->output[1]) || !move_up(&r->trouble[1]) ||
 	    fcntl(r->output[0], F_SETFL, O_NONBLOCK) != 0)
@@ -211,9 +234,9 @@ prepare(struct run *r)
 }
 
 static void
-close_all(struct run *r)
+close_all(struct cm_child_process *r)
 {
-	const int fds[] = { r->program, r->null, r->input, r->output[0], r->output[1], r->trouble[0], r->trouble[1], r->pidfd };
+	const int fds[] = { r->program, r->null, r->input, r->feed, r->output[0], r->output[1], r->trouble[0], r->trouble[1], r->pidfd };
 
 	for (size_t i = 0; i < CM_COUNT(fds); i++)
 		if (fds[i] >= 0)
@@ -231,7 +254,7 @@ limit(int what, rlim_t most)
 }
 
 static bool
-set_limits(const struct run *r)
+set_limits(const struct cm_child_process *r)
 {
 	const rlim_t seconds = (rlim_t)cm_deadline_left(r->deadline) / 1000 + 1;
 	const rlim_t memory = r->c->memory_max != 0 ? r->c->memory_max : MEMORY_MAX;
@@ -253,7 +276,7 @@ reset_signals(void)
 }
 
 static bool
-set_descriptors(const struct run *r)
+set_descriptors(const struct cm_child_process *r)
 {
 	return dup2(r->input >= 0 ? r->input : r->null, STDIN_FILENO) >= 0 && dup2(r->null, STDERR_FILENO) >= 0 &&
 	    dup2(r->output[1], OUTPUT) >= 0 &&
@@ -272,7 +295,7 @@ become(const struct cm_child *c)
 }
 
 static _Noreturn void
-run_program(const struct run *r)
+run_program(const struct cm_child_process *r)
 {
 	int why;
 
@@ -295,7 +318,7 @@ run_program(const struct run *r)
 
 /* What there is now: CM_ERR_AGAIN until its end. */
 static enum cm_err
-read_output(const struct run *r, struct cm_buf *out, size_t *total)
+read_output(const struct cm_child_process *r, struct cm_buf *out, size_t *total)
 {
 	uint8_t chunk[4096];
 	ssize_t n;
@@ -317,7 +340,7 @@ read_output(const struct run *r, struct cm_buf *out, size_t *total)
  * background may hold the pipe for ever.
  */
 static enum cm_err
-follow(struct run *r, struct cm_buf *out)
+follow(struct cm_child_process *r, struct cm_buf *out)
 {
 	struct pollfd fds[] = { { .fd = r->pidfd, .events = POLLIN }, { .fd = r->output[0], .events = POLLIN } };
 	size_t total = 0;
@@ -347,7 +370,7 @@ follow(struct run *r, struct cm_buf *out)
  * where SIGCHLD is ignored nobody waits for it, and how it ended is lost.
  */
 static int
-end_and_reap(const struct run *r)
+end_and_reap(const struct cm_child_process *r)
 {
 	int status = UNSEEN;
 
@@ -359,7 +382,7 @@ end_and_reap(const struct run *r)
 }
 
 static enum cm_err
-judge(const struct run *r, int ended, int *status)
+judge(const struct cm_child_process *r, int ended, int *status)
 {
 	int why = 0;
 
@@ -377,7 +400,7 @@ judge(const struct run *r, int ended, int *status)
 }
 
 static enum cm_err
-start(struct run *r)
+start(struct cm_child_process *r)
 {
 	if ((r->pid = fork()) == 0)
 		run_program(r);
@@ -387,6 +410,10 @@ start(struct run *r)
 	close(r->output[1]);
 	close(r->trouble[1]);
 	r->output[1] = r->trouble[1] = -1;
+	/* ... and that it alone reads: when it has ended, nobody waits to feed it. */
+	if (r->input >= 0)
+		close(r->input);
+	r->input = -1;
 	if ((r->pidfd = pidfd_open(r->pid, 0)) >= 0)
 		return CM_OK;
 	cm_trace_fail(r->trace, CM_REASON_SYSTEM, "%s: %s", r->c->path, strerror(errno));
@@ -395,24 +422,90 @@ start(struct run *r)
 }
 
 enum cm_err
-cm_child_run(const struct cm_child *c, cm_deadline deadline, struct cm_trace *t, struct cm_buf *out,
-    int *status)
+cm_child_start(const struct cm_child *c, cm_deadline deadline, struct cm_trace *t, struct cm_child_process **out)
 {
-	struct run r = { .c = c, .trace = t, .deadline = deadline, .program = -1, .null = -1, .input = -1,
+	struct cm_child_process *r = malloc(sizeof(*r));
+	enum cm_err err;
+
+	*out = NULL;
+	if (r == NULL)
+		return CM_ERR_NOMEM;
+	*r = (struct cm_child_process){ .c = c, .trace = t, .deadline = deadline, .program = -1, .null = -1, .input = -1, .feed = -1,
 		.output = { -1, -1 }, .trouble = { -1, -1 }, .pidfd = -1 };
+	err = c->ours ? open_ours(c->path, t, &r->program) : open_program(c->path, t, &r->program);
+	if (err == CM_OK && (err = prepare(r)) == CM_OK && (err = start(r)) == CM_OK) {
+		*out = r;
+		return CM_OK;
+	}
+	close_all(r);
+	free(r);
+	return err;
+}
+
+/* All of it, then its end.  A program that reads no more has its reasons, which its status tells. */
+static void
+feed(struct cm_child_process *r, struct cm_blob left)
+{
+	while (left.len > 0) {
+		const ssize_t n = send(r->feed, left.ptr, left.len, MSG_NOSIGNAL);
+		struct pollfd p = { .fd = r->feed, .events = POLLOUT };
+
+		if (n < 0 && errno == EAGAIN) {
+			if (poll(&p, 1, cm_deadline_left(r->deadline)) == 0)
+				break;
+		} else if (n < 0 && errno != EINTR) {
+			break;
+		}
+		left.ptr += n > 0 ? n : 0;
+		left.len -= n > 0 ? (size_t)n : 0;
+	}
+	close(r->feed);
+	r->feed = -1;
+}
+
+enum cm_err
+cm_child_finish(struct cm_child_process **process, const struct cm_child_end *e)
+{
+	struct cm_child_process *r = *process;
 	enum cm_err err;
 	int ended;
 
-	*status = -1;
-	err = c->ours ? open_ours(c->path, t, &r.program) : open_program(c->path, t, &r.program);
-	if (err != CM_OK || (err = prepare(&r)) != CM_OK ||
-	    (err = start(&r)) != CM_OK)
-		goto out;
-	err = follow(&r, out);
-	ended = end_and_reap(&r);
+	*process = NULL;
+	*e->status = -1;
+	r->trace = e->trace;
+	r->deadline = e->deadline;
+	if (r->feed >= 0)
+		feed(r, e->input);
+	err = follow(r, e->out);
+	ended = end_and_reap(r);
 	if (err == CM_OK)
-		err = judge(&r, ended, status);
-out:
-	close_all(&r);
+		err = judge(r, ended, e->status);
+	close_all(r);
+	free(r);
+	return err;
+}
+
+void
+cm_child_drop(struct cm_child_process **process)
+{
+	if (*process == NULL)
+		return;
+	end_and_reap(*process);
+	close_all(*process);
+	free(*process);
+	*process = NULL;
+}
+
+enum cm_err
+cm_child_run(const struct cm_child *c, cm_deadline deadline, struct cm_trace *t, struct cm_buf *out,
+    int *status)
+{
+	const struct cm_child_end e = { .deadline = deadline, .trace = t, .out = out, .status = status };
+	struct cm_child_process *r = NULL;
+	enum cm_err err;
+
+	*status = -1;
+	if ((err = cm_child_start(c, deadline, t, &r)) == CM_OK)
+		err = cm_child_finish(&r, &e);
 	return err;
 }

@@ -30,6 +30,7 @@ struct cm_child {
 	size_t group_count;
 	bool ours;			/* a program of this installation: who could write it could write us, so its place is not judged */
 	struct cm_blob input;		/* its standard input, in memory; empty: /dev/null */
+	bool fed;			/* its standard input comes with cm_child_finish(), instead */
 	size_t output_max;		/* bytes of standard output; more is an error */
 	size_t memory_max;		/* bytes of address space, program and libraries counted; 0: 256 MiB; SIZE_MAX: any */
 };
@@ -44,5 +45,27 @@ struct cm_child {
  */
 CM_MUST_USE enum cm_err cm_child_run(const struct cm_child *c, cm_deadline deadline,
     struct cm_trace *t, struct cm_buf *out, int *status);
+
+/*
+ * The same in two parts: it starts while its input is made.  c is borrowed until
+ * it has ended; the thread that starts it must still be there then.  What is not
+ * finished is to be dropped: it is killed.  If we end before, its input ends.
+ */
+struct cm_child_process;
+
+struct cm_child_end {
+	struct cm_blob input;		/* of a child that is fed */
+	cm_deadline deadline;
+	struct cm_trace *trace;
+	struct cm_buf *out;
+	int *status;
+};
+
+/* The errors of cm_child_run() that come before it runs. */
+CM_MUST_USE enum cm_err cm_child_start(const struct cm_child *c, cm_deadline deadline, struct cm_trace *t,
+    struct cm_child_process **out);
+/* The others; *process is NULL afterwards. */
+CM_MUST_USE enum cm_err cm_child_finish(struct cm_child_process **process, const struct cm_child_end *e);
+void cm_child_drop(struct cm_child_process **process);	/* NULL inside: nothing */
 
 #endif /* CM_BASE_CHILD_H */

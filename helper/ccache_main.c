@@ -37,6 +37,7 @@ read_ticket(struct cm_buf *ticket, struct cm_buf *why)
 int
 main(int argc, char **argv)
 {
+	struct cm_ccache_writer *writer = NULL;
 	struct cm_buf ticket, why;
 	enum cm_err err;
 
@@ -47,11 +48,13 @@ main(int argc, char **argv)
 	if (argc != 3) {
 		cm_buf_add_str(&why, "usage: cardmap-ccache CCACHE PRINCIPAL, a ticket on standard input");
 		err = CM_ERR_USAGE;
-	} else if ((err = read_ticket(&ticket, &why)) == CM_OK) {
-		err = cm_ccache_write(argv[1], argv[2], cm_buf_blob(&ticket), &why);
+	} else if ((err = cm_ccache_writer_open(argv[2], &why, &writer)) == CM_OK &&
+	    (err = read_ticket(&ticket, &why)) == CM_OK) {	/* it may be asked for only now */
+		err = cm_ccache_writer_put(writer, argv[1], cm_buf_blob(&ticket));
 	}
 	if (err != CM_OK)
 		fputs(why.len > 0 ? cm_buf_str(&why) : cm_err_name(err), stdout);
+	cm_ccache_writer_close(&writer);
 	cm_buf_free(&ticket);
 	cm_buf_free(&why);
 	return err == CM_OK ? 0 : 1;

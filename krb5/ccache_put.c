@@ -80,98 +80,187 @@ find_program(struct cm_trace *t, struct cm_buf *path)
 	return cm_trace_fail(t, CM_REASON_CCACHE, "%s/%s/" PROGRAM " is missing: install cardmap again", self, places[0]);
 }
 
-/* One call of the program. */
-struct put {
-	const struct cm_ccache_put *p;
-	const char *name;		/* of the ccache */
-	cm_deadline deadline;
-	struct cm_trace *trace;
-	struct cm_trace *inner;		/* why it could not be run */
-	struct cm_buf said;		/* its last words */
+/* One call of the program, which begins before there is a ticket. */
+struct cm_ccache_putting {
+	struct cm_child child;
+	struct cm_child_process *process;
+	char *user, *principal;		/* whose the program has become */
+	uid_t uid;
+	gid_t *groups;			/* the primary one first */
+	size_t group_count;
+	struct cm_buf name, program;
+	const char *arguments[3];
 };
 
 static enum cm_err
-fail(const struct put *u, const char *why)
+fail(const struct cm_ccache_putting *u, struct cm_trace *t, const char *why)
 {
-	return cm_trace_fail(u->trace, CM_REASON_CCACHE, "ccache %s: %s", u->name, why);
+	return cm_trace_fail(t, CM_REASON_CCACHE, "ccache %s: %s", cm_buf_str(&u->name), why);
+}
+
+/* What became of the program in its own words; inner: why it could not be run. */
+static enum cm_err
+judge(const struct cm_ccache_putting *u, enum cm_err err, const struct cm_trace *inner, cm_deadline deadline, struct cm_trace *t)
+{
+	if (err == CM_OK || err == CM_ERR_NOMEM)
+		return err;
+	if (err == CM_ERR_ABSENT)
+		return fail(u, t, PROGRAM " is missing: install cardmap again");
+	return fail(u, t, cm_deadline_passed(deadline) ? "not written in time" : cm_trace_message(inner));
 }
 
 static enum cm_err
-run_child(struct put *u, const struct cm_child *c)
+become(struct cm_ccache_putting *u, struct cm_trace *t)
 {
-	int status = -1;
-	const enum cm_err err = cm_child_run(c, u->deadline, u->inner, &u->said, &status);
-
-	if (err == CM_ERR_NOMEM)
-		return CM_ERR_NOMEM;
-	if (err == CM_ERR_ABSENT)
-		return fail(u, PROGRAM " is missing: install cardmap again");
-	if (err != CM_OK)
-		return fail(u, cm_deadline_passed(u->deadline) ? "not written in time" : cm_trace_message(u->inner));
-	if (status != 0 && u->said.len == 0)
-		cm_buf_addf(&u->said, PROGRAM " ended early (status %d)", status);
-	return status == 0 ? CM_OK : fail(u, cm_buf_str(&u->said));
+	u->child.uid = (uid_t)-1;
+	if (geteuid() != 0 || u->uid == 0)
+		return geteuid() == u->uid && getuid() == u->uid ? CM_OK :
+		    fail(u, t, "cannot become the account: run this as root, or as that user");
+	u->child.uid = u->uid;
+	u->child.gid = u->groups[0];
+	u->child.groups = u->groups;
+	u->child.group_count = u->group_count;
+	return CM_OK;
 }
 
 /* The user's groups as the account has them: what a folder lets them do, it lets them do now. */
 static enum cm_err
-run_as(struct put *u, struct cm_child *c)
+take_account(struct cm_ccache_putting *u, const struct cm_account *a)
 {
-	const struct cm_account *a = u->p->account;
-	gid_t *groups = calloc(a->group_count + 1, sizeof(*groups));
-	enum cm_err err;
-
-	if (groups == NULL)
+	u->uid = a->uid;
+	u->user = strdup(a->name);
+	u->principal = strdup(a->principal);
+	u->group_count = a->group_count + 1;
+	if ((u->groups = calloc(u->group_count, sizeof(*u->groups))) == NULL || u->user == NULL || u->principal == NULL)
 		return CM_ERR_NOMEM;
-	groups[0] = a->gid;
+	u->groups[0] = a->gid;
 	for (size_t i = 0; i < a->group_count; i++)
-		groups[i + 1] = a->groups[i].gid;
-	c->uid = a->uid;
-	c->gid = a->gid;
-	c->groups = groups;
-	c->group_count = a->group_count + 1;
-	err = run_child(u, c);
-	free(groups);
-	return err;
+		u->groups[i + 1] = a->groups[i].gid;
+	return CM_OK;
 }
 
 static enum cm_err
-run(struct put *u, const char *program)
+choose(struct cm_ccache_putting *u, const struct cm_ccache_put *p, struct cm_trace *t)
 {
-	const struct cm_account *a = u->p->account;
-	const char *const arguments[] = { u->name, a->principal, NULL };
-	struct cm_child c = { .path = program, .arguments = arguments, .uid = (uid_t)-1, .ours = true,
-	    .input = u->p->ticket, .output_max = SAID_MAX, .memory_max = SIZE_MAX };
+	enum cm_err err;
 
-	if (geteuid() == 0 && a->uid != 0)
-		return run_as(u, &c);
-	if (geteuid() != a->uid || getuid() != a->uid)
-		return fail(u, "cannot become the account: run this as root, or as that user");
-	return run_child(u, &c);
+	if ((err = take_account(u, p->account)) != CM_OK || (err = check_kind(p->pattern, t)) != CM_OK ||
+	    (err = expand(p->pattern, p->account, t, &u->name)) != CM_OK)
+		return err;
+	if (p->program == NULL)
+		return find_program(t, &u->program);
+	cm_buf_add_str(&u->program, p->program);
+	return cm_buf_status(&u->program);
+}
+
+static enum cm_err
+start(struct cm_ccache_putting *u, cm_deadline deadline, struct cm_trace *t)
+{
+	struct cm_trace *inner = NULL;
+	enum cm_err err;
+
+	u->arguments[0] = cm_buf_str(&u->name);
+	u->arguments[1] = u->principal;
+	u->child.path = cm_buf_str(&u->program);
+	u->child.arguments = u->arguments;
+	u->child.ours = u->child.fed = true;
+	u->child.output_max = SAID_MAX;
+	u->child.memory_max = SIZE_MAX;
+	if ((err = become(u, t)) != CM_OK || (err = cm_trace_new(&inner)) != CM_OK)
+		return err;
+	err = judge(u, cm_child_start(&u->child, deadline, inner, &u->process), inner, deadline, t);
+	cm_trace_free(&inner);
+	return err;
+}
+
+enum cm_err
+cm_ccache_put_begin(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_trace *t, struct cm_ccache_putting **out)
+{
+	struct cm_ccache_putting *u = calloc(1, sizeof(*u));
+	enum cm_err err;
+
+	*out = u;
+	if (u == NULL)
+		return CM_ERR_NOMEM;
+	cm_buf_init(&u->name, NAME_LEN_MAX);
+	cm_buf_init(&u->program, PATH_LEN_MAX);
+	if ((err = choose(u, p, t)) != CM_OK || (err = start(u, deadline, t)) != CM_OK)
+		cm_ccache_put_drop(out);
+	return err;
+}
+
+bool
+cm_ccache_put_is_for(const struct cm_ccache_putting *u, const struct cm_account *a)
+{
+	bool same = strcmp(a->name, u->user) == 0 && strcmp(a->principal, u->principal) == 0 && a->uid == u->uid &&
+	    a->gid == u->groups[0] && a->group_count + 1 == u->group_count;
+
+	for (size_t i = 0; same && i < a->group_count; i++)
+		same = a->groups[i].gid == u->groups[i + 1];
+	return same;
+}
+
+static enum cm_err
+finish(struct cm_ccache_putting *u, struct cm_blob ticket, cm_deadline deadline, struct cm_trace *t)
+{
+	struct cm_trace *inner = NULL;
+	struct cm_buf said;
+	int status = -1;
+	enum cm_err err;
+
+	if ((err = cm_trace_new(&inner)) != CM_OK)
+		return err;
+	cm_buf_init(&said, SAID_MAX);
+	err = cm_child_finish(&u->process, &(struct cm_child_end){ .input = ticket, .deadline = deadline, .trace = inner,
+	    .out = &said, .status = &status });
+	err = judge(u, err, inner, deadline, t);
+	if (err == CM_OK && status != 0 && said.len == 0)
+		cm_buf_addf(&said, PROGRAM " ended early (status %d)", status);
+	if (err == CM_OK && status != 0)
+		err = fail(u, t, cm_buf_str(&said));
+	cm_buf_free(&said);
+	cm_trace_free(&inner);
+	return err;
+}
+
+enum cm_err
+cm_ccache_put_end(struct cm_ccache_putting **putting, struct cm_blob ticket, cm_deadline deadline, struct cm_trace *t, char **name)
+{
+	struct cm_ccache_putting *u = *putting;
+	enum cm_err err = finish(u, ticket, deadline, t);
+
+	*name = NULL;
+	if (err == CM_OK && (*name = cm_buf_take(&u->name)) == NULL)
+		err = CM_ERR_NOMEM;
+	cm_ccache_put_drop(putting);
+	return err;
+}
+
+void
+cm_ccache_put_drop(struct cm_ccache_putting **putting)
+{
+	struct cm_ccache_putting *u = *putting;
+
+	*putting = NULL;
+	if (u == NULL)
+		return;
+	cm_child_drop(&u->process);
+	free(u->user);
+	free(u->principal);
+	free(u->groups);
+	cm_buf_free(&u->name);
+	cm_buf_free(&u->program);
+	free(u);
 }
 
 enum cm_err
 cm_ccache_put(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_trace *t, char **name)
 {
-	struct put u = { .p = p, .deadline = deadline, .trace = t };
-	struct cm_buf resolved, program;
+	struct cm_ccache_putting *u = NULL;
 	enum cm_err err;
 
 	*name = NULL;
-	cm_buf_init(&resolved, NAME_LEN_MAX);
-	cm_buf_init(&program, PATH_LEN_MAX);
-	cm_buf_init(&u.said, SAID_MAX);
-	if ((err = check_kind(p->pattern, t)) == CM_OK && (err = expand(p->pattern, p->account, t, &resolved)) == CM_OK &&
-	    (err = cm_trace_new(&u.inner)) == CM_OK && p->program == NULL)
-		err = find_program(t, &program);
-	u.name = cm_buf_str(&resolved);
-	if (err == CM_OK)
-		err = run(&u, p->program != NULL ? p->program : cm_buf_str(&program));
-	if (err == CM_OK && (*name = cm_buf_take(&resolved)) == NULL)
-		err = CM_ERR_NOMEM;
-	cm_trace_free(&u.inner);
-	cm_buf_free(&u.said);
-	cm_buf_free(&program);
-	cm_buf_free(&resolved);
+	if ((err = cm_ccache_put_begin(p, deadline, t, &u)) == CM_OK)
+		err = cm_ccache_put_end(&u, p->ticket, deadline, t, name);
 	return err;
 }

@@ -27,4 +27,20 @@ struct cm_ccache_put {
  */
 CM_MUST_USE enum cm_err cm_ccache_put(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_trace *t, char **name);
 
+/*
+ * The same in two parts: the program starts, as that user and with nothing to
+ * write, while the ticket is still asked for.  The ticket of p is not looked at
+ * and p is not kept.  Who begins and who ends it is one thread.  If we end in
+ * between, or drop it, there is no ticket for it and it writes none.
+ */
+struct cm_ccache_putting;
+CM_MUST_USE enum cm_err cm_ccache_put_begin(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_trace *t,
+    struct cm_ccache_putting **out);
+/* It has become this account: its ids, its groups, its name and its principal. */
+bool cm_ccache_put_is_for(const struct cm_ccache_putting *u, const struct cm_account *a);
+/* *putting is NULL afterwards. */
+CM_MUST_USE enum cm_err cm_ccache_put_end(struct cm_ccache_putting **putting, struct cm_blob ticket, cm_deadline deadline,
+    struct cm_trace *t, char **name);
+void cm_ccache_put_drop(struct cm_ccache_putting **putting);	/* NULL inside: nothing */
+
 #endif /* CM_KRB5_CCACHE_PUT_H */

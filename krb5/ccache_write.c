@@ -16,7 +16,7 @@
 #define COMPONENTS_MAX	16
 #define TEMPORARY_TRIES	100
 
-struct writer {
+struct cm_ccache_writer {
 	krb5_context context;
 	krb5_principal client;
 	krb5_creds *creds;
@@ -25,14 +25,14 @@ struct writer {
 };
 
 static enum cm_err
-say(struct writer *w, enum cm_err err, const char *words)
+say(struct cm_ccache_writer *w, enum cm_err err, const char *words)
 {
 	cm_buf_add_str(w->why, words);
 	return err;
 }
 
 static enum cm_err
-say_code(struct writer *w, krb5_error_code code)
+say_code(struct cm_ccache_writer *w, krb5_error_code code)
 {
 	const char *words = krb5_get_error_message(w->context, code);
 
@@ -98,7 +98,7 @@ is_client(struct input *in, krb5_const_principal wanted)
 
 /* libkrb5 reads one and looks no further: written again, it is all that there is. */
 static bool
-is_one_ticket(struct writer *w, struct cm_blob v)
+is_one_ticket(struct cm_ccache_writer *w, struct cm_blob v)
 {
 	const krb5_data data = { .length = (unsigned)v.len, .data = (char *)(uintptr_t)v.ptr };
 	krb5_data *again = NULL;
@@ -114,7 +114,7 @@ is_one_ticket(struct writer *w, struct cm_blob v)
 }
 
 static enum cm_err
-read_ticket(struct writer *w)
+read_ticket(struct cm_ccache_writer *w)
 {
 	struct input in = { .left = w->ticket };
 
@@ -133,7 +133,7 @@ read_ticket(struct writer *w)
 /* ---- FILE: */
 
 static enum cm_err
-write_all(struct writer *w, int fd)
+write_all(struct cm_ccache_writer *w, int fd)
 {
 	struct cm_blob left = w->ticket;
 
@@ -193,7 +193,7 @@ give_name(int fd, const char *path)
 }
 
 static enum cm_err
-write_nameless(struct writer *w, int fd, const char *path)
+write_nameless(struct cm_ccache_writer *w, int fd, const char *path)
 {
 	enum cm_err err = write_all(w, fd);
 	int e;
@@ -205,7 +205,7 @@ write_nameless(struct writer *w, int fd, const char *path)
 
 /* Where the file system knows no nameless files. */
 static enum cm_err
-write_beside(struct writer *w, const char *path)
+write_beside(struct cm_ccache_writer *w, const char *path)
 {
 	char beside[4096 + 8];
 	enum cm_err err;
@@ -226,7 +226,7 @@ write_beside(struct writer *w, const char *path)
 }
 
 static enum cm_err
-write_file(struct writer *w, const char *path)
+write_file(struct cm_ccache_writer *w, const char *path)
 {
 	const char *end = strrchr(path, '/');
 	char *folder;
@@ -252,7 +252,7 @@ write_file(struct writer *w, const char *path)
 
 /* libkrb5 follows links to it, and takes it whosever it is: whoever could write there chooses which ticket is the user's. */
 static enum cm_err
-check_folder(struct writer *w, const char *path)
+check_folder(struct cm_ccache_writer *w, const char *path)
 {
 	struct stat st;
 
@@ -266,7 +266,7 @@ check_folder(struct writer *w, const char *path)
 }
 
 static enum cm_err
-write_by_libkrb5(struct writer *w, const char *name)
+write_by_libkrb5(struct cm_ccache_writer *w, const char *name)
 {
 	krb5_ccache cc = NULL;
 	krb5_error_code code = krb5_cc_resolve(w->context, name, &cc);
@@ -289,7 +289,7 @@ write_by_libkrb5(struct writer *w, const char *name)
 }
 
 static enum cm_err
-write_ccache(struct writer *w, const char *name)
+write_ccache(struct cm_ccache_writer *w, const char *name)
 {
 	enum cm_err err = CM_OK;
 
@@ -303,20 +303,54 @@ write_ccache(struct writer *w, const char *name)
 }
 
 enum cm_err
-cm_ccache_write(const char *name, const char *principal, struct cm_blob ticket, struct cm_buf *why)
+cm_ccache_writer_open(const char *principal, struct cm_buf *why, struct cm_ccache_writer **out)
 {
-	struct writer w = { .ticket = ticket, .why = why };
+	struct cm_ccache_writer *w = calloc(1, sizeof(*w));
 	krb5_error_code code;
+
+	*out = w;
+	if (w == NULL)
+		return CM_ERR_NOMEM;
+	w->why = why;
+	if ((code = krb5_init_context(&w->context)) != 0 ||
+	    (code = krb5_parse_name_flags(w->context, principal, KRB5_PRINCIPAL_PARSE_REQUIRE_REALM, &w->client)) != 0)
+		return say_code(w, code);
+	return CM_OK;
+}
+
+enum cm_err
+cm_ccache_writer_put(struct cm_ccache_writer *w, const char *name, struct cm_blob ticket)
+{
 	enum cm_err err;
 
-	if ((code = krb5_init_context(&w.context)) != 0)
-		return say_code(&w, code);
-	if ((code = krb5_parse_name_flags(w.context, principal, KRB5_PRINCIPAL_PARSE_REQUIRE_REALM, &w.client)) != 0)
-		err = say_code(&w, code);
-	else if ((err = read_ticket(&w)) == CM_OK && (err = cm_fault_point("ccache")) == CM_OK)
-		err = write_ccache(&w, name);
-	krb5_free_creds(w.context, w.creds);
-	krb5_free_principal(w.context, w.client);
-	krb5_free_context(w.context);
+	w->ticket = ticket;
+	if ((err = read_ticket(w)) == CM_OK && (err = cm_fault_point("ccache")) == CM_OK)
+		err = write_ccache(w, name);
+	return err;
+}
+
+void
+cm_ccache_writer_close(struct cm_ccache_writer **writer)
+{
+	struct cm_ccache_writer *w = *writer;
+
+	*writer = NULL;
+	if (w == NULL)
+		return;
+	krb5_free_creds(w->context, w->creds);
+	krb5_free_principal(w->context, w->client);
+	krb5_free_context(w->context);
+	free(w);
+}
+
+enum cm_err
+cm_ccache_write(const char *name, const char *principal, struct cm_blob ticket, struct cm_buf *why)
+{
+	struct cm_ccache_writer *w = NULL;
+	enum cm_err err;
+
+	if ((err = cm_ccache_writer_open(principal, why, &w)) == CM_OK)
+		err = cm_ccache_writer_put(w, name, ticket);
+	cm_ccache_writer_close(&w);
 	return err;
 }

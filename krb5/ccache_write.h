@@ -23,4 +23,13 @@
  */
 CM_MUST_USE enum cm_err cm_ccache_write(const char *name, const char *principal, struct cm_blob ticket, struct cm_buf *why);
 
+/*
+ * The same in parts: all that can be done before the ticket is here.  why is
+ * borrowed; *out is to be closed whatever is returned.
+ */
+struct cm_ccache_writer;
+CM_MUST_USE enum cm_err cm_ccache_writer_open(const char *principal, struct cm_buf *why, struct cm_ccache_writer **out);
+CM_MUST_USE enum cm_err cm_ccache_writer_put(struct cm_ccache_writer *w, const char *name, struct cm_blob ticket);
+void cm_ccache_writer_close(struct cm_ccache_writer **writer);
+
 #endif /* CM_KRB5_CCACHE_WRITE_H */

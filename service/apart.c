@@ -37,6 +37,7 @@ void
 cm_apart_forget(struct cm_apart *a)
 {
 	cm_apart_forget_proof(a);
+	cm_ccache_put_drop(&a->putting);
 	cm_channel_free(&a->channels[CM_PROCESS_CARD]);
 	cm_message_clear(&a->opened);
 	cm_message_clear(&a->chained);

@@ -2,6 +2,7 @@
 #ifndef CM_SERVICE_APART_INTERNAL_H
 #define CM_SERVICE_APART_INTERNAL_H
 
+#include "krb5/ccache_put.h"
 #include "service/apart.h"
 #include "service/channel.h"
 #include "service/possession.h"
@@ -20,6 +21,7 @@ struct cm_apart {
 	uint8_t nonce[32];
 	time_t nonce_time;			/* 0: none was made yet */
 	struct cm_blob signature;		/* owned */
+	struct cm_ccache_putting *putting;	/* begun while the ticket is asked for; NULL: not */
 	unsigned commands;			/* of the card so far */
 };
 

@@ -364,6 +364,24 @@ judge_ticket(struct cm_login *l, const struct cm_message *k)
 	return CM_OK;
 }
 
+/*
+ * While the KDC is asked, the program that will write the ccache becomes the user
+ * and waits: there is nothing to write before the grant.  Why it cannot, it tells
+ * when it is asked again.
+ */
+static void
+begin_ccache(struct cm_login *l)
+{
+	struct cm_apart *a = apart(l);
+	const struct cm_ccache_put p = { .program = a->o.ccache_program, .pattern = a->o.conf->kerberos.ccache, .account = l->account };
+	struct cm_trace *unheard = NULL;
+
+	cm_ccache_put_drop(&a->putting);
+	if (cm_trace_new(&unheard) == CM_OK)
+		(void)!cm_ccache_put_begin(&p, l->deadline, unheard, &a->putting);
+	cm_trace_free(&unheard);
+}
+
 static enum cm_err
 get_ticket(struct cm_login *l)
 {
@@ -373,6 +391,7 @@ get_ticket(struct cm_login *l)
 
 	if ((err = check_kdc_state(l)) != CM_OK || (err = make_nonce(a)) != CM_OK)
 		return err;
+	begin_ccache(l);
 	q.nonce = nonce_of(a);
 	q.host_principal = a->o.hostcheck != NULL ? (char *)(uintptr_t)cm_hostcheck_principal(a->o.hostcheck) : NULL;
 	q.deadline = cm_apart_time_left(l->deadline);
@@ -386,6 +405,8 @@ get_ticket(struct cm_login *l)
 		a->has_no_kerberos = true;
 		err = CM_OK;
 	}
+	if (a->ticket.principal == NULL)
+		cm_ccache_put_drop(&a->putting);
 	cm_message_clear(&answer);
 	return err;
 }
@@ -509,6 +530,9 @@ store_ticket(struct cm_login *l)
 	const struct cm_ccache_put p = { .program = a->o.ccache_program, .pattern = a->o.conf->kerberos.ccache,
 		.account = cm_grant_account(l->grant), .ticket = a->ticket.ticket };
 
+	/* The grant's account may be another than it was. */
+	if (a->putting != NULL && cm_ccache_put_is_for(a->putting, p.account))
+		return cm_ccache_put_end(&a->putting, p.ticket, l->deadline, l->trace, &l->ccache);
 	return cm_ccache_put(&p, l->deadline, l->trace, &l->ccache);
 }
 

@@ -481,6 +481,67 @@ test_program_of_ours(void **state)
 	assert_int_equal(run_for(r, WAIT_MS), CM_ERR_ABSENT);
 }
 
+static struct cm_child_process *
+begin(struct rig *r, const char *command)
+{
+	struct cm_child_process *process = NULL;
+
+	r->arguments[1] = command;
+	r->child.fed = true;
+	assert_int_equal(cm_child_start(&r->child, cm_deadline_in(WAIT_MS), r->trace, &process), CM_OK);
+	return process;
+}
+
+/* What it reads is made while it starts already; more than a socket holds, too. */
+static void
+test_fed_later(void **state)
+{
+	static uint8_t much[1 << 20];
+	struct rig *r = *state;
+	struct cm_child_process *process = begin(r, "wc -c");
+	const struct cm_child_end e = { .input = { memset(much, 'x', sizeof(much)), sizeof(much) }, .deadline = cm_deadline_in(WAIT_MS),
+		.trace = r->trace, .out = &r->out, .status = &r->status };
+
+	assert_int_equal(cm_child_finish(&process, &e), CM_OK);
+	assert_null(process);
+	assert_int_equal(r->status, 0);
+	assert_string_equal(cm_buf_str(&r->out), "1048576\n");
+}
+
+/* One that ends before it has read says why by its status, and its pipe breaks nothing of ours. */
+static void
+test_fed_in_vain(void **state)
+{
+	static const uint8_t much[1 << 20];
+	struct rig *r = *state;
+	struct cm_child_process *process = begin(r, "exec <&-; echo no; exit 3");
+	const struct cm_child_end e = { .input = { much, sizeof(much) }, .deadline = cm_deadline_in(WAIT_MS),
+		.trace = r->trace, .out = &r->out, .status = &r->status };
+
+	assert_int_equal(cm_child_finish(&process, &e), CM_OK);
+	assert_int_equal(r->status, 3);
+	assert_string_equal(cm_buf_str(&r->out), "no\n");
+}
+
+/* Nothing of it is left: neither the program nor a descriptor. */
+static void
+test_dropped(void **state)
+{
+	struct rig *r = *state;
+	struct cm_child_process *process;
+	const int next = dup(0);
+
+	close(next);
+	process = begin(r, "cat");
+	cm_child_drop(&process);
+	assert_null(process);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+	assert_int_equal(dup(0), next);
+	close(next);
+	cm_child_drop(&process);
+}
+
 int
 main(void)
 {
@@ -494,6 +555,9 @@ main(void)
 		TEST(test_input),
 		TEST(test_groups),
 		TEST(test_program_of_ours),
+		TEST(test_fed_later),
+		TEST(test_fed_in_vain),
+		TEST(test_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

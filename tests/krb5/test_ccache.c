@@ -507,6 +507,49 @@ store_often(void *arg)
 	return good;
 }
 
+/* Begun before there is a ticket: it writes none until one comes, and none at all where none does. */
+static void
+test_begun_before_the_ticket(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], out[4096];
+	char *const argv[] = { "klist", "-c", path, NULL };
+	const struct cm_ccache_put p = { .program = CM_CCACHE_PROGRAM, .pattern = pattern, .account = &l.account };
+	struct cm_ccache_putting *putting = NULL;
+	struct cm_account other = l.account;
+	char *name = NULL;
+
+	(void)state;
+	if (!other_users)
+		skip();
+	place("begun", path, pattern);
+	assert_int_equal(cm_ccache_put_begin(&p, cm_deadline_in(20000), l.trace, &putting), CM_OK);
+	cm_ccache_put_drop(&putting);
+	assert_null(putting);
+	assert_int_equal(access(path, F_OK), -1);
+
+	assert_int_equal(cm_ccache_put_begin(&p, cm_deadline_in(20000), l.trace, &putting), CM_OK);
+	assert_true(cm_ccache_put_is_for(putting, &l.account));
+	other.uid++;
+	assert_false(cm_ccache_put_is_for(putting, &other));
+	other = l.account;
+	other.group_count = 0;
+	assert_int_equal(cm_ccache_put_is_for(putting, &other), l.account.group_count == 0);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(cm_ccache_put_end(&putting, cm_buf_blob(&packed), cm_deadline_in(20000), l.trace, &name), CM_OK);
+	assert_null(putting);
+	assert_string_equal(name, pattern);
+	assert_int_equal(run(argv, out, sizeof(out)), 0);
+	free(name);
+
+	/* what comes is cut off, as when we die: nothing is written over what stands there */
+	assert_int_equal(cm_ccache_put_begin(&p, cm_deadline_in(20000), l.trace, &putting), CM_OK);
+	assert_int_equal(cm_ccache_put_end(&putting, (struct cm_blob){ packed.ptr, packed.len / 2 }, cm_deadline_in(20000),
+	    l.trace, &name), CM_ERR_SYSTEM);
+	assert_null(name);
+	assert_int_equal(run(argv, out, sizeof(out)), 0);
+	unlink(path);
+}
+
 /* From threads at once, over one name: each is whole, and one remains. */
 static void
 test_threads(void **state)
@@ -597,6 +640,7 @@ main(void)
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_folder_of_caches),
 		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_begun_before_the_ticket),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_what_is_no_ticket),
 	};
