@@ -30,7 +30,9 @@ open_parts(struct cm_kerberos *k, const char *config, struct cm_trace *t)
 	o.kdcs = list_or_null(k->conf->kerberos.kdc);
 	o.anchors = list_or_null(k->conf->kerberos.anchors);
 	o.intermediates = list_or_null(k->conf->kerberos.intermediates);
-	return cm_pkinit_open(&o, t, &k->pkinit);
+	if ((err = cm_pkinit_open(&o, t, &k->pkinit)) == CM_OK)
+		cm_pkinit_warm(k->pkinit);
+	return err;
 }
 
 struct cm_kerberos *

@@ -82,6 +82,27 @@ make_options(const struct cm_pkinit *p, krb5_context c, krb5_get_init_creds_opt 
 	return code;
 }
 
+/* The context's plugins are loaded with its first exchange and go with it; a copy loads them anew, but finds them in memory. */
+void
+cm_pkinit_warm(struct cm_pkinit *p)
+{
+	krb5_init_creds_context as = NULL;
+	krb5_principal client = NULL;
+	krb5_data none = { 0 }, request = { 0 }, realm = { 0 };
+	unsigned flags = 0;
+
+	/* A name that is nobody's, as for the probe; its request is made, and goes nowhere. */
+	if (krb5_build_principal(p->context, &client, (unsigned)strlen(p->realm), p->realm, KRB5_WELLKNOWN_NAMESTR,
+	    KRB5_ANONYMOUS_PRINCSTR, (char *)NULL) == 0 &&
+	    krb5_init_creds_init(p->context, client, no_prompt, NULL, 0, NULL, &as) == 0)
+		(void)krb5_init_creds_step(p->context, as, &none, &request, &realm, &flags);
+	krb5_free_data_contents(p->context, &request);
+	krb5_free_data_contents(p->context, &realm);
+	if (as != NULL)
+		krb5_init_creds_free(p->context, as);
+	krb5_free_principal(p->context, client);
+}
+
 /* The AS exchange (RFC 4556): a->code and a->x.err tell; the TGT goes into the ticket. */
 static void
 as_exchange(struct attempt *a)

@@ -97,6 +97,13 @@ CM_MUST_USE enum cm_err cm_ticket_pack(const struct cm_ticket *k, struct cm_buf 
  */
 CM_MUST_USE enum cm_err cm_pkinit_probe(struct cm_pkinit *p, cm_deadline deadline, struct cm_trace *t);
 
+/*
+ * What any ticket needs and can be done before one is asked for: libkrb5's
+ * plugins are loaded, and stay.  Sends nothing; what fails will fail again, and
+ * be told, when a ticket is asked for.
+ */
+void cm_pkinit_warm(struct cm_pkinit *p);
+
 /* Pack the ticket and have it put into a ccache of the account's own: cm_ccache_put(), with the program beside this one. */
 CM_MUST_USE enum cm_err cm_ticket_store(const struct cm_ticket *k, const char *ccache,
     const struct cm_account *account, cm_deadline deadline, struct cm_trace *t, char **name);
