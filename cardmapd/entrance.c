@@ -37,7 +37,6 @@ ask_resolver(struct cm_entrance *e, const struct cm_message *q, enum cm_message_
 	return err;
 }
 
-/* What is wrong with a certificate is nothing against the account: it is not shown now. */
 static enum cm_err
 ask_chain(struct cm_entrance *e, struct cm_blob certificate, struct cm_trace *t)
 {
@@ -47,7 +46,7 @@ ask_chain(struct cm_entrance *e, struct cm_blob certificate, struct cm_trace *t)
 	const enum cm_err err = ask_resolver(e, &q, CM_MESSAGE_CHAINED, t, &answer);
 
 	cm_message_clear(&answer);
-	return err == CM_OK ? CM_OK : CM_ERR_OFFLINE;
+	return err;
 }
 
 /* For struct cm_entering: what the resolver knows from the store is no answer of a directory. */
@@ -56,7 +55,7 @@ ask(void *arg, struct cm_blob certificate, struct cm_trace *t, struct cm_account
 {
 	struct cm_entrance *e = arg;
 	const struct cm_daemon *d = e->attempt->daemon;
-	const struct cm_message q = { .kind = CM_MESSAGE_ACCOUNT, .user = e->attempt->user, .deadline = d->conf->directory.timeout };
+	struct cm_message q = { .kind = CM_MESSAGE_ACCOUNT, .user = e->attempt->user, .deadline = d->conf->directory.timeout };
 	struct cm_message answer = { .kind = CM_MESSAGE_NONE };
 	int fd;
 	enum cm_err err;
@@ -64,8 +63,9 @@ ask(void *arg, struct cm_blob certificate, struct cm_trace *t, struct cm_account
 	if (e->resolver == NULL && ((fd = cm_processes_connect(d->processes, CM_KIND_RESOLVER)) < 0 ||
 	    cm_channel_new(fd, &e->resolver) != CM_OK))
 		return CM_ERR_OFFLINE;
-	if ((err = ask_chain(e, certificate, t)) != CM_OK)
-		return err;
+	/* What is wrong with a certificate is nothing against the account, and nothing for it: then it is asked about by name. */
+	if (ask_chain(e, certificate, t) != CM_OK)
+		q.kind = CM_MESSAGE_STANDING;
 	err = ask_resolver(e, &q, CM_MESSAGE_FOUND, t, &answer);
 	if (err == CM_OK && (answer.kept != 0 || answer.account == NULL))
 		err = CM_ERR_OFFLINE;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "resolver/resolver.h"
 #include "service/channel.h"
+#include "service/mapping.h"
 #include "service/stages.h"
 
 #define SEND_MS		5000
@@ -56,6 +57,29 @@ account(struct session *s, const struct cm_message *q, struct cm_message *answer
 		s->at = AT_ACCOUNT;
 out:
 	s->login.user = NULL;
+	return err;
+}
+
+/*
+ * Who comes without a card is asked about by name.  It says nothing about any card,
+ * so nothing that is kept is withdrawn for it here, and nothing kept answers for it.
+ */
+static enum cm_err
+standing(struct session *s, const struct cm_message *q, struct cm_message *answer)
+{
+	const struct cm_named named = { .rule = "name", .name = q->user, .place = CM_PLACE_DIRECTORY };
+	struct cm_query *query = NULL;
+	struct cm_lent lent;
+	enum cm_err err;
+
+	if (q->user[0] == '\0')
+		return cm_trace_fail(s->login.trace, CM_REASON_NO_ACCOUNT, "no name");
+	if ((err = cm_mapping_add_name(&query, &named)) == CM_OK &&
+	    (err = cm_pool_take(s->r->pool, s->login.deadline, s->login.trace, &lent)) == CM_OK) {
+		err = cm_directory_find(lent.directory, query, q->user, s->login.deadline, s->login.trace, &answer->account);
+		cm_pool_give(s->r->pool, &lent);
+	}
+	cm_query_free(&query);
 	return err;
 }
 
@@ -128,6 +152,7 @@ static const struct row {
 } rows[] = {
 	{ CM_MESSAGE_CHAIN, CM_MESSAGE_CHAINED, ANYWHERE, true, "chain", "resolver.CHAIN", chain },
 	{ CM_MESSAGE_ACCOUNT, CM_MESSAGE_FOUND, AT_CHAIN | AT_ACCOUNT, true, "account", "resolver.ACCOUNT", account },
+	{ CM_MESSAGE_STANDING, CM_MESSAGE_FOUND, ANYWHERE, true, "account", "resolver.STANDING", standing },
 	{ CM_MESSAGE_REVOCATION, CM_MESSAGE_JUDGED, AT_ACCOUNT, true, "revocation", "resolver.REVOCATION", revocation },
 	{ CM_MESSAGE_KDC_STATE, CM_MESSAGE_KDC_STATED, ANYWHERE, false, "kdc", "resolver.KDC_STATE", kdc_state },
 	{ CM_MESSAGE_STATE, CM_MESSAGE_STATED, ANYWHERE, true, "state", "resolver.STATE", state },

@@ -107,7 +107,8 @@ struct cm_key {
 	X(KDC_STATED,	"kdc_silent text") \
 	X(KDC_SILENT,	"")					/* a helper waited in vain: probe until one answers */ \
 	X(STATE,	"")					/* for people: what it is connected to, and who is silent */ \
-	X(STATED,	"items")				/* keys "connections", "searches", "silent" (each server that is), "kdc" (none answers) */
+	X(STATED,	"items")				/* keys "connections", "searches", "silent" (each server that is), "kdc" (none answers) */ \
+	X(STANDING,	"user deadline")			/* FOUND: how this name's account stands, of whom no card is there */
 
 enum cm_message_kind {
 	CM_MESSAGE_NONE,

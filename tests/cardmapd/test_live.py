@@ -181,6 +181,14 @@ class LoginTest(LiveScenario):
         end = self.until(self.begin(user='nobody-of-ours', purpose='account'))
         self.assertEqual((end['state'], end.get('reason'), end['may_use_password']), ('refused', None, True), end)
 
+    def test_the_account_phase_of_whose_card_is_trusted_no_more(self):
+        """A card that is good for nothing any more, as that of who left is, does not hide that the account is disabled."""
+        self.login()
+        self.again(enforcement__required='no', trust__anchors=[scenario.RIG.pki / 'stranger-root.crt'])
+        self.assertEqual(self.until(self.begin(purpose='account'))['state'], 'granted')
+        self.change_directory(scenario.people.person_dn('alice'), ('nsAccountLock', ['TRUE']))
+        self.assertEqual(self.until(self.begin(purpose='account'))['reason'], 'account_disabled')
+
     def test_root_is_nobodys_card(self):
         """Whoever asks, and without any look at a card: pam_cardmap alone would not have to be believed."""
         self.take_out()

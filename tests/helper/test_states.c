@@ -50,6 +50,7 @@ static const struct kind_row {
 	{ CM_MESSAGE_KDC_STATED, 0, 0, 0 },
 	{ CM_MESSAGE_STATE, 0, 0, 0 },
 	{ CM_MESSAGE_STATED, 0, 0, 0 },
+	{ CM_MESSAGE_STANDING, 0, 0, 0 },
 };
 
 static const uint8_t nonce[32] = { 1 };

@@ -86,6 +86,46 @@ attack_order(void **state)
 	process_end(&p);
 }
 
+static void
+expect_standing(struct cm_channel *c, const char *user, enum cm_reason reason)
+{
+	const struct cm_message q = { .kind = CM_MESSAGE_STANDING, .user = (char *)(uintptr_t)user, .deadline = 20000 };
+	struct cm_message m = { 0 };
+
+	assert_int_equal(cm_channel_ask(c, &q, NULL, 0, CM_MESSAGE_FOUND, cm_deadline_in(PATIENCE_MS), &m), CM_OK);
+	assert_int_equal(m.reason, reason);
+	assert_true((m.err == CM_OK) == (m.account != NULL));
+	if (m.account != NULL)
+		assert_string_equal(m.account->name, user);
+	cm_message_clear(&m);
+}
+
+/* Of whom no card is there: by the name, at any time, and a card's own questions go on as they were. */
+static void
+how_a_name_stands(void **state)
+{
+	struct cm_message m = { 0 };
+	struct cm_channel *c;
+	struct process p;
+
+	(void)state;
+	process_prepare(&p, NULL);
+	process_start(&p);
+	c = process_card(&p);
+	expect_standing(c, "alice", CM_REASON_NONE);
+	expect_standing(c, "nobody-of-this-name", CM_REASON_NO_ACCOUNT);
+	expect_standing(c, "", CM_REASON_NO_ACCOUNT);
+	expect_standing(c, "*", CM_REASON_NO_ACCOUNT);
+	assert_int_equal(process_chain(c, "alice-p256", &m), CM_OK);
+	cm_message_clear(&m);
+	expect_standing(c, "alice", CM_REASON_NONE);
+	assert_int_equal(process_ask(c, CM_MESSAGE_ACCOUNT, CM_MESSAGE_FOUND, &m), CM_OK);
+	assert_int_equal(m.err, CM_OK);
+	cm_message_clear(&m);
+	cm_channel_free(&c);
+	process_end(&p);
+}
+
 /* Milliseconds that the account took, and how it ended. */
 static int64_t
 account_of(const struct process *p, enum cm_err *err)
@@ -248,6 +288,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(before_the_pin),
 		cmocka_unit_test(attack_order),
+		cmocka_unit_test(how_a_name_stands),
 		cmocka_unit_test(silent_directory_is_waited_for_once),
 		cmocka_unit_test(silent_kdc_is_known),
 		cmocka_unit_test(killed_at_each_message),
