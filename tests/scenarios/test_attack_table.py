@@ -52,7 +52,7 @@ ATTACKS = {
     'an OCSP answer without the nonce, without an end or of another certificate': [
         'scenarios/test_revocation_ocsp.py:test_where_the_nonce_is_missing',
         'scenarios/test_revocation_ocsp.py:test_each_answer_that_does_not_count_has_its_own_name'],
-    'a list that is older than the one before': ['scenarios/test_revocation_lists.py:test_the_old_one_stays_in_force'],
+    'a list that is older than the one before': ['scenarios/test_revocation_levels.py:test_a_list_with_a_lower_number'],
     'clock set back': ['scenarios/test_offline.py:test_clock_set_back_below_the_floor'],
     'a home or name with .. or / from the directory': ['scenarios/test_service_processes.py:test_of_bobs_card',
                                                        'scenarios/test_attacks.py:test_home_with_dots'],
