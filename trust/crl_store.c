@@ -67,7 +67,7 @@ let_read(int folder)
 	d = cm_crl_store_entries(&s);
 	while (d != NULL && (e = readdir(d)) != NULL)
 		if (cm_folder_name_ends(e->d_name, public))
-			(void)fchmodat(folder, e->d_name, PUBLIC, 0);
+			(void)!fchmodat(folder, e->d_name, PUBLIC, 0);
 	if (d != NULL && fchmod(folder, 0755) == 0)
 		(void)fsync(folder);
 	if (d != NULL)
