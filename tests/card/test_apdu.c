@@ -224,7 +224,7 @@ test_signatures(void **state)
 	for (size_t i = 0; i < CM_COUNT(signatures); i++) {
 		const struct sign_row *r = &signatures[i];
 		struct script s = { .next = r->steps };
-		struct cm_card c = { .backend = &cm_backend_piv, .wire = { &ops, &s, false, false } };
+		struct cm_card c = { .backend = &cm_backend_piv, .wire = { .ops = &ops, .self = &s } };
 		struct cm_cert *cert = pki_cert(r->cert);
 		struct cm_buf signature = { 0 };
 		uint8_t digest[64];
