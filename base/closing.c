@@ -199,9 +199,13 @@ cm_closing_give_socket(struct cm_closing *c, uid_t whose, int fd)
 {
 	char byte;
 
+	if (c == NULL) {
+		close(fd);	/* another process may hold it too, and go on with it */
+		return;
+	}
 	/* Nothing comes any more; what came before may have descriptors beside it. */
 	(void)shutdown(fd, SHUT_RDWR);
-	if (c != NULL && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+	if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
 		cm_closing_give(c, whose, &fd, 1);
 	else
 		close(fd);

@@ -17,6 +17,7 @@
 #define PAUSE_FIRST	100	/* ms */
 #define PAUSE_MOST	10000
 #define REST_MS		1000
+#define ANEW_MOST	3	/* times that a card which others reset is read anew before anybody is told */
 #define STEADY_US	((int64_t)10 * 1000000)
 
 #define PROCESSES	2	/* the card's helper and the resolver: enum cm_process */
@@ -240,6 +241,14 @@ reason_of(const struct cm_work *w)
 	return r != CM_REASON_NONE ? r : CM_REASON_SYSTEM;
 }
 
+static enum cm_err
+look_up(struct cm_work *w)
+{
+	const enum cm_err err = begin_work(w);
+
+	return err == CM_OK ? cm_login_prepare(&w->login) : err;
+}
+
 static void
 prepare(struct cm_work *w)
 {
@@ -250,8 +259,13 @@ prepare(struct cm_work *w)
 		publish(w, CM_ERR_REFUSED, CM_REASON_PIN_HELD, "two wrong PINs were typed for the card since it was put in");
 		return;
 	}
-	if ((err = begin_work(w)) == CM_OK)
-		err = cm_login_prepare(&w->login);
+	err = look_up(w);
+	/* The helper of the login before resets the card when it ends, which may come after the next has begun. */
+	for (unsigned left = ANEW_MOST; left > 0 && err == CM_ERR_AGAIN && reason_of(w) == CM_REASON_CARD_CHANGED &&
+	    !is_removed(w->session); left--) {
+		end_work(w);
+		err = look_up(w);
+	}
 	if (w->login.reader != NULL && (err == CM_OK || w->login.subject != NULL))
 		cm_work_settle_doubt(w->session, w->login.tries_left);
 	w->ready = err == CM_OK || reason_of(w) == CM_REASON_SEVERAL_ACCOUNTS;
