@@ -54,6 +54,16 @@ note_owner(void *arg, const struct cm_kept *k)
 	return err;
 }
 
+/* By issuer and serial number, whoever told of them. */
+static int
+by_certificate(const void *a, const void *b)
+{
+	const struct cm_evidence *x = ((const struct owner *)a)->e, *y = ((const struct owner *)b)->e;
+	const int issuer = memcmp(x->issuer_key, y->issuer_key, sizeof(x->issuer_key));
+
+	return issuer != 0 ? issuer : memcmp(x->serial, y->serial, sizeof(x->serial));
+}
+
 static enum cm_err
 find_owners(const struct cm_cli_revocation *r, struct owners *out)
 {
@@ -63,6 +73,7 @@ find_owners(const struct cm_cli_revocation *r, struct owners *out)
 	out->count = r->known.count;
 	for (size_t i = 0; i < out->count; i++)
 		out->list[i].e = &r->known.evidence[i];
+	qsort(out->list, out->count, sizeof(*out->list), by_certificate);
 	return cm_cli_each_account(r, note_owner, out);
 }
 

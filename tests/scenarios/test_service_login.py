@@ -219,7 +219,7 @@ class PinTest(ServiceScenario):
         self.wait_card()
         with Counts() as counts:
             terminal = self.su()
-            terminal.expect(rb'(?i)one PIN try is left[^\r\n]*blocks the card')
+            terminal.expect(rb"(?i)the card's last try: a wrong PIN blocks it")
             terminal.type('n\n')
             status, text = self.ended(terminal)
             self.assertNotEqual(status, 0, text)
@@ -491,6 +491,7 @@ class ObservableTest(ServiceScenario):
 
     def test_status_tells_of_helpers_connections_cards_and_logins(self):
         self.check_inside(*self.log_in())
+        self.wait_card()
         found = self.status()
         self.assertEqual({process['kind'] for process in found['processes']}, {'cardmapd', 'resolver', 'watcher', 'card'})
         self.assertEqual((found['silent'], found['keytab']), ([], True))
