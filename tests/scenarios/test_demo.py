@@ -34,6 +34,11 @@ def mounts():
     return [(line.split()[4].encode().decode('unicode_escape'), line.split(' - ')[1].split()[0]) for line in lines]
 
 
+def at_a_terminal():
+    """A shell that runs tests in the background has them ignore ^C, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def mount(*arguments):
     subprocess.run(['mount', *map(str, arguments)], check=True, timeout=30)
 
@@ -112,7 +117,7 @@ class DemoTest(unittest.TestCase):
             environment.pop(name, None)
         return subprocess.Popen([*before, folder / 'rig/demo.py', folder / 'build'], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd='/',
-                                start_new_session=True)
+                                start_new_session=True, preexec_fn=at_a_terminal)
 
     def check(self, folder, before=(), steps=14):
         mounted, there, started = mounts(), listing(folder), time.monotonic()
