@@ -193,14 +193,17 @@ static enum heard
 hear(struct cm_work *w, struct cm_answer *out)
 {
 	const cm_deadline deadline = cm_deadline_in(w->session->daemon->conf->service.wait);
-	enum heard heard = HEARD_MORE;
+	enum cm_work_event event = CM_WORK_WOKEN;
+	enum heard heard;
 
-	while (heard == HEARD_MORE) {
-		const enum cm_work_event event = cm_work_wait(w, deadline);
-
+	/* Looked at before the first wait: its wake may have been taken by who waited for the login itself. */
+	for (;;) {
 		pthread_mutex_lock(&w->session->daemon->lock);
 		heard = listen_once(w, event, out);
 		pthread_mutex_unlock(&w->session->daemon->lock);
+		if (heard != HEARD_MORE)
+			break;
+		event = cm_work_wait(w, deadline);
 	}
 	return heard;
 }
