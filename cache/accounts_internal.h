@@ -70,6 +70,8 @@ CM_MUST_USE enum cm_err cm_store_prepare(struct cm_accounts *s, const char *sql,
     const struct cm_column *v, size_t count, struct cm_trace *t, sqlite3_stmt **out);
 /* The next row: CM_OK, CM_ERR_ABSENT at the end, or failure. */
 CM_MUST_USE enum cm_err cm_store_step(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t);
+/* CM_ERR_ABSENT: no; a store of before, on a disk where it could not be added. */
+CM_MUST_USE enum cm_err cm_store_has_table(struct cm_accounts *s, const char *name, struct cm_trace *t);
 /* A statement without rows. */
 CM_MUST_USE enum cm_err cm_store_run(struct cm_accounts *s, const char *sql,
     const struct cm_column *v, size_t count, struct cm_trace *t);

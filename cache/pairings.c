@@ -74,23 +74,6 @@ read_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct cm_p
 	return CM_ERR_NOMEM;
 }
 
-/*
- * A store of before there were pairings, on a disk where the table could not
- * be added, holds none: CM_ERR_ABSENT.
- */
-static enum cm_err
-check_table(struct cm_accounts *s, struct cm_trace *t)
-{
-	sqlite3_stmt *q = NULL;
-	enum cm_err err = cm_store_prepare(s, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'pairing'",
-	    NULL, 0, t, &q);
-
-	if (err == CM_OK)
-		err = cm_store_step(s, q, t);
-	sqlite3_finalize(q);
-	return err;
-}
-
 enum cm_err
 cm_pairings_any(struct cm_accounts *s, struct cm_trace *t, bool *any)
 {
@@ -98,7 +81,7 @@ cm_pairings_any(struct cm_accounts *s, struct cm_trace *t, bool *any)
 	enum cm_err err;
 
 	*any = false;
-	if ((err = check_table(s, t)) == CM_OK &&
+	if ((err = cm_store_has_table(s, "pairing", t)) == CM_OK &&
 	    (err = cm_store_prepare(s, "SELECT 1 FROM pairing LIMIT 1", NULL, 0, t, &q)) == CM_OK)
 		err = cm_store_step(s, q, t);
 	*any = err == CM_OK;
@@ -115,7 +98,7 @@ find_row(struct cm_accounts *s, const char *sql, const struct cm_column *v, size
 	enum cm_err err;
 
 	*out = (struct cm_pairing){ .user = NULL };
-	if ((err = check_table(s, t)) == CM_OK &&
+	if ((err = cm_store_has_table(s, "pairing", t)) == CM_OK &&
 	    (err = cm_store_prepare(s, sql, v, count, t, &q)) == CM_OK &&
 	    (err = cm_store_step(s, q, t)) == CM_OK)
 		err = read_row(s, q, t, out);
@@ -267,7 +250,7 @@ remove_one(struct cm_accounts *s, const char *user, const uint8_t *hash, struct 
 	const struct cm_column key = hash_column(found);
 	enum cm_err err;
 
-	if ((err = check_table(s, t)) == CM_OK &&
+	if ((err = cm_store_has_table(s, "pairing", t)) == CM_OK &&
 	    (err = cm_store_prepare(s, sql, v, user != NULL && hash != NULL ? 2 : 1, t, &q)) == CM_OK &&
 	    (err = cm_store_step(s, q, t)) == CM_OK) {
 		if (sqlite3_column_bytes(q, 0) == (int)sizeof(found))
@@ -315,7 +298,7 @@ cm_pairings_list(struct cm_accounts *s, const char *user, struct cm_trace *t, cm
 
 	if (s->remote != NULL)
 		return CM_ERR_STATE;
-	if ((err = check_table(s, t)) != CM_OK || (err = cm_store_prepare(s, user != NULL ?
+	if ((err = cm_store_has_table(s, "pairing", t)) != CM_OK || (err = cm_store_prepare(s, user != NULL ?
 	    "SELECT * FROM pairing WHERE user = ?1 ORDER BY made, hash" :
 	    "SELECT * FROM pairing ORDER BY user, made, hash", &key, user != NULL, t, &q)) != CM_OK)
 		goto out;

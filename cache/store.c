@@ -453,3 +453,16 @@ cm_store_get(sqlite3_stmt *q, struct cm_column *v, size_t count)
 	return get_value(q, (int)count, &kept) && digest(v, count, sum) &&
 	    cm_blob_equal(kept.bytes, (struct cm_blob){ sum, sizeof(sum) });
 }
+
+enum cm_err
+cm_store_has_table(struct cm_accounts *s, const char *name, struct cm_trace *t)
+{
+	const struct cm_column v = cm_value_text(name);
+	sqlite3_stmt *q = NULL;
+	enum cm_err err = cm_store_prepare(s, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", &v, 1, t, &q);
+
+	if (err == CM_OK)
+		err = cm_store_step(s, q, t);
+	sqlite3_finalize(q);
+	return err;
+}

@@ -14,19 +14,6 @@ enum { NAME, UID, CERT, COLUMNS };
 	"CREATE TABLE IF NOT EXISTS withdrawn (name TEXT PRIMARY KEY NOT NULL, uid INTEGER NOT NULL," \
 	" cert BLOB NOT NULL, digest BLOB NOT NULL) STRICT"
 
-static enum cm_err
-check_table(struct cm_accounts *s, struct cm_trace *t)
-{
-	sqlite3_stmt *q = NULL;
-	enum cm_err err = cm_store_prepare(s, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'withdrawn'",
-	    NULL, 0, t, &q);
-
-	if (err == CM_OK)
-		err = cm_store_step(s, q, t);
-	sqlite3_finalize(q);
-	return err;
-}
-
 /* The certificate is the table's key: there is one row, or none. */
 enum cm_err
 cm_withdrawn_note(struct cm_accounts *s, const char *where, const struct cm_column *v, size_t count, struct cm_trace *t)
@@ -56,7 +43,7 @@ enum cm_err
 cm_withdrawn_forget(struct cm_accounts *s, const char *name, struct cm_trace *t, bool *any)
 {
 	const struct cm_column key = cm_value_text(name);
-	enum cm_err err = check_table(s, t);
+	enum cm_err err = cm_store_has_table(s, "withdrawn", t);
 
 	*any = false;
 	if (err == CM_OK && (err = cm_store_run(s, "DELETE FROM withdrawn WHERE name = ?1", &key, 1, t)) == CM_OK)
@@ -76,7 +63,7 @@ cm_accounts_find_withdrawn(struct cm_accounts *s, const char *name, struct cm_tr
 
 	if (s->remote != NULL)
 		return CM_ERR_STATE;
-	if ((err = check_table(s, t)) == CM_OK &&
+	if ((err = cm_store_has_table(s, "withdrawn", t)) == CM_OK &&
 	    (err = cm_store_prepare(s, "SELECT * FROM withdrawn WHERE name = ?1", &key, 1, t, &q)) == CM_OK &&
 	    (err = cm_store_step(s, q, t)) == CM_OK) {
 		if (cm_store_get(q, v, COLUMNS) && v[UID].n >= 0 && v[UID].n <= UINT32_MAX) {
