@@ -44,6 +44,7 @@ cm_conf_free(struct cm_conf **c)
 			free((*c)->origins[i]);
 	}
 	free((*c)->origins);
+	free((*c)->managed);
 	free(*c);
 	*c = NULL;
 }
@@ -55,7 +56,8 @@ make_defaults(struct cm_conf **out)
 	size_t count;
 	const struct cm_conf_row *rows = cm_conf_rows(&count);
 
-	if (c == NULL || (c->origins = calloc(count, sizeof(*c->origins))) == NULL)
+	if (c == NULL || (c->origins = calloc(count, sizeof(*c->origins))) == NULL ||
+	    (c->managed = calloc(count, sizeof(*c->managed))) == NULL)
 		goto fail;
 	for (size_t i = 0; i < count; i++) {
 		if (rows[i].type->list &&
@@ -74,30 +76,21 @@ fail:
 static enum cm_err
 read_text(const char *path, struct cm_trace *t, struct cm_buf *out)
 {
-	const char *name = path != NULL ? path : CM_CONF_PATH;
-	enum cm_err err = cm_file_read(name, CONF_MAX, CM_FILE_TRUSTED, t, out);
+	const enum cm_err err = cm_file_read(path, CONF_MAX, CM_FILE_TRUSTED, t, out);
 
-	if (err == CM_ERR_ABSENT && path == NULL)
-		return CM_OK;
-	if (err == CM_ERR_ABSENT)
-		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: no such file", path);
 	if (err == CM_OK && memchr(cm_buf_str(out), '\0', out->len) != NULL)
-		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: holds a NUL byte: it is not text", name);
+		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: holds a NUL byte: it is not text", path);
 	return err;
 }
 
 enum cm_err
-cm_conf_load(const char *path, struct cm_trace *t, struct cm_conf **out)
+cm_conf_read(const char *path, struct cm_conf *c, struct cm_trace *t)
 {
-	struct cm_conf *c = NULL;
 	struct cm_buf text;
 	enum cm_err err;
 
-	*out = NULL;
 	cm_buf_init(&text, CONF_MAX + 64);	/* and the mark behind it */
 	if ((err = read_text(path, t, &text)) != CM_OK)
-		goto out;
-	if ((err = make_defaults(&c)) != CM_OK)
 		goto out;
 	cm_buf_add_str(&text, "\n" CM_CONF_END_MARK " = \"\"\n");
 	if ((err = cm_buf_status(&text)) != CM_OK)
@@ -105,24 +98,45 @@ cm_conf_load(const char *path, struct cm_trace *t, struct cm_conf **out)
 	if (memcmp(text.ptr, "\xef\xbb\xbf", 3) == 0)	/* some editors begin a file so (a byte order mark) */
 		memset(text.ptr, ' ', 3);
 	cm_conf_blank_comments((char *)text.ptr);
-	if ((err = cm_conf_parse(path != NULL ? path : CM_CONF_PATH, cm_buf_str(&text), c, t)) != CM_OK)
-		goto out;
-	*out = c;
-	c = NULL;
+	err = cm_conf_parse(path, cm_buf_str(&text), c, t);
 out:
-	cm_conf_free(&c);
 	cm_buf_free(&text);
 	return err;
 }
 
-/* Row of "SECTION.KEY" of which key_len bytes count; SIZE_MAX: there is none. */
+enum cm_err
+cm_conf_load(const char *path, struct cm_trace *t, struct cm_conf **out)
+{
+	const char *name = path != NULL ? path : CM_CONF_PATH;
+	struct cm_conf *c = NULL;
+	enum cm_err err;
+
+	*out = NULL;
+	if ((err = make_defaults(&c)) != CM_OK)
+		return err;
+	err = cm_conf_read(name, c, t);
+	if (err == CM_ERR_ABSENT)
+		err = path == NULL ? CM_OK : cm_trace_fail(t, CM_REASON_CONFIG, "%s: no such file", path);
+	if (err == CM_OK)
+		err = cm_conf_read_managed(name, c, t);
+	if (err == CM_OK) {
+		*out = c;
+		c = NULL;
+	}
+	cm_conf_free(&c);
+	return err;
+}
+
+/* Row of "SECTION.KEY", or of macOS's name, of which key_len bytes count; SIZE_MAX: there is none. */
 static size_t
 find_key(const char *key, size_t key_len)
 {
 	const char *dot = memchr(key, '.', key_len);
 	char section[32];
 
-	if (dot == NULL || (size_t)(dot - key) >= sizeof(section))
+	if (dot == NULL)
+		return cm_conf_find_alias(key, key_len);
+	if ((size_t)(dot - key) >= sizeof(section))
 		return SIZE_MAX;
 	memcpy(section, key, (size_t)(dot - key));
 	section[dot - key] = '\0';
@@ -156,6 +170,9 @@ cm_conf_set(struct cm_conf *c, const char *assignment, const char *origin, struc
 	if (i == SIZE_MAX)
 		return cm_trace_fail(t, CM_REASON_USAGE,
 		    "%s: no such key; cardmap config show lists them", assignment);
+	if (c->managed[i])
+		return cm_trace_fail(t, CM_REASON_USAGE, "%s: %s has it, and what is managed is not set elsewhere", assignment,
+		    c->origins[i]);
 	cm_buf_init(&says, 0);
 	if (!replace_row(c, i, (char *const[]){ (char *)(uintptr_t)(equals + 1), NULL }, origin, &says))
 		err = cm_trace_fail(t, CM_REASON_USAGE, "%s", cm_buf_str(&says));
@@ -205,6 +222,7 @@ cm_conf_each(const struct cm_conf *c, cm_conf_visit visit, void *arg)
 
 	for (size_t i = 0; i < count; i++) {
 		const struct cm_conf_row *r = &rows[i];
+		const struct cm_conf_alias *alias = cm_conf_alias_of(i);
 		struct cm_buf value;
 		char key[64];
 
@@ -217,6 +235,7 @@ cm_conf_each(const struct cm_conf *c, cm_conf_visit visit, void *arg)
 			.type = r->type->name, .unit = r->unit,
 			.fallback = r->fallback != NULL ? r->fallback : "",
 			.help = r->help, .min = r->min, .max = r->max,
+			.alias = alias != NULL ? alias->name : NULL, .managed = c->managed[i],
 		});
 		cm_buf_free(&value);
 	}

@@ -12,6 +12,7 @@
 #include "base/trace.h"
 
 #define CM_CONF_PATH	"/etc/cardmap/cardmap.conf"
+#define CM_CONF_MANAGED	"managed.d"	/* a folder beside the file: what its files set wins */
 
 /* Is a Kerberos ticket part of a login? */
 enum cm_conf_ticket {
@@ -29,7 +30,7 @@ enum cm_conf_principal { CM_PRINCIPAL_NAME, CM_PRINCIPAL_DIRECTORY };
 /* On whose word the service lets a card in that it never saw: a KDC's (through the keytab), or the resolver's. */
 enum cm_conf_vouch { CM_VOUCH_KEYTAB, CM_VOUCH_RESOLVER };
 /* What taking the card out does to the session. */
-enum cm_conf_removal { CM_REMOVAL_NONE, CM_REMOVAL_LOCK };
+enum cm_conf_removal { CM_REMOVAL_NONE, CM_REMOVAL_LOCK, CM_REMOVAL_LOGOUT };
 /* Whose revocation is asked about: every certificate's below the anchor, or the card's alone. */
 enum cm_conf_check { CM_CHECK_ALL, CM_CHECK_LEAF };
 /* Which kind of source is asked first. */
@@ -151,14 +152,20 @@ struct cm_conf {
 	struct cm_conf_rule *rules;	/* sections rule "NAME", in the file's order */
 	size_t rule_count;
 	char **origins;			/* one for each row of the table; owned */
+	bool *managed;			/* the same: set by a file of managed.d; owned */
 };
 
 /*
  * Read path, or CM_CONF_PATH when it is NULL; without that file all values are
  * the defaults.  A file given by name must exist.  It must be CM_FILE_TRUSTED.
  *
+ * Then each NAME.conf of the folder managed.d beside it, in the order of their
+ * bytes: what they set wins over the file, the later over the earlier, a rule
+ * over one of its name.  The folder too belongs to root or this user, and nobody
+ * else may write it.  A property list there is not read: the trace says so ("left out").
+ *
  * CM_ERR_CONFIG  reason CONFIG: "FILE:LINE: key: what is wrong; what is expected".
- *                Every mistake is in the trace ("mistake"), the first in the message.
+ *                Every mistake of the file is in the trace ("mistake"), the first in the message.
  * CM_ERR_NOMEM
  */
 CM_MUST_USE enum cm_err cm_conf_load(const char *path, struct cm_trace *t,
@@ -167,7 +174,7 @@ void cm_conf_free(struct cm_conf **c);
 
 /*
  * Set one value from outside the file: "trust.level=hard".  A list is replaced
- * by the one value.  CM_ERR_USAGE (USAGE): no such key, or not its type or range.
+ * by the one value.  CM_ERR_USAGE (USAGE): no such key, not its type or range, or it is managed.
  */
 CM_MUST_USE enum cm_err cm_conf_set(struct cm_conf *c, const char *assignment,
     const char *origin, struct cm_trace *t);
@@ -192,7 +199,9 @@ struct cm_conf_item {
 	const char *value;	/* "soft"; lists joined by ", "; "" when not set */
 	const char *origin;	/* "default", "/etc/cardmap/cardmap.conf:12", "command line" */
 	const char *type, *unit, *fallback, *help;
+	const char *alias;	/* the name that macOS has for it, which may stand in the file; NULL: none */
 	unsigned min, max;	/* for numbers; both 0 otherwise */
+	bool managed;		/* by a file of managed.d */
 };
 typedef void (*cm_conf_visit)(void *arg, const struct cm_conf_item *item);
 void cm_conf_each(const struct cm_conf *c, cm_conf_visit visit, void *arg);

@@ -50,6 +50,21 @@ CM_MUST_USE const char *cm_conf_set_row(struct cm_conf *c, size_t i, const char 
 void cm_conf_describe(const struct cm_conf_row *r, const char *section, const char *value,
     const char *wrong, struct cm_buf *out);
 
+/* A key as macOS names it, which may stand outside sections. */
+struct cm_conf_alias {
+	const char *name, *section, *key;
+};
+const struct cm_conf_alias *cm_conf_aliases(size_t *count);
+/* The first that names row number i, or NULL. */
+const struct cm_conf_alias *cm_conf_alias_of(size_t i);
+/* The row of an alias, of which len bytes count; SIZE_MAX: there is none. */
+size_t cm_conf_find_alias(const char *name, size_t len);
+
+/* Read one whole file into c.  CM_ERR_ABSENT: there is none, and no reason is set. */
+CM_MUST_USE enum cm_err cm_conf_read(const char *path, struct cm_conf *c, struct cm_trace *t);
+/* Read the files of the folder beside path, over what c has. */
+CM_MUST_USE enum cm_err cm_conf_read_managed(const char *path, struct cm_conf *c, struct cm_trace *t);
+
 /* The text of a file, comments blanked and the end marked: into c.  Mistakes are in the trace. */
 #define CM_CONF_END_MARK	"end-of-file"
 CM_MUST_USE enum cm_err cm_conf_parse(const char *path, const char *text, struct cm_conf *c,

@@ -170,6 +170,19 @@ validate(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
+/* By macOS's name, outside sections: the same row, which may be given once in all. */
+static int
+validate_alias(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const size_t i = cm_conf_find_alias(cfg_opt_name(opt), strlen(cfg_opt_name(opt)));
+	size_t count;
+
+	if (i != SIZE_MAX && cfg_opt_size(opt) > 0)
+		take(cfg, opt, &(struct key){ .row = &cm_conf_rows(&count)[i], .of = reading->conf,
+		    .line = &reading->lines[i], .index = i });
+	return 0;
+}
+
 static int
 validate_rule_key(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -241,22 +254,38 @@ build_sections(struct schema *s, const struct cm_conf_row *rows, size_t count)
 	}
 }
 
+static void
+build_aliases(struct schema *s)
+{
+	size_t count, rows;
+	const struct cm_conf_alias *aliases = cm_conf_aliases(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct cm_conf_row *r = &cm_conf_rows(&rows)[cm_conf_find_alias(aliases[i].name, strlen(aliases[i].name))];
+		const cfg_opt_t text = CFG_STR(aliases[i].name, NULL, CFGF_NONE), list = CFG_STR_LIST(aliases[i].name, NULL, CFGF_NONE);
+
+		s->sections[s->used++] = r->type->list ? list : text;
+	}
+}
+
 static bool
 build_schema(struct schema *s)
 {
-	size_t count;
+	size_t count, aliases;
 	const struct cm_conf_row *rows = cm_conf_rows(&count);
 	const cfg_opt_t end = CFG_END(), mark = CFG_STR(CM_CONF_END_MARK, NULL, CFGF_NONE);
 	const cfg_opt_t rule = CFG_SEC(RULE, s->rule, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
 
+	cm_conf_aliases(&aliases);
 	s->options = calloc(2 * count, sizeof(*s->options));
-	s->sections = calloc(count + 3, sizeof(*s->sections));
+	s->sections = calloc(count + aliases + 3, sizeof(*s->sections));
 	if (s->options == NULL || s->sections == NULL)
 		return false;
 	build_sections(s, rows, count);
 	for (enum cm_rule_key k = 0; k < CM_RULE_KEYS; k++)
 		s->rule[k] = option_of(cm_conf_rule_row(k));
 	s->rule[CM_RULE_KEYS] = end;
+	build_aliases(s);
 	s->sections[s->used++] = rule;
 	s->sections[s->used++] = mark;
 	s->sections[s->used++] = end;
@@ -266,9 +295,11 @@ build_schema(struct schema *s)
 static void
 register_rows(cfg_t *cfg)
 {
-	size_t count;
+	size_t count, aliases;
 	const struct cm_conf_row *rows = cm_conf_rows(&count);
 	char name[64];
+
+	cm_conf_aliases(&aliases);
 
 	for (size_t i = 0; i < count; i++) {
 		snprintf(name, sizeof(name), "%s|%s", rows[i].section, rows[i].key);
@@ -278,6 +309,8 @@ register_rows(cfg_t *cfg)
 		snprintf(name, sizeof(name), RULE "|%s", cm_conf_rule_key_name(k));
 		cfg_set_validate_func(cfg, name, validate_rule_key);
 	}
+	for (size_t i = 0; i < aliases; i++)
+		cfg_set_validate_func(cfg, cm_conf_aliases(&count)[i].name, validate_alias);
 	cfg_set_validate_func(cfg, RULE, validate_rule);
 }
 

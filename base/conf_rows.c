@@ -9,7 +9,7 @@ static const char *const bindings[] = { "any", "strong", NULL };
 static const char *const severals[] = { "refuse", "hint", NULL };
 static const char *const principals[] = { "name", "directory", NULL };
 static const char *const vouchers[] = { "keytab", "resolver", NULL };
-static const char *const removals[] = { "none", "lock", NULL };
+static const char *const removals[] = { "none", "lock", "logout", NULL };
 static const char *const targets[] = { "none", "stderr", "syslog", NULL };
 
 #define ROW(s, k, ty, def, un, lo, hi, wo, he) \
@@ -82,7 +82,7 @@ static const struct cm_conf_row rows[] = {
 	TEXT(enforcement, not_enforced_group, text, NULL, "group whose members need none (NotEnforcedGroup); not in force yet"),
 	TEXT(enforcement, allow_unmapped_users, flag, "no", "nor do users without a card (allowUnmappedUsers); not in force yet"),
 	TEXT(enforcement, allow_cards, flag, "yes", "cards open accounts through the service (allowSmartCard)"),
-	CHOICE(enforcement, removal, "none", removals, "what taking the card out does: none or lock (tokenRemovalAction); not in force yet"),
+	CHOICE(enforcement, removal, "none", removals, "what taking the card out does: none, lock or logout (tokenRemovalAction); not in force yet"),
 	CHOICE(service, log, "syslog", targets, "where decisions are logged: none, stderr or syslog"),
 	CHOICE(service, vouch, "keytab", vouchers, "who says whose a card is that was never seen: a KDC, by this host's keytab, or the resolver alone"),
 	NUMBER(service, wait, "60000", "ms", 100, 600000, "how long a login waits for a card, and for a PIN"),

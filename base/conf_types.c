@@ -121,7 +121,7 @@ show_number(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
 static const char *
 set_flag(void *field, const struct cm_conf_row *r, const char *text)
 {
-	static const char *const words[] = { "no", "yes", "false", "true", "off", "on" };
+	static const char *const words[] = { "no", "yes", "false", "true", "off", "on", "0", "1" };
 
 	(void)r;
 	for (size_t i = 0; i < CM_COUNT(words); i++)

@@ -14,6 +14,10 @@ item_json(const struct cm_conf_item *item)
 	cm_cli_set(o, "unit", item->unit);
 	cm_cli_set(o, "default", item->fallback);
 	cm_cli_set(o, "help", item->help);
+	if (item->alias != NULL)
+		cm_cli_set(o, "alias", item->alias);
+	if (item->managed)
+		json_object_set_new(o, "managed", json_true());
 	if (item->max != 0) {
 		json_object_set_new(o, "min", json_integer(item->min));
 		json_object_set_new(o, "max", json_integer(item->max));
@@ -179,7 +183,7 @@ check(struct cm_cli *c)
 	if (first == CM_OK && left_out == 0)
 		cm_cli_line(c, "configuration", "no mistakes");
 	else if (first == CM_OK)
-		cm_cli_line(c, "configuration", "holds without what is left out (mapper.skip_bad_rules)");
+		cm_cli_line(c, "configuration", "holds without what is left out");
 	return first;
 }
 
