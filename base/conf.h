@@ -138,8 +138,10 @@ struct cm_conf {
 	struct {
 		bool required, allow_unmapped_users, allow_cards;
 		char *not_enforced_group;
+		char *attribute;	/* of accounts; "": none is asked about */
+		char **exempt;		/* accounts of this computer that keep a way in by password */
 		unsigned removal;	/* enum cm_conf_removal */
-	} enforcement;			/* read and kept: the stage that obeys it is to come */
+	} enforcement;
 	struct {
 		unsigned log;		/* enum cm_log_target */
 		unsigned vouch;		/* enum cm_conf_vouch */

@@ -95,7 +95,7 @@
 	X(NOT_VOUCHED, REFUSED, "give this host a keytab (kerberos.keytab), pair the card, or set service.vouch = resolver") \
 	X(LOCAL_COLLISION, REFUSED, "rename one of the two: a directory account never takes the name or id of one of this computer's") \
 	X(CARDS_OFF, REFUSED, "set enforcement.allow_cards = yes to use cards on this computer") \
-	X(CARD_REQUIRED, REFUSED, "log in with a card: enforcement.required = yes") \
+	X(CARD_REQUIRED, REFUSED, "log in with a card; cardmap enforcement explain tells which step asks for one") \
 	X(BUSY, AGAIN, "try again when the login that uses this card has ended") \
 	X(NO_SERVICE, OFFLINE, "start it: systemctl start cardmapd.socket, or cardmapd in the foreground") \
 	X(HELPER, SYSTEM, "try again; if it goes on, see the system's log for cardmapd") \

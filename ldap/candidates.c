@@ -83,6 +83,8 @@ add_candidate(struct cm_finding *f, const struct cm_entry *e, const struct cm_ju
 	cm_trace_add(f->trace, "entry", "%s: rule %s, %s%s", c->dn, j->term->rule,
 	    j->term->strength == CM_STRONG ? "strong" : "weak", j->term->pairing ? " pairing" : "");
 	c->disabled = cm_entry_disabled(e);
+	if (f->facts != NULL)
+		cm_facts_of_entry(f->facts, e, &c->facts);
 	if ((err = cm_entry_other_sid(e, f->sid, &c->other_sid)) != CM_OK)
 		return err;
 	if ((err = describe(f, c, e)) == CM_OK || err == CM_ERR_NOMEM)
@@ -381,4 +383,15 @@ cm_finding_decide(struct cm_finding *f, struct cm_candidate **out)
 	c->account->several = several;
 	*out = c;
 	return CM_OK;
+}
+
+const struct cm_candidate *
+cm_finding_subject(struct cm_finding *f, const struct cm_candidate *decided, bool *none)
+{
+	const struct cm_candidate *first = next(f, f->candidates);
+
+	*none = f->count == 0 && !f->more && f->hidden == NULL;
+	if (decided != NULL)
+		return decided;
+	return first != NULL && next(f, f->candidates + (first - f->candidates) + 1) == NULL && !f->more && f->hidden == NULL ? first : NULL;
 }

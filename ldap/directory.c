@@ -113,6 +113,8 @@ struct question {
 	enum cm_err (*ask)(struct cm_directory *d, struct question *q,
 	    const struct cm_source *source, cm_deadline deadline, bool *elsewhere);
 	const char *user;
+	const struct cm_facts_question *wanted;	/* NULL: no facts are */
+	struct cm_facts facts;		/* out, with the account: */
 	struct cm_account *account;	/* out, of cm_directory_find() */
 	struct look *look;		/* of cm_directory_look() */
 };
@@ -187,6 +189,8 @@ find_accounts(struct cm_directory *d, struct cm_finding *f, cm_deadline deadline
 	cm_trace_add(f->trace, "directory", "%s", place->source->uri);
 	cm_account_attributes(&s);
 	cm_standing_attributes(&s, f->sid);
+	if (f->facts != NULL)
+		cm_facts_attributes(f->facts, &s);
 	cm_asked_attributes(place->asked, &s);
 	err = run(place->source, &s, "account search", deadline, f->trace);
 	if (err == CM_OK)
@@ -196,17 +200,22 @@ find_accounts(struct cm_directory *d, struct cm_finding *f, cm_deadline deadline
 	return err;
 }
 
+static const char *
+group_base_of(const struct cm_directory *d, const struct cm_source *source)
+{
+	return d->options.group_base != NULL && source->backend->needs_base ? d->options.group_base : base_of(d, source);
+}
+
 static enum cm_err
 find_groups(const struct cm_directory *d, const struct cm_candidate *c, const struct question *q,
     cm_deadline deadline, bool *elsewhere)
 {
-	const struct cm_directory_options *o = &d->options;
 	const struct cm_source *source = c->place->source;
 	struct cm_search s;
 	enum cm_err err;
 
 	cm_groups_search(c->groups, &s);
-	s.base = o->group_base != NULL && source->backend->needs_base ? o->group_base : base_of(d, source);
+	s.base = group_base_of(d, source);
 	err = run(source, &s, "groups search", deadline, q->trace);
 	*elsewhere = s.elsewhere;
 	if (err == CM_OK && s.more)
@@ -214,6 +223,50 @@ find_groups(const struct cm_directory *d, const struct cm_candidate *c, const st
 		    "%s: account %s is in more groups than the server shows, or in more than %zu",
 		    source->uri, c->account->name, s.limit);
 	return err;
+}
+
+/* A climb that breaks off says nothing: the fact stays unknown, and the account is what it is. */
+static enum cm_err
+climb(const struct cm_directory *d, const struct cm_candidate *c, struct question *q, cm_deadline deadline)
+{
+	const struct cm_climber who = { .name = c->name, .dn = c->dn, .gid = c->account != NULL ? c->account->gid : 0 };
+	struct cm_climb *k = NULL;
+	struct cm_search s;
+	bool more = false;
+	enum cm_err err = cm_climb_new(q->wanted->group, &who, &k);
+
+	while (err == CM_OK && cm_climb_next(k, &s)) {
+		s.base = group_base_of(d, c->place->source);
+		err = run(c->place->source, &s, "group search", deadline, q->trace);
+		more = more || s.more;
+	}
+	if (err == CM_OK)
+		cm_climb_fact(k, more, &q->facts.group);
+	cm_climb_free(&k);
+	return err;
+}
+
+/* The reason of the account stays what it is. */
+static void
+take_facts(const struct cm_directory *d, struct cm_finding *f, const struct cm_candidate *decided, struct question *q,
+    cm_deadline deadline)
+{
+	bool none;
+	const struct cm_candidate *c = cm_finding_subject(f, decided, &none);
+	const struct cm_fact nothing = cm_fact_make(CM_FACT_NONE, 0, NULL);
+	struct question k = { .wanted = q->wanted };
+
+	if (none)
+		q->facts = (struct cm_facts){ nothing, nothing, nothing, nothing };
+	if (c == NULL)
+		return;
+	k.facts = c->facts;
+	if (q->wanted->group != NULL) {
+		k.facts.group = (struct cm_fact){ .kind = CM_FACT_UNKNOWN };
+		if (climb(d, c, &k, deadline) != CM_OK)
+			cm_trace_add(q->trace, "warning", "whether %s is in %s could not be asked", c->name, q->wanted->group);
+	}
+	q->facts = k.facts;
 }
 
 /*
@@ -239,10 +292,13 @@ ask_account(struct cm_directory *d, struct question *q, const struct cm_source *
     cm_deadline deadline, bool *elsewhere)
 {
 	struct cm_finding f = {
-		.options = &d->options, .user = q->user, .trace = q->trace, .sid = q->local->query.sid,
+		.options = &d->options, .user = q->user, .trace = q->trace, .sid = q->local->query.sid, .facts = q->wanted,
 	};
 	struct cm_candidate *c = NULL;
+	bool asked;
 	enum cm_err err = CM_OK;
+
+	q->facts = (struct cm_facts){ .attribute.kind = CM_FACT_UNKNOWN };
 
 	if (source != NULL)
 		f.places[f.place_count++] = (struct cm_place){ source, q->directory };
@@ -252,8 +308,12 @@ ask_account(struct cm_directory *d, struct question *q, const struct cm_source *
 		err = find_accounts(d, &f, deadline, elsewhere);
 	if (err == CM_ERR_OFFLINE && f.place > f.places + 1)
 		err = half_asked(source, q->trace);
-	if (err == CM_OK && (err = cm_finding_decide(&f, &c)) == CM_OK &&
-	    (err = find_groups(d, c, q, deadline, elsewhere)) == CM_OK) {
+	asked = err == CM_OK;
+	if (asked)
+		err = cm_finding_decide(&f, &c);
+	if (asked && q->wanted != NULL)
+		take_facts(d, &f, c, q, deadline);
+	if (err == CM_OK && (err = find_groups(d, c, q, deadline, elsewhere)) == CM_OK) {
 		q->account = c->account;
 		c->account = NULL;
 	}
@@ -357,6 +417,18 @@ cm_directory_find(struct cm_directory *d, const struct cm_query *query, const ch
 
 	if (err == CM_OK)
 		*out = q.account;
+	return err;
+}
+
+enum cm_err
+cm_directory_find_facts(struct cm_directory *d, struct cm_facts_search *s, struct cm_trace *t, struct cm_account **out)
+{
+	struct question q = { .trace = t, .deadline = s->deadline, .ask = ask_account, .user = s->user, .wanted = s->question };
+	const enum cm_err err = ask(d, s->query, &q);
+
+	if (err == CM_OK)
+		*out = q.account;
+	s->said = q.facts;
 	return err;
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "ldap/directory.h"
+#include "ldap/facts.h"
 #include "ldap/filter_internal.h"
 
 /* Most attributes that a search asks for by name. */
@@ -125,6 +126,23 @@ const char *cm_entry_disabled(const struct cm_entry *e);
 /* Append the attributes that the above read; sid as there. */
 void cm_standing_attributes(struct cm_search *s, const char *sid);
 
+/* facts_entry.c: group is NONE until somebody climbs */
+void cm_facts_of_entry(const struct cm_facts_question *q, const struct cm_entry *e, struct cm_facts *out);
+void cm_facts_attributes(const struct cm_facts_question *q, struct cm_search *s);
+
+/* climb.c: all borrowed, for as long as the climb */
+struct cm_climber {
+	const char *name, *dn;
+	gid_t gid;		/* primary group; 0: none */
+};
+struct cm_climb;
+CM_MUST_USE enum cm_err cm_climb_new(const char *group, const struct cm_climber *who, struct cm_climb **out);
+void cm_climb_free(struct cm_climb **c);
+/* Fill in all but the base, until false: nothing more is to be asked. */
+CM_MUST_USE bool cm_climb_next(struct cm_climb *c, struct cm_search *s);
+/* more: a search had more entries than were shown */
+void cm_climb_fact(const struct cm_climb *c, bool more, struct cm_fact *out);
+
 /* candidates.c: the entries that answer, until it is known whose card it is. */
 #define CM_CANDIDATES_MAX	16
 struct cm_place {
@@ -143,11 +161,13 @@ struct cm_candidate {
 	char *why;
 	const char *disabled;		/* what disables it, or NULL */
 	char *other_sid;		/* its SID, where the certificate's is another */
+	struct cm_facts facts;		/* where they were asked for */
 	struct cm_groups *groups;
 };
 struct cm_finding {
 	const struct cm_directory_options *options;
 	const char *user, *sid;		/* NULL: any */
+	const struct cm_facts_question *facts;	/* NULL: nobody wants them */
 	struct cm_trace *trace;
 	struct cm_place places[2];	/* that are asked: directory, this computer */
 	size_t place_count;
@@ -164,6 +184,8 @@ struct cm_finding {
 CM_MUST_USE enum cm_err cm_finding_see(void *arg, const struct cm_entry *e);
 /* The one that counts, for the life of the finding; errors as cm_directory_find. */
 CM_MUST_USE enum cm_err cm_finding_decide(struct cm_finding *f, struct cm_candidate **out);
+/* Whose facts are told; NULL: *none says whether that is because there is no such entry, or because nobody knows which. */
+const struct cm_candidate *cm_finding_subject(struct cm_finding *f, const struct cm_candidate *decided, bool *none);
 void cm_finding_clear(struct cm_finding *f);
 
 /* entry.c: values */

@@ -185,6 +185,34 @@ cm_local_check(const char *etc, struct cm_account *a, struct cm_trace *t)
 	return CM_OK;
 }
 
+static bool
+is_member(const struct group *g, const struct cm_local_member *m)
+{
+	if (strcmp(g->gr_name, m->group) != 0)
+		return false;
+	for (char *const *name = g->gr_mem; name != NULL && *name != NULL; name++)
+		if (strcmp(*name, m->user) == 0)
+			return true;
+	return m->gid != 0 && g->gr_gid == m->gid;
+}
+
+enum cm_err
+cm_local_is_member(const char *etc, const struct cm_local_member *m, struct cm_trace *t, bool *in)
+{
+	struct group entry, *g = NULL;
+	struct files s;
+	int error = 0;
+	enum cm_err err = open_file(etc, "group", t, &s);
+
+	*in = false;
+	while (err == CM_OK && !*in && (error = fgetgrent_r(s.f, &entry, s.line, LINE_MAX_OCTETS, &g)) == 0)
+		*in = is_member(g, m);
+	if (err == CM_OK && !*in && error != ENOENT)
+		err = broken(&s, error, t);
+	close_file(&s);
+	return err;
+}
+
 bool
 cm_local_find_user(const char *name, bool (*is)(const struct passwd *, const char *), struct passwd *out,
     char texts[CM_LOCAL_TEXTS])

@@ -29,4 +29,15 @@ CM_MUST_USE enum cm_err cm_local_check(const char *etc, struct cm_account *a, st
 bool cm_local_find_user(const char *name, bool (*is)(const struct passwd *, const char *), struct passwd *out,
     char texts[CM_LOCAL_TEXTS]);
 
+/*
+ * Is this user in that group of /etc/group: named there, or it is his own, which
+ * gid says (0: not looked at)?  *in false: no, or there is no such group.
+ * etc as above.  CM_ERR_SYSTEM  SYSTEM: the file cannot be read, or others may write it; CM_ERR_NOMEM
+ */
+struct cm_local_member {
+	const char *user, *group;
+	gid_t gid;
+};
+CM_MUST_USE enum cm_err cm_local_is_member(const char *etc, const struct cm_local_member *m, struct cm_trace *t, bool *in);
+
 #endif /* CM_SERVICE_LOCAL_H */

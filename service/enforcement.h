@@ -1,0 +1,80 @@
+/* service/enforcement.h - must this user use a card?  Five steps, and the first that says something decides. */
+#ifndef CM_SERVICE_ENFORCEMENT_H
+#define CM_SERVICE_ENFORCEMENT_H
+
+#include "base/conf.h"
+#include "cache/accounts.h"
+#include "ldap/facts.h"
+
+/*
+ * The steps in their order (SmartCardServices(7)); numbers are those of
+ * cardmap-enforcement(7).  Before them, root's way in.
+ */
+enum cm_enforcement_step {
+	CM_STEP_EXEMPT,		/* enforcement.exempt: this computer's own way in */
+	CM_STEP_ATTRIBUTE,	/* the account's SmartCardEnforcement */
+	CM_STEP_CONTROL,	/* userAccountControl 0x40000, SMARTCARD_REQUIRED */
+	CM_STEP_GROUP,		/* enforcement.not_enforced_group */
+	CM_STEP_UNMAPPED,	/* enforcement.allow_unmapped_users */
+	CM_STEP_SYSTEM,		/* enforcement.required */
+	CM_STEP_COUNT,
+};
+/* "exempt", "attribute", "control", "group", "unmapped", "system": in JSON and messages. */
+const char *cm_enforcement_step_name(enum cm_enforcement_step step);
+
+/* What the steps look at.  A zeroed struct: nothing is known of a user of some directory. */
+struct cm_enforcement_facts {
+	struct cm_facts account;	/* of a local account: group as /etc/group has it, mapped as this computer does */
+	bool local;			/* of this computer: the directory's steps are not its */
+	bool exempt;			/* enforcement.exempt names it, and it is one of this computer's */
+	bool no_directory;		/* there is none to ask: its steps are nobody's here */
+	time_t kept;			/* 0: said now; else when a directory that is silent now said so */
+};
+
+enum cm_enforcement_says { CM_SAYS_NOTHING, CM_SAYS_PASSWORD, CM_SAYS_CARD };
+
+#define CM_ENFORCEMENT_TEXT	192
+struct cm_enforcement_decision {
+	bool card_required;
+	enum cm_enforcement_step step;	/* that decided */
+	struct cm_enforcement_seen {
+		enum cm_enforcement_says says;
+		bool reached;			/* none before it decided */
+		char value[CM_ENFORCEMENT_TEXT];	/* for people, and never empty: "2: a password is allowed" */
+	} steps[CM_STEP_COUNT];
+};
+
+/*
+ * Pure: nothing is asked, nothing can fail.  A step of which nothing is known,
+ * and a value that means nothing, say that a card is required.
+ */
+void cm_enforcement_decide(const struct cm_conf *conf, const struct cm_enforcement_facts *f, struct cm_enforcement_decision *out);
+
+/* CM_OK: a password is enough; CM_ERR_REFUSED (CARD_REQUIRED): the text names user, step and value. */
+CM_MUST_USE enum cm_err cm_enforcement_judge(const struct cm_enforcement_decision *d, const char *user, struct cm_trace *t);
+
+/*
+ * Is this name one of enforcement.exempt (root, where that is not set), and an
+ * account of this computer?  Another account of uid 0 is exempt as root is.
+ * Read without NSS, and never a directory's word.
+ */
+bool cm_enforcement_is_exempt(const struct cm_conf *conf, const char *user);
+
+/*
+ * The facts of this name: those of this computer, and for the rest what a
+ * directory said (said, NULL: none could be asked), or said last (kept, NULL: nothing
+ * is kept; at: when).  A pairing, and an account that is kept from a login by card, map it.
+ * store NULL: nothing is known of either.
+ * CM_ERR_SYSTEM  STORE, SYSTEM (/etc/group cannot be read): *out says that nothing is known, but who is exempt
+ */
+struct cm_enforcement_sources {
+	const struct cm_conf *conf;
+	struct cm_accounts *store;
+	const struct cm_facts *said, *kept;
+	time_t at;
+	const char *etc;	/* the folder of group; NULL: /etc */
+};
+CM_MUST_USE enum cm_err cm_enforcement_gather(const struct cm_enforcement_sources *s, const char *user, struct cm_trace *t,
+    struct cm_enforcement_facts *out);
+
+#endif /* CM_SERVICE_ENFORCEMENT_H */

@@ -1,0 +1,140 @@
+/* service/enforcement_gather.c - what is known of a user, for the five steps: of this computer, and as a directory said. */
+#include <string.h>
+#include <strings.h>
+
+#include "cache/pairings.h"
+#include "service/enforcement.h"
+#include "service/local.h"
+
+static bool
+is_named(const struct passwd *e, const char *name)
+{
+	return strcmp(e->pw_name, name) == 0;
+}
+
+/* local: alone asks none (ldap/directory.h). */
+static bool
+has_directory(const struct cm_conf *conf)
+{
+	for (char *const *uri = conf->directory.uri; uri != NULL && *uri != NULL; uri++)
+		if (strncasecmp(*uri, "local:", strlen("local:")) != 0)
+			return true;
+	return false;
+}
+
+/* Fact by fact: of two answers the later one, and where there is none what was said last. */
+static void
+take(const struct cm_fact *said, const struct cm_fact *kept, struct cm_fact *out, bool *old)
+{
+	if (said != NULL && said->kind != CM_FACT_UNKNOWN) {
+		*out = *said;
+	} else if (kept != NULL && kept->kind != CM_FACT_UNKNOWN) {
+		*out = *kept;
+		*old = true;
+	}
+}
+
+static void
+take_directory(const struct cm_enforcement_sources *s, struct cm_enforcement_facts *out)
+{
+	const struct cm_facts *said = s->said, *kept = s->kept;
+	bool old = false;
+
+	take(said != NULL ? &said->attribute : NULL, kept != NULL ? &kept->attribute : NULL, &out->account.attribute, &old);
+	take(said != NULL ? &said->control : NULL, kept != NULL ? &kept->control : NULL, &out->account.control, &old);
+	take(said != NULL ? &said->group : NULL, kept != NULL ? &kept->group : NULL, &out->account.group, &old);
+	take(said != NULL ? &said->mapped : NULL, kept != NULL ? &kept->mapped : NULL, &out->account.mapped, &old);
+	out->kept = old ? s->at : 0;
+}
+
+/* Here the files of this computer know everything. */
+static void
+take_nobody(const struct cm_conf *conf, struct cm_enforcement_facts *out)
+{
+	const struct cm_fact none = cm_fact_make(CM_FACT_NONE, 0, NULL);
+	bool by_rule = false;
+
+	for (size_t i = 0; out->local && i < conf->rule_count; i++)
+		by_rule = by_rule || conf->rules[i].local;
+	out->account = (struct cm_facts){ none, none, none, none };
+	if (by_rule)
+		out->account.mapped = cm_fact_make(CM_FACT_VALUE, 1, "a rule names accounts of this computer");
+}
+
+static enum cm_err
+take_local_group(const struct cm_enforcement_sources *s, const struct cm_local_member *m, struct cm_trace *t,
+    struct cm_enforcement_facts *out)
+{
+	bool in = false;
+	enum cm_err err;
+
+	if (m->group == NULL || m->group[0] == '\0')
+		return CM_OK;
+	if ((err = cm_local_is_member(s->etc, m, t, &in)) == CM_OK && in)
+		out->account.group = cm_fact_make(CM_FACT_VALUE, 1, m->group);
+	return err;
+}
+
+static enum cm_err
+see_pairing(void *arg, const struct cm_pairing *p)
+{
+	bool *found = arg;
+
+	(void)p;
+	*found = true;
+	return CM_OK;
+}
+
+struct wanted {
+	const char *user;
+	bool found;
+};
+
+static enum cm_err
+see_kept(void *arg, const struct cm_kept *k)
+{
+	struct wanted *w = arg;
+
+	w->found = w->found || strcmp(k->account->name, w->user) == 0;
+	return w->found ? CM_ERR_ABSENT : CM_OK;	/* ABSENT ends the list */
+}
+
+/* Asked only where an answer matters: all that is kept is looked through. */
+static enum cm_err
+take_mapped(const struct cm_enforcement_sources *s, const char *user, struct cm_trace *t, struct cm_enforcement_facts *out)
+{
+	struct wanted kept = { .user = user };
+	bool paired = false;
+	enum cm_err err;
+
+	if (s->store == NULL || !s->conf->enforcement.allow_unmapped_users)
+		return CM_OK;
+	if ((err = cm_pairings_list(s->store, user, t, see_pairing, &paired)) == CM_OK && !paired)
+		err = cm_accounts_list(s->store, t, see_kept, &kept);
+	if (err == CM_OK && (paired || kept.found))
+		out->account.mapped = cm_fact_make(CM_FACT_VALUE, 1, paired ? "a pairing" : "a kept account");
+	return err;
+}
+
+enum cm_err
+cm_enforcement_gather(const struct cm_enforcement_sources *s, const char *user, struct cm_trace *t, struct cm_enforcement_facts *out)
+{
+	struct passwd entry;
+	char texts[CM_LOCAL_TEXTS];
+	struct cm_local_member m = { .user = user, .group = s->conf->enforcement.not_enforced_group };
+	enum cm_err err;
+
+	*out = (struct cm_enforcement_facts){
+		.local = cm_local_find_user(user, is_named, &entry, texts), .exempt = cm_enforcement_is_exempt(s->conf, user),
+		.no_directory = !has_directory(s->conf),
+	};
+	if (out->local)
+		m.gid = entry.pw_gid;
+	if (out->local || out->no_directory)
+		take_nobody(s->conf, out);
+	else
+		take_directory(s, out);
+	if ((err = take_local_group(s, &m, t, out)) != CM_OK || (err = take_mapped(s, user, t, out)) != CM_OK)
+		*out = (struct cm_enforcement_facts){ .exempt = out->exempt };
+	return err;
+}
