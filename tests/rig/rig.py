@@ -45,6 +45,7 @@ from pki import REALM
 WORK = Path('/run/rig')
 HERE = Path(__file__).resolve().parent
 LDAP_PORT, LDAPS_PORT, KDC_PORT, HTTP_PORT, OCSP_PORT, CARD_PORT = 3890, 6360, 8800, 8080, 8081, 35963
+READER = 'Virtual PCD 00 00'
 WEB_PORT = 8090  # of a test's own web.Web: pki.WEB
 DROPPED = '192.0.2.2'  # what is sent there vanishes (RFC 5737: in no network)
 HOST_PRINCIPAL = f'host/{pki_module.DOMAIN}@{REALM}'
@@ -334,7 +335,7 @@ CHANNELID {CARD_PORT:#06X}
 
 
 def pcscd_command(rig):
-    return [program('pcscd'), '-f', '-c', rig.work / 'pcscd']
+    return [program('pcscd'), '-f', '--info', '-c', rig.work / 'pcscd']
 
 
 def pcscd_ready(_rig):
@@ -346,9 +347,21 @@ def card_command(rig):
             '--control', rig.card_control, '--log', rig.card_log, *(['--faults', rig.card_faults] if rig.card_faults else [])]
 
 
-def card_is_in(_rig):
-    """opensc-tool -l asks the readers only: the card gets no command."""
-    return ' Yes ' in run([program('opensc-tool'), '-l'])
+def card_is_in(rig, reader=READER):
+    """What pcscd's own look at the reader found last, as it says in its log.
+
+    What it tells clients is no proof: a reset that fails since the card has just gone has them told that no card is in before
+    that look, twice or three times a second, has seen it; a card that comes in between is then never seen by anybody.
+    """
+    seen = None
+    for line in rig.log('pcscd').read_text(errors='replace').splitlines():
+        if 'daemon ready' in line:
+            seen = None
+        elif line.endswith(f'Card inserted into {reader}') or line.endswith(f'Card Removed From {reader}'):
+            seen = 'inserted' in line
+    if seen is None:  # of a card that was in before pcscd it says nothing
+        return ' Yes ' in run([program('opensc-tool'), '-l'])
+    return seen
 
 
 REPLACEABLE = {'ocsp': OCSP_PORT, 'http': HTTP_PORT}  # by bad_http.py

@@ -7,16 +7,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import unittest
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import answers
 import people
 import pki
 import rig as rig_module
 import web
+from pcsc import OtherClient
 from rig import WEB_PORT
 
 RIG = None
@@ -346,6 +349,12 @@ def written(data):
     return path
 
 
+def connection_is_closing():
+    """The card's side of vpcd's connection: shut for writing (FIN_WAIT1, FIN_WAIT2; include/net/tcp_states.h)."""
+    rows = [line.split() for line in Path('/proc/net/tcp').read_text(encoding='ascii').splitlines()[1:]]
+    return any(row[2].endswith(f':{rig_module.CARD_PORT:04X}') and row[3] in ('04', '05') for row in rows)
+
+
 @unittest.skipUnless(os.environ.get('CM_VCARD'), 'CM_VCARD names no virtual card')
 class CardTest(unittest.TestCase):
     @classmethod
@@ -370,6 +379,26 @@ class CardTest(unittest.TestCase):
         RIG.card('none')
         self.assertIn('No ', said(['opensc-tool', '-l']))
         RIG.card('alice-rsa2048+9d=')
+
+    def test_a_card_that_went_while_a_client_reset_it(self):
+        """pcscd tells clients that the reader is empty before it knows; a card put in then would be seen by nobody."""
+        def control(line):
+            with socket.socket(socket.AF_UNIX) as link:
+                link.settimeout(30)
+                link.connect(str(RIG.card_control))
+                link.sendall(line.encode() + b'\n')
+                return link.makefile().readline()
+        for _ in range(3):
+            client = OtherClient()
+            taken = threading.Thread(target=control, args=['remove'])
+            taken.start()
+            rig_module.wait_until(connection_is_closing, 'the card to go')
+            client.close(client.RESET)
+            taken.join()
+            rig_module.wait_until(lambda: not rig_module.card_is_in(RIG), 'pcscd to see it')
+            self.assertEqual(control('insert'), 'ok\n')
+            rig_module.wait_until(lambda: rig_module.card_is_in(RIG), 'the card to be in')
+            self.assertEqual(self.certificate_in_reader(), self.certificate('alice-rsa2048'))
 
     def test_commands_are_logged(self):
         said(['opensc-tool', '--atr'])

@@ -752,7 +752,7 @@ class OpenScTest(CardCase):
         return log
 
     def present(self):
-        return ' Yes ' in said(['opensc-tool', '-l'])
+        return rig_module.card_is_in(RIG)
 
     def take_out(self):
         RIG.stop('card')

@@ -255,6 +255,13 @@ class Scenario(unittest.TestCase):
     # -- the card in the reader
 
     def control(self, line):
+        """A line to the virtual card. A card that comes comes into a reader that pcscd knows to be empty."""
+        word, _, folder = line.partition(' ')
+        if word == 'swap':
+            self.control('remove')
+            line = f'insert {folder}'
+        if word in ('swap', 'insert'):
+            wait_until(lambda: not rig_module.card_is_in(RIG), 'the reader to be empty')
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(SECONDS)
             link.connect(str(RIG.card_control))

@@ -23,7 +23,7 @@ from rig import WORK
 from terminal import Terminal
 
 COMPUTER = SERVICE = None
-READER = 'Virtual PCD 00 00'
+READER = rig_module.READER
 TERMINAL = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'TERM': 'dumb', 'LC_ALL': 'C.UTF-8'}
 PROMPT = rb'PIN for Alice Example[^\r\n]*3 tries left[^\r\n]*: ?$'
 ANY_PROMPT = rb'PIN for [^\r\n]*: ?$'
