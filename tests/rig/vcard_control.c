@@ -56,6 +56,8 @@ ctl_clear(struct vcard *v, struct client *c, const char *arg)
 	/* a command in hand may still point into them */
 	v->x.dir = NULL;
 	v->x.after = CARD_STAYS;
+	/* nor does it keep the next program from its turn */
+	v->answer_at = vcard_now();
 	vcard_faults_clear(&v->faults);
 	answer(c, "ok\n");
 }
@@ -162,7 +164,7 @@ static const struct control {
 	bool needs_arg;
 } controls[] = {
 	{ "fault", ctl_fault, true },	/* SPEC */
-	{ "clear", ctl_clear, false },	/* all faults */
+	{ "clear", ctl_clear, false },	/* all faults; an answer that was to be late comes now */
 	{ "remove", ctl_remove, false },
 	{ "insert", ctl_insert, false },	/* [DIR] */
 	{ "swap", ctl_swap, true },	/* DIR */
