@@ -30,7 +30,9 @@
  *	issuer   = issuer_key cert           ; the CA's certificate, DER, that these sources speak for
  *	clock    = 1 floor                   ; newest signed time accepted online
  *	           wall boottime boot_id     ; this host's clocks when it was last online
- *	withdrawn = name uid cert            ; of account, once (withdrawn.c)
+ *	standing = name carded uid           ; struct cm_standing (standing.c)
+ *	           reason text at            ; reason: its name, or ""
+ *	           facts facts_at
  *	pairing  = hash spki_sha256 user     ; struct cm_pairing (pairings.c)
  *	           local subject made
  *
@@ -191,7 +193,6 @@ cm_accounts_find(struct cm_accounts *s, const struct cm_cert *c, time_t now,
 enum cm_err
 cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
 {
-	bool any;
 	enum cm_err err;
 
 	if (l->chain_count > CM_CHAIN_MAX || s->remote != NULL)
@@ -204,7 +205,7 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 	if (l->account_online)
 		err = cm_account_row_put(s, l, t);
 	if (err == CM_OK && l->account_online)
-		err = cm_withdrawn_forget(s, l->account->name, t, &any);
+		err = cm_standing_restore(s, l->account, l->now, t);
 	if (err == CM_OK)
 		err = cm_evidence_expire(s, l->now, t);
 	if (err == CM_OK)
@@ -236,7 +237,9 @@ delete(struct cm_accounts *s, const char *where, const struct cm_column *v, size
 static enum cm_err
 mark_and_delete(struct cm_accounts *s, const char *where, const struct cm_column *v, size_t count, struct cm_trace *t)
 {
-	if (cm_withdrawn_note(s, where, v, count, NULL) != CM_OK)
+	const struct cm_ending e = { .where = where, .v = v, .count = count, .reason = CM_REASON_NOT_KEPT };
+
+	if (cm_standing_end(s, &e, NULL) != CM_OK)
 		cm_trace_add(t, "warning", "that what was kept was withdrawn could not be noted");
 	return delete(s, where, v, count, t);
 }
@@ -290,7 +293,7 @@ cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
 
 	if (s->remote != NULL)
 		return CM_ERR_STATE;
-	if ((err = cm_withdrawn_forget(s, name, t, &any)) != CM_OK)
+	if ((err = cm_standing_forget(s, name, t, &any)) != CM_OK)
 		return err;
 	err = delete(s, "name = ?1", &key, 1, t);
 	if (err != CM_OK || sqlite3_changes(s->db) > 0 || any)
@@ -376,16 +379,17 @@ out:
 	return err;
 }
 
-enum cm_err
-cm_accounts_list(struct cm_accounts *s, struct cm_trace *t, cm_kept_visit visit, void *arg)
+static enum cm_err
+list(struct cm_accounts *s, const char *name, struct cm_trace *t, cm_kept_visit visit, void *arg)
 {
+	const struct cm_column key = cm_value_text(name);
 	sqlite3_stmt *q = NULL;
 	enum cm_err err;
 
 	if (s->remote != NULL)
 		return CM_ERR_STATE;
-	if ((err = cm_store_prepare(s, "SELECT * FROM account ORDER BY name, last_online", NULL, 0, t,
-	    &q)) != CM_OK)
+	if ((err = cm_store_prepare(s, name != NULL ? "SELECT * FROM account WHERE name = ?1 ORDER BY last_online" :
+	    "SELECT * FROM account ORDER BY name, last_online", &key, name != NULL, t, &q)) != CM_OK)
 		goto out;
 	while ((err = cm_store_step(s, q, t)) == CM_OK)
 		if ((err = visit_row(s, q, t, visit, arg)) != CM_OK)
@@ -396,6 +400,18 @@ cm_accounts_list(struct cm_accounts *s, struct cm_trace *t, cm_kept_visit visit,
 out:
 	sqlite3_finalize(q);
 	return err;
+}
+
+enum cm_err
+cm_accounts_list(struct cm_accounts *s, struct cm_trace *t, cm_kept_visit visit, void *arg)
+{
+	return list(s, NULL, t, visit, arg);
+}
+
+enum cm_err
+cm_accounts_list_of(struct cm_accounts *s, const char *name, struct cm_trace *t, cm_kept_visit visit, void *arg)
+{
+	return list(s, name, t, visit, arg);
 }
 
 enum cm_err

@@ -159,14 +159,6 @@ CM_MUST_USE enum cm_err cm_accounts_find_row(struct cm_accounts *s, struct cm_bl
 void cm_kept_row_free(struct cm_kept_row **r);
 
 /*
- * Was what is kept of the account so named withdrawn, and has no card opened it here since?
- * CM_OK          the certificate that had opened it is appended to der; *uid is set
- * CM_ERR_ABSENT  no, and no reason is set; CM_ERR_SYSTEM  STORE
- */
-CM_MUST_USE enum cm_err cm_accounts_find_withdrawn(struct cm_accounts *s, const char *name, struct cm_trace *t,
-    struct cm_buf *der, uid_t *uid);
-
-/*
  * Whose is this uid, if any other's than this name's: files on this computer are theirs.
  * CM_OK          *holder is the caller's, for free(3)
  * CM_ERR_ABSENT  nobody's that is kept, and no reason is set; CM_ERR_SYSTEM  STORE; CM_ERR_NOMEM
@@ -183,7 +175,7 @@ CM_MUST_USE enum cm_err cm_accounts_find_evidence(struct cm_accounts *s, struct 
 /* This host's clock and what it knows of it, as cm_accounts_recall() has it: now, floor and stale_clock alone. */
 CM_MUST_USE enum cm_err cm_accounts_clock(struct cm_accounts *s, time_t now, struct cm_trace *t, struct cm_known *out);
 
-/* A directory answered that this certificate opens nothing: the kept mapping ends. */
+/* A directory answered that this certificate opens nothing: the kept mapping ends, and leaves its name (cache/standing.h). */
 CM_MUST_USE enum cm_err cm_accounts_withdraw(struct cm_accounts *s, const struct cm_cert *c,
     struct cm_trace *t);
 /* A directory answered that it does not open the account of this name: what is kept of that one ends. */
@@ -205,7 +197,10 @@ struct cm_kept {
 typedef enum cm_err (*cm_kept_visit)(void *arg, const struct cm_kept *k);
 CM_MUST_USE enum cm_err cm_accounts_list(struct cm_accounts *s, struct cm_trace *t,
     cm_kept_visit visit, void *arg);
-/* By account name; revoked evidence stays.  CM_ERR_ABSENT (NOT_KEPT's text): none so named. */
+/* Those of one account, the oldest first. */
+CM_MUST_USE enum cm_err cm_accounts_list_of(struct cm_accounts *s, const char *name, struct cm_trace *t,
+    cm_kept_visit visit, void *arg);
+/* By account name, with what a directory said of it; revoked evidence stays.  CM_ERR_ABSENT (NOT_KEPT's text): none so named. */
 CM_MUST_USE enum cm_err cm_accounts_forget(struct cm_accounts *s, const char *name,
     struct cm_trace *t);
 

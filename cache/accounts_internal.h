@@ -167,10 +167,17 @@ enum cm_err cm_accounts_not_kept(const struct cm_cert *c, struct cm_trace *t);
 /* name NULL: whoever it is of; uid -1: the account so named, else all but that. */
 CM_MUST_USE enum cm_err cm_accounts_withdraw_sha256(struct cm_accounts *s, struct cm_blob sha256, const char *name,
     int64_t uid, struct cm_trace *t);
-/* withdrawn.c: the rows that where and v name are about to go. */
-CM_MUST_USE enum cm_err cm_withdrawn_note(struct cm_accounts *s, const char *where, const struct cm_column *v, size_t count,
-    struct cm_trace *t);
-CM_MUST_USE enum cm_err cm_withdrawn_forget(struct cm_accounts *s, const char *name, struct cm_trace *t, bool *any);
+/* standing.c: the row of table account that a condition with values finds is about to go; reason: why it does not stand, or NONE. */
+struct cm_ending {
+	const char *where;
+	const struct cm_column *v;
+	size_t count;
+	enum cm_reason reason;
+};
+CM_MUST_USE enum cm_err cm_standing_end(struct cm_accounts *s, const struct cm_ending *e, struct cm_trace *t);
+/* It was opened online: whatever was said against it holds no more. */
+CM_MUST_USE enum cm_err cm_standing_restore(struct cm_accounts *s, const struct cm_account *a, time_t now, struct cm_trace *t);
+CM_MUST_USE enum cm_err cm_standing_forget(struct cm_accounts *s, const char *name, struct cm_trace *t, bool *any);
 /* accounts.c: cm_accounts_remember() without its verdict. */
 struct cm_store_login {
 	const struct cm_account *account;

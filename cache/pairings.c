@@ -202,6 +202,8 @@ withdraw_if(struct cm_accounts *s, sqlite3_stmt *q, const uint8_t hash[20], stru
 	const struct cm_blob sha256 = { sqlite3_column_blob(q, 0), (size_t)sqlite3_column_bytes(q, 0) };
 	const struct cm_blob der = { sqlite3_column_blob(q, 1), (size_t)sqlite3_column_bytes(q, 1) };
 	const struct cm_column key = cm_value_blob(sha256);
+	/* Its name stays known: it is the card that is gone, by root's word, and not the account. */
+	const struct cm_ending ending = { .where = "cert_sha256 = ?1", .v = &key, .count = 1 };
 	struct cm_cert *c = NULL;
 	uint8_t of_cert[20];
 	bool fits = true;	/* what cannot be read opens nothing either */
@@ -211,7 +213,11 @@ withdraw_if(struct cm_accounts *s, sqlite3_stmt *q, const uint8_t hash[20], stru
 		fits = memcmp(of_cert, hash, sizeof(of_cert)) == 0;
 	}
 	cm_cert_free(&c);
-	return fits ? cm_store_run(s, "DELETE FROM account WHERE cert_sha256 = ?1", &key, 1, t) : CM_OK;
+	if (!fits)
+		return CM_OK;
+	if (cm_standing_end(s, &ending, NULL) != CM_OK)
+		cm_trace_add(t, "warning", "whose account it opened could not be noted");
+	return cm_store_run(s, "DELETE FROM account WHERE cert_sha256 = ?1", &key, 1, t);
 }
 
 static enum cm_err

@@ -118,7 +118,7 @@ begin(struct cm_varlink_request *r, struct cm_attempt *a)
 		return err;
 	cm_client_keep(c, r, caller_gone, a);
 	if (a->purpose == CM_PURPOSE_ACCOUNT) {
-		err = cm_entrance_begin(a, cm_logins_is_proven(c->daemon->logins, c, a->user));
+		err = cm_entrance_begin(a, cm_logins_proven_for(c->daemon->logins, c, a->user));
 	} else if ((err = judge_seat(c, a, t)) != CM_OK || (err = cm_policy_allow_cards(c->daemon->conf, t)) != CM_OK ||
 	    (err = judge_user(a, t)) != CM_OK) {
 		err = refuse(r, a, t);

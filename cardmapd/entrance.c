@@ -9,71 +9,56 @@
 #include "service/policy.h"
 
 #define RUNNING_MOST	32
+#define FRESH_S		60	/* as a login's own answers (service/login.c) */
 #define GRACE_MS	2000	/* the resolver's own answer that it was too slow is better than none */
 
 struct cm_entrance {
 	struct cm_attempt *attempt;
-	struct cm_channel *resolver;	/* NULL: not asked yet */
 	pthread_t thread;
-	bool proven;
+	int64_t proven_s;		/* seconds since its process was let in by a card; -1: it was not */
 	bool ended;			/* under the daemon's lock */
 };
 
 /* ---- asking the resolver */
 
+/* What the resolver knows from the store is no answer of a directory. */
 static enum cm_err
-ask_resolver(struct cm_entrance *e, const struct cm_message *q, enum cm_message_kind kind, struct cm_trace *t,
-    struct cm_message *answer)
+hear(const struct cm_message *answer, const char *user, struct cm_trace *t)
 {
-	enum cm_err err;
+	const enum cm_err err = cm_message_reported(answer, t);
 
-	cm_trace_begin(t, cm_message_kind_name(q->kind));
-	err = cm_channel_ask(e->resolver, q, NULL, 0, kind, cm_deadline_in((unsigned)q->deadline + GRACE_MS), answer);
+	if (err == CM_ERR_SYNTAX)
+		return cm_trace_fail(t, CM_REASON_HELPER, "the resolver's result and reason do not go together");
+	if (err == CM_OK && (answer->account == NULL || answer->kept != 0))
+		return cm_trace_fail(t, CM_REASON_HELPER, "the resolver answered what it may not, of %s", user);
+	return err;
+}
+
+/* For struct cm_entering.  A resolver that cannot be had is no silence of the directory's. */
+static enum cm_err
+ask(void *arg, const char *user, struct cm_trace *t, struct cm_account **out)
+{
+	const struct cm_daemon *d = arg;
+	const struct cm_message q = { .kind = CM_MESSAGE_STANDING, .user = (char *)(uintptr_t)user, .deadline = d->conf->directory.timeout };
+	const int fd = cm_processes_connect(d->processes, CM_KIND_RESOLVER);
+	struct cm_message answer = { .kind = CM_MESSAGE_NONE };
+	struct cm_channel *resolver = NULL;
+	enum cm_err err = fd >= 0 ? cm_channel_new(fd, &resolver) : CM_ERR_OFFLINE;
+
+	cm_trace_begin(t, cm_message_kind_name(q.kind));
 	if (err == CM_OK)
-		err = cm_message_reported(answer, t);
-	else
-		err = cm_trace_fail(t, CM_REASON_HELPER, "the resolver does not answer");
-	cm_trace_end(t, err);
-	return err;
-}
-
-static enum cm_err
-ask_chain(struct cm_entrance *e, struct cm_blob certificate, struct cm_trace *t)
-{
-	const struct cm_daemon *d = e->attempt->daemon;
-	const struct cm_message q = { .kind = CM_MESSAGE_CHAIN, .certificate = certificate, .deadline = d->conf->card.timeout };
-	struct cm_message answer = { .kind = CM_MESSAGE_NONE };
-	const enum cm_err err = ask_resolver(e, &q, CM_MESSAGE_CHAINED, t, &answer);
-
-	cm_message_clear(&answer);
-	return err;
-}
-
-/* For struct cm_entering: what the resolver knows from the store is no answer of a directory. */
-static enum cm_err
-ask(void *arg, struct cm_blob certificate, struct cm_trace *t, struct cm_account **out)
-{
-	struct cm_entrance *e = arg;
-	const struct cm_daemon *d = e->attempt->daemon;
-	struct cm_message q = { .kind = CM_MESSAGE_ACCOUNT, .user = e->attempt->user, .deadline = d->conf->directory.timeout };
-	struct cm_message answer = { .kind = CM_MESSAGE_NONE };
-	int fd;
-	enum cm_err err;
-
-	if (e->resolver == NULL && ((fd = cm_processes_connect(d->processes, CM_KIND_RESOLVER)) < 0 ||
-	    cm_channel_new(fd, &e->resolver) != CM_OK))
-		return CM_ERR_OFFLINE;
-	/* What is wrong with a certificate is nothing against the account, and nothing for it: then it is asked about by name. */
-	if (ask_chain(e, certificate, t) != CM_OK)
-		q.kind = CM_MESSAGE_STANDING;
-	err = ask_resolver(e, &q, CM_MESSAGE_FOUND, t, &answer);
-	if (err == CM_OK && (answer.kept != 0 || answer.account == NULL))
-		err = CM_ERR_OFFLINE;
+		err = cm_channel_ask(resolver, &q, NULL, 0, CM_MESSAGE_FOUND, cm_deadline_in((unsigned)q.deadline + GRACE_MS), &answer);
+	if (err == CM_OK)
+		err = hear(&answer, user, t);
+	else if (err != CM_ERR_NOMEM)
+		err = cm_trace_fail(t, CM_REASON_HELPER, "the resolver cannot be had, or did not answer: how %s stands is not known", user);
 	if (err == CM_OK) {
 		*out = answer.account;
 		answer.account = NULL;
 	}
+	cm_trace_end(t, err);
 	cm_message_clear(&answer);
+	cm_channel_free(&resolver);
 	return err;
 }
 
@@ -103,7 +88,8 @@ static void
 judge(struct cm_entrance *e)
 {
 	struct cm_attempt *a = e->attempt;
-	struct cm_entering q = { .conf = a->daemon->conf, .user = a->user, .asker = a->uid, .proven = e->proven, .arg = e };
+	struct cm_entering q = { .conf = a->daemon->conf, .user = a->user, .asker = a->uid, .proven = e->proven_s >= 0,
+		.fresh = e->proven_s >= 0 && e->proven_s < FRESH_S, .arg = a->daemon };
 	struct cm_account *account = NULL;
 	struct cm_trace *t = NULL;
 	enum cm_err err = cm_trace_new(&t);
@@ -116,7 +102,6 @@ judge(struct cm_entrance *e)
 	cm_account_free(&account);
 	cm_accounts_close(&q.store);
 	cm_trace_free(&t);
-	cm_channel_free(&e->resolver);
 }
 
 static void *
@@ -153,12 +138,12 @@ refuse_busy(struct cm_attempt *a)
 }
 
 enum cm_err
-cm_entrance_begin(struct cm_attempt *a, bool proven)
+cm_entrance_begin(struct cm_attempt *a, int64_t proven_s)
 {
 	struct cm_entrance *e;
 
 	if (a->uid != 0) {
-		judge(&(struct cm_entrance){ .attempt = a, .proven = proven });
+		judge(&(struct cm_entrance){ .attempt = a, .proven_s = proven_s });
 		return CM_OK;
 	}
 	if (is_busy(a->daemon)) {
@@ -168,7 +153,7 @@ cm_entrance_begin(struct cm_attempt *a, bool proven)
 	if ((e = calloc(1, sizeof(*e))) == NULL)
 		return CM_ERR_NOMEM;
 	e->attempt = a;
-	e->proven = proven;
+	e->proven_s = proven_s;
 	if (pthread_create(&e->thread, NULL, run, e) != 0) {
 		free(e);
 		return CM_ERR_SYSTEM;

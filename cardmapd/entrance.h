@@ -7,9 +7,9 @@
 /*
  * Begin it for the attempt, which is told how it ended.  For root's programs a
  * thread asks the resolver; for others nobody is asked: what is kept decides.
- * proven: this process was let in by its card.  Main thread.
+ * proven_s: cm_logins_proven_for().  Main thread.
  */
-CM_MUST_USE enum cm_err cm_entrance_begin(struct cm_attempt *a, bool proven);
+CM_MUST_USE enum cm_err cm_entrance_begin(struct cm_attempt *a, int64_t proven_s);
 /* Is the attempt still needed?  Under the lock; NULL: no. */
 bool cm_entrance_runs(const struct cm_entrance *e);
 /* Waits for its thread. */

@@ -354,8 +354,8 @@ note_proven(struct cm_logins *l, const struct cm_attempt *a, const json_t *grant
 	*p = (struct proven){ .user = strdup(user), .pid = a->pid, .uid = a->uid, .pidfd = dup(a->pidfd), .at_us = cm_clock_us() };
 }
 
-bool
-cm_logins_is_proven(struct cm_logins *l, const struct cm_client *c, const char *user)
+int64_t
+cm_logins_proven_for(struct cm_logins *l, const struct cm_client *c, const char *user)
 {
 	for (size_t i = 0; i < PROVEN_MAX; i++) {
 		struct proven *p = &l->proven[i];
@@ -363,9 +363,9 @@ cm_logins_is_proven(struct cm_logins *l, const struct cm_client *c, const char *
 		if (p->user != NULL && (cm_clock_us() - p->at_us > PROVEN_US || p->pidfd < 0 || !is_alive(p->pidfd)))
 			forget_proven(p);
 		else if (p->user != NULL && p->pid == c->peer.pid && p->uid == c->peer.uid && strcmp(p->user, user) == 0)
-			return true;
+			return (cm_clock_us() - p->at_us) / 1000000;
 	}
-	return false;
+	return -1;
 }
 
 /* ---- the main thread's round */

@@ -117,7 +117,7 @@ void cm_attempt_cancel(struct cm_attempt *a);
 /* Its client is another's no more: neither is told when the other goes, and nothing more is sent. */
 void cm_attempt_part(struct cm_attempt *a);
 
-/* c is of a process that was let in by a card as user, for its account phase.  Main thread. */
-bool cm_logins_is_proven(struct cm_logins *l, const struct cm_client *c, const char *user);
+/* How long ago, in seconds, c's process was let in by a card as user, for its account phase; -1: it was not, or too long ago.  Main thread. */
+int64_t cm_logins_proven_for(struct cm_logins *l, const struct cm_client *c, const char *user);
 
 #endif /* CM_CARDMAPD_LOGIN_H */

@@ -27,24 +27,28 @@ struct cm_entering {
 	const char *user;
 	uid_t asker;		/* 0: root, about anybody; another: of accounts that are not his nothing is known */
 	bool proven;		/* this very process was let in as that user by its card */
+	bool fresh;		/* ... so lately that nobody is asked again */
 	/*
-	 * Does this certificate, which opened the account before, open it today?  NULL: nobody is asked.
-	 * CM_OK (*out is the caller's), a no (ABSENT, AMBIGUOUS, REFUSED, with its reason), or could not ask
+	 * How does the directory's account of this name stand?  NULL: nobody is asked, as if it were silent.
+	 * CM_OK (*out is the caller's), a no (ABSENT, AMBIGUOUS, REFUSED, with its reason), CM_ERR_OFFLINE:
+	 * it is silent; anything else, with its reason: it could not be asked, and nobody enters by that
 	 */
-	enum cm_err (*ask)(void *arg, struct cm_blob certificate, struct cm_trace *t, struct cm_account **out);
+	enum cm_err (*ask)(void *arg, const char *user, struct cm_trace *t, struct cm_account **out);
 	void *arg;
 };
 
 /*
- * May this account enter now?  What a directory says of those whom a card opened here decides; where it
- * is silent, what is kept does.
+ * May this account enter now?  Of whom a card opened here the directory is asked, by name: whatever became
+ * of the card, it is the account that must stand.  What it answers is kept (cache/standing.h), and speaks
+ * where it is silent: whom it denied last stays outside until it says otherwise, or a card opens the account
+ * online, or root forgets it.  Of anybody else nobody is asked.
  *
  * CM_OK           *out is the caller's: the account as kept, or of /etc/passwd where a card is paired with it
- * CM_ERR_ABSENT, no reason set  it is none of ours: no card opened it here, and none is paired with it
- * CM_ERR_ABSENT, AMBIGUOUS, REFUSED  as the directory says; KEPT_TOO_OLD, CLOCK_BEHIND, ACCOUNT_FORBIDDEN;
- *                 CARD_REQUIRED: it must use a card, and did not
- * CM_ERR_OFFLINE  NOT_KEPT: a directory withdrew it, and now none can be asked
- * CM_ERR_SYSTEM   STORE
+ * CM_ERR_ABSENT, no reason set  it is none of ours: no card opens it here, and no directory has anything against it
+ * CM_ERR_ABSENT, AMBIGUOUS, REFUSED  as the directory says, or said last; NOT_THIS_USER: it has another by that name;
+ *                 KEPT_TOO_OLD, CLOCK_BEHIND, ACCOUNT_FORBIDDEN; CARD_REQUIRED: it must use a card, and did not
+ * CM_ERR_OFFLINE  NOT_KEPT: its card opens it no more, and no directory can be asked
+ * CM_ERR_SYSTEM   STORE; others: as ask
  */
 CM_MUST_USE enum cm_err cm_policy_account(const struct cm_entering *e, struct cm_trace *t, struct cm_account **out);
 

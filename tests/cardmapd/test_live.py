@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """test_live.py: cardmapd itself, with sanitizers, as its clients meet it on the wire: what it does with logins, cards,
 processes that die, and what it gives back of memory and descriptors."""
+import json
 import os
 import signal
 import subprocess
@@ -32,14 +33,18 @@ while b'"pin"' not in s.recv(65536):
 print('pin', flush=True)
 time.sleep(1000)
 """
+
+# Another process than the one that came in by card, as sshd's for somebody with a key.
 ACCOUNT = """
 import json, socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
-s.sendall(json.dumps({'method': 'io.cardmap.Login.Begin', 'parameters': {'user': 'alice', 'purpose': 'account'},
+s.sendall(json.dumps({'method': 'io.cardmap.Login.Begin', 'parameters': {'user': sys.argv[2], 'purpose': 'account'},
                       'more': True}).encode() + b'\\0')
-end = json.loads(s.recv(65536).rstrip(b'\\0'))['parameters']
-print(end['state'], end.get('reason'))
+said = b''
+while not said.endswith(b'\\0'):
+    said += s.recv(65536) or sys.exit('no answer')
+print(json.dumps(json.loads(said[:-1])['parameters']))
 """
 
 
@@ -174,7 +179,7 @@ class LoginTest(LiveScenario):
         self.assertEqual(self.login()['state'], 'granted')
         end = self.until(self.begin(purpose='account'))
         self.assertEqual((end['state'], end['grant']['uid']), ('granted', 10001), end)
-        self.assertEqual(scenario.said([sys.executable, '-c', ACCOUNT, SOCKET]), 'refused card_required\n')
+        self.assertEqual(self.account(), ('refused', 'card_required'))
         end = self.until(self.begin(user='nobody-of-ours', purpose='account'))
         self.assertEqual((end['state'], end['reason']), ('refused', 'card_required'), end)
         self.again(enforcement__required='no')
@@ -193,6 +198,97 @@ class LoginTest(LiveScenario):
         """Whoever asks, and without any look at a card: pam_cardmap alone would not have to be believed."""
         self.take_out()
         self.assertEqual(self.login(user='root')['reason'], 'account_forbidden')
+
+    def searches(self):
+        return self.status()['directory_searches']
+
+    def connections(self):
+        return self.status()['connections']
+
+    @staticmethod
+    def elsewhere(user='alice'):
+        return subprocess.Popen([sys.executable, '-c', ACCOUNT, SOCKET, user], stdout=subprocess.PIPE, text=True)
+
+    def account(self, user='alice'):
+        with self.elsewhere(user) as process:
+            reply = json.loads(process.stdout.read())
+        return reply['state'], reply.get('reason')
+
+    def test_the_account_phase_of_who_was_disabled_since(self):
+        self.again(enforcement__required='no')
+        searches = self.searches()
+        self.assertEqual(self.account(), ('refused', None))
+        self.assertEqual(self.searches(), searches, 'of who is none of ours nobody is asked')
+        self.assertEqual(self.login()['state'], 'granted')
+        self.assertEqual(self.account(), ('granted', None))
+        self.change_directory(scenario.people.person_dn('alice'), ('nsAccountLock', ['TRUE']))
+        self.assertEqual(self.until(self.begin(purpose='account'))['state'], 'granted', 'asked again so soon after its card')
+        self.assertEqual(self.account(), ('refused', 'account_disabled'))
+        scenario.RIG.stop('slapd')
+        self.assertEqual(self.account(), ('refused', 'account_disabled'), 'as it was when it was last heard of')
+        scenario.RIG.start('slapd')
+
+    def test_the_account_phase_without_a_resolver(self):
+        """That is no silence of the directory's, by which what is kept would speak."""
+        self.again(enforcement__required='no')
+        self.assertEqual(self.login()['state'], 'granted')
+        service_scenario.SERVICE.stop()
+        service_scenario.SERVICE.start(CM_FAULT='kill:resolver.STANDING')
+        self.assertEqual(self.account(), ('refused', 'helper'))
+        service_scenario.SERVICE.stop()
+        service_scenario.SERVICE.start(CM_FAULT='resolver.STANDING')
+        self.assertEqual(self.account(), ('refused', 'injected'))
+        self.assertEqual(self.kept(), ['alice'])
+        service_scenario.SERVICE.stop()
+        service_scenario.SERVICE.start()
+        self.assertEqual(self.account(), ('granted', None))
+
+    def test_the_account_phase_of_whose_card_is_not_mapped_any_more(self):
+        """Her account stands: another way that is permitted is open, with no network too, and nothing of her card is."""
+        self.again(enforcement__required='no')
+        self.assertEqual(self.login()['state'], 'granted')
+        self.take_out()
+        self.change_directory(scenario.people.person_dn('alice'), ('altSecurityIdentities', []))
+        self.put_in()
+        self.assertEqual(self.login()['reason'], 'no_account')
+        self.assertEqual(self.kept(), [])
+        scenario.RIG.stop('slapd')
+        self.assertEqual(self.account(), ('refused', 'not_kept'))
+        scenario.RIG.start('slapd')
+        self.assertEqual(self.account(), ('refused', None))
+        scenario.RIG.stop('slapd')
+        self.assertEqual(self.account(), ('refused', None))
+        scenario.RIG.start('slapd')
+
+    def test_the_account_phase_of_whose_card_was_refused(self):
+        """What is kept ends with the card's refusal; its holder is no stranger by that."""
+        self.again(enforcement__required='no')
+        self.assertEqual(self.login()['state'], 'granted')
+        self.take_out()
+        self.change_directory(scenario.people.person_dn('alice'), ('nsAccountLock', ['TRUE']))
+        self.put_in()
+        self.assertEqual(self.login()['reason'], 'account_disabled')
+        self.assertEqual(self.kept(), [])
+        scenario.RIG.stop('slapd')
+        self.assertEqual(self.account(), ('refused', 'not_kept'))
+        scenario.RIG.start('slapd')
+        self.assertEqual(self.account(), ('refused', 'account_disabled'))
+
+    def test_the_account_phase_keeps_nobody_waiting(self):
+        """A directory that is frozen holds up who is asked about, within its time, and nobody else."""
+        self.again(enforcement__required='no', directory__timeout=20000)
+        self.assertEqual(self.login()['state'], 'granted')
+        scenario.RIG.freeze('slapd')
+        try:
+            with self.elsewhere() as asks:
+                connections = self.connections()
+                wait_until(lambda: self.connections() > connections or asks.poll() is not None, 'it to ask')
+                self.assertEqual(self.account('nobody-of-ours'), ('refused', None))
+                self.assertIsNone(asks.poll(), 'somebody else had to wait')
+                scenario.RIG.thaw('slapd')
+                self.assertEqual(json.loads(asks.stdout.read())['state'], 'granted')
+        finally:
+            scenario.RIG.thaw('slapd')
 
     def test_cards_are_off(self):
         self.again(enforcement__allow_cards='no')

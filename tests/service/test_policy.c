@@ -22,10 +22,13 @@ struct fixture {
 	struct cm_trace *trace;
 	struct cm_conf conf;
 	struct cm_blob certificate;	/* of who is kept; none: his name */
+	bool fresh;
 	struct {
-		const char *asked;	/* NULL: nobody asks it */
+		bool there;		/* false: nobody asks it */
+		const char *name;	/* of the account it has; NULL: as asked */
 		uid_t uid;
 		enum cm_reason reason;	/* NONE: it says yes */
+		unsigned asked;
 	} directory;
 };
 
@@ -84,34 +87,36 @@ keep(struct fixture *f, const char *name, uid_t uid, time_t when)
 
 /* A directory, as the resolver tells of it. */
 static enum cm_err
-answer(void *arg, struct cm_blob certificate, struct cm_trace *t, struct cm_account **out)
+answer(void *arg, const char *user, struct cm_trace *t, struct cm_account **out)
 {
 	struct fixture *f = arg;
 	const struct cm_account a = {
-		.name = (char *)(uintptr_t)f->directory.asked, .uid = f->directory.uid, .gid = 10000, .home = (char[]){ "/home/x" },
-		.shell = (char[]){ "/bin/sh" }, .gecos = (char[]){ "" }, .principal = (char[]){ "" }, .dn = (char[]){ "" },
-		.rule = (char[]){ "r" }, .attribute = (char[]){ "a" }, .matched = (char[]){ "m" }, .source = (char[]){ "s" },
+		.name = (char *)(uintptr_t)(f->directory.name != NULL ? f->directory.name : user), .uid = f->directory.uid, .gid = 10000,
+		.home = (char[]){ "/home/of-the-answer" }, .shell = (char[]){ "/bin/sh" }, .gecos = (char[]){ "" },
+		.principal = (char[]){ "" }, .dn = (char[]){ "" }, .rule = (char[]){ "r" }, .attribute = (char[]){ "a" },
+		.matched = (char[]){ "m" }, .source = (char[]){ "s" },
 	};
 
-	assert_true(cm_blob_equal(certificate, f->certificate));
-	if (f->directory.reason != CM_REASON_NONE)
-		return cm_trace_fail(t, f->directory.reason, "as it is");
-	return cm_account_copy(&a, out);
+	f->directory.asked++;
+	return f->directory.reason != CM_REASON_NONE ? cm_trace_fail(t, f->directory.reason, "directory: %s", user) : cm_account_copy(&a, out);
 }
 
 static enum cm_err
 enter(struct fixture *f, const char *user, bool proven, uid_t asker)
 {
-	const struct cm_entering e = { .conf = &f->conf, .store = f->store, .user = user, .proven = proven, .asker = asker,
-		.ask = f->directory.asked != NULL ? answer : NULL, .arg = f };
+	const struct cm_entering e = { .conf = &f->conf, .store = f->store, .user = user, .proven = proven, .fresh = f->fresh, .asker = asker,
+		.ask = f->directory.there ? answer : NULL, .arg = f };
 	struct cm_account *a = NULL;
 	enum cm_err err;
 
 	cm_trace_clear_reason(f->trace);
 	err = cm_policy_account(&e, f->trace, &a);
 	assert_true((err == CM_OK) == (a != NULL));
-	if (a != NULL)
+	if (a != NULL) {
 		assert_string_equal(a->name, user);
+		/* what is kept, and nothing that was answered */
+		assert_string_not_equal(a->home, "/home/of-the-answer");
+	}
 	cm_account_free(&a);
 	return err;
 }
@@ -208,53 +213,155 @@ test_paired(void **state)
 	assert_int_equal(ask(f, "bin", false), CM_ERR_ABSENT);
 }
 
-/* Public-key ssh of somebody whom the directory has disowned since: the first time, and when nothing is kept any more. */
+/* What the directory answers about alice, and how that ends. */
 static void
-test_disowned(void **state)
+expect(struct fixture *f, enum cm_reason answered, enum cm_err err, enum cm_reason reason)
+{
+	f->directory.reason = answered;
+	assert_int_equal(ask(f, "alice", false), err);
+	assert_int_equal(cm_trace_reason(f->trace), reason);
+}
+
+static unsigned
+count_kept(struct fixture *f)
+{
+	struct cm_kept_row *row = NULL;
+	const enum cm_err err = cm_accounts_find_row(f->store, f->certificate, cm_clock_now(), f->trace, &row);
+
+	cm_kept_row_free(&row);
+	return err == CM_OK;
+}
+
+static void
+begin_alice(struct fixture *f)
+{
+	f->certificate = cm_blob_str("alice");
+	f->directory.there = true;
+	f->directory.uid = 10001;
+	keep(f, "alice", 10001, cm_clock_now());
+}
+
+/* attack: public-key ssh past a disabled account.  What the directory said last holds while it is silent. */
+static void
+attack_disowned_since(void **state)
 {
 	static const enum cm_reason nos[] = {
-		CM_REASON_ACCOUNT_DISABLED, CM_REASON_NO_ACCOUNT, CM_REASON_NOT_THIS_USER, CM_REASON_ACCOUNT_FORBIDDEN,
+		CM_REASON_ACCOUNT_DISABLED, CM_REASON_NO_ACCOUNT, CM_REASON_ACCOUNT_FORBIDDEN, CM_REASON_ACCOUNT_MALFORMED,
 	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < CM_COUNT(nos); i++) {
+		begin_alice(f);
+		expect(f, CM_REASON_NONE, CM_OK, CM_REASON_NONE);
+		expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_OK, CM_REASON_NONE);
+		expect(f, nos[i], cm_reason_err(nos[i]), nos[i]);
+		expect(f, CM_REASON_DIRECTORY_OFFLINE, cm_reason_err(nos[i]), nos[i]);
+		assert_non_null(strstr(cm_trace_message(f->trace), "directory: alice"));
+		/* her card opens nothing without the directory either */
+		assert_int_equal(count_kept(f), 0);
+		/* it has thought better of it: a stranger, as before her first card, and asked about still */
+		expect(f, CM_REASON_NONE, CM_ERR_ABSENT, CM_REASON_NONE);
+		expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_ERR_ABSENT, CM_REASON_NONE);
+		f->conf.enforcement.required = true;
+		expect(f, CM_REASON_NONE, CM_ERR_REFUSED, CM_REASON_CARD_REQUIRED);
+		f->conf.enforcement.required = false;
+		expect(f, nos[i], cm_reason_err(nos[i]), nos[i]);
+		/* her card opened it again */
+		begin_alice(f);
+		expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_OK, CM_REASON_NONE);
+	}
+	expect(f, CM_REASON_ACCOUNT_DISABLED, CM_ERR_REFUSED, CM_REASON_ACCOUNT_DISABLED);
+	assert_int_equal(cm_accounts_forget(f->store, "alice", f->trace), CM_OK);
+	expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_ERR_ABSENT, CM_REASON_NONE);
+	assert_int_equal(cm_accounts_forget(f->store, "alice", f->trace), CM_ERR_ABSENT);
+}
+
+/* attack: a refused card ended what was kept of a disabled account, and so made a stranger of it. */
+static void
+attack_withdrawn_is_no_stranger(void **state)
+{
 	struct fixture *f = *state;
 	struct cm_cert *cert = make_cert(&(struct cert_spec){ .serial = "0a" });
 
-	f->certificate = cm_cert_der(cert);
-	f->directory.asked = "alice";
-	f->directory.uid = 10001;
-	for (size_t i = 0; i < CM_COUNT(nos); i++) {
-		keep(f, "alice", 10001, cm_clock_now());
-		f->directory.reason = CM_REASON_NONE;
-		assert_int_equal(ask(f, "alice", false), CM_OK);
-		f->directory.reason = CM_REASON_DIRECTORY_OFFLINE;
-		assert_int_equal(ask(f, "alice", false), CM_OK);
-		f->directory.reason = nos[i];
-		assert_int_not_equal(ask(f, "alice", false), CM_OK);
-		assert_int_equal(cm_trace_reason(f->trace), nos[i]);
-		/* as the resolver does with such an answer */
-		assert_int_equal(cm_accounts_withdraw(f->store, cert, f->trace), CM_OK);
-		assert_int_not_equal(ask(f, "alice", false), CM_OK);
-		assert_int_equal(cm_trace_reason(f->trace), nos[i]);
-		f->directory.reason = CM_REASON_DIRECTORY_OFFLINE;
-		assert_int_equal(ask(f, "alice", false), CM_ERR_OFFLINE);
-		assert_int_equal(cm_trace_reason(f->trace), CM_REASON_NOT_KEPT);
-		/* it has thought better of it: a stranger, as before her first card */
-		f->directory.reason = CM_REASON_NONE;
-		assert_int_equal(ask(f, "alice", false), CM_ERR_ABSENT);
-		assert_int_equal(cm_trace_reason(f->trace), CM_REASON_NONE);
-		f->conf.enforcement.required = true;
-		assert_int_equal(ask(f, "alice", false), CM_ERR_REFUSED);
-		f->conf.enforcement.required = false;
-	}
+	begin_alice(f);
 	assert_int_equal(cm_accounts_forget(f->store, "alice", f->trace), CM_OK);
-	f->directory.reason = CM_REASON_DIRECTORY_OFFLINE;
-	assert_int_equal(ask(f, "alice", false), CM_ERR_ABSENT);
-	/* another uid than what was kept */
+	f->certificate = cm_cert_der(cert);
 	keep(f, "alice", 10001, cm_clock_now());
-	f->directory.reason = CM_REASON_NONE;
-	f->directory.uid = 10002;
-	assert_int_not_equal(ask(f, "alice", false), CM_OK);
-	assert_int_equal(cm_trace_reason(f->trace), CM_REASON_NOT_THIS_USER);
+	/* as the resolver does when a directory says so of the card */
+	assert_int_equal(cm_accounts_withdraw(f->store, cert, f->trace), CM_OK);
+	expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_ERR_OFFLINE, CM_REASON_NOT_KEPT);
+	expect(f, CM_REASON_ACCOUNT_DISABLED, CM_ERR_REFUSED, CM_REASON_ACCOUNT_DISABLED);
+	expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_ERR_REFUSED, CM_REASON_ACCOUNT_DISABLED);
+	/* the mapping of the card is no more, and the account stands: any other permitted way is open, also offline */
+	expect(f, CM_REASON_NONE, CM_ERR_ABSENT, CM_REASON_NONE);
+	expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_ERR_ABSENT, CM_REASON_NONE);
 	cm_cert_free(&cert);
+}
+
+/* The name is another's since: neither has the old one's files, until a card or root says that it is meant. */
+static void
+attack_name_of_another(void **state)
+{
+	struct fixture *f = *state;
+
+	begin_alice(f);
+	f->directory.uid = 10002;
+	for (size_t i = 0; i < 2; i++) {
+		expect(f, CM_REASON_NONE, CM_ERR_REFUSED, CM_REASON_NOT_THIS_USER);
+		assert_int_equal(count_kept(f), 0);
+		expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_ERR_REFUSED, CM_REASON_NOT_THIS_USER);
+	}
+	keep(f, "alice", 10002, cm_clock_now());
+	expect(f, CM_REASON_NONE, CM_OK, CM_REASON_NONE);
+	f->directory.name = "Alice";
+	expect(f, CM_REASON_NONE, CM_ERR_REFUSED, CM_REASON_NOT_THIS_USER);
+	assert_int_equal(cm_accounts_forget(f->store, "alice", f->trace), CM_OK);
+	expect(f, CM_REASON_NONE, CM_ERR_ABSENT, CM_REASON_NONE);
+}
+
+static void
+test_answers_that_are_none(void **state)
+{
+	static const enum cm_reason none[] = { CM_REASON_HELPER, CM_REASON_DIRECTORY_REFUSED, CM_REASON_SYSTEM, CM_REASON_CONFIG };
+	struct fixture *f = *state;
+
+	begin_alice(f);
+	for (size_t i = 0; i < CM_COUNT(none); i++) {
+		expect(f, none[i], cm_reason_err(none[i]), none[i]);
+		/* it ended nothing, and is not held against her */
+		expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_OK, CM_REASON_NONE);
+	}
+	/* several of one name: who enters is not known, and her card opens one of them still */
+	expect(f, CM_REASON_SEVERAL_ACCOUNTS, CM_ERR_AMBIGUOUS, CM_REASON_SEVERAL_ACCOUNTS);
+	expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_ERR_AMBIGUOUS, CM_REASON_SEVERAL_ACCOUNTS);
+	assert_int_equal(count_kept(f), 1);
+	expect(f, CM_REASON_NONE, CM_OK, CM_REASON_NONE);
+	expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_OK, CM_REASON_NONE);
+}
+
+/* Who is asked about, and how often. */
+static void
+test_asking(void **state)
+{
+	struct fixture *f = *state;
+
+	begin_alice(f);
+	assert_int_equal(ask(f, "nobody-here", false), CM_ERR_ABSENT);
+	assert_int_equal(f->directory.asked, 0);
+	/* whose card was judged a moment ago is not asked about again */
+	f->fresh = true;
+	expect(f, CM_REASON_ACCOUNT_DISABLED, CM_OK, CM_REASON_NONE);
+	assert_int_equal(f->directory.asked, 0);
+	f->fresh = false;
+	/* how long it was offline is no matter while the directory answers */
+	keep(f, "alice", 10001, cm_clock_now() - 40 * DAY);
+	expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_ERR_REFUSED, CM_REASON_KEPT_TOO_OLD);
+	expect(f, CM_REASON_NONE, CM_OK, CM_REASON_NONE);
+	/* nor does a card that is too old stand before one that is not */
+	keep(f, "alice", 10001, cm_clock_now());
+	f->certificate = cm_blob_str("another card of hers");
+	keep(f, "alice", 10001, cm_clock_now() - 40 * DAY);
+	expect(f, CM_REASON_DIRECTORY_OFFLINE, CM_OK, CM_REASON_NONE);
 }
 
 /* What is known of others is not a user's to learn: neither whether, nor whose. */
@@ -269,6 +376,11 @@ test_others(void **state)
 	assert_int_equal(cm_pairings_add(f->store, &p, false, f->trace), CM_OK);
 	assert_int_equal(enter(f, "alice", false, 10001), CM_OK);
 	assert_int_equal(enter(f, "carol", false, 10003), CM_ERR_REFUSED);
+	f->directory.there = true;
+	f->directory.reason = CM_REASON_ACCOUNT_DISABLED;
+	assert_int_equal(enter(f, "alice", false, 0), CM_ERR_REFUSED);
+	f->directory.there = false;
+	assert_int_equal(enter(f, "alice", false, 10001), CM_ERR_REFUSED);
 	for (size_t i = 0; i < 4; i++) {
 		static const char *const names[] = { "alice", "carol", "daemon", "nobody-here" };
 
@@ -296,7 +408,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_account, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_enforced, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_paired, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_disowned, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(attack_disowned_since, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(attack_withdrawn_is_no_stranger, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(attack_name_of_another, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_answers_that_are_none, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_asking, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
 		cmocka_unit_test(test_root),
 	};
