@@ -33,6 +33,8 @@
  *	standing = name carded uid           ; struct cm_standing (standing.c)
  *	           reason text at            ; reason: its name, or ""
  *	           facts facts_at
+ *	skip     = name made expires         ; struct cm_skip (skip.c)
+ *	           boottime boot_id          ; as of account, when it was made
  *	pairing  = hash spki_sha256 user     ; struct cm_pairing (pairings.c)
  *	           local subject made
  *

@@ -85,10 +85,25 @@ tell(struct cm_attempt *a, enum cm_err err, struct cm_account *account, const st
 }
 
 static void
+tell_skip(const struct cm_attempt *a, const struct cm_skip *m)
+{
+	char made[CM_TIME_SIZE];
+	struct cm_buf text = { 0 };
+	struct cm_log_entry e;
+
+	cm_buf_addf(&text, "%s entered without a card, by what root said at %s; that is used up", a->user, cm_clock_text(m->made, made));
+	e = cm_attempt_entry(a, CM_REASON_NONE, cm_buf_str(&text));
+	e.event = "skip-once-used";
+	cm_record_write(a->daemon->record, &e);
+	cm_buf_free(&text);
+}
+
+static void
 judge(struct cm_entrance *e)
 {
+	struct cm_skip used = { .made = 0 };
 	struct cm_attempt *a = e->attempt;
-	struct cm_entering q = { .conf = a->daemon->conf, .user = a->user, .asker = a->uid, .proven = e->proven_s >= 0,
+	struct cm_entering q = { .conf = a->daemon->conf, .user = a->user, .service = a->service, .skip = &used, .asker = a->uid, .proven = e->proven_s >= 0,
 		.fresh = e->proven_s >= 0 && e->proven_s < FRESH_S, .arg = a->daemon };
 	struct cm_account *account = NULL;
 	struct cm_trace *t = NULL;
@@ -98,6 +113,8 @@ judge(struct cm_entrance *e)
 		q.ask = ask;
 	if (err == CM_OK && (err = cm_daemon_open_store(a->daemon, t, &q.store)) == CM_OK)
 		err = cm_policy_account(&q, t, &account);
+	if (used.made != 0)
+		tell_skip(a, &used);
 	tell(a, err, account, t);
 	cm_account_free(&account);
 	cm_accounts_close(&q.store);

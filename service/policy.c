@@ -26,6 +26,12 @@ cm_policy_may_use_password(const struct cm_conf *conf, const char *user)
 	return !conf->enforcement.required || (user != NULL && cm_policy_is_root(user));
 }
 
+bool
+cm_policy_may_skip(struct cm_accounts *store, const char *user, struct cm_trace *t)
+{
+	return cm_skip_find(store, user, cm_clock_now(), t, NULL) == CM_OK;
+}
+
 enum cm_err
 cm_policy_allow_cards(const struct cm_conf *conf, struct cm_trace *t)
 {

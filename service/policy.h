@@ -4,7 +4,7 @@
 
 #include "base/conf.h"
 #include "base/trace.h"
-#include "cache/accounts.h"
+#include "cache/skip.h"
 
 /*
  * May this user log in without a card?  enforcement.required = no: everybody may; yes: root
@@ -13,6 +13,12 @@
  * (SmartCardEnforcement, SMARTCARD_REQUIRED) are not looked at yet: with required = yes they exempt nobody.
  */
 bool cm_policy_may_use_password(const struct cm_conf *conf, const char *user);
+
+/*
+ * Has root said that this user may log in once without a card (cache/skip.h)?  It uses nothing up: the account
+ * phase does.  What cannot be read says no, and t why.
+ */
+bool cm_policy_may_skip(struct cm_accounts *store, const char *user, struct cm_trace *t);
 
 /* An account of uid 0, by name: root, and what /etc/passwd has under that number.  Read without NSS. */
 bool cm_policy_is_root(const char *user);
@@ -25,6 +31,7 @@ struct cm_entering {
 	const struct cm_conf *conf;
 	struct cm_accounts *store;
 	const char *user;
+	const char *service;	/* PAM's; NULL: not said */
 	uid_t asker;		/* 0: root, about anybody; another: of accounts that are not his nothing is known */
 	bool proven;		/* this very process was let in as that user by its card */
 	bool fresh;		/* ... so lately that nobody is asked again */
@@ -35,6 +42,7 @@ struct cm_entering {
 	 */
 	enum cm_err (*ask)(void *arg, const char *user, struct cm_trace *t, struct cm_account **out);
 	void *arg;
+	struct cm_skip *skip;	/* out: the mark that was used up; made 0: none was */
 };
 
 /*
@@ -42,6 +50,10 @@ struct cm_entering {
  * of the card, it is the account that must stand.  What it answers is kept (cache/standing.h), and speaks
  * where it is silent: whom it denied last stays outside until it says otherwise, or a card opens the account
  * online, or root forgets it.  Of anybody else nobody is asked.
+ *
+ * Who must use a card and did not enters by the mark that root made, for root's programs and after all else
+ * was judged: it is used up by that.  Programs that nobody logs in by (systemd-user, cron, at) want no card,
+ * and use no mark up.
  *
  * CM_OK           *out is the caller's: the account as kept, or of /etc/passwd where a card is paired with it
  * CM_ERR_ABSENT, no reason set  it is none of ours: no card opens it here, and no directory has anything against it

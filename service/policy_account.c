@@ -217,6 +217,42 @@ find(struct finding *f)
 	return f->e->fresh && f->found ? CM_OK : ask(f);
 }
 
+/* ---- enforcement */
+
+/*
+ * They log nobody in: what they start for somebody follows from a login, or from
+ * what he wrote down in one.  That the account stands is asked for them too.
+ */
+static bool
+logs_nobody_in(const char *service)
+{
+	static const char *const services[] = { "systemd-user", "cron", "crond", "atd" };
+
+	for (size_t i = 0; service != NULL && i < CM_COUNT(services); i++)
+		if (strcmp(service, services[i]) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Public-key ssh skips auth, so enforcement holds here too, and for those who are
+ * not ours: they may have no card.  This is the last question: what is used up is used.
+ */
+static enum cm_err
+enforce(const struct cm_entering *e, struct cm_trace *t)
+{
+	struct cm_skip mark;
+	enum cm_err err;
+
+	if (e->proven || cm_policy_may_use_password(e->conf, e->user) || (e->asker == 0 && logs_nobody_in(e->service)))
+		return CM_OK;
+	err = e->asker == 0 ? cm_skip_use(e->store, e->user, cm_clock_now(), t, &mark) : CM_ERR_ABSENT;
+	if (err == CM_OK && e->skip != NULL)
+		*e->skip = mark;
+	return err != CM_ERR_ABSENT ? err :
+	    cm_trace_fail(t, CM_REASON_CARD_REQUIRED, "%s has not used a card, and enforcement.required = yes", e->user);
+}
+
 enum cm_err
 cm_policy_account(const struct cm_entering *e, struct cm_trace *t, struct cm_account **out)
 {
@@ -228,9 +264,11 @@ cm_policy_account(const struct cm_entering *e, struct cm_trace *t, struct cm_acc
 	if (err == CM_OK)
 		err = cm_account_check(f.account, e->conf->accounts.first_uid, e->conf->accounts.first_gid, t);
 	stranger = err == CM_ERR_ABSENT && cm_trace_reason(t) == CM_REASON_NONE;
-	/* Enforcement holds for those who are not ours too: they may come by a key of ssh, and have no card. */
-	if ((err == CM_OK || stranger) && !e->proven && !cm_policy_may_use_password(e->conf, e->user))
-		err = cm_trace_fail(t, CM_REASON_CARD_REQUIRED, "%s has not used a card, and enforcement.required = yes", e->user);
+	if (err == CM_OK || stranger) {
+		const enum cm_err enforced = enforce(e, t);
+
+		err = enforced != CM_OK ? enforced : err;
+	}
 	if (err == CM_OK) {
 		*out = f.account;
 		f.account = NULL;

@@ -23,6 +23,8 @@ struct fixture {
 	struct cm_conf conf;
 	struct cm_blob certificate;	/* of who is kept; none: his name */
 	bool fresh;
+	const char *service;
+	bool skipped;			/* out: a mark was used up */
 	struct {
 		bool there;		/* false: nobody asks it */
 		const char *name;	/* of the account it has; NULL: as asked */
@@ -104,7 +106,8 @@ answer(void *arg, const char *user, struct cm_trace *t, struct cm_account **out)
 static enum cm_err
 enter(struct fixture *f, const char *user, bool proven, uid_t asker)
 {
-	const struct cm_entering e = { .conf = &f->conf, .store = f->store, .user = user, .proven = proven, .fresh = f->fresh, .asker = asker,
+	struct cm_skip skip = { .made = 0 };
+	const struct cm_entering e = { .conf = &f->conf, .store = f->store, .user = user, .proven = proven, .fresh = f->fresh, .service = f->service, .skip = &skip, .asker = asker,
 		.ask = f->directory.there ? answer : NULL, .arg = f };
 	struct cm_account *a = NULL;
 	enum cm_err err;
@@ -112,6 +115,7 @@ enter(struct fixture *f, const char *user, bool proven, uid_t asker)
 	cm_trace_clear_reason(f->trace);
 	err = cm_policy_account(&e, f->trace, &a);
 	assert_true((err == CM_OK) == (a != NULL));
+	f->skipped = skip.made != 0;
 	if (a != NULL) {
 		assert_string_equal(a->name, user);
 		/* what is kept, and nothing that was answered */
@@ -390,6 +394,85 @@ test_others(void **state)
 }
 
 static void
+expect_skip(struct fixture *f, const char *user, bool used, enum cm_err err)
+{
+	assert_int_equal(ask(f, user, false), err);
+	assert_int_equal(cm_trace_reason(f->trace), err == CM_ERR_REFUSED ? CM_REASON_CARD_REQUIRED : CM_REASON_NONE);
+	assert_int_equal(f->skipped, used);
+}
+
+/* Root's mark lets in once who must use a card, and nothing else uses it up. */
+static void
+test_skip_once(void **state)
+{
+	struct fixture *f = *state;
+	struct cm_skip m;
+
+	begin_alice(f);
+	f->conf.enforcement.required = true;
+	expect_skip(f, "alice", false, CM_ERR_REFUSED);
+	assert_int_equal(cm_skip_make(f->store, "alice", cm_clock_now(), f->trace, &m), CM_OK);
+	assert_true(cm_policy_may_skip(f->store, "alice", f->trace));
+	assert_false(cm_policy_may_skip(f->store, "bob", f->trace));
+	/* the way in by card, another's, root's, a program that logs nobody in, one that is not root's */
+	assert_int_equal(ask(f, "alice", true), CM_OK);
+	expect_skip(f, "bob", false, CM_ERR_REFUSED);
+	expect_skip(f, "root", false, CM_ERR_ABSENT);
+	f->service = "cron";
+	expect_skip(f, "alice", false, CM_OK);
+	assert_int_equal(enter(f, "alice", false, 10001), CM_ERR_REFUSED);
+	f->service = "login";
+	assert_int_equal(enter(f, "alice", false, 10001), CM_ERR_REFUSED);
+	assert_int_equal(enter(f, "alice", false, 10009), CM_ERR_REFUSED);
+	/* who may not enter for another reason */
+	f->directory.reason = CM_REASON_HELPER;
+	assert_int_equal(ask(f, "alice", false), CM_ERR_SYSTEM);
+	f->conf.accounts.first_uid = 20000;
+	f->directory.reason = CM_REASON_NONE;
+	assert_int_equal(ask(f, "alice", false), CM_ERR_REFUSED);
+	assert_int_equal(cm_trace_reason(f->trace), CM_REASON_ACCOUNT_FORBIDDEN);
+	f->conf.accounts.first_uid = 1000;
+	/* who need no card */
+	f->conf.enforcement.required = false;
+	expect_skip(f, "alice", false, CM_OK);
+	f->conf.enforcement.required = true;
+	assert_true(cm_policy_may_skip(f->store, "alice", f->trace));
+	expect_skip(f, "alice", true, CM_OK);
+	assert_false(cm_policy_may_skip(f->store, "alice", f->trace));
+	expect_skip(f, "alice", false, CM_ERR_REFUSED);
+	/* a stranger, who has no card */
+	assert_int_equal(cm_skip_make(f->store, "nobody-here", cm_clock_now(), f->trace, &m), CM_OK);
+	expect_skip(f, "nobody-here", true, CM_ERR_ABSENT);
+	expect_skip(f, "nobody-here", false, CM_ERR_REFUSED);
+	assert_int_equal(cm_skip_make(f->store, "alice", cm_clock_now() - DAY, f->trace, &m), CM_OK);
+	expect_skip(f, "alice", false, CM_ERR_REFUSED);
+}
+
+/* The names of programs that log nobody in are root's to say: a user's own is asked for a card whatever it is called. */
+static void
+test_what_logs_nobody_in(void **state)
+{
+	static const char *const services[] = { "systemd-user", "cron", "crond", "atd" };
+	static const char *const others[] = { "sshd", "login", "su", "", "cron2", "Cron" };
+	struct fixture *f = *state;
+
+	begin_alice(f);
+	f->conf.enforcement.required = true;
+	for (size_t i = 0; i < CM_COUNT(services); i++) {
+		f->service = services[i];
+		expect_skip(f, "alice", false, CM_OK);
+		assert_int_equal(enter(f, "alice", false, 10001), CM_ERR_REFUSED);
+		expect(f, CM_REASON_ACCOUNT_DISABLED, CM_ERR_REFUSED, CM_REASON_ACCOUNT_DISABLED);
+		begin_alice(f);
+		f->directory.reason = CM_REASON_NONE;
+	}
+	for (size_t i = 0; i < CM_COUNT(others); i++) {
+		f->service = others[i];
+		expect_skip(f, "alice", false, CM_ERR_REFUSED);
+	}
+}
+
+static void
 test_root(void **state)
 {
 	(void)state;
@@ -414,6 +497,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_answers_that_are_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_asking, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_skip_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_logs_nobody_in, set_up, tear_down),
 		cmocka_unit_test(test_root),
 	};
 
