@@ -11,6 +11,7 @@ extern const struct cm_varlink_interface cm_methods_cardmap, cm_methods_login;
 enum cm_err cm_method_cards(struct cm_varlink_request *r);
 enum cm_err cm_method_accounts(struct cm_varlink_request *r);
 enum cm_err cm_method_revocation(struct cm_varlink_request *r);
+enum cm_err cm_method_enforcement(struct cm_varlink_request *r);
 enum cm_err cm_method_status(struct cm_varlink_request *r);
 enum cm_err cm_method_log(struct cm_varlink_request *r);
 enum cm_err cm_method_begin(struct cm_varlink_request *r);

@@ -109,6 +109,7 @@ int cm_cli_cert(struct cm_cli *c);
 int cm_cli_accounts(struct cm_cli *c);
 int cm_cli_revocation(struct cm_cli *c);
 int cm_cli_config(struct cm_cli *c);
+int cm_cli_enforcement(struct cm_cli *c);
 int cm_cli_import(struct cm_cli *c);
 int cm_cli_rules(struct cm_cli *c);
 int cm_cli_pair(struct cm_cli *c);

@@ -76,6 +76,10 @@ static const struct command {
 	  "their subject); with --due only what is due, and says when to call again. import takes\n"
 	  "lists and OCSP responses from files. list shows all evidence that is kept; forget, for\n"
 	  "the store's owner alone, ends that of one certificate, revoked or not, and is logged.\n" },
+	{ "enforcement", cm_cli_enforcement, "skip-once USER", 2, 2, "NS",
+	  "let somebody who must use a card log in once without it",
+	  "skip-once is root's: the next login of USER without a card uses it up, whichever program\n"
+	  "asks; after a day it is gone. It survives a reboot, and is logged when it is made and used.\n" },
 	{ "status", cm_cli_status_of_service, "", 0, 0, "S",
 	  "what the service does: its processes, cards, silent servers, last decisions",
 	  "Asks the service, for root and the helpdesk's group.\n" },
@@ -196,6 +200,7 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "revocation", "import inter.crl" },
 		{ "revocation", "list --revoked" },
 		{ "revocation", "forget 1a2b3c --issuer 'CN=Example CA'" },
+		{ "enforcement", "skip-once alice" },
 		{ "status", "" },
 		{ "log", "--last 5" },
 		{ "log", "--follow" },

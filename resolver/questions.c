@@ -506,6 +506,7 @@ static const struct cm_varlink_method methods[] = {
 	{ "Cards", not_served_here, 0 },
 	{ "Accounts", not_served_here, 0 },
 	{ "Revocation", cm_question_revocation, 0 },
+	{ "Enforcement", not_served_here, 0 },
 	{ "Status", not_served_here, 0 },
 	{ "Log", not_served_here, 0 },
 };

@@ -4,6 +4,7 @@ processes that die, and what it gives back of memory and descriptors."""
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import unittest
@@ -45,6 +46,17 @@ said = b''
 while not said.endswith(b'\\0'):
     said += s.recv(65536) or sys.exit('no answer')
 print(json.dumps(json.loads(said[:-1])['parameters']))
+"""
+
+
+# As an ordinary user.
+ASK_AS = """
+import os, socket, sys
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() + b'\\0')
+print(s.recv(65536).decode())
 """
 
 
@@ -193,6 +205,57 @@ class LoginTest(LiveScenario):
         self.assertEqual(self.until(self.begin(purpose='account'))['state'], 'granted')
         self.change_directory(scenario.people.person_dn('alice'), ('nsAccountLock', ['TRUE']))
         self.assertEqual(self.until(self.begin(purpose='account'))['reason'], 'account_disabled')
+
+    def skip_once(self, user):
+        return service_scenario.SERVICE.ask('io.cardmap.Enforcement', {'action': 'skip_once', 'user': user})['result']
+
+    def test_skip_once(self):
+        """Who must use a card enters once without: the next login that no card opened, and nothing else, uses root's mark up."""
+        self.assertEqual(self.login()['state'], 'granted')
+        self.assertEqual(self.account(), ('refused', 'card_required'))
+        result = self.skip_once('alice')
+        self.assertEqual(sorted(result), ['expires', 'made'])
+        # the auth phase is told so, however often, and of her alone; her card goes on to open the account
+        for user, may in (('alice', True), ('alice', True), ('bob', False), ('nobody-of-ours', False)):
+            connection = self.begin(user=user)
+            asked = self.until(connection, 'pin')
+            self.assertEqual(asked.get('may_use_password', False), may, asked)
+            connection.socket.close()
+        self.assertEqual(self.login()['state'], 'granted')
+        self.assertEqual(self.until(self.begin(purpose='account'))['state'], 'granted')
+        for user in ('bob', 'nobody-of-ours'):
+            self.assertEqual(self.account(user), ('refused', 'card_required'))
+        self.assertEqual(self.account('root'), ('refused', None))
+        # over a restart; whose account is disabled does not enter by it either
+        service_scenario.SERVICE.stop()
+        service_scenario.SERVICE.start()
+        dn = scenario.people.person_dn('alice')
+        self.change_directory(dn, ('nsAccountLock', ['TRUE']))
+        self.assertEqual(self.account(), ('refused', 'account_disabled'))
+        self.change_directory(dn, ('nsAccountLock', []))
+        self.assertEqual(self.account(), ('refused', None), 'nothing is kept of her any more, and she may enter')
+        self.assertEqual(self.account(), ('refused', 'card_required'))
+        self.assertFalse(self.until(self.begin(), 'pin').get('may_use_password', False))
+        log = service_scenario.SERVICE.log[self.said:]
+        self.assertEqual((log.count('skip-once ok'), log.count('skip-once-used ok')), (1, 1), log[-2000:])
+
+    def test_skip_once_is_roots_to_say(self):
+        name, parameters = self.error('io.cardmap.Enforcement', {'action': 'skip_once'})
+        self.assertEqual((name, parameters), ('InvalidParameter', {'parameter': 'user'}))
+        self.assertEqual(self.error('io.cardmap.Enforcement', {'action': 'skip_twice', 'user': 'alice'})[0], 'InvalidParameter')
+        self.assertEqual(self.error('io.cardmap.Enforcement', {'user': 'alice'})[0], 'InvalidParameter')
+        ask = [sys.executable, '-c', ASK_AS, SOCKET, json.dumps(
+            {'method': 'io.cardmap.Enforcement', 'parameters': {'action': 'skip_once', 'user': 'alice'}})]
+        self.assertIn('PermissionDenied', scenario.said(ask))
+        self.assertEqual(self.account(), ('refused', 'card_required'))
+
+    def test_a_mark_that_cannot_be_removed_lets_nobody_in(self):
+        self.skip_once('alice')
+        with sqlite3.connect(service_scenario.SERVICE.store) as store:
+            store.execute('BEGIN IMMEDIATE')  # another writer, for as long as it takes
+            self.assertEqual(self.account(), ('refused', 'store'))
+        self.assertEqual(self.account(), ('refused', None))
+        self.assertEqual(self.account(), ('refused', 'card_required'))
 
     def test_root_is_nobodys_card(self):
         """Whoever asks, and without any look at a card: pam_cardmap alone would not have to be believed."""
