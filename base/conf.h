@@ -141,6 +141,7 @@ struct cm_conf {
 		char *attribute;	/* of accounts; "": none is asked about */
 		char **exempt;		/* accounts of this computer that keep a way in by password */
 		unsigned removal;	/* enum cm_conf_removal */
+		unsigned removal_grace;
 	} enforcement;
 	struct {
 		unsigned log;		/* enum cm_log_target */

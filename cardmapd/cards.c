@@ -6,6 +6,7 @@
 #include "cardmapd/methods.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
+#include "cardmapd/removal.h"
 #include "service/answer.h"
 #include "service/channel.h"
 
@@ -191,6 +192,7 @@ take_out(struct cm_cards *c, struct reader *r, bool swapped)
 	pthread_mutex_lock(&c->daemon->lock);
 	cm_session_remove(s, swapped);
 	pthread_mutex_unlock(&c->daemon->lock);
+	cm_removal_taken(c->daemon->removal, s);
 	say(c, "card-removed", r);
 	tell(c, "removed", r);
 }
@@ -279,6 +281,9 @@ take_message(struct cm_cards *c, const struct cm_message *m)
 		if (m->err != CM_OK) {
 			cm_log_event(c->daemon->conf->service.log, "readers", (enum cm_err)m->err, (enum cm_reason)m->reason, "%s", m->text);
 			forget_readers(c);
+			cm_removal_lost(c->daemon->removal);
+		} else {
+			cm_removal_back(c->daemon->removal);
 		}
 	} else if (m->gone != 0) {
 		forget_reader(c, m->reader);

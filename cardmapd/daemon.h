@@ -15,6 +15,7 @@ struct cm_clients;
 struct cm_logins;
 struct cm_cards;
 struct cm_record;
+struct cm_removal;
 struct cm_jobs;
 struct cm_stores;
 struct cm_selectors;
@@ -38,6 +39,7 @@ struct cm_daemon {
 	struct cm_logins *logins;
 	struct cm_cards *cards;
 	struct cm_record *record;
+	struct cm_removal *removal;
 	struct cm_jobs *jobs;
 	struct cm_stores *stores;
 	struct cm_selectors *selectors;		/* NULL: none is configured */

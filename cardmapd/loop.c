@@ -12,6 +12,7 @@
 #include "cardmapd/jobs.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
+#include "cardmapd/removal.h"
 #include "cardmapd/selector.h"
 #include "cardmapd/store.h"
 
@@ -64,6 +65,7 @@ time_left(const struct cm_loop *l, const struct beat *b)
 	next = cm_deadline_earlier(next, cm_clients_next(d->clients));
 	next = cm_deadline_earlier(next, cm_cards_next(d->cards));
 	next = cm_deadline_earlier(next, cm_logins_next(d->logins));
+	next = cm_deadline_earlier(next, cm_removal_next(d->removal));
 	return next == INT64_MAX ? -1 : cm_deadline_left(next);
 }
 
@@ -83,6 +85,7 @@ look_around(const struct cm_daemon *d)
 	cm_stores_look(d->stores);
 	cm_cards_look(d->cards);
 	cm_logins_look(d->logins);
+	cm_removal_look(d->removal);
 	cm_record_look(d->record);
 }
 

@@ -22,6 +22,7 @@
 #include "cardmapd/methods.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
+#include "cardmapd/removal.h"
 #include "cardmapd/sandbox.h"
 #include "cardmapd/selector.h"
 #include "cardmapd/sockets.h"
@@ -178,7 +179,8 @@ make_parts(struct service *s)
 		return cm_trace_fail(s->trace, CM_REASON_SYSTEM, "eventfd: %s", strerror(errno));
 	if ((err = cm_closing_new(&d->closing)) == CM_OK && (err = cm_record_new(d, &d->record)) == CM_OK &&
 	    (err = cm_jobs_new(d, &d->jobs)) == CM_OK && (err = cm_stores_new(d, &d->stores)) == CM_OK &&
-	    (err = cm_logins_new(d, &d->logins)) == CM_OK && (err = cm_cards_new(d, &d->cards)) == CM_OK)
+	    (err = cm_logins_new(d, &d->logins)) == CM_OK && (err = cm_cards_new(d, &d->cards)) == CM_OK &&
+	    (err = cm_removal_new(d, &d->removal)) == CM_OK)
 		err = cm_clients_new(d, &cm_methods_service, &d->clients);
 	return err;
 }
@@ -345,6 +347,13 @@ make_folders(struct service *s)
 }
 
 static enum cm_err
+begin_removal(struct service *s)
+{
+	cm_removal_begin(s->daemon.removal);
+	return CM_OK;
+}
+
+static enum cm_err
 inherit(struct service *s)
 {
 	return cm_wire_inherit(s->trace, &s->inherited);
@@ -404,6 +413,7 @@ static const struct step {
 	{ open_keytab, false },
 	{ check_store, false },
 	{ make_folders, true },
+	{ begin_removal, true },
 	{ listen_for_clients, true },
 	{ listen_for_store, true },
 	{ begin_processes, true },
@@ -444,6 +454,7 @@ end(struct service *s)
 	cm_clients_free(&d->clients);	/* while all is there that they listen to */
 	cm_cards_free(&d->cards);
 	cm_logins_free(&d->logins);
+	cm_removal_free(&d->removal);
 	cm_closing_free(&d->closing);
 	cm_stores_free(&d->stores);
 	cm_selectors_free(&d->selectors);

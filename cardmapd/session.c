@@ -204,9 +204,12 @@ publish(struct cm_work *w, enum cm_err err, enum cm_reason reason, const char *t
 {
 	struct cm_session *s = w->session;
 	const struct cm_login *l = &w->login;
+	struct cm_buf card = { 0 };
 
 	pthread_mutex_lock(&s->daemon->lock);
 	forget_found(s);
+	if (w->apart != NULL && cm_apart_card(w->apart, &card) && card.len < sizeof(s->card))
+		memcpy(s->card, cm_buf_str(&card), card.len + 1);
 	s->subject = l->subject != NULL ? strdup(l->subject) : NULL;
 	if (err == CM_OK) {
 		s->user = strdup(l->account->name);
@@ -223,6 +226,7 @@ publish(struct cm_work *w, enum cm_err err, enum cm_reason reason, const char *t
 	s->again = false;
 	s->changed = true;
 	pthread_mutex_unlock(&s->daemon->lock);
+	cm_buf_free(&card);
 	cm_daemon_wake(s->daemon);
 }
 

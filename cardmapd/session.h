@@ -6,6 +6,7 @@
 #include "cardmapd/daemon.h"
 #include "cardmapd/login.h"
 
+#define CM_CARD_SIZE		80	/* of what a card is known by */
 #define CM_WRONG_PINS_MAX	2	/* in one insertion; then nothing sends VERIFY until the card is out */
 
 enum cm_session_state {
@@ -35,6 +36,7 @@ struct cm_session {
 	unsigned doubtful;		/* of them: nobody told what the card said; this thread's, as what follows */
 	unsigned tries_before;		/* as the card had before the first of these */
 	int64_t settled_us;		/* when it last became ready or refused */
+	char card[CM_CARD_SIZE];	/* what it is known by (service/apart.h); "": not read yet */
 	char *user, *name, *subject;	/* of the account it opens, and of the certificate; or NULL */
 	uid_t uid;
 	enum cm_reason reason;		/* why it opens none */

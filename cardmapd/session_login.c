@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cardmapd/record.h"
+#include "cardmapd/removal.h"
 #include "cardmapd/session_internal.h"
 
 #define WATCHER_MS	3000	/* until the watcher has seen what a card helper has */
@@ -150,6 +151,8 @@ grant(struct cm_work *w)
 
 	if (is_cancelled(w))
 		take_back(l);
+	else
+		cm_removal_admitted(w->session->daemon->removal, w->session, a, g.account);
 	cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_GRANTED, .name = g.account->gecos, .user = g.account->name,
 	    .reader = w->session->reader, .online = l->account_kept ? CM_LOG_OFFLINE : CM_LOG_ONLINE, .grant = cm_attempt_grant(&g) });
 	w->granted = true;

@@ -7,6 +7,7 @@
 #include "cardmapd/methods.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
+#include "cardmapd/removal.h"
 #include "service/channel.h"
 
 #define LAST_DECISIONS	10
@@ -93,7 +94,7 @@ cm_method_status(struct cm_varlink_request *r)
 	if (!cm_parameters_take(r, NULL, 0, &err))
 		return err;
 	/* What is the main thread's is told here; the resolver is asked by another. */
-	return cm_jobs_run(d->jobs, r, finish, json_pack("{s:s, s:o, s:i, s:b, s:s?, s:o, s:o, s:o}",
+	return cm_jobs_run(d->jobs, r, finish, json_pack("{s:s, s:o, s:i, s:b, s:s?, s:o, s:o, s:o, s:o}",
 	    "version", CM_VERSION,
 	    "processes", list_processes(d),
 	    "connections", (int)cm_clients_count(d->clients),
@@ -101,5 +102,6 @@ cm_method_status(struct cm_varlink_request *r)
 	    "host_principal", d->hostcheck != NULL ? cm_hostcheck_principal(d->hostcheck) : NULL,
 	    "directory", list_servers(d->conf),
 	    "cards", cm_cards_list(d->cards, c),
+	    "sessions", cm_removal_list(d->removal),
 	    "last", cm_record_last(d->record, LAST_DECISIONS)));
 }

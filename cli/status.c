@@ -149,6 +149,9 @@ tell_status(const struct cm_cli *c, const json_t *s)
 	cm_cli_line(c, "keytab", "%s", host[0] != '\0' ? host : "none: tickets prove nothing here");
 	tell_servers(c, s);
 	tell_cards(c, json_object_get(s, "cards"));
+	json_array_foreach(json_object_get(s, "sessions"), i, one)
+		cm_cli_line(c, "session", "%s of %s, by the card in %s%s", text_of(one, "session"), text_of(one, "user"),
+		    text_of(one, "reader"), json_is_true(json_object_get(one, "away")) ? ", which was taken out" : "");
 	json_array_foreach(last, i, one)
 		tell_entry(c, "last", one);
 }

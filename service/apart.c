@@ -166,6 +166,25 @@ cm_apart_judge_tries(struct cm_apart *a, const struct cm_message *m, struct cm_t
 	    cm_apart_refuse_answer(a, CM_PROCESS_CARD, "more tries than a card can have", t);
 }
 
+bool
+cm_apart_card(const struct cm_apart *a, struct cm_buf *out)
+{
+	uint8_t sha1[20], spki[32];
+
+	if (a->opened.kind != CM_MESSAGE_OPENED)
+		return false;
+	if (a->opened.guid.len > 0) {
+		cm_buf_add_str(out, "guid:");
+		cm_buf_add_hex(out, a->opened.guid);
+	} else {
+		if (cm_key_hashes(&a->opened.key, sha1, spki) != CM_OK)
+			return false;
+		cm_buf_add_str(out, "key:");
+		cm_buf_add_hex(out, (struct cm_blob){ spki, sizeof(spki) });
+	}
+	return cm_buf_status(out) == CM_OK;
+}
+
 enum cm_err
 cm_apart_change_pin(struct cm_apart *a, const struct cm_apart_pins *pins, cm_deadline deadline, struct cm_trace *t, unsigned *tries)
 {

@@ -45,6 +45,12 @@ extern const struct cm_login_work cm_login_apart;
 void cm_apart_fds(const struct cm_apart *a, int fds[2]);	/* by enum cm_process */
 
 /*
+ * Append what the card that was read is known by: its GUID, or where it has none its key.  What the card
+ * helper says, and no proof of anything.  false: none was read, or memory is short.
+ */
+bool cm_apart_card(const struct cm_apart *a, struct cm_buf *out);
+
+/*
  * Another PIN for the old one, both through pipes (their reading ends, borrowed);
  * after cm_login_prepare().  *tries as after a VERIFY.
  * Results and reasons are those of the card's: PIN_WRONG, PIN_BLOCKED, PIN_FORM, PIN_LAST_TRY, ...; or HELPER

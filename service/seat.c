@@ -127,3 +127,27 @@ cm_seat_judge(const struct cm_conf *conf, const struct cm_seat *s, const struct 
 		return cm_trace_fail(t, CM_REASON_NOT_HERE, "the login comes from %s, and the reader is here", r->rhost);
 	return s->session ? judge_session(s, r, t) : judge_without_session(conf, s, r, t);
 }
+
+/* ---- whose session */
+
+bool
+cm_seat_has_session(const char *session, uid_t owner)
+{
+	uid_t uid;
+
+	return sd_session_get_uid(session, &uid) >= 0 && uid == owner;
+}
+
+char *
+cm_seat_session(pid_t pid, uid_t owner)
+{
+	char *session = NULL;
+
+	if (access(LOGIND, F_OK) != 0)
+		return NULL;
+	if ((pid != 0 ? find_session(pid, &session) : sd_uid_get_display(owner, &session)) >= 0 &&
+	    cm_seat_has_session(session, owner))
+		return session;
+	free(session);
+	return NULL;
+}

@@ -35,4 +35,11 @@ struct cm_seat_request {
 CM_MUST_USE enum cm_err cm_seat_judge(const struct cm_conf *conf, const struct cm_seat *s, const struct cm_seat_request *r,
     struct cm_trace *t);
 
+/*
+ * The session of this user that the process is in; or, where pid is 0, that of the user's display.  new.  NULL: there is none
+ */
+char *cm_seat_session(pid_t pid, uid_t owner);
+/* Is it still there, and this user's? */
+bool cm_seat_has_session(const char *session, uid_t owner);
+
 #endif /* CM_SERVICE_SEAT_H */

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -89,6 +90,101 @@ class Login(unittest.TestCase):
         self.assertEqual(self.computer.systemctl('list-units', '--plain', '--no-legend', '--failed', 'cardmap*'), '')
         again = self.login()
         self.assertEqual(again['account']['name'], ALICE[0])
+
+    def change_configuration(self, **changes):
+        """As an administrator does: in the file, and the service is started anew."""
+        path = self.computer.path('/etc/cardmap/managed.d')
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+        (path / '50-test.conf').write_text(''.join(f'enforcement {{ {key} = {value} }}\n' for key, value in changes.items()),
+                                           encoding='ascii')
+        (path / '50-test.conf').chmod(0o644)
+        self.computer.systemctl('reset-failed', 'cardmapd.service')
+        self.computer.systemctl('restart', 'cardmapd.service')
+
+    def sessions(self):
+        """Those that logind has, by their users."""
+        listed = self.computer.inside('loginctl', '--no-legend', 'list-sessions').stdout
+        return {line.split()[2]: line.split()[0] for line in listed.splitlines()}
+
+    def status(self):
+        return json.loads(self.computer.inside('env', 'ASAN_OPTIONS=detect_leaks=0', 'cardmap', 'status', '--json').stdout)
+
+    def wait(self, condition, what):
+        try:
+            return booted.wait_until(condition, what)
+        except booted.BootError as error:
+            self.fail(self.tell(f'{error}\n{self.sessions()}\n{self.status()}'))
+
+    def open_desk(self):
+        """A session of alice's at the seat, which her card unlocks."""
+        (self.computer.path('/etc/pam.d/cardmap-test')).write_text('session required pam_systemd.so\n', encoding='ascii')
+        userdb = self.computer.path('/etc/userdb')
+        userdb.mkdir(exist_ok=True)
+        name, uid, gid = ALICE
+        (userdb / f'{name}.user').write_text(json.dumps(
+            {'userName': name, 'uid': uid, 'gid': gid, 'homeDirectory': '/', 'shell': '/bin/sh'}), encoding='ascii')
+        (userdb / f'{name}.group').write_text(json.dumps({'groupName': name, 'gid': gid}), encoding='ascii')
+        for link, to in ((f'{uid}.user', f'{name}.user'), (f'{gid}.group', f'{name}.group')):
+            if not (userdb / link).is_symlink():
+                (userdb / link).symlink_to(to)
+        switch = self.computer.path('/etc/nsswitch.conf')
+        switch.write_text('passwd: files systemd\ngroup: files systemd\n', encoding='ascii')
+        pin = self.computer.path('/run/desk.pin')
+        pin.write_text(f'{PIN}\n', encoding='ascii')
+        pin.chmod(0o644)
+        self.computer.inside(
+            'systemd-run', '--quiet', '--collect', f'--unit=desk-{os.urandom(4).hex()}', '--property=PAMName=cardmap-test',
+            f'--property=User={name}', '--property=Environment=XDG_SESSION_TYPE=x11', '--property=Environment=XDG_SEAT=seat0',
+            '--property=Environment=ASAN_OPTIONS=detect_leaks=0', '--property=StandardOutput=file:/run/desk.answer', 'sh', '-c',
+            'cardmap login --json --pin-fd 3 alice 3</run/desk.pin; exec sleep infinity')
+        return self.wait(lambda: next((one for one in self.status()['sessions'] if 'session' in one), None), 'a session by the card')
+
+    def card_is(self, state):
+        return lambda: any(card['state'] == state for card in self.status()['cards'])
+
+    def test_taken_out(self):
+        """A real logind ends the session that the card unlocked: not while it may be put back, also of a service started anew."""
+        rig = Rig.attach()
+        self.addCleanup(rig.card, 'alice-rsa2048')
+        self.change_configuration(removal='logout', removal_grace=600000)
+        desk = self.open_desk()
+        self.assertEqual((desk['user'], desk['away'], desk['session']), ('alice', False, self.sessions()['alice']))
+        rig.stop('card')
+        self.wait(lambda: self.status()['sessions'][0]['away'], 'the card to be missed')
+        rig.start('card')
+        self.wait(lambda: not self.status()['sessions'][0]['away'], 'the card to be known again')
+        self.change_configuration(removal='logout', removal_grace=3000)
+        self.assertEqual([one['session'] for one in self.status()['sessions']], [desk['session']], 'forgotten by the restart')
+        self.wait(lambda: not self.status()['sessions'][0]['away'], 'the card to be found by the service started anew')
+        # another card of hers in its place is not it
+        rig.card('alice-p256')
+        self.wait(lambda: 'alice' not in self.sessions(), 'the end of the session')
+        self.assertIn(f'removal ok: the card was taken out: session {desk["session"]} ends;', self.tell(''))
+        self.wait(lambda: self.status()['sessions'] == [], 'the session to be forgotten')
+
+    def test_locked(self):
+        """The signal that a screen locker waits for."""
+        rig = Rig.attach()
+        self.addCleanup(rig.card, 'alice-rsa2048')
+        self.change_configuration(removal='lock', removal_grace=0)
+        desk = self.open_desk()
+        with subprocess.Popen(['nsenter', '-t', str(self.computer.leader), '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--',
+                               'gdbus', 'monitor', '--system', '--dest', 'org.freedesktop.login1'],
+                              stdout=subprocess.PIPE, text=True) as monitor:
+            try:
+                for line in monitor.stdout:
+                    if 'is owned by' in line:
+                        break
+                rig.stop('card')
+                signal = next(line for line in monitor.stdout if 'Session.Lock' in line)
+            finally:
+                monitor.kill()
+        path = self.computer.inside('busctl', 'call', '--system', 'org.freedesktop.login1', '/org/freedesktop/login1',
+                                    'org.freedesktop.login1.Manager', 'GetSession', 's', desk['session']).stdout
+        self.assertEqual(signal.split(':')[0], path.split('"')[1])
+        self.assertEqual(self.sessions()['alice'], desk['session'])
+        self.computer.inside('loginctl', 'terminate-session', desk['session'])
 
     def test_whois(self):
         """Through the resolver's own socket."""

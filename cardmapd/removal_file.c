@@ -1,0 +1,151 @@
+/* cardmapd/removal_file.c - who came in by which card, kept for a service that is started anew; it goes with the boot. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cardmapd/removal_internal.h"
+
+#define FILE_MAX	((size_t)256 << 10)
+#define STAT_STARTED	22	/* proc(5): the field of /proc/PID/stat, counted from 1 */
+
+/* The name may hold anything, spaces and parentheses too: what follows begins behind the last one. */
+uint64_t
+cm_entered_started(pid_t pid)
+{
+	struct cm_buf text = { 0 };
+	char path[48];
+	const char *p;
+	uint64_t ticks = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (cm_file_read(path, 4096, CM_FILE_ANY, NULL, &text) == CM_OK && (p = strrchr(cm_buf_str(&text), ')')) != NULL) {
+		for (int field = 2; p != NULL && field < STAT_STARTED; field++)
+			p = strchr(p + 1, ' ');
+		ticks = p != NULL ? strtoull(p + 1, NULL, 10) : 0;
+	}
+	cm_buf_free(&text);
+	return ticks;
+}
+
+/* ---- writing */
+
+static json_t *
+describe(const struct cm_entered *e)
+{
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "card", e->card, "user", e->user, "uid", (json_int_t)e->uid,
+	    "pid", (json_int_t)e->pid, "started", (json_int_t)e->started, "session", e->session, "reader", e->reader);
+}
+
+static bool
+put(int fd, const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left > 0) {
+		const ssize_t n = write(fd, text, left);
+
+		if (n < 0 && errno != EINTR)
+			return false;
+		if (n > 0) {
+			text += n;
+			left -= (size_t)n;
+		}
+	}
+	return true;
+}
+
+enum cm_err
+cm_entered_write(const char *path, const struct cm_entered_list *l, struct cm_trace *t)
+{
+	json_t *list = json_array();
+	struct cm_buf fresh = { 0 };
+	enum cm_err err = CM_OK;
+	char *text;
+	int fd;
+
+	for (size_t i = 0; i < l->count; i++)
+		json_array_append_new(list, describe(&l->rows[i]));
+	text = json_array_size(list) == l->count ? json_dumps(list, JSON_COMPACT) : NULL;
+	json_decref(list);
+	cm_buf_addf(&fresh, "%s.new", path);
+	if (text == NULL || (fd = open(cm_buf_str(&fresh), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0) {
+		err = cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", cm_buf_str(&fresh), strerror(errno));
+	} else {
+		const bool whole = put(fd, text);
+
+		if (close(fd) != 0 || !whole || rename(cm_buf_str(&fresh), path) != 0)
+			err = cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", path, strerror(errno));
+	}
+	free(text);
+	cm_buf_free(&fresh);
+	return err;
+}
+
+/* ---- reading */
+
+static bool
+take_text(const json_t *o, const char *key, char *to, size_t size)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	if (text == NULL || strlen(text) >= size)
+		return false;
+	memcpy(to, text, strlen(text) + 1);
+	return true;
+}
+
+static bool
+take_number(const json_t *o, const char *key, json_int_t max, json_int_t *to)
+{
+	const json_t *n = json_object_get(o, key);
+
+	*to = json_integer_value(n);
+	return json_is_integer(n) && *to >= 0 && *to <= max;
+}
+
+static bool
+take_row(const json_t *o, struct cm_entered *e)
+{
+	json_int_t uid, pid, started;
+
+	*e = (struct cm_entered){ .due = INT64_MAX };
+	if (!take_text(o, "card", e->card, sizeof(e->card)) || !take_text(o, "user", e->user, sizeof(e->user)) ||
+	    !take_text(o, "session", e->session, sizeof(e->session)) || !take_text(o, "reader", e->reader, sizeof(e->reader)) ||
+	    !take_number(o, "uid", UINT32_MAX - 1, &uid) || !take_number(o, "pid", INT32_MAX, &pid) ||
+	    !take_number(o, "started", INT64_MAX, &started))
+		return false;
+	e->uid = (uid_t)uid;
+	e->pid = (pid_t)pid;
+	e->started = (uint64_t)started;
+	return true;
+}
+
+enum cm_err
+cm_entered_read(const char *path, struct cm_trace *t, struct cm_entered_list *out)
+{
+	struct cm_buf text = { 0 };
+	enum cm_err err = cm_file_read(path, FILE_MAX, CM_FILE_SECRET, t, &text);
+	json_t *list = NULL, *row;
+	size_t i;
+
+	out->count = 0;
+	if (err != CM_OK)
+		goto out;
+	list = json_loadb(cm_buf_str(&text), text.len, JSON_REJECT_DUPLICATES, NULL);
+	err = json_is_array(list) && json_array_size(list) <= CM_ENTERED_MAX ? CM_OK : CM_ERR_CONFIG;
+	json_array_foreach(list, i, row)
+		if (err == CM_OK)
+			err = take_row(row, &out->rows[out->count++]) ? CM_OK : CM_ERR_CONFIG;
+	if (err != CM_OK) {
+		out->count = 0;
+		cm_trace_fail(t, CM_REASON_CONFIG, "%s: is not what cardmapd wrote: remove it", path);
+	}
+out:
+	json_decref(list);
+	cm_buf_free(&text);
+	return err;
+}
