@@ -134,6 +134,8 @@ struct cm_conf {
 		char *path;
 		unsigned offline_days, first_uid, first_gid;
 		bool user_pairing, one_card_per_user;
+		bool secret;
+		char *secret_recovery;	/* NULL: none */
 	} accounts;
 	struct {
 		bool required, allow_unmapped_users, allow_cards;

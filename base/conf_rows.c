@@ -78,6 +78,8 @@ static const struct cm_conf_row rows[] = {
 	NUMBER(accounts, first_gid, "1000", "", 1, 2147483647, "groups with a lower gid are not taken from the directory"),
 	TEXT(accounts, user_pairing, flag, "yes", "cards may be paired with accounts on this computer (UserPairing)"),
 	TEXT(accounts, one_card_per_user, flag, "no", "a user may be paired with one card only (oneCardPerUser)"),
+	TEXT(accounts, secret, flag, "no", "the card's Key Management key (9D) opens a secret of the user's at the login, for pam_cardmap's option authtok"),
+	TEXT(accounts, secret_recovery, path, NULL, "certificate, PEM or DER, to whose key every such secret is sealed too"),
 	TEXT(enforcement, required, flag, "no", "step 5: users must use a card where the service decides (enforceSmartCard)"),
 	TEXT(enforcement, not_enforced_group, text, NULL, "step 3: group whose members need none (NotEnforcedGroup); wants required and allow_unmapped_users"),
 	TEXT(enforcement, allow_unmapped_users, flag, "no", "step 4: nor do users to whom no card belongs (allowUnmappedUsers)"),

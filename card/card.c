@@ -295,6 +295,24 @@ cm_proof_free(struct cm_proof **p)
 	*p = NULL;
 }
 
+/* --- What it opens --- */
+
+enum cm_err
+cm_card_decipher(struct cm_card *c, enum cm_slot slot, struct cm_blob input, cm_deadline deadline, struct cm_trace *t,
+    struct cm_buf *out)
+{
+	if (c->backend->decipher == NULL)
+		return cm_trace_fail(t, CM_REASON_CARD_FILE, "\"%s\" is a card file: it has no Key Management key", cm_buf_str(&c->where));
+	return c->backend->decipher(c, slot, input, deadline, t, out);
+}
+
+enum cm_err
+cm_card_key_history(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, struct cm_card_history *out)
+{
+	*out = (struct cm_card_history){ 0 };
+	return c->backend->history != NULL ? c->backend->history(c, deadline, t, out) : CM_OK;
+}
+
 /* --- What is known of it --- */
 
 struct cm_card_stats

@@ -13,6 +13,8 @@ enum cm_slot {
 	CM_SLOT_SIGNATURE = 0x9C,
 	CM_SLOT_KEY_MANAGEMENT = 0x9D,
 	CM_SLOT_CARD_AUTHENTICATION = 0x9E,
+	CM_SLOT_RETIRED_FIRST = 0x82,	/* of 20 former Key Management keys */
+	CM_SLOT_RETIRED_LAST = 0x95,
 };
 
 /*
@@ -176,6 +178,29 @@ CM_MUST_USE enum cm_err cm_card_change_pin(struct cm_card *c, const struct cm_ca
 CM_MUST_USE enum cm_err cm_card_sign(struct cm_card *c, enum cm_slot slot,
     const struct cm_cert *cert, const char *md, struct cm_blob digest,
     cm_deadline deadline, struct cm_trace *t, struct cm_buf *signature);
+
+/*
+ * What the slot's key makes of input, bare (SP 800-73-4 Part 2, 3.2.4): of 256, 384
+ * or 512 octets the RSA private operation, as long as that: padding is the
+ * caller's to take off; of 65 or 97 octets, an uncompressed point of P-256 or
+ * P-384, the X coordinate of ECDH.  The card is unlocked.  The result is as
+ * secret as what it opens: out is a buffer of secrets.
+ *
+ * CM_ERR_REFUSED CARD_KEY: the slot has no key of that kind, or the card does not use it so; CM_ERR_SYNTAX
+ * CARD_MALFORMED; CM_ERR_STATE: input is of another length; CM_ERR_CONFIG CARD_FILE: a card file has no such key; others as above
+ */
+CM_MUST_USE enum cm_err cm_card_decipher(struct cm_card *c, enum cm_slot slot, struct cm_blob input,
+    cm_deadline deadline, struct cm_trace *t, struct cm_buf *out);
+
+/*
+ * How many retired Key Management keys the card says it has (SP 800-73-4 Part 1, 3.3.3): with their certificates
+ * on it, from slot 82 up, and without, from 95 down.  None where it has no key history object.
+ */
+struct cm_card_history {
+	unsigned with, without;
+};
+CM_MUST_USE enum cm_err cm_card_key_history(struct cm_card *c, cm_deadline deadline, struct cm_trace *t,
+    struct cm_card_history *out);
 
 /*
  * Proof that this card holds the private key of this certificate: the card

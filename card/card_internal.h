@@ -132,6 +132,10 @@ struct cm_backend {
 	    unsigned *left);
 	enum cm_err (*change)(struct cm_card *c, const struct cm_card_pins *pins,
 	    cm_deadline deadline, struct cm_trace *t, unsigned *left);
+	enum cm_err (*decipher)(struct cm_card *c, enum cm_slot slot, struct cm_blob input,
+	    cm_deadline deadline, struct cm_trace *t, struct cm_buf *out);
+	enum cm_err (*history)(struct cm_card *c, cm_deadline deadline, struct cm_trace *t,
+	    struct cm_card_history *out);
 };
 
 extern const struct cm_backend cm_backend_piv;	/* piv.c: c->wire, once connected */
@@ -163,6 +167,8 @@ CM_MUST_USE enum cm_err cm_piv_change(struct cm_card *c, const struct cm_card_pi
 void cm_pad_structure(struct cm_buf *out, uint8_t reference, unsigned seconds);
 
 /* piv_key.c: the GENERAL AUTHENTICATE of cm_card_sign(). */
+CM_MUST_USE enum cm_err cm_piv_decipher(struct cm_card *c, enum cm_slot slot, struct cm_blob input,
+    cm_deadline deadline, struct cm_trace *t, struct cm_buf *out);
 CM_MUST_USE enum cm_err cm_piv_sign(struct cm_card *c, enum cm_slot slot,
     const struct cm_cert *cert, const char *md, struct cm_blob digest,
     cm_deadline deadline, struct cm_trace *t, struct cm_buf *signature);

@@ -11,6 +11,8 @@
 #define TAG_GUID	0x34
 #define OBJECT_DISCOVERY 0x7E
 #define OBJECT_CHUID	0x5FC102
+#define OBJECT_KEY_HISTORY 0x5FC10C
+#define OBJECT_RETIRED	0x5FC10D	/* of slot 82; those of the others follow */
 
 /* --- SELECT --- */
 
@@ -236,27 +238,33 @@ static const struct slot_row {
 	{ CM_SLOT_CARD_AUTHENTICATION, 0x5FC101 },
 };
 
+/* 0: there is none. */
+static uint32_t
+object_of(enum cm_slot slot)
+{
+	for (size_t i = 0; i < CM_COUNT(slots); i++)
+		if (slots[i].slot == slot)
+			return slots[i].object;
+	return slot >= CM_SLOT_RETIRED_FIRST && slot <= CM_SLOT_RETIRED_LAST ?
+	    OBJECT_RETIRED + (uint32_t)slot - CM_SLOT_RETIRED_FIRST : 0;
+}
+
 static enum cm_err
 read_object(struct cm_card *c, enum cm_slot slot, cm_deadline deadline, struct cm_trace *t,
     struct cm_buf *answer)
 {
+	const uint32_t object = object_of(slot);
 	uint16_t sw = 0;
 	enum cm_err err;
 
-	for (size_t i = 0; i < CM_COUNT(slots); i++) {
-		if (slots[i].slot != slot)
-			continue;
-		if ((err = get_data(c, slots[i].object, false, deadline, t, answer, &sw)) != CM_OK)
-			return err;
-		if (sw == 0x9000)
-			return CM_OK;
-		/* 6A82: no such object; anything else is not an answer to the question. */
-		return cm_trace_fail(t, sw == 0x6A82 ? CM_REASON_CARD_NO_CERTIFICATE :
-		    CM_REASON_CARD_MALFORMED,
-		    "the card in \"%s\" answered %04X when asked for the certificate of slot %02X",
-		    cm_buf_str(&c->where), sw, slot);
-	}
-	return CM_ERR_STATE;
+	if (object == 0)
+		return CM_ERR_STATE;
+	if ((err = get_data(c, object, false, deadline, t, answer, &sw)) != CM_OK || sw == 0x9000)
+		return err;
+	/* 6A82: no such object; anything else is not an answer to the question. */
+	return cm_trace_fail(t, sw == 0x6A82 ? CM_REASON_CARD_NO_CERTIFICATE : CM_REASON_CARD_MALFORMED,
+	    "the card in \"%s\" answered %04X when asked for the certificate of slot %02X",
+	    cm_buf_str(&c->where), sw, slot);
 }
 
 /* Appendix A: the certificate as gzip; some issuers write the zlib form of it. */
@@ -355,7 +363,41 @@ piv_again(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, struct cm
 	return piv_certificate(c, CM_SLOT_AUTHENTICATION, deadline, t, out);
 }
 
+/* --- The key history object: SP 800-73-4 Part 1, 3.3.3 and table 19 --- */
+
+#define RETIRED_MAX	(CM_SLOT_RETIRED_LAST - CM_SLOT_RETIRED_FIRST + 1)
+
+static bool
+take_count(struct cm_blob all, uint32_t tag, unsigned *out)
+{
+	struct cm_blob v = { 0 };
+
+	if (cm_tlv_find(all, tag, &v) != CM_OK || v.len != 1)
+		return false;
+	*out = v.ptr[0];
+	return true;
+}
+
+static enum cm_err
+piv_history(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, struct cm_card_history *out)
+{
+	struct cm_buf answer = { 0 };
+	struct cm_blob all = { 0 };
+	uint16_t sw = 0;
+	enum cm_err err;
+
+	*out = (struct cm_card_history){ 0 };
+	err = get_data(c, OBJECT_KEY_HISTORY, false, deadline, t, &answer, &sw);
+	if (err == CM_OK && sw == 0x9000 && (cm_tlv_only(cm_buf_blob(&answer), TAG_OBJECT, &all) != CM_OK || (all.len > 0 &&
+	    (!take_count(all, 0xC1, &out->with) || !take_count(all, 0xC2, &out->without) || out->with + out->without > RETIRED_MAX)))) {
+		*out = (struct cm_card_history){ 0 };
+		err = cm_trace_fail(t, CM_REASON_CARD_MALFORMED, "the card's key history object does not say how many retired keys it has");
+	}
+	cm_buf_free(&answer);
+	return err;
+}
+
 const struct cm_backend cm_backend_piv = {
 	"reader", piv_open, piv_certificate, cm_piv_tries, cm_piv_verify, cm_piv_sign, piv_close,
-	piv_again, cm_piv_verify_pad, cm_piv_change,
+	piv_again, cm_piv_verify_pad, cm_piv_change, cm_piv_decipher, piv_history,
 };

@@ -1,4 +1,4 @@
-/* card/piv_key.c - a signature by a key of the PIV application (GENERAL AUTHENTICATE). */
+/* card/piv_key.c - what a key of the PIV application makes: signatures, and what opens what is sealed (GENERAL AUTHENTICATE). */
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 
@@ -9,6 +9,7 @@
 #define TAG_DYNAMIC	0x7C	/* SP 800-73-4 Part 2, table 7: dynamic authentication template */
 #define TAG_RESPONSE	0x82
 #define TAG_CHALLENGE	0x81
+#define TAG_POINT	0x85	/* exponentiation: the other side's public key */
 
 /* RFC 8017 section 9.2, note 1: DER of DigestInfo before the hash; the last OID arc and the length differ. */
 #define DIGEST_INFO(arc, len) { 0x30, 17 + (len), 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, \
@@ -128,15 +129,15 @@ find_hash(const char *md, size_t len)
 
 /* --- The exchange --- */
 
-/* SP 800-73-4 Part 2, table 7 and appendix A: 7C { 82 empty: wanted, 81 challenge } */
+/* SP 800-73-4 Part 2, table 7 and appendix A: 7C { 82 empty: wanted, 81 challenge or 85 point } */
 static void
-put_template(struct cm_buf *out, struct cm_blob challenge)
+put_template(struct cm_buf *out, uint8_t tag, struct cm_blob input)
 {
 	struct cm_buf inner = { 0 };
 
 	cm_tlv_put(&inner, TAG_RESPONSE, 0);
-	cm_tlv_put(&inner, TAG_CHALLENGE, challenge.len);
-	cm_buf_add_blob(&inner, challenge);
+	cm_tlv_put(&inner, tag, input.len);
+	cm_buf_add_blob(&inner, input);
 	cm_tlv_put(out, TAG_DYNAMIC, inner.len);
 	cm_buf_add_blob(out, cm_buf_blob(&inner));
 	if (out->err == CM_OK)
@@ -144,43 +145,48 @@ put_template(struct cm_buf *out, struct cm_blob challenge)
 	cm_buf_free(&inner);
 }
 
+/* *value is borrowed from answer. */
 static enum cm_err
-take_signature(const struct algorithm *alg, struct cm_blob answer, struct cm_trace *t,
-    struct cm_buf *signature)
+take_value(struct cm_blob answer, struct cm_trace *t, struct cm_blob *value)
 {
-	struct cm_blob inner = { 0 }, value = { 0 };
+	struct cm_blob inner = { 0 };
 
-	if (cm_tlv_only(answer, TAG_DYNAMIC, &inner) != CM_OK ||
-	    cm_tlv_only(inner, TAG_RESPONSE, &value) != CM_OK || !alg->check(value, alg->size))
-		return cm_trace_fail(t, CM_REASON_CARD_MALFORMED,
-		    "the card's answer of %zu bytes is no signature of its key", answer.len);
-	cm_buf_add_blob(signature, value);
-	return cm_buf_status(signature);
+	if (cm_tlv_only(answer, TAG_DYNAMIC, &inner) == CM_OK && cm_tlv_only(inner, TAG_RESPONSE, value) == CM_OK)
+		return CM_OK;
+	return cm_trace_fail(t, CM_REASON_CARD_MALFORMED, "the card's answer of %zu bytes holds no result of its key", answer.len);
 }
 
+struct use {
+	enum cm_slot slot;
+	uint8_t algorithm;
+	const char *what;	/* it is asked to */
+};
+
+/* *value is borrowed from answer. */
 static enum cm_err
-authenticate(struct cm_card *c, enum cm_slot slot, const struct algorithm *alg,
-    struct cm_blob tmpl, cm_deadline deadline, struct cm_trace *t, struct cm_buf *signature)
+authenticate(struct cm_card *c, const struct use *u, struct cm_blob tmpl, cm_deadline deadline, struct cm_trace *t,
+    struct cm_buf *answer, struct cm_blob *value)
 {
-	const struct cm_apdu a = { INS_GENERAL_AUTHENTICATE, alg->id, (uint8_t)slot, tmpl, true,
-		false };
-	struct cm_buf answer = { 0 };
+	const struct cm_apdu a = { INS_GENERAL_AUTHENTICATE, u->algorithm, (uint8_t)u->slot, tmpl, true, false };
 	uint16_t sw = 0;
 	enum cm_err err;
 
 	c->stats.key_operations++;
-	if ((err = cm_apdu_exchange(&c->wire, &c->stats, &a, deadline, t, &answer, &sw)) != CM_OK)
-		goto out;
+	if ((err = cm_apdu_exchange(&c->wire, &c->stats, &a, deadline, t, answer, &sw)) != CM_OK)
+		return err;
 	if (sw != 0x9000)
-		err = cm_trace_fail(t, CM_REASON_CARD_KEY,
-		    "the card answered %04X when asked to sign with slot %02X%s", sw, slot,
-		    sw == 0x6982 ? ": the PIN was not verified" :
-		    ": it has no such key as its certificate names");
-	else
-		err = take_signature(alg, cm_buf_blob(&answer), t, signature);
-out:
-	cm_buf_free(&answer);
-	return err;
+		return cm_trace_fail(t, CM_REASON_CARD_KEY, "the card answered %04X when asked to %s with slot %02X%s", sw, u->what,
+		    u->slot, sw == 0x6982 ? ": the PIN was not verified" : ": it has no such key as its certificate names");
+	return take_value(cm_buf_blob(answer), t, value);
+}
+
+static enum cm_err
+take_signature(const struct algorithm *alg, struct cm_blob value, struct cm_trace *t, struct cm_buf *signature)
+{
+	if (!alg->check(value, alg->size))
+		return cm_trace_fail(t, CM_REASON_CARD_MALFORMED, "the card's answer of %zu bytes is no signature of its key", value.len);
+	cm_buf_add_blob(signature, value);
+	return cm_buf_status(signature);
 }
 
 enum cm_err
@@ -189,7 +195,8 @@ cm_piv_sign(struct cm_card *c, enum cm_slot slot, const struct cm_cert *cert, co
 {
 	const struct hash *h = find_hash(md, digest.len);
 	const struct algorithm *alg = NULL;
-	struct cm_buf challenge = { 0 }, tmpl = { 0 };
+	struct cm_buf challenge = { 0 }, tmpl = { 0 }, answer = { 0 };
+	struct cm_blob value = { 0 };
 	enum cm_err err;
 
 	if (h == NULL)
@@ -197,10 +204,50 @@ cm_piv_sign(struct cm_card *c, enum cm_slot slot, const struct cm_cert *cert, co
 	if ((err = find_algorithm(cert, t, &alg)) != CM_OK)
 		return err;
 	alg->put(&challenge, h, digest, alg->size);
-	put_template(&tmpl, cm_buf_blob(&challenge));
-	if ((err = cm_buf_status(&challenge)) == CM_OK && (err = cm_buf_status(&tmpl)) == CM_OK)
-		err = authenticate(c, slot, alg, cm_buf_blob(&tmpl), deadline, t, signature);
+	put_template(&tmpl, TAG_CHALLENGE, cm_buf_blob(&challenge));
+	if ((err = cm_buf_status(&challenge)) == CM_OK && (err = cm_buf_status(&tmpl)) == CM_OK &&
+	    (err = authenticate(c, &(struct use){ slot, alg->id, "sign" }, cm_buf_blob(&tmpl), deadline, t, &answer, &value)) == CM_OK)
+		err = take_signature(alg, value, t, signature);
 	cm_buf_free(&challenge);
 	cm_buf_free(&tmpl);
+	cm_buf_free(&answer);
+	return err;
+}
+
+/* --- What opens what is sealed --- */
+
+/* SP 800-78-4 table 6-2, by what such a key works on: an RSA block, or a point 04 X Y. */
+static const struct algorithm *
+algorithm_of(struct cm_blob input)
+{
+	for (size_t i = 0; i < CM_COUNT(algorithms); i++)
+		if (input.len == (algorithms[i].group == NULL ? algorithms[i].size : 1 + 2 * algorithms[i].size))
+			return &algorithms[i];
+	return NULL;
+}
+
+/* SP 800-73-4 Part 2, 3.2.4 with tag 81 for RSA (appendix A.4) and tag 85 for ECDH (appendix A.5). */
+enum cm_err
+cm_piv_decipher(struct cm_card *c, enum cm_slot slot, struct cm_blob input, cm_deadline deadline, struct cm_trace *t,
+    struct cm_buf *out)
+{
+	const struct algorithm *alg = algorithm_of(input);
+	struct cm_buf tmpl = { 0 }, answer = { .secret = true };
+	struct cm_blob value = { 0 };
+	enum cm_err err;
+
+	if (alg == NULL)
+		return CM_ERR_STATE;
+	put_template(&tmpl, alg->group == NULL ? TAG_CHALLENGE : TAG_POINT, input);
+	if ((err = cm_buf_status(&tmpl)) == CM_OK &&
+	    (err = authenticate(c, &(struct use){ slot, alg->id, "decipher" }, cm_buf_blob(&tmpl), deadline, t, &answer, &value)) == CM_OK &&
+	    value.len != alg->size)
+		err = cm_trace_fail(t, CM_REASON_CARD_MALFORMED, "the card's answer of %zu bytes is no result of its key", value.len);
+	if (err == CM_OK) {
+		cm_buf_add_blob(out, value);
+		err = cm_buf_status(out);
+	}
+	cm_buf_free(&tmpl);
+	cm_buf_free(&answer);
 	return err;
 }

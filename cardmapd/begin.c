@@ -11,6 +11,7 @@
 
 struct begin {
 	const char *user, *service, *tty, *rhost, *reader, *purpose;
+	bool secret;
 };
 
 static const struct {
@@ -58,6 +59,7 @@ make_attempt(struct cm_client *c, const struct begin *b, enum cm_purpose purpose
 	if (a == NULL)
 		return NULL;
 	a->purpose = purpose;
+	a->wants_secret = b->secret && purpose == CM_PURPOSE_LOGIN;
 	a->may_use_password = b->user != NULL && b->user[0] != '\0' &&
 	    (cm_policy_may_use_password(c->daemon->conf, b->user) || may_skip(c, b->user));
 	if (copy_text(&a->user, b->user) && copy_text(&a->service, b->service) && copy_text(&a->rhost, b->rhost) &&
@@ -149,6 +151,7 @@ cm_method_begin(struct cm_varlink_request *r)
 		{ "user", CM_PARAMETER_TEXT, false, &b.user }, { "service", CM_PARAMETER_TEXT, false, &b.service },
 		{ "tty", CM_PARAMETER_TEXT, false, &b.tty }, { "rhost", CM_PARAMETER_TEXT, false, &b.rhost },
 		{ "reader", CM_PARAMETER_TEXT, false, &b.reader }, { "purpose", CM_PARAMETER_TEXT, false, &b.purpose },
+		{ "secret", CM_PARAMETER_FLAG, false, &b.secret },
 	};
 	struct cm_client *c = r->context;
 	enum cm_purpose purpose;

@@ -228,8 +228,14 @@ cm_client_continue(struct cm_client *c, json_t *parameters)
 }
 
 void
-cm_client_answer(struct cm_client *c, json_t *parameters)
+cm_client_answer_with(struct cm_client *c, json_t *parameters, int fd)
 {
 	c->gone = NULL;
-	judge_sent(c, cm_varlink_answer(&c->turn, parameters, cm_deadline_in(0)));
+	judge_sent(c, cm_varlink_answer_with(&c->turn, parameters, fd, cm_deadline_in(0)));
+}
+
+void
+cm_client_answer(struct cm_client *c, json_t *parameters)
+{
+	cm_client_answer_with(c, parameters, -1);
 }

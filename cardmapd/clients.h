@@ -50,6 +50,8 @@ size_t cm_clients_count(const struct cm_clients *c);
 /* For who answers later: send, and let the client be served again if that was the last one.  What cannot be sent at once ends the connection. */
 void cm_client_continue(struct cm_client *c, json_t *parameters);
 void cm_client_answer(struct cm_client *c, json_t *parameters);
+/* With a descriptor beside it, which stays the caller's; -1: none. */
+void cm_client_answer_with(struct cm_client *c, json_t *parameters, int fd);
 /* Keep the call of r for later. */
 void cm_client_keep(struct cm_client *c, const struct cm_varlink_request *r, void (*gone)(struct cm_client *), void *waits);
 

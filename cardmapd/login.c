@@ -221,6 +221,8 @@ free_attempt(struct cm_attempt *a)
 	cm_answer_clear(&a->answer);
 	if (a->pidfd >= 0)
 		close(a->pidfd);
+	if (a->secret >= 0)
+		close(a->secret);
 	json_decref(a->out);
 	json_decref(a->why);
 	free(a->user);
@@ -290,6 +292,7 @@ cm_logins_add(struct cm_logins *l, struct cm_client *c)
 	cm_buf_free(&hex);
 	a->daemon = l->daemon;
 	a->answer.fds[0] = a->answer.fds[1] = -1;
+	a->secret = -1;
 	a->pid = c->peer.pid;
 	a->uid = c->peer.uid;
 	a->pidfd = hold_peer(c);
@@ -386,9 +389,11 @@ send_told(struct cm_logins *l, struct cm_attempt *a)
 	json_t *out, *one;
 	bool ended;
 	size_t i;
+	int secret;
 
 	pthread_mutex_lock(&l->daemon->lock);
 	out = a->out;
+	secret = a->secret;
 	a->out = json_array();
 	ended = a->ended;
 	if (ended && a->state == CM_ATTEMPT_GRANTED && !a->sent_end && a->client != NULL)
@@ -400,7 +405,7 @@ send_told(struct cm_logins *l, struct cm_attempt *a)
 		if (a->client == NULL || a->client->finished)
 			break;
 		if (last)
-			cm_client_answer(a->client, json_incref(one));
+			cm_client_answer_with(a->client, json_incref(one), secret);
 		else
 			cm_client_continue(a->client, json_incref(one));
 	}

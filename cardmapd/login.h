@@ -46,6 +46,7 @@ struct cm_attempt {
 	uid_t uid;
 	int pidfd;			/* -1: this kernel has none */
 	bool may_use_password;
+	bool wants_secret;
 	int64_t begun_us;
 	cm_deadline card_due;		/* until when it waits for a card */
 	/* under the daemon's lock: */
@@ -58,6 +59,7 @@ struct cm_attempt {
 	struct cm_session *session;
 	char *chosen;			/* the account it is about, of several */
 	struct cm_entrance *entrance;	/* of an account phase: a thread that asks, which has this */
+	int secret;			/* the reading end of a pipe, which goes beside the grant; owned, -1: none */
 	json_t *why;			/* reason, text and remedy for the next time that something is asked; or NULL */
 	/* the main thread's: */
 	struct cm_client *client;	/* NULL: nobody is there any more */

@@ -398,6 +398,7 @@ keep_prepared(struct cm_work *w)
 
 	w->login.user = w->login.service = w->login.rhost = NULL;	/* they were the other login's */
 	w->login.ahead = true;
+	w->login.wants_secret = false;
 	pthread_mutex_lock(&s->daemon->lock);
 	s->state = CM_SESSION_READY;
 	s->changed = true;

@@ -153,6 +153,7 @@ grant(struct cm_work *w)
 		take_back(l);
 	else
 		cm_removal_admitted(w->session->daemon->removal, w->session, a, g.account);
+	a->secret = cm_apart_take_secret(w->apart);	/* the main thread looks at it once the grant is told */
 	cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_GRANTED, .name = g.account->gecos, .user = g.account->name,
 	    .reader = w->session->reader, .online = l->account_kept ? CM_LOG_OFFLINE : CM_LOG_ONLINE, .grant = cm_attempt_grant(&g) });
 	w->granted = true;
@@ -440,6 +441,7 @@ name(struct cm_work *w)
 	l->ahead = false;
 	l->service = a->service;
 	l->rhost = a->rhost;
+	l->wants_secret = a->wants_secret;
 	return user != NULL ? cm_login_name(l, user) : CM_OK;
 }
 

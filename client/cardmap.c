@@ -10,7 +10,7 @@
 #define SOCKET		"io.cardmap"
 #define BEGIN_MS	10000	/* to connect, and for the service to take what is asked; then as long for the first state */
 /* From a reply's first octet to its last. */
-static const struct cm_wire_limits limits = { .message_max = 64 << 10, .message_ms = 10000 };
+static const struct cm_wire_limits limits = { .message_max = 64 << 10, .message_ms = 10000, .descriptors_max = 1 };
 
 /* ---- results */
 
@@ -83,7 +83,7 @@ set_text(json_t *parameters, const char *name, const char *text)
 
 /* CM_ERR_USAGE: a text that is no UTF-8. */
 static enum cm_err
-make_call(const struct cardmap_request *r, struct cm_buf *out)
+make_call(const struct cardmap_request *r, bool secret, struct cm_buf *out)
 {
 	json_t *parameters = json_object();
 	struct cm_varlink_call call = { .method = (char[]){ CM_CLIENT_INTERFACE ".Begin" }, .parameters = parameters, .more = true };
@@ -91,7 +91,8 @@ make_call(const struct cardmap_request *r, struct cm_buf *out)
 
 	if (parameters != NULL && set_text(parameters, "user", r->user) && set_text(parameters, "service", r->service) &&
 	    set_text(parameters, "tty", r->tty) && set_text(parameters, "rhost", r->rhost) &&
-	    set_text(parameters, "reader", r->reader) && set_text(parameters, "purpose", r->purpose))
+	    set_text(parameters, "reader", r->reader) && set_text(parameters, "purpose", r->purpose) &&
+	    (!secret || json_object_set_new(parameters, "secret", json_true()) == 0))
 		err = cm_varlink_call_write(&call, out);
 	json_decref(parameters);
 	return err;
@@ -102,7 +103,7 @@ send_begin(struct cardmap_login *l, const struct cardmap_request *r)
 {
 	const cm_deadline deadline = cm_deadline_in(BEGIN_MS);
 	struct cm_buf text = { 0 };
-	int result = cm_client_errno(make_call(r, &text));
+	int result = cm_client_errno(make_call(r, l->wants_secret, &text));
 
 	if (result == 0 && (result = cm_client_connect(l->path, l->owner, deadline, &l->wire)) == 0) {
 		const enum cm_err err = cm_wire_send(l->wire, cm_buf_blob(&text), NULL, 0, deadline);
@@ -121,12 +122,14 @@ begin(const char *run_dir, uid_t owner, const struct cardmap_request *r, struct 
 	int result = -ENOMEM;
 
 	*out = NULL;
-	/* A size of another version has members that nobody here knows: what they ask for would be left out in silence. */
-	if (r->size != sizeof(*r))
+	/* A size of a later version has members that nobody here knows: what they ask for would be left out in silence. */
+	if (r->size != sizeof(*r) && r->size != offsetof(struct cardmap_request, secret))
 		return -EINVAL;
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		return result;
 	l->owner = owner;
+	l->secret = -1;
+	l->wants_secret = r->size == sizeof(*r) && r->secret;
 	cm_client_state_clear(&l->now);
 	if (asprintf(&l->path, "%s/%s", run_dir, SOCKET) < 0)
 		l->path = NULL;
@@ -161,6 +164,8 @@ cardmap_free(struct cardmap_login *l)
 		cm_wire_give_up(l->wire);
 	cm_wire_free(&l->wire);
 	cm_client_state_clear(&l->now);
+	if (l->secret >= 0)
+		close(l->secret);
 	free(l->path);
 	free(l);
 }
@@ -210,6 +215,8 @@ take_reply(struct cardmap_login *l, const struct cm_varlink_reply *reply)
 	    (result = take_handle(l, handle)) == 0 && is_end(l->now.state) == reply->continues)
 		result = -EPROTO;	/* the last state is the last reply, and no other is */
 	l->any = result == 0;
+	if (result == 0 && l->wants_secret && l->now.state == CARDMAP_GRANTED)
+		l->secret = cm_wire_take_descriptor(l->wire);	/* others are closed with the wire */
 	return result;
 }
 

@@ -43,7 +43,8 @@ enum cardmap_state {
 
 /*
  * What a login is begun with.  Zero it, then set size to sizeof(struct cardmap_request): later
- * versions have members behind these.  NULL: not known.  Nothing of it is kept.
+ * versions have members behind these, and take the size that any version before them had.  NULL: not known.
+ * Nothing of it is kept.
  */
 struct cardmap_request {
 	size_t size;
@@ -53,6 +54,7 @@ struct cardmap_request {
 	const char *rhost;	/* where from; NULL: from this computer's seat */
 	const char *reader;
 	const char *purpose;	/* "login" (also NULL), "account" (asks for no card: may this account enter now?), "chauthtok" */
+	bool secret;		/* the user's secret is wanted too: cardmap_secret() */
 };
 
 /*
@@ -116,6 +118,16 @@ const char *cardmap_grant_shell(const struct cardmap_login *l);
 const char *cardmap_grant_ccache(const struct cardmap_login *l);	/* for KRB5CCNAME; NULL: no ticket */
 long long cardmap_grant_kept_age(const struct cardmap_login *l);	/* seconds; -1: the directory answered */
 const char *cardmap_grant_warning(const struct cardmap_login *l, unsigned i);	/* NULL: no more */
+
+/*
+ * The user's secret, which the card's Key Management key has opened (accounts.secret in cardmap.conf(5)): text of
+ * CARDMAP_SECRET_MAX octets at most and a NUL, for PAM_AUTHTOK.  Once, after CARDMAP_GRANTED, of a login begun with
+ * request.secret.  It is read from a pipe, straight into out, and no copy stays here: the caller locks out if it
+ * can, and wipes it.  size is that of out, at least CARDMAP_SECRET_MAX + 1.
+ * Its length; 0: there is none (off, or a warning says why); else a negative errno value, and out is wiped.
+ */
+#define CARDMAP_SECRET_MAX	128
+int cardmap_secret(struct cardmap_login *l, char *out, size_t size);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

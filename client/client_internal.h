@@ -51,6 +51,8 @@ struct cardmap_login {
 	bool any;		/* a state was told */
 	bool over;		/* it has ended, as now says or result does */
 	int result;		/* 0, or the error it ended with */
+	bool wants_secret;
+	int secret;		/* the reading end of a pipe; owned, -1: none */
 };
 
 /* A connection to the service, which must be root's or the owner's.  0, or as cardmap_begin(). */

@@ -51,4 +51,11 @@ void cm_kerberos_close(struct cm_kerberos **k);
 CM_MUST_USE enum cm_err cm_kerberos_get(struct cm_kerberos *k, struct cm_card *card, const struct cm_cert *cert,
     const struct cm_message *q, struct cm_trace *t, struct cm_message *a);
 
+/*
+ * secret.c: what UNSEAL asks of a card that is unlocked: the secret goes to fd, which is the caller's, and what is to be
+ * kept into a.  As cm_secret_by_card()
+ */
+CM_MUST_USE enum cm_err cm_helper_unseal(struct cm_card *card, const struct cm_message *q, int fd, struct cm_trace *t,
+    struct cm_message *a);
+
 #endif /* CM_HELPER_HELPER_H */

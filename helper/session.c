@@ -205,6 +205,14 @@ serve_get_ticket(struct session *s, const struct cm_message *q, const int *fds, 
 	return err == CM_OK ? cm_key_take(s->cert, s->t, &a->key) : err;
 }
 
+/* --- UNSEAL --- */
+
+static enum cm_err
+serve_unseal(struct session *s, const struct cm_message *q, const int *fds, struct cm_message *a)
+{
+	return cm_helper_unseal(s->card, q, fds[0], s->t, a);
+}
+
 /* --- What may be asked, when, with how many descriptors, and what answers it --- */
 
 static const struct request {
@@ -220,6 +228,7 @@ static const struct request {
 	{ CM_MESSAGE_VERIFY,     OPENED,            1, CM_MESSAGE_VERIFIED,    serve_verify,     "helper.VERIFY" },
 	{ CM_MESSAGE_SIGN,       UNLOCKED,          0, CM_MESSAGE_SIGNED,      serve_sign,       "helper.SIGN" },
 	{ CM_MESSAGE_GET_TICKET, UNLOCKED,          0, CM_MESSAGE_TICKET,      serve_get_ticket, "helper.GET_TICKET" },
+	{ CM_MESSAGE_UNSEAL,     UNLOCKED,          1, CM_MESSAGE_UNSEALED,    serve_unseal,     "helper.UNSEAL" },
 	{ CM_MESSAGE_CHANGE_PIN, OPENED,            2, CM_MESSAGE_CHANGED_PIN, serve_change_pin, "helper.CHANGE_PIN" },
 };
 

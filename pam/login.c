@@ -220,6 +220,26 @@ tell(const struct cm_pam *p, const struct cardmap_login *l)
 		cm_pam_say(p, "%s", warning);
 }
 
+/*
+ * For the modules that follow, as if it had been typed (pam_get_authtok(3)): libpam keeps a copy of its own until
+ * pam_authenticate(3) ends, and wipes it.  Who has none is let in all the same; a warning says why.
+ */
+static int
+hand_on_secret(const struct cm_pam *p, struct cardmap_login *l)
+{
+	char text[CARDMAP_SECRET_MAX + 1];
+	int result, code = PAM_SUCCESS;
+
+	if (!p->options.authtok)
+		return PAM_SUCCESS;
+	if ((result = cardmap_secret(l, text, sizeof(text))) > 0)
+		code = pam_set_item(p->h, PAM_AUTHTOK, text);
+	else if (result < 0)
+		cm_pam_complain(p, "Your secret stays sealed: %s", cardmap_error(result));
+	explicit_bzero(text, sizeof(text));
+	return code == PAM_SUCCESS ? code : PAM_BUF_ERR;
+}
+
 static int
 let_in(struct cm_pam *p, struct cardmap_login *l)
 {
@@ -231,7 +251,7 @@ let_in(struct cm_pam *p, struct cardmap_login *l)
 	}
 	if (p->user[0] == '\0' && pam_set_item(p->h, PAM_USER, cardmap_grant_user(l)) != PAM_SUCCESS)
 		return PAM_BUF_ERR;
-	if ((code = cm_pam_session_keep(p, l)) == PAM_SUCCESS)
+	if ((code = hand_on_secret(p, l)) == PAM_SUCCESS && (code = cm_pam_session_keep(p, l)) == PAM_SUCCESS)
 		tell(p, l);
 	return code;
 }

@@ -38,6 +38,13 @@ read_first_pass(struct cm_pam_options *o, const char *value)
 }
 
 static bool
+read_authtok(struct cm_pam_options *o, const char *value)
+{
+	(void)value;
+	return o->authtok = true;
+}
+
+static bool
 read_timeout(struct cm_pam_options *o, const char *value)
 {
 	char *end;
@@ -65,6 +72,7 @@ static const struct {
 	{ "wait_for_card", read_wait },
 	{ "allow_missing_name", read_missing },
 	{ "use_first_pass", read_first_pass },
+	{ "authtok", read_authtok },
 	{ "timeout=", read_timeout },
 	{ "reader=", read_reader },
 };

@@ -15,6 +15,7 @@ struct cm_pam_options {
 	bool quiet;			/* say nothing but refusals and questions */
 	bool wait_for_card;		/* even where the user may use a password */
 	bool allow_missing_name;	/* nobody is asked for a name: the card gives it */
+	bool authtok;			/* the user's secret becomes PAM_AUTHTOK, for the modules that follow */
 	bool use_first_pass;		/* the PIN is what an earlier module asked for */
 	unsigned timeout;		/* seconds for a card to be put in; 0: the service's */
 	const char *reader;		/* borrowed from the arguments; NULL: any */

@@ -108,6 +108,7 @@ cm_pam_run(struct cm_pam *p)
 	const struct cardmap_request r = {
 		.size = sizeof(r), .user = p->user, .service = item(p, PAM_SERVICE), .tty = item(p, PAM_TTY),
 		.rhost = item(p, PAM_RHOST), .reader = p->options.reader, .purpose = p->purpose->name,
+		.secret = p->options.authtok && p->purpose == &cm_pam_login,
 	};
 	struct cardmap_login *l = NULL;
 	int result, code;

@@ -19,6 +19,7 @@ cm_apart_new(const struct cm_apart_options *o, struct cm_apart **out)
 	if ((*out = calloc(1, sizeof(**out))) == NULL)
 		return CM_ERR_NOMEM;
 	(*out)->o = *o;
+	(*out)->secret = -1;
 	return CM_OK;
 }
 
@@ -44,6 +45,9 @@ cm_apart_forget(struct cm_apart *a)
 	cm_message_clear(&a->judged);
 	a->has_no_kerberos = false;
 	a->commands = 0;
+	if (a->secret >= 0)
+		close(a->secret);
+	a->secret = -1;
 }
 
 void
@@ -55,6 +59,15 @@ cm_apart_free(struct cm_apart **a)
 	cm_channel_free(&(*a)->channels[CM_PROCESS_RESOLVER]);
 	free(*a);
 	*a = NULL;
+}
+
+int
+cm_apart_take_secret(struct cm_apart *a)
+{
+	const int fd = a->secret;
+
+	a->secret = -1;
+	return fd;
 }
 
 void

@@ -51,6 +51,12 @@ void cm_apart_fds(const struct cm_apart *a, int fds[2]);	/* by enum cm_process *
 bool cm_apart_card(const struct cm_apart *a, struct cm_buf *out);
 
 /*
+ * The reading end of a pipe that has the account's secret, given, after a login that wanted it; -1: there is none.
+ * Nothing in this process reads from it.
+ */
+int cm_apart_take_secret(struct cm_apart *a);
+
+/*
  * Another PIN for the old one, both through pipes (their reading ends, borrowed);
  * after cm_login_prepare().  *tries as after a VERIFY.
  * Results and reasons are those of the card's: PIN_WRONG, PIN_BLOCKED, PIN_FORM, PIN_LAST_TRY, ...; or HELPER

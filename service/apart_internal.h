@@ -23,6 +23,7 @@ struct cm_apart {
 	struct cm_blob signature;		/* owned */
 	struct cm_ccache_putting *putting;	/* begun while the ticket is asked for; NULL: not */
 	unsigned commands;			/* of the card so far */
+	int secret;				/* the reading end of a pipe that has it, owned; -1: none */
 };
 
 struct cm_apart_question {
@@ -52,5 +53,8 @@ uint64_t cm_apart_time_left(cm_deadline deadline);
 cm_deadline cm_apart_with_grace(cm_deadline deadline);
 void cm_apart_forget_proof(struct cm_apart *a);
 void cm_apart_forget(struct cm_apart *a);	/* and the card helper goes */
+
+/* service/secret_apart.c: the work's open_secret. */
+CM_MUST_USE enum cm_err cm_apart_open_secret(struct cm_login *l);
 
 #endif /* CM_SERVICE_APART_INTERNAL_H */

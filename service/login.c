@@ -243,6 +243,19 @@ open_session(struct cm_login *l)
 	return err;
 }
 
+/* Who is let in is let in: without what he encrypted, and is told why. */
+static enum cm_err
+open_secret(struct cm_login *l)
+{
+	if (!l->wants_secret || !conf_of(l)->accounts.secret || l->work->open_secret == NULL)
+		return CM_OK;
+	if (l->work->open_secret(l) != CM_OK) {
+		cm_trace_add(l->trace, "warning", "your secret stays sealed: %s", cm_trace_message(l->trace));
+		cm_trace_clear_reason(l->trace);
+	}
+	return CM_OK;
+}
+
 #define BUDGET(key)	offsetof(struct cm_conf, key.timeout)
 
 static const struct stage {
@@ -263,6 +276,7 @@ static const struct stage {
 	{ CM_AFTER_PIN,  BUDGET(card),      0,                       "admit",       admit },
 	{ CM_AFTER_PIN,  BUDGET(card),      0,                       "remember",    remember },
 	{ CM_AFTER_PIN,  BUDGET(kerberos),  0,                       "session",     open_session },
+	{ CM_AFTER_PIN,  BUDGET(card),      0,                       "secret",      open_secret },
 };
 
 static enum cm_err

@@ -56,6 +56,8 @@ struct cm_login_work {
 	enum cm_err (*remember)(struct cm_login *l);
 	/* Put the ticket where the account's programs find it; sets ccache. */
 	enum cm_err (*store_ticket)(struct cm_login *l);
+	/* Have the card open the account's secret, for whoever logs in.  NULL where nobody can be given it. */
+	enum cm_err (*open_secret)(struct cm_login *l);
 	unsigned (*commands)(const struct cm_login *l);		/* of the card, so far */
 	void (*clear)(struct cm_login *l);			/* let go of all it holds; worker is NULL then, if it made it */
 };
@@ -76,6 +78,7 @@ struct cm_login {
 	/* Who logs how it ends, and may keep it; NULL: cm_log_write() does. */
 	void (*told)(void *arg, const struct cm_log_entry *e);
 	void *told_arg;
+	bool wants_secret;		/* the account's secret is to be opened too, where accounts.secret is on */
 	bool ahead;			/* nobody has asked for it yet: a refusal is not logged */
 	bool look_only;			/* set by cm_login_explain(): nothing is kept, changed or granted */
 

@@ -564,6 +564,7 @@ const struct cm_login_work cm_login_apart = {
 	.admit = admit,
 	.remember = remember,
 	.store_ticket = store_ticket,
+	.open_secret = cm_apart_open_secret,
 	.commands = commands,
 	.clear = clear,
 };

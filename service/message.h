@@ -75,7 +75,10 @@ struct cm_key {
 	X(kept_age, number, INT64_MAX) \
 	X(signed_time, number, CM_MESSAGE_TIME_MAX) \
 	X(chain, octets_list, 16)		/* DER, leaf first */ \
-	X(evidence, evidence, 64)
+	X(evidence, evidence, 64) \
+	X(uid, number, UINT32_MAX) \
+	X(sealed, octets_list, 8)		/* service/secret_seal.h */ \
+	X(recovery, octets, 16384)		/* a certificate's file, which nobody has read yet; or what is sealed to it */
 
 /* Which fields each kind has.  "to" and "from" are as the resolver and the helper see it. */
 #define CM_MESSAGE_KINDS(X) \
@@ -108,7 +111,10 @@ struct cm_key {
 	X(KDC_SILENT,	"")					/* a helper waited in vain: probe until one answers */ \
 	X(STATE,	"")					/* for people: what it is connected to, and who is silent */ \
 	X(STATED,	"items")				/* keys "connections", "searches", "silent" (each server that is), "kdc" (none answers) */ \
-	X(STANDING,	"user deadline")			/* FOUND: how this name's account stands, of whom no card is there */
+	X(STANDING,	"user deadline")			/* FOUND: how this name's account stands, of whom no card is there */ \
+	/* to the card helper again */ \
+	X(UNSEAL,	"user uid sealed recovery deadline")	/* with the pipe that the secret is written to: no message has it */ \
+	X(UNSEALED,	"err reason text items sealed recovery commands")	/* what is to be kept: none, or one */
 
 enum cm_message_kind {
 	CM_MESSAGE_NONE,

@@ -5,13 +5,21 @@
 
 /* ---- answers */
 
-/* parameters is given. */
+/* parameters is given; error NULL: it is an answer; fd -1: nothing goes beside it. */
+struct sending {
+	const char *error;
+	json_t *parameters;
+	bool continues;
+	int fd;
+};
+
 static enum cm_err
-send_reply(struct cm_varlink_turn *t, const char *error, json_t *parameters, bool continues,
-    cm_deadline deadline)
+send_reply(struct cm_varlink_turn *t, const struct sending *s, cm_deadline deadline)
 {
+	json_t *parameters = s->parameters;
+	const bool continues = s->continues;
 	const struct cm_varlink_reply r = {
-		.error = (char *)(uintptr_t)error, .parameters = parameters, .continues = continues,
+		.error = (char *)(uintptr_t)s->error, .parameters = parameters, .continues = continues,
 	};
 	struct cm_buf text = { 0 };
 	enum cm_err err = CM_ERR_NOMEM;
@@ -23,7 +31,7 @@ send_reply(struct cm_varlink_turn *t, const char *error, json_t *parameters, boo
 	else if (t->oneway)
 		err = CM_OK;	/* "the server must adhere": the next reply belongs to the next call */
 	else if ((err = cm_varlink_reply_write(&r, &text)) == CM_OK)
-		err = cm_wire_send(t->wire, cm_buf_blob(&text), NULL, 0, deadline);
+		err = cm_wire_send(t->wire, cm_buf_blob(&text), &s->fd, s->fd >= 0 ? 1 : 0, deadline);
 	if (err == CM_OK)
 		t->answered = !continues;
 	cm_buf_free(&text);
@@ -34,7 +42,13 @@ send_reply(struct cm_varlink_turn *t, const char *error, json_t *parameters, boo
 enum cm_err
 cm_varlink_answer(struct cm_varlink_turn *t, json_t *parameters, cm_deadline deadline)
 {
-	return send_reply(t, NULL, parameters, false, deadline);
+	return send_reply(t, &(struct sending){ .parameters = parameters, .fd = -1 }, deadline);
+}
+
+enum cm_err
+cm_varlink_answer_with(struct cm_varlink_turn *t, json_t *parameters, int fd, cm_deadline deadline)
+{
+	return send_reply(t, &(struct sending){ .parameters = parameters, .fd = fd }, deadline);
 }
 
 enum cm_err
@@ -58,13 +72,13 @@ cm_varlink_answer_text(struct cm_varlink_turn *t, struct cm_blob parameters, cm_
 enum cm_err
 cm_varlink_continue(struct cm_varlink_turn *t, json_t *parameters, cm_deadline deadline)
 {
-	return send_reply(t, NULL, parameters, true, deadline);
+	return send_reply(t, &(struct sending){ .parameters = parameters, .continues = true, .fd = -1 }, deadline);
 }
 
 enum cm_err
 cm_varlink_error(struct cm_varlink_turn *t, const char *error, json_t *parameters, cm_deadline deadline)
 {
-	return send_reply(t, error, parameters, false, deadline);
+	return send_reply(t, &(struct sending){ .error = error, .parameters = parameters, .fd = -1 }, deadline);
 }
 
 enum cm_err
