@@ -102,6 +102,7 @@
 	X(CANCELLED, AGAIN, "begin again") \
 	X(SECRET_KEY, ABSENT, "have a Key Management key (slot 9D: RSA, P-256 or P-384) put on the card") \
 	X(SECRET_SEALED, REFUSED, "use the card it was sealed to, or cardmap secret recover with the key of accounts.secret_recovery") \
+	X(SECRET_NONE, ABSENT, "see cardmap secret status; accounts.secret_recovery must have been set when the user logged in") \
 	X(SECRET_THERE, REFUSED, "see cardmap secret status; cardmap secret forget ends what is kept") \
 	/* general */ \
 	X(CONFIG, CONFIG, "mend the line named here; cardmap config check tells more") \

@@ -29,6 +29,7 @@ struct cm_cli {
 	bool renewal;
 	bool due, revoked;		/* of revocation */
 	const char *issuer;		/* or NULL */
+	const char *key_file;		/* of secret; or NULL */
 	bool store_unread;		/* cm_cli_open_host(): what is kept is there, and could not be read */
 	int pin_fd;			/* -1: ask at the terminal */
 	const char *config_path;	/* as given, or NULL */
@@ -117,6 +118,7 @@ int cm_cli_unpair(struct cm_cli *c);
 int cm_cli_pairings(struct cm_cli *c);
 int cm_cli_identities(struct cm_cli *c);
 int cm_cli_selector(struct cm_cli *c);
+int cm_cli_secret(struct cm_cli *c);
 int cm_cli_trust(struct cm_cli *c);
 int cm_cli_status_of_service(struct cm_cli *c);
 int cm_cli_log(struct cm_cli *c);

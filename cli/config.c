@@ -1,7 +1,11 @@
 /* cli/config.c - the configuration: its mistakes, its values, their origins. */
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "cli/cli.h"
+#include "service/secret_card.h"
+
+#define CONSIDER	"to be considered"	/* items of the trace that are no mistake, and told by check */
 
 static json_t *
 item_json(const struct cm_conf_item *item)
@@ -161,6 +165,50 @@ loaded(const struct cm_cli *c)
 	return c->conf == NULL ? CM_ERR_CONFIG : cm_trace_stage(c->trace, 0)->err;
 }
 
+/* The key that secrets are sealed to as well: by sealing one to it. */
+static enum cm_err
+check_recovery(struct cm_cli *c, const char *path)
+{
+	const struct cm_sealed_for whose = { .name = "check" };
+	struct cm_buf file = { 0 }, sealed = { 0 };
+	struct cm_secret *secret = NULL;
+	enum cm_err err;
+
+	if ((err = cm_file_read(path, CM_CERT_MAX, CM_FILE_TRUSTED, c->trace, &file)) == CM_ERR_ABSENT)
+		err = cm_trace_fail(c->trace, CM_REASON_CONFIG, "accounts.secret_recovery: there is no file %s", path);
+	if (err == CM_OK && (err = cm_secret_make(c->trace, &secret)) == CM_OK)
+		err = cm_secret_to_certificate(cm_buf_blob(&file), &whose, secret, c->trace, &sealed);
+	if (err != CM_OK)
+		cm_trace_add(c->trace, "mistake", "secret: %s", cm_trace_message(c->trace));
+	else
+		cm_trace_add(c->trace, CONSIDER, "accounts.secret_recovery: so can whoever has the private key of %s", path);
+	cm_secret_free(&secret);
+	cm_buf_free(&sealed);
+	cm_buf_free(&file);
+	return err;
+}
+
+/* What is switched on, and who can then open what: no mistake, and not to be learned too late. */
+static enum cm_err
+check_secret(struct cm_cli *c)
+{
+	const char *recovery = c->conf->accounts.secret_recovery;
+	enum cm_err err = CM_OK;
+
+	if (!c->conf->accounts.secret)
+		return CM_OK;
+	cm_trace_begin(c->trace, "secret");
+	cm_trace_add(c->trace, CONSIDER, "accounts.secret = yes: an issuer that keeps a copy of a card's Key Management key (slot 9D, "
+	    "escrow) can open that user's secret, and what is encrypted with it");
+	if (recovery != NULL)
+		err = check_recovery(c, recovery);
+	else
+		cm_trace_add(c->trace, CONSIDER, "accounts.secret_recovery is not set: a card that is lost takes the user's secret, "
+		    "and what is encrypted with it, along");
+	cm_trace_end(c->trace, err);
+	return err;
+}
+
 static enum cm_err
 check(struct cm_cli *c)
 {
@@ -169,7 +217,7 @@ check(struct cm_cli *c)
 		{ CM_NEED_TRUST, "trust" }, { CM_NEED_KERBEROS, "kerberos" },
 		{ CM_NEED_ACCOUNTS, "accounts" },
 	};
-	enum cm_err first = loaded(c);
+	enum cm_err first = loaded(c), secret;
 	size_t left_out;
 
 	for (size_t i = 0; c->conf != NULL && i < CM_COUNT(parts); i++) {
@@ -177,9 +225,12 @@ check(struct cm_cli *c)
 
 		first = first != CM_OK ? first : err;
 	}
+	if (c->conf != NULL && (secret = check_secret(c)) != CM_OK && first == CM_OK)
+		first = secret;
 	/* All of them, not only the first. */
 	tell_all(c, "mistake", "", "mistakes");
 	left_out = tell_all(c, "left out", "left out: ", "left_out");
+	tell_all(c, CONSIDER, "note: ", "notes");
 	if (first == CM_OK && left_out == 0)
 		cm_cli_line(c, "configuration", "no mistakes");
 	else if (first == CM_OK)

@@ -52,6 +52,11 @@ static const struct command {
 	{ "identities", cm_cli_identities, "", 0, 0, "",
 	  "the keys of the cards in the readers, as pair and unpair name them",
 	  "HASH is SHA-1 of the public key, as sc_auth prints it.\n" },
+	{ "secret", cm_cli_secret, "status [USER] | recover USER | forget USER", 1, 2, "pLK",
+	  "the secrets that cards open at logins: what is kept, and a way back",
+	  "status names the keys that each is sealed to. recover, with the private key of\n"
+	  "accounts.secret_recovery, seals one to the card in the reader, whose PIN it asks for.\n"
+	  "forget ends one: what was encrypted with it cannot be opened any more. For root.\n" },
 	{ "selector", cm_cli_selector, "", 0, 0, "pLoui",
 	  "answer the call of a custom user selector (UserSelector)",
 	  "map prints a line HASH, tab, USER for each key that has one. bind and unbind are pair\n"
@@ -142,6 +147,7 @@ static const struct option_row {
 	{ 'D', "due", NULL, false, "with refresh: only what is due, and when to call again" },
 	{ 'k', "revoked", NULL, false, "with list: only what is revoked, or on hold" },
 	{ 'n', "issuer", "NAME", false, "with forget: the CA that has this in its subject" },
+	{ 'K', "key", "FILE", false, "the private key of accounts.secret_recovery, PEM" },
 	{ 'N', "no-service", NULL, false, "without the service, though it runs" },
 	{ 'S', "service", "DIR", false, "the service whose sockets are in DIR, instead of " CM_CLI_RUN_DIR },
 	{ 'F', "follow", NULL, false, "go on telling of each as it comes" },
@@ -187,6 +193,8 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "unpair", "alice" },
 		{ "pairings", "" },
 		{ "identities", "--card file:alice.pem" },
+		{ "secret", "status" },
+		{ "secret", "recover alice --key recovery.key" },
 		{ "selector", "-o map -i 0123456789ABCDEF0123456789ABCDEF01234567 --card file:alice.pem \\\n"
 		    "      --directory ldif:people.ldif" },
 		{ "cards", "" },
@@ -376,6 +384,7 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 'D': c->due = true; return CM_OK;
 	case 'k': c->revoked = true; return CM_OK;
 	case 'n': c->issuer = arg; return CM_OK;
+	case 'K': c->key_file = arg; return CM_OK;
 	default: return CM_ERR_STATE;
 	}
 }
