@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(sys.argv.pop())
 PAM_CALLS = {f'pam_sm_{name}' for name in ('authenticate', 'setcred', 'acct_mgmt', 'open_session', 'close_session', 'chauthtok')}
 SANITIZERS = {'libasan.so.8', 'libubsan.so.1', 'ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1', 'libclang_rt.asan.so'}
+LATER = {'cardmap_secret': 'CARDMAP_2'}     # than the first version
 
 
 def run(*command, status=0, **options):
@@ -40,7 +41,7 @@ class Library(unittest.TestCase):
     def test_names(self):
         header = re.sub(r'/\*.*?\*/', '', (ROOT / 'client/cardmap.h').read_text(encoding='utf-8'), flags=re.S)
         declared = set(re.findall(r'\b(cardmap_\w+)\(', header))
-        self.assertEqual(exported(BUILD / 'client/libcardmap.so'), dict.fromkeys(declared, 'CARDMAP_1'))
+        self.assertEqual(exported(BUILD / 'client/libcardmap.so'), {**dict.fromkeys(declared, 'CARDMAP_1'), **LATER})
 
     def test_libraries(self):
         self.assertEqual(needed(BUILD / 'client/libcardmap.so'), {'libjansson.so.4', 'libc.so.6'})
