@@ -14,6 +14,8 @@
 
 #include "cache/accounts_internal.h"
 #include "cache/pairings.h"
+#include "cache/skip.h"
+#include "cache/standing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,7 +26,7 @@ static const struct table {
 	size_t columns;
 } tables[] = {
 	{ NULL, 0 }, { "account", COLUMNS }, { "pairing", 6 }, { "evidence", 11 }, { "source", 9 }, { "issuer", 2 },
-	{ "evidence", 8 }, { "clock", 5 },
+	{ "evidence", 8 }, { "clock", 5 }, { "standing", 8 }, { "skip", 5 },
 };
 #define FORMER	6
 
@@ -188,6 +190,36 @@ use(struct cm_accounts *s, struct cm_trace *t, bool whole)
 	cm_pairing_clear(&found);
 }
 
+/* Those tables are made with their first row. */
+static void
+make_tables(struct cm_accounts *s)
+{
+	struct cm_skip m;
+
+	if (cm_standing_note_facts(s, "x", (struct cm_blob){ (const uint8_t *)"x", 1 }, 1, NULL) != CM_OK ||
+	    cm_skip_make(s, "x", 1800000000, NULL, &m) != CM_OK)
+		abort();
+}
+
+/* How an account stands is whole, or is not there; a mark lets in once, and no longer than a day after it was made. */
+static void
+use_name(struct cm_accounts *s, struct cm_blob name)
+{
+	const time_t now = 1800000000;
+	struct cm_buf text = { 0 };
+	struct cm_standing st;
+	struct cm_skip m;
+
+	cm_buf_add_blob(&text, name);
+	if (cm_standing_find(s, cm_buf_str(&text), NULL, &st) == CM_OK && (st.text == NULL || st.facts_len > sizeof(st.facts)))
+		abort();
+	cm_standing_clear(&st);
+	if (cm_skip_use(s, cm_buf_str(&text), now, NULL, &m) == CM_OK && (m.made > now || m.expires <= now ||
+	    m.expires - m.made > CM_SKIP_S || cm_skip_find(s, cm_buf_str(&text), now, NULL, &m) != CM_ERR_ABSENT))
+		abort();
+	cm_buf_free(&text);
+}
+
 /* The table as version 1 had it, and a row in it; then as any store of that version is opened. */
 static bool
 fill_former(struct cm_accounts *s, const struct cm_column *v, struct cm_trace *t)
@@ -229,9 +261,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (cm_accounts_open(&o, t, &s) == CM_OK) {
 		const size_t n = split(data + 1, size - 1, v);
 
+		if (data[0] > FORMER + 1)
+			make_tables(s);
 		if (data[0] == 0 || (n >= table->columns && (table == &tables[FORMER] ? fill_former(s, v, t) :
 		    cm_store_put(s, table->name, v, table->columns, t) == CM_OK)))
 			use(s, t, data[0] != 0);
+		use_name(s, data[0] != 0 && n > 0 ? v[0].bytes : cm_blob_str("alice"));
 		cm_accounts_close(&s);
 	} else if (cm_trace_reason(t) != CM_REASON_STORE) {
 		abort();

@@ -119,6 +119,78 @@ class SshTest(ServiceScenario):
         self.assertEqual(by_key()[0], 0)
 
 
+class SkipOnceTest(ServiceScenario):
+    """Root lets in once without a card who must use one: by login and su with a password, where a card is required."""
+    changes = {'service__wait': 500}
+
+    def setUp(self):
+        super().setUp()
+        self.take_out()
+
+    def by_password(self, user=LOCAL, password=PASSWORD):
+        """login at the console; where no password is asked for, it ends without."""
+        terminal = self.background(['login', user])
+        self.addCleanup(terminal.kill)
+        while True:
+            terminal.expect(rb'(?i)password: ?$|\$ $|login: ?$|\([a-z_]+\)')
+            if terminal.text.rstrip().lower().endswith(b'password:'):
+                terminal.type(f'{password}\n')
+            elif terminal.text.endswith(b'$ '):
+                terminal.type('echo "inside as $(id -un)"; exit\n')
+                return self.ended(terminal, password)[1]
+            else:
+                terminal.kill()
+                return terminal.text.decode(errors='replace')
+
+    def check_in(self, text, user=LOCAL):
+        self.assertIn(f'inside as {user}', text)
+
+    def check_out(self, text):
+        self.assertNotIn('inside as', text)
+        self.assertRegex(text, r'\((no_card|card_required)\)')
+
+    def test_login(self):
+        self.check_out(self.by_password())
+        self.assertRegex(self.cardmap('enforcement', 'skip-once', LOCAL).out, rf'^skip once +{LOCAL} may log in once without a card, until ')
+        # what uses it up is none of these
+        self.assertNotIn('inside as', self.by_password(password=WRONG))
+        self.check_out(self.by_password('bob'))
+        terminal = self.terminal(['su', 'root', '-c', 'echo "inside as $(id -un)"'])
+        terminal.enter(rb'(?i)password: ?$', PASSWORD)
+        self.check_in(self.ended(terminal, PASSWORD)[1], 'root')
+        self.put_in()
+        self.wait_card()
+        self.check_inside(*self.log_in())
+        self.take_out()
+        service_scenario.SERVICE.stop()
+        service_scenario.SERVICE.start()
+        self.check_in(self.by_password())
+        self.check_out(self.by_password())
+        log = service_scenario.SERVICE.log
+        self.assertRegex(log, rf'skip-once ok: {LOCAL} may log in once without a card')
+        self.assertRegex(log, rf'skip-once-used ok: {LOCAL} entered without a card')
+
+    def test_made_while_no_service_runs(self):
+        service_scenario.SERVICE.stop()
+        made = self.cardmap('enforcement', 'skip-once', LOCAL, '--config', service_scenario.service_module.CONF, '--json').json
+        self.assertEqual((made['user'], sorted(made.keys() & {'made', 'expires'})), (LOCAL, ['expires', 'made']))
+        service_scenario.SERVICE.start()
+        terminal = self.terminal(['su', LOCAL, '-c', 'echo "inside as $(id -un)"'])
+        terminal.enter(rb'(?i)password: ?$', PASSWORD)
+        self.check_in(self.ended(terminal, PASSWORD)[1])
+        self.check_out(self.by_password())
+
+    def test_who_may_say_so(self):
+        self.cardmap('enforcement', 'skip-once', status=64)
+        self.cardmap('enforcement', 'skip-once', '', status=64)
+        self.cardmap('enforcement', 'skip-twice', LOCAL, status=64)
+        terminal = self.terminal([f'{service_scenario.service_module.HOME}/bin/cardmap', 'enforcement', 'skip-once', LOCAL], user=LOCAL)
+        status, text = self.ended(terminal)
+        self.assertEqual(status, 3, text)
+        self.assertIn('not_root', text)
+        self.check_out(self.by_password())
+
+
 class OfflineTest(ServiceScenario):
     def setUp(self):
         super().setUp()

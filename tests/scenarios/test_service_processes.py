@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 
 import scenario
+import varlink
 import service_scenario
 from scenario import ALICE_UID, PIN, Counts, said, wait_until
 from service_scenario import ANY_PROMPT, PROMPT, ServiceScenario
@@ -259,6 +260,24 @@ FALSE_CARDS = {'stranger': {}, 'look-alike': {}, 'self-signed': {}, 'look-alike,
                                                                          'other': 'alice-rsa2048'}}
 
 
+# What it says of alice's name in the account phase: how that ends, and whether what is kept of her is kept still.
+OF_ALICES_NAME = (
+    ('she is bob', BOB, 'not_this_user', False),
+    ('she is called Alice', {**ALICE, 'name': 'Alice'}, 'not_this_user', False),
+    ('she has another uid', {**ALICE, 'uid': ALICE_UID + 1}, 'not_this_user', False),
+    ('she is root', {**ALICE, 'uid': 0, 'gid': 0}, 'not_this_user', False),
+    ('she is gone', {**ALICE, 'do': 'STANDING:absent'}, 'no_account', False),
+    ('she is revoked', {**ALICE, 'do': 'STANDING:refuse'}, 'revoked', False),
+    ('she stands, kept', {**ALICE, 'kept': 1}, 'helper', True),
+    ('she stands, and is nobody', {**ALICE, 'do': 'STANDING:nobody'}, 'helper', True),
+    ('she is refused for no reason of that', {**ALICE, 'do': 'STANDING:unfit'}, 'helper', True),
+    *((f'{what}, and no answer', {**ALICE, 'do': f'STANDING:{what}'}, 'helper', True)
+      for what in ('close', 'silent', 'garbage', 'long', 'other')),
+    ('she stands, and lives elsewhere', {**ALICE, 'home': '/root', 'gid': 0}, None, True),
+    ('she stands, twice', {**ALICE, 'do': 'STANDING:twice'}, None, True),
+)
+
+
 class LiarTest(ServiceScenario):
     starts = False
     changes = {'service__wait': 1500}
@@ -377,6 +396,41 @@ class LiarTest(ServiceScenario):
             with self.subTest(str(values)):
                 self.start_lying({**ALICE, **values})
                 self.check_nobody('it is good', ['alice'])
+
+    @staticmethod
+    def account_phase(user):
+        """As a program of root's: how it ends."""
+        with varlink.Connection(service_module.RUN / 'io.cardmap') as connection:
+            connection.call('io.cardmap.Login.Begin', {'user': user, 'service': 'sshd', 'purpose': 'account'}, more=True)
+            return connection.receive()['parameters']
+
+    def test_of_a_name_in_the_account_phase(self):
+        """It may refuse, and what is kept is all that can enter; who is none of ours becomes nobody by what it says."""
+        service_scenario.SERVICE.start()
+        self.wait_card()
+        self.check_inside(*self.log_in())
+        service_scenario.SERVICE.stop()
+        kept = service_scenario.SERVICE.store.read_bytes(), service_scenario.SERVICE.store.with_name(service_scenario.SERVICE.store.name + '-wal').read_bytes()
+        self.configure(enforcement__required='no', directory__timeout=300)
+        for lie, values, reason, stays in OF_ALICES_NAME:
+            with self.subTest(lie):
+                service_scenario.SERVICE.stop()
+                service_scenario.SERVICE.store.write_bytes(kept[0])
+                service_scenario.SERVICE.store.with_name(service_scenario.SERVICE.store.name + '-wal').write_bytes(kept[1])
+                self.start_lying(values)
+                end = self.account_phase('alice')
+                self.assertEqual((end['state'], end.get('reason')), ('refused', reason) if reason else ('granted', None), end)
+                if not reason:
+                    self.assertEqual((end['grant']['uid'], end['grant']['gid'], end['grant']['home']),
+                                     (ALICE_UID, computer_module.PEOPLE_GID, '/home/alice'))
+                self.assertEqual(self.kept(), ['alice'] if stays else [])
+                for user in ('bob', computer_module.LOCAL, 'root'):
+                    end = self.account_phase(user)
+                    self.assertEqual((end['state'], end.get('reason')), ('refused', None), f'{lie}: {user}: {end}')
+        self.again(enforcement__required='yes')
+        self.start_lying(ALICE)
+        for user in ('alice', 'bob', computer_module.LOCAL):
+            self.assertEqual(self.account_phase(user)['reason'], 'card_required')
 
     def test_groups_that_a_directory_must_not_hand_out(self):
         self.exchange('bob')

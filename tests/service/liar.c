@@ -7,9 +7,9 @@
  *	other		a certificate (DER): chain, subject and serial are of that one
  *	key		a certificate (DER): the key is of that one
  *	kept, kdc_silent, good
- *	do=KIND:WHAT	when asked that (CHAIN, ACCOUNT, REVOCATION, KDC_STATE): close, silent, garbage, long, twice,
- *			other (an answer to another question), refuse (REFUSED, and all fields as if it were yes),
- *			nobody (yes, and no account)
+ *	do=KIND:WHAT	when asked that (CHAIN, ACCOUNT, REVOCATION, KDC_STATE, STANDING): close, silent, garbage, long,
+ *			twice, other (an answer to another question), refuse (REFUSED, and all fields as if it were yes),
+ *			absent (the same with ABSENT), unfit (REFUSED, for the reason of an ABSENT), nobody (yes, and no account)
  * Descriptors are the resolver's: 3 listens for cardmapd, 5 ends with it.
  */
 #include <errno.h>
@@ -300,6 +300,7 @@ static const struct answer {
 } answers[] = {
 	{ CM_MESSAGE_CHAIN, CM_MESSAGE_CHAINED, chained },
 	{ CM_MESSAGE_ACCOUNT, CM_MESSAGE_FOUND, found },
+	{ CM_MESSAGE_STANDING, CM_MESSAGE_FOUND, found },
 	{ CM_MESSAGE_REVOCATION, CM_MESSAGE_JUDGED, judged },
 	{ CM_MESSAGE_KDC_STATE, CM_MESSAGE_KDC_STATED, stated },
 };
@@ -327,6 +328,14 @@ send_octets(const struct card *c, size_t len)
 	free(octets);
 }
 
+static void
+refuse(struct cm_message *m, enum cm_err err, enum cm_reason reason)
+{
+	m->err = (uint64_t)err;
+	m->reason = (uint64_t)reason;
+	m->text = strdup("so it is said");
+}
+
 /* False: the connection is to be closed. */
 static bool
 answer(const struct lie *l, struct card *c, const struct answer *a)
@@ -335,11 +344,12 @@ answer(const struct lie *l, struct card *c, const struct answer *a)
 	bool ok = true;
 
 	a->fill(l, c, &m);
-	if (is_to(l, a->question, "refuse")) {
-		m.err = CM_ERR_REFUSED;
-		m.reason = CM_REASON_REVOKED;
-		m.text = strdup("so it is said");
-	}
+	if (is_to(l, a->question, "refuse"))
+		refuse(&m, CM_ERR_REFUSED, CM_REASON_REVOKED);
+	if (is_to(l, a->question, "absent"))
+		refuse(&m, CM_ERR_ABSENT, CM_REASON_NO_ACCOUNT);
+	if (is_to(l, a->question, "unfit"))
+		refuse(&m, CM_ERR_REFUSED, CM_REASON_NO_ACCOUNT);
 	if (is_to(l, a->question, "nobody"))
 		cm_account_free(&m.account);
 	if (is_to(l, a->question, "other")) {
