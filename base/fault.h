@@ -38,12 +38,27 @@ cm_fault_point(const char *name)
 	}
 	return strcmp(want, name) == 0 && cm_fault_is_due() ? CM_ERR_SYSTEM : CM_OK;
 }
+/* What usually takes ms takes as many as the environment's variable says. */
+static inline int
+cm_fault_ms(const char *variable, int ms)
+{
+	const char *want = getenv(variable);
+
+	return want != NULL ? (int)strtol(want, NULL, 10) : ms;
+}
 #else
 static inline enum cm_err
 cm_fault_point(const char *name)
 {
 	(void)name;
 	return CM_OK;
+}
+
+static inline int
+cm_fault_ms(const char *variable, int ms)
+{
+	(void)variable;
+	return ms;
 }
 #endif
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <winscard.h>
 
+#include "base/clock.h"
+#include "base/fault.h"
 #include "card/card_internal.h"
 
 /* PC/SC's name for "a reader came or went" (pcsc-lite: SCardGetStatusChange(3)). */
@@ -12,7 +14,6 @@
 
 /* Between a list of readers and the wait for changes one may slip through: lists are made anew, soon after a change. */
 #define SETTLE_MS	1000
-#define QUIET_MS	60000
 #define RETRY_FIRST_MS	200
 #define RETRY_MAX_MS	3000
 
@@ -36,6 +37,8 @@ struct watch {
 	SCARD_READERSTATE hotplug;
 	uint32_t insertions;
 	bool lost;		/* told that there is no pcscd */
+	int alive_ms;
+	cm_deadline alive;	/* when it is said again */
 };
 
 static enum cm_err
@@ -46,6 +49,17 @@ tell(struct watch *w, const struct row *r, bool present)
 		.atr = { r->state.rgbAtr, present ? r->state.cbAtr : 0 },
 	};
 
+	return w->tell(w->arg, &e, w->t);
+}
+
+static enum cm_err
+say_alive(struct watch *w)
+{
+	const struct cm_watch_event e = { .alive = true };
+
+	if (!cm_deadline_passed(w->alive))
+		return CM_OK;
+	w->alive = cm_deadline_in(w->alive_ms);
 	return w->tell(w->arg, &e, w->t);
 }
 
@@ -183,10 +197,12 @@ watch_pcscd(struct watch *w, enum cm_err *err)
 		if ((rv = list_readers(w, err)) != SCARD_S_SUCCESS || *err != CM_OK)
 			break;
 		rv = look(w, wait, err);
-		wait = rv == (LONG)SCARD_E_TIMEOUT ? QUIET_MS : SETTLE_MS;
+		wait = rv == (LONG)SCARD_E_TIMEOUT ? (DWORD)w->alive_ms : SETTLE_MS;
 		/* nothing changed; or a reader went while it was waited for, and the next list has it no more */
 		if (rv == (LONG)SCARD_E_TIMEOUT || rv == (LONG)SCARD_E_UNKNOWN_READER)
 			rv = SCARD_S_SUCCESS;
+		if (rv == SCARD_S_SUCCESS && *err == CM_OK)
+			*err = say_alive(w);
 	}
 	return rv;
 }
@@ -200,7 +216,7 @@ say_lost(struct watch *w, LONG rv)
 
 	w->row_count = 0;
 	if (w->lost)
-		return CM_OK;
+		return say_alive(w);
 	w->lost = true;
 	(void)cm_pcsc_reason(rv, &words);
 	(void)cm_trace_fail(w->t, CM_REASON_NO_READER, "no reader can be asked: %s", words);
@@ -220,6 +236,8 @@ cm_watch_readers(cm_watch_tell tell_change, void *arg, struct cm_trace *t)
 	w->tell = tell_change;
 	w->arg = arg;
 	w->t = t;
+	w->alive_ms = cm_fault_ms("CM_WATCH_ALIVE_MS", CM_WATCH_ALIVE_MS);
+	w->alive = cm_deadline_in(w->alive_ms);
 	while (err == CM_OK) {
 		rv = SCardEstablishContext(SCARD_SCOPE_SYSTEM, NULL, NULL, &w->context);
 		if (rv == SCARD_S_SUCCESS) {

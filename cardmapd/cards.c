@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "cardmapd/methods.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
@@ -33,6 +34,8 @@ struct cm_cards {
 	struct cm_daemon *daemon;
 	struct cm_channel *watcher;	/* NULL: none runs */
 	cm_deadline due;		/* when it is started again */
+	cm_deadline silent;		/* when one that says nothing hangs */
+	int silent_ms;
 	unsigned backoff;
 	struct reader *readers;
 	struct cm_session *sessions;
@@ -46,6 +49,7 @@ cm_cards_new(struct cm_daemon *d, struct cm_cards **out)
 		return CM_ERR_NOMEM;
 	(*out)->daemon = d;
 	(*out)->due = cm_deadline_in(0);
+	(*out)->silent_ms = 3 * cm_fault_ms("CM_WATCH_ALIVE_MS", CM_WATCH_SILENT_MS / 3);
 	return CM_OK;
 }
 
@@ -311,9 +315,20 @@ start_watcher(struct cm_cards *c)
 	const int fd = cm_processes_connect(c->daemon->processes, CM_KIND_WATCHER);
 
 	c->due = INT64_MAX;
+	c->silent = cm_deadline_in(c->silent_ms);
 	if (fd < 0 || cm_channel_new(fd, &c->watcher) != CM_OK ||
 	    cm_channel_send(c->watcher, &watch, NULL, 0, cm_deadline_in(SEND_MS)) != CM_OK)
 		lose_watcher(c);
+}
+
+/* It is stopped or stuck, or pcscd, whom it asks, is. */
+static void
+replace_watcher(struct cm_cards *c)
+{
+	cm_log_event(c->daemon->conf->service.log, "readers", CM_ERR_SYSTEM, CM_REASON_HELPER,
+	    "the process that watches the readers says nothing, and is replaced: if this goes on, pcscd hangs, and is to be restarted");
+	cm_processes_end_watcher(c->daemon->processes);
+	lose_watcher(c);
 }
 
 static void
@@ -323,17 +338,21 @@ hear_watcher(struct cm_cards *c)
 	enum cm_err err;
 
 	while (c->watcher != NULL && (err = cm_channel_receive(c->watcher, 0, &m, NULL, 0)) != CM_ERR_OFFLINE) {
-		if (err != CM_OK || m.kind != CM_MESSAGE_READER) {
+		if (err != CM_OK || (m.kind != CM_MESSAGE_READER && m.kind != CM_MESSAGE_ALIVE)) {
 			cm_message_clear(&m);
 			lose_watcher(c);
 			return;
 		}
 		c->backoff = 0;
-		take_message(c, &m);
+		c->silent = cm_deadline_in(c->silent_ms);
+		if (m.kind == CM_MESSAGE_READER)
+			take_message(c, &m);
 		cm_message_clear(&m);
 	}
 	if (c->watcher != NULL && cm_channel_is_gone(c->watcher))
 		lose_watcher(c);
+	else if (c->watcher != NULL && cm_deadline_passed(c->silent))
+		replace_watcher(c);
 }
 
 /* ---- sessions */
@@ -395,7 +414,7 @@ cm_cards_fd(const struct cm_cards *c)
 cm_deadline
 cm_cards_next(const struct cm_cards *c)
 {
-	return c->watcher == NULL ? c->due : INT64_MAX;
+	return c->watcher == NULL ? c->due : c->silent;
 }
 
 struct cm_session *

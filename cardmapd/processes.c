@@ -240,13 +240,13 @@ resolver_answers(struct cm_processes *p)
 
 /* 0: none has run for so long. */
 static pid_t
-resolver_that_runs(struct cm_processes *p, int64_t us)
+one_that_runs(struct cm_processes *p, enum cm_kind kind, int64_t us)
 {
 	pid_t pid = 0;
 
 	pthread_mutex_lock(&p->lock);
 	for (size_t i = 0; i < RUNNING_MAX; i++)
-		if (p->running[i].pid != 0 && p->running[i].kind == CM_KIND_RESOLVER &&
+		if (p->running[i].pid != 0 && p->running[i].kind == kind &&
 		    cm_clock_us() - p->running[i].since_us > us)
 			pid = p->running[i].pid;
 	pthread_mutex_unlock(&p->lock);
@@ -256,13 +256,22 @@ resolver_that_runs(struct cm_processes *p, int64_t us)
 void
 cm_processes_doubt_resolver(struct cm_processes *p)
 {
-	const pid_t pid = p->starter != NULL ? resolver_that_runs(p, 0) : 0;
+	const pid_t pid = p->starter != NULL ? one_that_runs(p, CM_KIND_RESOLVER, 0) : 0;
 
-	if (pid == 0 || resolver_answers(p) || resolver_that_runs(p, DOUBT_AFTER_US) != pid)
+	if (pid == 0 || resolver_answers(p) || one_that_runs(p, CM_KIND_RESOLVER, DOUBT_AFTER_US) != pid)
 		return;
 	cm_log_event(p->options.conf->service.log, "process", CM_ERR_SYSTEM, CM_REASON_HELPER,
 	    "resolver (pid %d) does not answer, and is replaced", (int)pid);
 	cm_starter_kill(p->starter, pid);
+}
+
+void
+cm_processes_end_watcher(struct cm_processes *p)
+{
+	const pid_t pid = p->starter != NULL ? one_that_runs(p, CM_KIND_WATCHER, 0) : 0;
+
+	if (pid != 0)
+		cm_starter_kill(p->starter, pid);
 }
 
 int

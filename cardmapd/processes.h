@@ -43,6 +43,9 @@ bool cm_processes_look(struct cm_processes *p);
  */
 void cm_processes_doubt_resolver(struct cm_processes *p);
 
+/* The watcher hangs: nothing it is asked ends it.  One that the service manager started is left to that.  Thread-safe. */
+void cm_processes_end_watcher(struct cm_processes *p);
+
 /* Those that run, for people. */
 struct cm_process_seen {
 	const char *kind;

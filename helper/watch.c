@@ -5,6 +5,16 @@
 
 #define SEND_MS	10000
 
+_Static_assert(3 * CM_WATCH_ALIVE_MS <= CM_WATCH_SILENT_MS, "said often enough");
+
+static enum cm_err
+tell_alive(const struct cm_helper *h)
+{
+	const struct cm_message m = { .kind = CM_MESSAGE_ALIVE };
+
+	return cm_channel_send(h->channel, &m, NULL, 0, cm_deadline_in(SEND_MS));
+}
+
 static enum cm_err
 tell(void *arg, const struct cm_watch_event *e, struct cm_trace *t)
 {
@@ -14,6 +24,8 @@ tell(void *arg, const struct cm_watch_event *e, struct cm_trace *t)
 	struct cm_buf reader = { 0 }, atr = { 0 };
 	enum cm_err err = CM_ERR_NOMEM;
 
+	if (e->alive)
+		return tell_alive(h);
 	if (cm_fault_point("helper.READER") != CM_OK)
 		return CM_ERR_SYSTEM;
 	cm_buf_add_printable(&reader, cm_blob_str(e->reader));

@@ -21,6 +21,7 @@
  * of its receiver.
  */
 #define CM_MESSAGE_MAX	((size_t)128 << 10)	/* octets */
+#define CM_WATCH_SILENT_MS	30000	/* who watches readers and says nothing for so long hangs */
 
 /* A public key taken apart, so that whoever checks a signature parses nothing. */
 enum cm_key_kind { CM_KEY_NONE, CM_KEY_RSA, CM_KEY_P256, CM_KEY_P384 };
@@ -86,6 +87,7 @@ struct cm_key {
 	X(WATCH,	"") \
 	X(READER,	"err reason text reader atr present gone insertion") \
 		/* from it, for each reader at first, then at each change; reader "": no pcscd, err says so, and no reader is there */ \
+	X(ALIVE,	"")					/* from it, three times in CM_WATCH_SILENT_MS: it still watches */ \
 	X(OPEN,		"reader insertion deadline") \
 	X(RECOGNISE,	"guid")					/* from it, while it opens: whose certificate is that? */ \
 	X(RECOGNISED,	"certificate global_pin")		/* to it; none: read it */ \

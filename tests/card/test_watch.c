@@ -92,8 +92,11 @@ static enum cm_err
 tell(void *arg, const struct cm_watch_event *e, struct cm_trace *t)
 {
 	const struct step **at = arg;
-	const struct step *s = (*at)++;
+	const struct step *s = *at;
 
+	if (e->alive)
+		return CM_OK;
+	(*at)++;
 	if ((e->reader == NULL) != (s->reader == NULL) ||
 	    (e->reader != NULL && strcmp(e->reader, s->reader) != 0) || e->err != s->err ||
 	    e->present != s->present || e->gone != s->gone || e->insertion != s->insertion)
