@@ -25,6 +25,7 @@
 
 #include "bench/bench.h"
 #include "service/login_here.h"
+#include "tests/rig/rig_pin.h"
 
 #define ROUNDS	100
 #define WARM_UP	5
@@ -79,7 +80,7 @@ open_host(struct bench *b, const char *conf)
 	set(b, "card.source", "file:%s/" CARD ".pem", bench_rig("CM_RIG_PKI"));
 	set(b, "service.log", "%s", "none");
 	bench_must(cm_host_open(b->conf, CM_NEED_LOGIN, b->trace, &b->host), "host", b->trace);
-	bench_must(cm_secret_new(cm_blob_str(bench_rig("CM_RIG_PIN")), &b->pin), "PIN", NULL);
+	bench_must(cm_secret_new(cm_blob_str(rig_pin()), &b->pin), "PIN", NULL);
 }
 
 static void

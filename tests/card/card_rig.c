@@ -170,12 +170,36 @@ wait_for_card(bool wanted)
 	}
 }
 
+/* What pcscd's own look at the reader found last (rig.py's card_is_in() says why clients are not asked). */
+static bool
+pcscd_saw_it_go(void)
+{
+	char path[512], line[512];
+	bool gone = true;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/pcscd.log", need("CM_RIG_DIR"));
+	assert_non_null(f = fopen(path, "r"));
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (strstr(line, READER) != NULL)
+			gone = strstr(line, "Card inserted into ") != NULL ? false :
+			    strstr(line, "Card Removed From ") != NULL ? true : gone;
+	fclose(f);
+	return gone;
+}
+
 void
 card_insert(const char *dir)
 {
+	const cm_deadline deadline = cm_deadline_in(10000);
+
 	card_control("clear");
 	card_control("remove");
 	wait_for_card(false);
+	while (!pcscd_saw_it_go()) {
+		assert_false(cm_deadline_passed(deadline));
+		poll(NULL, 0, 10);
+	}
 	card_control("insert %s", dir);
 	wait_for_card(true);
 	fresh();

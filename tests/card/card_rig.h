@@ -10,8 +10,9 @@
 #include <winscard.h>
 
 #include "card/card.h"
+#include "tests/rig/rig_pin.h"
 
-#define PIN	"123456"	/* of every card here */
+#define PIN	rig_pin()	/* of every card here */
 
 /* What vcard counted since zero. */
 struct vcard_counts {

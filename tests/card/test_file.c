@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "card/card.h"
 
-#define PIN	"123456"
+#define PIN	"40718259"
 
 static char dir[] = "/tmp/cm-card-file-XXXXXX";
 static char source[512];
@@ -57,9 +57,9 @@ write_key(FILE *f, const char *name, enum form form)
 	if (form == PLAIN)
 		ok = PEM_write_bio_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL);
 	else if (form == PKCS8)
-		ok = PEM_write_bio_PKCS8PrivateKey(out, key, EVP_aes_256_cbc(), PIN, 6, NULL, NULL);
+		ok = PEM_write_bio_PKCS8PrivateKey(out, key, EVP_aes_256_cbc(), PIN, 8, NULL, NULL);
 	else
-		ok = PEM_write_bio_PrivateKey_traditional(out, key, EVP_aes_256_cbc(), pin, 6, NULL,
+		ok = PEM_write_bio_PrivateKey_traditional(out, key, EVP_aes_256_cbc(), pin, 8, NULL,
 		    NULL);
 	assert_int_equal(ok, 1);
 	BIO_free(out);
@@ -147,7 +147,7 @@ static const struct row {
 	{ TRADITIONAL, { "k:alice-p256", "c:alice-p256" }, PIN, CM_REASON_NONE },
 	{ PKCS8, { "k:alice-p256", "c:alice-p256" }, "1234567", CM_REASON_PIN_WRONG },
 	{ PKCS8, { "k:alice-p256", "c:alice-p256" }, "", CM_REASON_PIN_WRONG },
-	{ TRADITIONAL, { "c:alice-rsa2048", "k:alice-rsa2048" }, "654321", CM_REASON_PIN_WRONG },
+	{ TRADITIONAL, { "c:alice-rsa2048", "k:alice-rsa2048" }, "30927461", CM_REASON_PIN_WRONG },
 	/* copied public certificate without the key (CVE-2025-24032) */
 	{ PLAIN, { "c:alice-rsa2048", "k:bob" }, PIN, CM_REASON_CARD_KEY },
 	{ PLAIN, { "c:alice-rsa2048", "k:alice-p256" }, PIN, CM_REASON_CARD_KEY },

@@ -65,7 +65,7 @@ static const struct row {
 	enum cm_reason reason;
 	unsigned tries;		/* the card's, afterwards */
 } rows[] = {
-	{ "654321", CM_REASON_PIN_WRONG, 2 },
+	{ "30927461", CM_REASON_PIN_WRONG, 2 },
 	{ "12345678", CM_REASON_PIN_WRONG, 2 },
 	{ "", CM_REASON_PIN_MISSING, 3 },
 	{ "cancel", CM_REASON_CANCELLED, 3 },

@@ -48,11 +48,11 @@ expect(struct change c, enum cm_reason reason, unsigned tries)
 static void
 test_pin_is_changed(void **state)
 {
-	struct login l = { .pin = "87654321" };
+	struct login l = { .pin = "52640917" };
 
 	(void)state;
 	card_become(card_make("alice-p256", "alice-p256", ""));
-	expect((struct change){ PIN, "87654321", false, 0 }, CM_REASON_NONE, 3);
+	expect((struct change){ PIN, "52640917", false, 0 }, CM_REASON_NONE, 3);
 	/* the session that changed it ended with a reset: nobody finds the card unlocked */
 	assert_int_equal(card_counts().resets, 1);
 	assert_int_equal(login(&l), CM_OK);
@@ -68,16 +68,16 @@ test_wrong_old_pin_spends_a_try_and_never_the_last_one_unasked(void **state)
 
 	(void)state;
 	card_become(card_make("alice-p256", "alice-p256", ""));
-	expect((struct change){ "654321", "87654321", false, 0 }, CM_REASON_PIN_WRONG, 2);
-	expect((struct change){ "654321", "87654321", false, 0 }, CM_REASON_PIN_WRONG, 1);
-	expect((struct change){ "654321", "87654321", false, 0 }, CM_REASON_PIN_LAST_TRY, 1);
-	expect((struct change){ PIN, "87654321", false, 0 }, CM_REASON_PIN_LAST_TRY, 1);
+	expect((struct change){ "30927461", "52640917", false, 0 }, CM_REASON_PIN_WRONG, 2);
+	expect((struct change){ "30927461", "52640917", false, 0 }, CM_REASON_PIN_WRONG, 1);
+	expect((struct change){ "30927461", "52640917", false, 0 }, CM_REASON_PIN_LAST_TRY, 1);
+	expect((struct change){ PIN, "52640917", false, 0 }, CM_REASON_PIN_LAST_TRY, 1);
 	/* nothing was changed by any of them */
 	l.last_try = true;
 	assert_int_equal(login(&l), CM_OK);
 	card_control("tries 1");
-	expect((struct change){ "654321", "87654321", true, 0 }, CM_REASON_PIN_BLOCKED, 0);
-	expect((struct change){ PIN, "87654321", true, 0 }, CM_REASON_PIN_BLOCKED, 0);
+	expect((struct change){ "30927461", "52640917", true, 0 }, CM_REASON_PIN_BLOCKED, 0);
+	expect((struct change){ PIN, "52640917", true, 0 }, CM_REASON_PIN_BLOCKED, 0);
 }
 
 static void
@@ -90,7 +90,7 @@ test_what_cannot_be_a_pin_does_not_become_one(void **state)
 	card_become(card_make("alice-p256", "alice-p256", ""));
 	for (size_t i = 0; i < CM_COUNT(pins); i++) {
 		expect((struct change){ PIN, pins[i], false, 0 }, CM_REASON_PIN_FORM, 3);
-		expect((struct change){ pins[i], "87654321", false, 0 }, CM_REASON_PIN_FORM, 3);
+		expect((struct change){ pins[i], "52640917", false, 0 }, CM_REASON_PIN_FORM, 3);
 	}
 	assert_int_equal(card_log_count(" 00240080"), 0);
 	/* a card may be stricter than the standard */
@@ -105,7 +105,7 @@ test_global_pin_is_changed_where_it_is_the_one(void **state)
 {
 	(void)state;
 	card_become(card_make("alice-p256", "alice-p256", "pin_policy=global\n"));
-	assert_int_equal(change(&(struct change){ PIN, "87654321", false, 0 }), CM_OK);
+	assert_int_equal(change(&(struct change){ PIN, "52640917", false, 0 }), CM_OK);
 	assert_int_equal(card_log_count(" 0024000010"), 1);
 }
 
@@ -118,7 +118,7 @@ test_hostile_answers_to_a_change(void **state)
 	for (size_t i = 0; i < CM_COUNT(faults); i++) {
 		card_become(card_make("alice-p256", "alice-p256", ""));
 		card_control("fault %s", faults[i]);
-		assert_int_equal(change(&(struct change){ PIN, "87654321", false, 0 }), CM_ERR_SYNTAX);
+		assert_int_equal(change(&(struct change){ PIN, "52640917", false, 0 }), CM_ERR_SYNTAX);
 		assert_int_equal(cm_trace_reason(test_trace()), CM_REASON_CARD_MALFORMED);
 	}
 }

@@ -264,7 +264,7 @@ test_several_cards_are_not_guessed_between(void **state)
 static void
 test_wrong_pin_spends_exactly_one_try(void **state)
 {
-	struct login l = { .pin = "654321" };
+	struct login l = { .pin = "30927461" };
 
 	(void)state;
 	card_become(card_make("alice-p256", "alice-p256", ""));
@@ -285,7 +285,7 @@ test_wrong_pin_spends_exactly_one_try(void **state)
 static void
 test_last_try_is_never_spent_silently(void **state)
 {
-	struct login l = { .pin = "654321" };
+	struct login l = { .pin = "30927461" };
 
 	(void)state;
 	card_become(card_make("alice-p256", "alice-p256", ""));
@@ -331,7 +331,7 @@ static void
 test_tries_are_asked_before_a_pin_is_sent(void **state)
 {
 	const cm_deadline deadline = cm_deadline_in(10000);
-	struct cm_secret *pin = secret(PIN), *wrong = secret("654321");
+	struct cm_secret *pin = secret(PIN), *wrong = secret("30927461");
 	struct cm_card *card = NULL;
 	unsigned n = 0;
 
@@ -358,7 +358,7 @@ test_tries_are_asked_before_a_pin_is_sent(void **state)
 static void
 test_unlocked_card_is_asked_all_the_same(void **state)
 {
-	struct login l = { .pin = "654321" };
+	struct login l = { .pin = "30927461" };
 	struct other o;
 
 	(void)state;

@@ -14,11 +14,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scenarios'))
 import scenario  # noqa: E402
 import service_scenario  # noqa: E402
-from scenario import PIN, Counts, wait_until  # noqa: E402
+from scenario import NEW_PIN, PIN, SECONDS, WRONG_PIN, Counts, wait_until  # noqa: E402
 from service_scenario import ServiceScenario  # noqa: E402
 
 import varlink  # noqa: E402
-from rig import CARD_PORT  # noqa: E402
 from service import CARD, CONF, HOME, RESOLVER, RUN, processes  # noqa: E402
 
 SOCKET = RUN / 'io.cardmap'
@@ -58,12 +57,6 @@ s.connect(sys.argv[1])
 s.sendall(sys.argv[2].encode() + b'\\0')
 print(s.recv(65536).decode())
 """
-
-
-def card_has_a_command():
-    """Something that the card, which is stopped, has not read."""
-    rows = [line.split() for line in Path('/proc/net/tcp').read_text(encoding='ascii').splitlines()[1:]]
-    return any(row[2].endswith(f':{CARD_PORT:04X}') and int(row[4].split(':')[1], 16) > 0 for row in rows)
 
 
 class LiveScenario(ServiceScenario):
@@ -175,15 +168,15 @@ class LoginTest(LiveScenario):
 
     def test_another_pin_for_the_old_one(self):
         connection = self.begin(purpose='chauthtok')
-        self.answer(self.until(connection, 'pin'), '000000', '654321')
+        self.answer(self.until(connection, 'pin'), WRONG_PIN, NEW_PIN)
         asked = self.until(connection, 'pin')
         self.assertEqual((asked['state'], asked['reason'], asked['tries']), ('pin', 'pin_wrong', 2))
-        self.answer(asked, PIN, '654321')
+        self.answer(asked, PIN, NEW_PIN)
         end = self.until(connection, 'pin')
         self.assertEqual((end['state'], end['grant']['user']), ('granted', 'alice'), end)
         self.assertEqual(self.until(self.begin(purpose='account'))['reason'], 'card_required', 'another PIN is no login')
         self.assertEqual(self.login()['reason'], 'pin_wrong')
-        self.assertEqual(self.login('654321')['state'], 'granted')
+        self.assertEqual(self.login(NEW_PIN)['state'], 'granted')
 
     def test_the_account_phase(self):
         """The process that came in by card may enter; another, where a card is required, may not."""
@@ -407,8 +400,8 @@ class DeathTest(LiveScenario):
         self.put_in()
         self.wait_card()
         connection = self.begin()
-        self.answer(self.until(connection, 'pin'), '000000')
-        self.answer(self.until(connection, 'pin'), '000000')
+        self.answer(self.until(connection, 'pin'), WRONG_PIN)
+        self.answer(self.until(connection, 'pin'), WRONG_PIN)
         self.assertEqual(self.until(connection, 'pin')['reason'], 'pin_held')
         before = self.pids(CARD)
         for pid in before:
@@ -418,6 +411,36 @@ class DeathTest(LiveScenario):
             self.assertEqual(self.login(reader=service_scenario.READER)['reason'], 'pin_held')
         self.assertEqual(counts.verifies(), 0)
         scenario.RIG.stop('second')
+        self.take_out()
+        self.put_in()
+        wait_until(lambda: any(card['state'] == 'ready' for card in self.status()['cards']), 'the card to be ready')
+        self.assertEqual(self.login()['state'], 'granted')
+
+    def test_a_watcher_that_hangs_is_replaced(self):
+        service_scenario.SERVICE.restart(CM_WATCH_ALIVE_MS='300')
+        self.wait_card()
+
+        def watchers():
+            return {process['pid'] for process in self.status()['processes'] if process['kind'] == 'watcher'}
+        hanging = watchers()
+        for pid in hanging:
+            os.kill(pid, signal.SIGSTOP)
+        self.assertEqual(len(hanging), 1)
+        wait_until(lambda: watchers() and not watchers() & hanging, 'another watcher')
+        wait_until(lambda: not self.pids(CARD) & hanging, 'the one that hangs to be gone')
+        self.assertIn('says nothing, and is replaced', service_scenario.SERVICE.log)
+        self.take_out()
+        self.put_in()
+        wait_until(lambda: any(card['state'] == 'ready' for card in self.status()['cards']), 'the card to be ready')
+        self.assertEqual(self.login()['state'], 'granted')
+
+    def test_pcscd_that_hangs_and_comes_back(self):
+        """Whoever asks it hangs with it; once it goes on, what happened meanwhile is seen."""
+        service_scenario.SERVICE.restart(CM_WATCH_ALIVE_MS='300')
+        self.wait_card()
+        scenario.RIG.freeze('pcscd')
+        wait_until(lambda: 'pcscd hangs' in service_scenario.SERVICE.log[self.said:], 'it to be said')
+        scenario.RIG.thaw('pcscd')
         self.take_out()
         self.put_in()
         wait_until(lambda: any(card['state'] == 'ready' for card in self.status()['cards']), 'the card to be ready')
@@ -453,14 +476,12 @@ class PinTest(LiveScenario):
         if asked['state'] != 'pin':
             self.assertEqual(asked['reason'], 'pin_held')
             return False
-        scenario.RIG.freeze('card')
-        try:
-            self.answer(asked, '000000')
-            wait_until(card_has_a_command, 'a command to be on its way to the card')
-            connection.socket.close()
-            wait_until(lambda: self.status()['connections'] == 1, 'the login to be over')
-        finally:
-            scenario.RIG.thaw('card')
+        self.control(f'fault slow={1000 * SECONDS}@ins20')
+        self.answer(asked, WRONG_PIN)
+        wait_until(lambda: 'busy=1' in self.control('stats'), 'the card to look at the PIN')
+        connection.socket.close()
+        wait_until(lambda: self.status()['connections'] == 1, 'the login to be over')
+        self.control('clear')  # it answers
         wait_until(lambda: any(card['state'] in ('ready', 'held') for card in self.status()['cards']), 'the card to be looked at')
         return True
 

@@ -189,7 +189,7 @@ test_login(void **state)
 	assert_true(cardmap_is_online(l) && !cardmap_is_last_try(l) && !cardmap_has_pad(l) && !cardmap_may_use_password(l));
 	assert_int_equal(cardmap_pin_at_reader(l, false), -EINVAL);	/* it has no pad */
 	assert_int_equal(cardmap_choose(l, "x"), -EINVAL);
-	assert_int_equal(cardmap_pin(l, "123456", 6, false), 0);
+	assert_int_equal(cardmap_pin(l, "40718259", 8, false), 0);
 	assert_int_equal(cardmap_next(l, SOON, &s), 0);
 	assert_int_equal(s, CARDMAP_WORKING);
 	for (int i = 0; i < 2; i++) {	/* the end stays */
@@ -205,16 +205,16 @@ test_login(void **state)
 		assert_string_equal(cardmap_grant_warning(l, 1), "two");
 		assert_null(cardmap_grant_warning(l, 2));
 	}
-	assert_int_equal(cardmap_pin(l, "123456", 6, false), -EINVAL);
+	assert_int_equal(cardmap_pin(l, "40718259", 8, false), -EINVAL);
 	cardmap_free(l);
 	stop(&p);
 	assert_non_null(strstr(p.call[0], "\"user\":\"alice\""));
 	assert_non_null(strstr(p.call[0], "\"more\":true"));
 	assert_null(strstr(p.call[0], "rhost"));
 	assert_non_null(strstr(p.call[1], "\"handle\":\"h1\""));
-	assert_null(strstr(p.call[1], "123456"));
+	assert_null(strstr(p.call[1], "40718259"));
 	assert_int_equal(p.pin_count, 1);
-	assert_string_equal(p.pins[0], "123456");
+	assert_string_equal(p.pins[0], "40718259");
 	assert_int_equal(descriptors(), before);
 }
 
@@ -253,7 +253,7 @@ test_last_try(void **state)
 	(void)state;
 	assert_int_equal(cardmap_next(l, SOON, &s), 0);
 	assert_true(cardmap_is_last_try(l) && cardmap_has_pad(l));
-	assert_int_equal(cardmap_pin(l, "123456", 6, false), -EPERM);
+	assert_int_equal(cardmap_pin(l, "40718259", 8, false), -EPERM);
 	assert_int_equal(cardmap_pin_at_reader(l, false), -EPERM);
 	assert_int_equal(cardmap_pin(l, "", 0, true), -EINVAL);
 	assert_int_equal(cardmap_pin(l, "12\n456", 6, true), -EINVAL);
@@ -275,13 +275,13 @@ test_change_pin(void **state)
 
 	(void)state;
 	assert_int_equal(cardmap_next(l, SOON, &s), 0);
-	assert_int_equal(cardmap_change_pin(l, "123456", 6, "", 0, false), -EINVAL);
-	assert_int_equal(cardmap_change_pin(l, "123456", 6, "654321", 6, false), 0);
+	assert_int_equal(cardmap_change_pin(l, "40718259", 8, "", 0, false), -EINVAL);
+	assert_int_equal(cardmap_change_pin(l, "40718259", 8, "40918273", 8, false), 0);
 	cardmap_free(l);
 	stop(&p);
 	assert_int_equal(p.pin_count, 2);
-	assert_string_equal(p.pins[0], "123456");
-	assert_string_equal(p.pins[1], "654321");
+	assert_string_equal(p.pins[0], "40718259");
+	assert_string_equal(p.pins[1], "40918273");
 	assert_true(descriptors() <= before);
 }
 
@@ -339,7 +339,7 @@ test_errors(void **state)
 
 		l = begin(&p, NULL);
 		assert_int_equal(cardmap_next(l, SOON, &s), 0);
-		assert_int_equal(cardmap_pin(l, "123456", 6, false), rows[i].result);
+		assert_int_equal(cardmap_pin(l, "40718259", 8, false), rows[i].result);
 		cardmap_free(l);
 		stop(&p);
 	}
@@ -404,7 +404,7 @@ test_hostile(void **state)
 		assert_null(cardmap_grant_user(l));
 		assert_int_equal(cardmap_grant_uid(l), (uid_t)-1);
 		assert_false(cardmap_may_use_password(l));
-		assert_int_equal(cardmap_pin(l, "123456", 6, true), -EINVAL);
+		assert_int_equal(cardmap_pin(l, "40718259", 8, true), -EINVAL);
 		cardmap_free(l);
 		stop(&p);
 	}

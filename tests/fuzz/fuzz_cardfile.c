@@ -35,7 +35,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	snprintf(source, sizeof(source), "file:/proc/self/fd/%d", fd);
 	if (fd >= 0 && write(fd, data, size) == (ssize_t)size &&
-	    cm_secret_new(cm_blob_str("123456"), &pin) == CM_OK &&
+	    cm_secret_new(cm_blob_str("40718259"), &pin) == CM_OK &&
 	    cm_card_open(source, CM_CARD_LOOK, cm_deadline_in(1000), NULL, &c) == CM_OK)
 		use(c, pin);
 	cm_card_close(&c);

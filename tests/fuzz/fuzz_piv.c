@@ -134,7 +134,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc, (void)argv;
 	made.rsa = make_cert(EVP_RSA_gen(2048));
 	made.ec = make_cert(EVP_EC_gen("P-256"));
-	CHECK(cm_secret_new(cm_blob_str("123456"), &made.pin) == CM_OK);
+	CHECK(cm_secret_new(cm_blob_str("40718259"), &made.pin) == CM_OK);
 	return 0;
 }
 

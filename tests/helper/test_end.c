@@ -56,7 +56,7 @@ ask_and_leave(struct helper *h, const struct hang_row *r)
 	const cm_deadline deadline = cm_deadline_in(20000);
 	const bool pin = r->kind == CM_MESSAGE_VERIFY || r->kind == CM_MESSAGE_CHANGE_PIN;
 
-	helper_send(h, &m, pin ? PIN : NULL, r->kind == CM_MESSAGE_CHANGE_PIN ? "87654321" : NULL);
+	helper_send(h, &m, pin ? PIN : NULL, r->kind == CM_MESSAGE_CHANGE_PIN ? "52640917" : NULL);
 	/* until the card has the command, which it does not answer: it counts it when it comes */
 	while (card_counts().commands == 0) {
 		assert_false(cm_deadline_passed(deadline));
@@ -126,7 +126,7 @@ test_killed_at_each_message(void **state)
 		assert_int_equal(err, i == 0 ? CM_ERR_OFFLINE : CM_OK);
 		if (err == CM_OK && strcmp(names[i], "CHANGE_PIN") == 0) {
 			m.kind = CM_MESSAGE_CHANGE_PIN;
-			helper_send(&h, &m, PIN, "87654321");
+			helper_send(&h, &m, PIN, "52640917");
 		} else if (err == CM_OK && strcmp(names[i], "READ_AGAIN") == 0) {
 			m.kind = CM_MESSAGE_READ_AGAIN;
 			assert_int_equal(helper_ask(&h, &m, NULL, CM_MESSAGE_OPENED), CM_ERR_OFFLINE);

@@ -29,7 +29,7 @@ test_login_with_the_pin_on_the_reader(void **state)
 	assert_int_equal(verify_on_pad(&h, false), CM_ERR_AGAIN);
 	assert_int_equal(helper_reason(&h), CM_REASON_CANCELLED);
 	assert_int_equal(h.answer.tries, 3);
-	pad_type("654321");
+	pad_type("30927461");
 	assert_int_equal(verify_on_pad(&h, false), CM_ERR_REFUSED);
 	assert_int_equal(helper_reason(&h), CM_REASON_PIN_WRONG);
 	assert_int_equal(h.answer.tries, 2);

@@ -171,10 +171,10 @@ test_wrong_pins(void **state)
 	assert_int_equal(helper_verify(&h, "12345"), CM_ERR_REFUSED);
 	assert_int_equal(helper_reason(&h), CM_REASON_PIN_FORM);
 	assert_int_equal(card_tries(), 3);
-	assert_int_equal(helper_verify(&h, "654321"), CM_ERR_REFUSED);
+	assert_int_equal(helper_verify(&h, "30927461"), CM_ERR_REFUSED);
 	assert_int_equal(helper_reason(&h), CM_REASON_PIN_WRONG);
 	assert_int_equal(h.answer.tries, 2);
-	assert_int_equal(helper_verify(&h, "654321"), CM_ERR_REFUSED);
+	assert_int_equal(helper_verify(&h, "30927461"), CM_ERR_REFUSED);
 	assert_int_equal(helper_verify(&h, PIN), CM_ERR_REFUSED);
 	assert_int_equal(helper_reason(&h), CM_REASON_PIN_LAST_TRY);
 	assert_int_equal(card_tries(), 1);
@@ -210,7 +210,7 @@ static enum cm_reason
 change_pin(struct helper *h, const struct cm_message *m, const char *old)
 {
 	cm_message_clear(&h->answer);
-	helper_send(h, m, old, "87654321");
+	helper_send(h, m, old, "52640917");
 	assert_int_equal(cm_channel_receive(h->channel, cm_deadline_in(20000), &h->answer, NULL, 0), CM_OK);
 	assert_int_equal(h->answer.kind, CM_MESSAGE_CHANGED_PIN);
 	return (enum cm_reason)h->answer.reason;
@@ -227,18 +227,18 @@ test_pin_is_changed(void **state)
 	card_become(card_make("alice-p256", "alice-p256", ""));
 	helper_start(&h, NULL);
 	assert_int_equal(helper_open(&h), CM_OK);
-	assert_int_equal(change_pin(&h, &m, "654321"), CM_REASON_PIN_WRONG);
+	assert_int_equal(change_pin(&h, &m, "30927461"), CM_REASON_PIN_WRONG);
 	assert_int_equal(h.answer.tries, 2);
-	assert_int_equal(change_pin(&h, &m, "654321"), CM_REASON_PIN_WRONG);
+	assert_int_equal(change_pin(&h, &m, "30927461"), CM_REASON_PIN_WRONG);
 	/* an old PIN is a try as any other is */
-	assert_int_equal(change_pin(&h, &m, "654321"), CM_REASON_PIN_LAST_TRY);
+	assert_int_equal(change_pin(&h, &m, "30927461"), CM_REASON_PIN_LAST_TRY);
 	assert_int_equal(card_tries(), 1);
 	assert_int_equal(change_pin(&h, &last, PIN), CM_REASON_NONE);
 	assert_int_equal(h.answer.err, CM_OK);
 	helper_end(&h);
 	helper_start(&h, NULL);
 	assert_int_equal(helper_open(&h), CM_OK);
-	assert_int_equal(helper_verify(&h, "87654321"), CM_OK);
+	assert_int_equal(helper_verify(&h, "52640917"), CM_OK);
 	helper_end(&h);
 }
 

@@ -86,7 +86,7 @@ bring_to(struct helper *h, int state)
 	if (state == UNLOCKED)
 		assert_int_equal(helper_verify(h, PIN), CM_OK);
 	if (state == CHANGED) {
-		helper_send(h, &change, PIN, "87654321");
+		helper_send(h, &change, PIN, "52640917");
 		cm_message_clear(&h->answer);
 		assert_int_equal(cm_channel_receive(h->channel, cm_deadline_in(20000), &h->answer, NULL, 0), CM_OK);
 		assert_int_equal(h->answer.err, CM_OK);
@@ -99,7 +99,7 @@ expect_end(struct helper *h, const struct cm_message *m, int pins, const char *w
 	const unsigned before = card_counts().commands;
 	int status;
 
-	helper_send(h, m, pins > 0 ? PIN : NULL, pins > 1 ? "87654321" : NULL);
+	helper_send(h, m, pins > 0 ? PIN : NULL, pins > 1 ? "52640917" : NULL);
 	/* nothing is answered */
 	cm_message_clear(&h->answer);
 	assert_int_equal(cm_channel_receive(h->channel, cm_deadline_in(20000), &h->answer, NULL, 0), CM_ERR_OFFLINE);
@@ -114,7 +114,7 @@ expect_served(struct helper *h, const struct kind_row *k, const char *what)
 {
 	const struct cm_message m = message_of(k->kind);
 
-	helper_send(h, &m, k->descriptors > 0 ? PIN : NULL, k->descriptors > 1 ? "87654321" : NULL);
+	helper_send(h, &m, k->descriptors > 0 ? PIN : NULL, k->descriptors > 1 ? "52640917" : NULL);
 	do {
 		cm_message_clear(&h->answer);
 		if (cm_channel_receive(h->channel, cm_deadline_in(20000), &h->answer, NULL, 0) != CM_OK)

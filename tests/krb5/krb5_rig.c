@@ -1,5 +1,6 @@
 /* tests/krb5/krb5_rig.c - a card, a KDC and a login between them. */
 #include "krb5_rig.h"
+#include "tests/rig/rig_pin.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -41,7 +42,7 @@ open_card(struct login *l, const char *source)
 	assert_int_equal(cm_card_open(cm_buf_str(&name), CM_CARD_LOGIN, deadline, l->trace, &l->card), CM_OK);
 	assert_int_equal(cm_card_certificate(l->card, CM_SLOT_AUTHENTICATION, deadline, l->trace, &l->cert), CM_OK);
 	assert_int_equal(cm_card_pin_tries(l->card, deadline, l->trace, &tries), CM_OK);
-	assert_int_equal(cm_secret_new(cm_blob_str(rig("CM_RIG_PIN")), &pin), CM_OK);
+	assert_int_equal(cm_secret_new(cm_blob_str(rig_pin()), &pin), CM_OK);
 	assert_int_equal(cm_card_verify_pin(l->card, pin, false, deadline, l->trace, &tries), CM_OK);
 	cm_secret_free(&pin);
 	cm_buf_free(&name);

@@ -32,7 +32,7 @@ open_session(const char *source, struct cm_module_session *s)
 	s->cert = cert;
 	assert_int_equal(cm_cert_key(cert, NULL, &s->key), CM_OK);
 	assert_int_equal(cm_card_pin_tries(s->card, deadline, NULL, &tries), CM_OK);
-	assert_int_equal(cm_secret_new(cm_blob_str("123456"), &pin), CM_OK);
+	assert_int_equal(cm_secret_new(cm_blob_str("40718259"), &pin), CM_OK);
 	assert_int_equal(cm_card_verify_pin(s->card, pin, false, deadline, NULL, &tries), CM_OK);
 	cm_secret_free(&pin);
 	cm_module_enter(s);

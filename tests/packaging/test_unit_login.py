@@ -16,7 +16,7 @@ from booted import Booted
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'rig'))
 import rig as rig_module  # noqa: E402
-from rig import PIN, Rig  # noqa: E402
+from rig import PIN, WRONG_PIN, Rig  # noqa: E402
 
 BUILD = Path()
 TREE = Path()
@@ -199,7 +199,7 @@ class Login(unittest.TestCase):
             self.assertEqual(answer.get('account', {}).get('name'), ALICE[0] if may else None, done.stdout[:500])
 
     def test_wrong_pin(self):
-        answer = self.login(pin='000000', check=False)
+        answer = self.login(pin=WRONG_PIN, check=False)
         self.assertEqual(answer['reason'], 'pin_wrong', answer)
         self.assertEqual(self.login()['account']['name'], ALICE[0])
 

@@ -10,6 +10,7 @@ import re
 import select
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 os.environ['PYTHONDONTWRITEBYTECODE'] = '1'  # nothing is left behind, not even beside the source
 sys.dont_write_bytecode = True
 import rig as rig_module  # noqa: E402
-from rig import PIN, WORK, Rig, RigError, wait_until  # noqa: E402
+from rig import PIN, WORK, WRONG_PIN, Rig, RigError, wait_until  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 SERVERS = ('slapd', 'kdc', 'ocsp', 'http')
@@ -146,7 +147,7 @@ class Demo:
         self.login('A copied certificate', 3, r'reason: +card_key')
         self.note("bob's own card")
         self.rig.card('bob')
-        self.login('A wrong PIN', 3, r'reason: +pin_wrong', '2 tries', pin='654321')
+        self.login('A wrong PIN', 3, r'reason: +pin_wrong', '2 tries', pin=WRONG_PIN)
         self.login('The right PIN afterwards: one try was spent', 0, r'account +bob\b')
 
     def insert_copy(self, certificate, key):
@@ -290,6 +291,8 @@ def main():
         sys.exit(__doc__)
     build = Path(sys.argv[1]).resolve()
     rig_module.enter()
+    # The end of process 1 is that of all it started.  An exception would be lost where it comes while Python forks.
+    signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(130))
     demo = Demo(build)
     demo.play()
     print(f'\ndemo: {demo.steps} steps, {demo.good} ok')

@@ -22,6 +22,7 @@ NAME.log of each server are there. cn=Monitor in slapd counts connections and op
 request to HTTP and to bad servers (web.py). Servers listen on every 127.0.0.x; nobody is at DROPPED, and nothing says so.
 """
 import argparse
+import atexit
 import base64
 import contextlib
 import json
@@ -39,6 +40,7 @@ from pathlib import Path
 from typing import Callable
 
 import people
+import pins
 import pki as pki_module
 from pki import REALM
 
@@ -49,7 +51,7 @@ READER = 'Virtual PCD 00 00'
 WEB_PORT = 8090  # of a test's own web.Web: pki.WEB
 DROPPED = '192.0.2.2'  # what is sent there vanishes (RFC 5737: in no network)
 HOST_PRINCIPAL = f'host/{pki_module.DOMAIN}@{REALM}'
-PIN = '123456'
+PIN_FILE = WORK / 'rig.pins'
 START_SECONDS = 20
 STOP_SECONDS = 5
 POLL_SECONDS = 0.005
@@ -63,6 +65,17 @@ class RigError(Exception):
 
 INSIDE = 'CM_RIG_LIFELINE'  # between enter()'s two halves: the descriptor whose end means that the starter is gone
 OUTSIDE = 'CM_RIG_OUTSIDE'  # ... and the process id outside, which names the cgroup of the rig (computer.py)
+
+
+def own_pins():
+    """PIN, a wrong one and a new one: of the rig that this program runs in, else those of the rig that it makes."""
+    if INSIDE not in os.environ:
+        with contextlib.suppress(OSError):
+            return PIN_FILE.read_text(encoding='ascii').split()[:3]
+    return [pins.new() for _ in range(3)]
+
+
+PIN, WRONG_PIN, NEW_PIN = own_pins()
 
 
 def enter():
@@ -140,6 +153,47 @@ def settle(lifeline):
     (WORK / 'tmp').mkdir(mode=0o1777)
     (WORK / 'tmp').chmod(0o1777)
     os.environ['TMPDIR'] = str(WORK / 'tmp')
+    PIN_FILE.touch(mode=0o600)
+    note_pins(PIN, WRONG_PIN, NEW_PIN)
+    atexit.register(search_at_end, os.getpid())
+
+
+def note_pins(*used):
+    """So that they are searched for: at the end of this rig, and of the run that it is part of."""
+    with open(PIN_FILE, 'a', encoding='ascii') as file:
+        file.writelines(pin + '\n' for pin in used)
+    pins.note(used)
+
+
+def check_no_pin(*folders):
+    """In no file below them is a PIN that was used: before they go."""
+    used = {*PIN_FILE.read_text(encoding='ascii').split(), *pins.FIXED}
+    found = sorted({str(path) for path, _ in pins.search(folders, used)})
+    if found:
+        raise RigError('a PIN stands in ' + ', '.join(found))
+
+
+def own_mounts():
+    """Where this rig's files are, which go with it."""
+    rows = [line.split() for line in Path('/proc/self/mounts').read_text(encoding='utf-8').splitlines()]
+    return [row[1] for row in rows if row[0] == 'rig' and row[2] == 'tmpfs']
+
+
+def search_at_end(pid):
+    """The last that process 1 of the rig does: who wrote a PIN down makes the test fail."""
+    if os.getpid() != pid:
+        return
+    failed = True
+    try:
+        check_no_pin(*own_mounts())
+        failed = False
+    except RigError as error:
+        print(error, file=sys.stderr)
+    finally:  # what is raised here is nobody's status
+        if failed:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
 
 
 def drop_packets():
@@ -659,7 +713,7 @@ class Rig:
             'CM_RIG_KDC': f'127.0.0.1:{KDC_PORT}', 'CM_RIG_OCSP_URI': pki_module.OCSP, 'CM_RIG_CRL_URI': pki_module.CDP,
             'CM_RIG_HTTP_LOG': self.http_log, 'CM_RIG_CARD_CONTROL': self.card_control,
             'CM_RIG_CARD_LOG': self.card_log,
-            'CM_RIG_PIN': PIN, 'CM_RIG_CONF': self.work / 'cardmap.conf', 'CM_RIG': HERE / 'rig.py',
+            'CM_RIG_PIN_FILE': PIN_FILE, 'CM_RIG_CONF': self.work / 'cardmap.conf', 'CM_RIG': HERE / 'rig.py',
             'KRB5_CONFIG': self.work / 'krb5.conf', 'SSSD_KRB5_LOCATOR_DISABLE': '1',
         }
         pids = {f'CM_RIG_PID_{name.upper()}': self.pid(name) for name in self.running()}

@@ -128,8 +128,8 @@ ctl_stats(struct vcard *v, struct client *c, const char *arg)
 	const struct vcard_stats *s = &v->stats;
 
 	(void)arg;
-	answer(c, "ok commands=%u in=%llu out=%llu operations=%u power_ons=%u resets=%u\n",
-	    s->commands, s->in, s->out, v->card.piv.operations - s->operations, s->power_ons, s->resets);
+	answer(c, "ok commands=%u in=%llu out=%llu operations=%u power_ons=%u resets=%u busy=%d\n",
+	    s->commands, s->in, s->out, v->card.piv.operations - s->operations, s->power_ons, s->resets, v->busy);
 }
 
 static void

@@ -24,7 +24,7 @@ import demo  # noqa: E402
 import people  # noqa: E402
 import rig as rig_module  # noqa: E402
 from pcsc import OtherClient  # noqa: E402,F401
-from rig import PIN, WORK  # noqa: E402
+from rig import NEW_PIN, PIN, WORK, WRONG_PIN  # noqa: E402,F401
 from terminal import Terminal  # noqa: E402,F401
 
 SERVERS = ('slapd', 'kdc', 'ocsp', 'http')
@@ -286,6 +286,7 @@ class Scenario(unittest.TestCase):
         if conf:
             (folder / 'card.conf').write_text(conf)
         if pin:
+            rig_module.note_pins(pin)
             (folder / 'pin').write_text(pin)
         return folder
 

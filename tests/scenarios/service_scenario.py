@@ -42,6 +42,7 @@ class ServiceScenario(Scenario):
         super().setUp()
         self.addCleanup(COMPUTER.logind.close_all)
         self.addCleanup(SERVICE.stop)
+        rig_module.check_no_pin(SERVICE.store.parent, SERVICE.tickets, '/home')
         for folder in (SERVICE.store.parent, SERVICE.tickets, Path('/home')):
             for path in folder.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

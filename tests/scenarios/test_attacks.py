@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 import scenario
-from scenario import PIN, WORK, Counts, OtherClient, Scenario, Terminal, said, wait_until
+from scenario import PIN, WORK, WRONG_PIN, Counts, OtherClient, Scenario, Terminal, said, wait_until
 
 NO_KEYTAB = {'kerberos__keytab': '/nonexistent/keytab'}
 SECRET_PIN = '73918264'  # a number that nothing else holds
@@ -188,14 +188,14 @@ class PinTriesTest(Scenario):
     def test_a_wrong_pin_spends_exactly_one_try(self):
         for left in (2, 1):
             with Counts() as counts:
-                answer = self.login(card=None, pin='654321', status=3, reason='pin_wrong')
+                answer = self.login(card=None, pin=WRONG_PIN, status=3, reason='pin_wrong')
             self.assertEqual((counts.verifies(), self.tries()), (1, left))
             self.assertRegex(answer.json['message'], rf'\b{left} tr(y|ies)\b')
             self.assertEqual(answer.json['tries_left'], left)
 
     def test_the_last_try_is_never_spent_unasked(self):
         self.control('tries 1')
-        for pin in ('654321', PIN):
+        for pin in (WRONG_PIN, PIN):
             with Counts() as counts:
                 self.login(card=None, pin=pin, status=3, reason='pin_last_try')
             self.assertEqual((counts.verifies(), self.tries()), (0, 1))
@@ -205,7 +205,7 @@ class PinTriesTest(Scenario):
         self.assertEqual(self.login('--last-try', card=None).account, 'alice')
         self.assertEqual(self.tries(), 3)
         self.control('tries 1')
-        self.login('--last-try', card=None, pin='654321', status=3)
+        self.login('--last-try', card=None, pin=WRONG_PIN, status=3)
         self.assertEqual(self.tries(), 0)
 
     def test_a_blocked_pin_gets_no_verify(self):
@@ -223,7 +223,7 @@ class PinTriesTest(Scenario):
             self.assertEqual([other.transmit(OtherClient.SELECT)[-4:], other.verify(PIN)[-4:]], ['9000', '9000'])
         unlock()
         with Counts() as counts:
-            self.login(card=None, pin='654321', status=3, reason='pin_wrong')
+            self.login(card=None, pin=WRONG_PIN, status=3, reason='pin_wrong')
         self.assertEqual(counts.verifies(), 1)
         self.assertEqual(self.tries(), 2)
 

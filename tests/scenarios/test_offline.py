@@ -4,7 +4,7 @@ import os
 import unittest
 
 import scenario
-from scenario import DEADLINES, PIN, SERVERS, Counts, Scenario, said
+from scenario import DEADLINES, PIN, SERVERS, WRONG_PIN, Counts, Scenario, said
 
 SLACK = 2.0  # seconds of a program with sanitizers on a busy machine
 LIMIT = sum(DEADLINES.values()) / 1000 + SLACK
@@ -108,7 +108,7 @@ class CardOfflineTest(OfflineCase):
         with Counts() as counts:
             self.assertEqual(self.login(card=None).account, 'alice')
         self.assertEqual((counts.verifies(), counts.signatures()), (1, 1))
-        self.login(card=None, pin='654321', status=3, reason='pin_wrong')
+        self.login(card=None, pin=WRONG_PIN, status=3, reason='pin_wrong')
 
     def test_a_frozen_pcscd_is_given_up(self):
         scenario.RIG.freeze('pcscd')

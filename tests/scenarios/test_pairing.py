@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mapping
 import scenario
-from scenario import PIN, Counts, Scenario, people, said
+from scenario import PIN, WRONG_PIN, Counts, Scenario, people, said
 
 SID_OF_SID = people.pki.SID_OF_SID
 
@@ -114,7 +114,7 @@ class DirectoryAccountTest(PairingCase):
         self.enter(card=None, status=1, reason='no_account')
 
     def test_wrong_pin_pairs_nothing(self):
-        answer = self.pair('bob', card=None, pin='654321', status=3, reason='pin_wrong')
+        answer = self.pair('bob', card=None, pin=WRONG_PIN, status=3, reason='pin_wrong')
         self.assertEqual((answer.json['tries_left'], self.tries(), self.pairings()), (2, 2, []))
 
     def test_blocked_pin_pairs_nothing(self):

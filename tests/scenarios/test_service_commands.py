@@ -12,7 +12,7 @@ from pathlib import Path
 import scenario
 import answers
 import service_scenario
-from scenario import PIN, SECONDS, wait_until
+from scenario import PIN, SECONDS, WRONG_PIN, wait_until
 from service_scenario import PROMPT, TERMINAL, ServiceScenario
 
 import computer as computer_module
@@ -70,8 +70,8 @@ class CommandScenario(ServiceScenario):
     def mistype(self):
         """Twice, and pam_cardmap asks no more."""
         terminal = self.su()
-        terminal.enter(service_scenario.ANY_PROMPT, '654321')
-        terminal.enter(service_scenario.ANY_PROMPT, '654321')
+        terminal.enter(service_scenario.ANY_PROMPT, WRONG_PIN)
+        terminal.enter(service_scenario.ANY_PROMPT, WRONG_PIN)
         self.assertNotEqual(self.ended(terminal)[0], 0)
 
     def same(self, *arguments, status=0):
@@ -275,7 +275,7 @@ class LoginTest(CommandScenario):
 
     def test_a_wrong_pin_is_told_and_tried_once(self):
         with scenario.Counts() as counts:
-            answer = self.login(pin='654321', status=3, reason='pin_wrong')
+            answer = self.login(pin=WRONG_PIN, status=3, reason='pin_wrong')
         self.assertEqual((answer['tries_left'], counts.verifies()), (2, 1))
 
     def at_terminal(self, *arguments):

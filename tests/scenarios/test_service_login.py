@@ -7,7 +7,7 @@ import unittest
 
 import scenario
 import service_scenario
-from scenario import PIN, Counts
+from scenario import PIN, WRONG_PIN, Counts
 from service_scenario import ANY_PROMPT, PROMPT, SEEN, TERMINAL, ServiceScenario
 
 import computer as computer_module
@@ -15,7 +15,7 @@ from computer import LOCAL, PASSWORD
 from rig import WORK
 from terminal import Terminal
 
-WRONG = '654321'
+WRONG = WRONG_PIN
 CHUNK, OBJECT_EXTRA = 256, 13  # as in test_login.py
 SILENT_SECONDS = 10  # far above the deadlines of the stages together, and far below what libraries would wait alone
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import scenario
 import service_scenario
-from scenario import PIN, Counts
+from scenario import PIN, WRONG_PIN, Counts
 from service_scenario import ServiceScenario
 
 from computer import LOCAL, PASSWORD
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'pam'))
 import pam_rig  # noqa: E402
 from pam_rig import AUTH_ERR, CONV_ERR, IGNORE, MAXTRIES, PERM_DENIED, SUCCESS, TRY_AGAIN, UNAVAILABLE  # noqa: E402
 
-WRONG = '654321'
+WRONG = WRONG_PIN
 ASK = 'hidden PIN for Alice Example, 3 tries left: '
 RAW = '[default=ok ignore=ok] CARDMAP'
 STRICT = ('required', 'requisite', '[success=2 ignore=ignore default=die]', '[success=done ignore=ignore default=bad]')

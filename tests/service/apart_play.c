@@ -10,6 +10,7 @@
 #include "krb5/pkinit.h"
 #include "service/possession.h"
 #include "service/stages.h"
+#include "tests/rig/rig_pin.h"
 
 #define TIME	cm_deadline_in(10000)
 static const uint8_t guid[16] = "a card's own id";
@@ -387,7 +388,7 @@ play_finish(struct play *p)
 	enum cm_err err;
 
 	assert_int_equal(pipe(fds), 0);
-	assert_int_equal(write(fds[1], getenv("CM_RIG_PIN"), strlen(getenv("CM_RIG_PIN"))), strlen(getenv("CM_RIG_PIN")));
+	assert_int_equal(write(fds[1], rig_pin(), strlen(rig_pin())), strlen(rig_pin()));
 	close(fds[1]);
 	pin.fd = fds[0];
 	err = cm_login_finish(&p->login, &pin);

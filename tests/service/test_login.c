@@ -36,7 +36,7 @@ begin(struct fixture *f, const char *card, const char *set)
 		assert_int_equal(cm_conf_set(f->conf, set, "test", f->trace), CM_OK);
 	assert_int_equal(cm_host_open(f->conf, CM_NEED_LOGIN, f->trace, &f->host), CM_OK);
 	f->login = (struct cm_login){ .work = &cm_login_here, .host = f->host, .trace = f->trace };
-	assert_int_equal(cm_secret_new(cm_blob_str("123456"), &f->pin), CM_OK);
+	assert_int_equal(cm_secret_new(cm_blob_str("40718259"), &f->pin), CM_OK);
 }
 
 static void
