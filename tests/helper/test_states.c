@@ -25,6 +25,7 @@ static const struct kind_row {
 } kinds[] = {
 	{ CM_MESSAGE_WATCH, NEW, 0, CM_MESSAGE_READER },
 	{ CM_MESSAGE_READER, 0, 0, 0 },
+	{ CM_MESSAGE_ALIVE, 0, 0, 0 },
 	{ CM_MESSAGE_OPEN, NEW, 0, CM_MESSAGE_OPENED },
 	{ CM_MESSAGE_RECOGNISE, 0, 0, 0 },
 	{ CM_MESSAGE_RECOGNISED, 0, 0, 0 },
