@@ -100,6 +100,14 @@ CM_MUST_USE enum cm_err cm_rules_map(const struct cm_rules *r, const struct cm_c
 CM_MUST_USE enum cm_err cm_rules_explain(const struct cm_rules *r, const struct cm_cert *c,
     struct cm_trace *t, struct cm_query **out);
 
+/*
+ * The attributes of a directory that these rules search by what a certificate
+ * holds, each once, as the rules name them: whoever has a value in none of them
+ * is found by no card.  *out is the caller's, for cm_list_free(); NULL: none.
+ * CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_rules_searched(const struct cm_rules *r, char ***out);
+
 /* Put copies of terms behind those of *q, which may be NULL; the old *q is freed. */
 CM_MUST_USE enum cm_err cm_query_append(struct cm_query **q, const struct cm_query_term *terms,
     size_t count);

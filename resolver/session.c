@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "resolver/resolver.h"
 #include "service/channel.h"
-#include "service/mapping.h"
+#include "service/enforcement.h"
 #include "service/stages.h"
 
 #define SEND_MS		5000
@@ -67,20 +67,20 @@ out:
 static enum cm_err
 standing(struct session *s, const struct cm_message *q, struct cm_message *answer)
 {
-	const struct cm_named named = { .rule = "name", .name = q->user, .place = CM_PLACE_DIRECTORY };
-	struct cm_query *query = NULL;
+	struct cm_enforcement_asking a = { .host = s->r->host, .user = q->user, .group = q->group, .deadline = s->login.deadline };
+	struct cm_facts said = { .attribute.kind = CM_FACT_UNKNOWN };
 	struct cm_lent lent;
-	enum cm_err err;
+	enum cm_err err, told;
 
 	if (q->user[0] == '\0')
 		return cm_trace_fail(s->login.trace, CM_REASON_NO_ACCOUNT, "no name");
-	if ((err = cm_mapping_add_name(&query, &named)) == CM_OK &&
-	    (err = cm_pool_take(s->r->pool, s->login.deadline, s->login.trace, &lent)) == CM_OK) {
-		err = cm_directory_find(lent.directory, query, q->user, s->login.deadline, s->login.trace, &answer->account);
-		cm_pool_give(s->r->pool, &lent);
-	}
-	cm_query_free(&query);
-	return err;
+	if ((err = cm_pool_take(s->r->pool, s->login.deadline, s->login.trace, &lent)) != CM_OK)
+		return err;
+	a.directory = lent.directory;
+	err = cm_enforcement_ask(&a, s->login.trace, &answer->account, &said);
+	cm_pool_give(s->r->pool, &lent);
+	told = cm_stages_tell_facts(&said, answer);
+	return told != CM_OK ? told : err;
 }
 
 static enum cm_err

@@ -77,4 +77,22 @@ struct cm_enforcement_sources {
 CM_MUST_USE enum cm_err cm_enforcement_gather(const struct cm_enforcement_sources *s, const char *user, struct cm_trace *t,
     struct cm_enforcement_facts *out);
 
+struct cm_host;
+/* What a directory is asked of an account; texts are the host's.  group NULL or "": that of the configuration, where it is in force. */
+struct cm_facts_question cm_enforcement_question(const struct cm_host *h, const char *group);
+
+/*
+ * Somebody asked about by name: how his account stands, as cm_directory_find(), and
+ * what is said of it, as cm_directory_find_facts().  Of "alice@example.org" and
+ * "EXAMPLE\alice", where no account has that name, the facts are alice's.  All borrowed.
+ */
+struct cm_enforcement_asking {
+	const struct cm_host *host;	/* with rules */
+	struct cm_directory *directory;
+	const char *user, *group;	/* group as of cm_enforcement_question() */
+	cm_deadline deadline;
+};
+CM_MUST_USE enum cm_err cm_enforcement_ask(const struct cm_enforcement_asking *a, struct cm_trace *t, struct cm_account **out,
+    struct cm_facts *said);
+
 #endif /* CM_SERVICE_ENFORCEMENT_H */

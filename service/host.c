@@ -40,9 +40,8 @@ open_rules(struct cm_host *h, struct cm_trace *t)
 
 	if ((err = cm_rules_new(&o, &h->rules)) != CM_OK)
 		return err;
-	if (c->rule_count == 0)
-		return cm_rules_add_forms(h->rules, t);
-	return cm_rules_add(h->rules, c->rules, c->rule_count, t);
+	err = c->rule_count == 0 ? cm_rules_add_forms(h->rules, t) : cm_rules_add(h->rules, c->rules, c->rule_count, t);
+	return err == CM_OK ? cm_rules_searched(h->rules, &h->searched) : err;
 }
 
 static enum cm_err
@@ -275,6 +274,7 @@ cm_host_close(struct cm_host **h)
 	cm_trust_close(&(*h)->trust);
 	cm_directory_close(&(*h)->directory);
 	cm_rules_free(&(*h)->rules);
+	cm_list_free(&(*h)->searched);
 	free((*h)->pins);
 	free((*h)->crl_dir);
 	free((*h)->ldap_uris);

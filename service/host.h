@@ -27,6 +27,7 @@ enum cm_need {
 struct cm_host {
 	const struct cm_conf *conf;	/* borrowed */
 	struct cm_rules *rules;
+	char **searched;		/* the attributes that rules search; NULL: none */
 	struct cm_directory *directory;
 	struct cm_trust *trust;
 	struct cm_pkinit *pkinit;

@@ -8,7 +8,7 @@
 #include "base/secret.h"
 #include "base/trace.h"
 #include "card/card.h"
-#include "ldap/directory.h"
+#include "ldap/facts.h"
 #include "service/grant.h"
 
 enum cm_login_phase { CM_BEFORE_PIN, CM_AFTER_PIN, CM_LOGIN_DONE };
@@ -98,6 +98,7 @@ struct cm_login {
 	struct cm_account *account;
 	bool account_kept;		/* the directory was silent: this is the kept account */
 	int64_t kept_age;		/* seconds since its last online login */
+	struct cm_facts said;		/* of whether the account needs a card, where the directory was asked */
 	bool kdc_silent;
 	struct cm_grant *grant;		/* not NULL: the login is granted */
 	bool remembered;

@@ -203,6 +203,8 @@ judge_found(struct cm_login *l, struct cm_message *f)
 
 	if (f->account == NULL)
 		return cm_apart_refuse_answer(a, CM_PROCESS_RESOLVER, "no account", l->trace);
+	if (f->facts.len > 0 && !cm_facts_unpack(f->facts, &l->said))
+		return cm_apart_refuse_answer(a, CM_PROCESS_RESOLVER, "facts that are none", l->trace);
 	if (f->account->local && f->kept != 0)
 		return cm_apart_refuse_answer(a, CM_PROCESS_RESOLVER, "a local account that is kept", l->trace);
 	if (l->user != NULL && strcmp(l->user, f->account->name) != 0)
@@ -221,6 +223,7 @@ find_account(struct cm_login *l)
 	cm_account_free(&l->account);
 	l->account_kept = false;
 	l->kept_age = 0;
+	l->said = (struct cm_facts){ .attribute.kind = CM_FACT_UNKNOWN };
 	/* One that has taken its place while nobody asked does not know the card. */
 	if (!cm_apart_is_quiet(apart(l), CM_PROCESS_RESOLVER) && (err = check_chain(l)) != CM_OK)
 		return err;

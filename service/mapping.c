@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "service/enforcement.h"
+
 void
 cm_mapping_clear(struct cm_mapping *m)
 {
@@ -126,9 +128,15 @@ cm_mapping_make(struct cm_mapping *m)
 }
 
 enum cm_err
-cm_mapping_find(const struct cm_mapping *m, struct cm_account **out)
+cm_mapping_find(struct cm_mapping *m, struct cm_account **out)
 {
-	return cm_directory_find(m->host->directory, m->query, m->user, m->deadline, m->trace, out);
+	const struct cm_facts_question question = cm_enforcement_question(m->host, NULL);
+	struct cm_facts_search s = { .query = m->query, .user = m->user, .question = m->wants_facts ? &question : NULL,
+		.deadline = m->deadline };
+	const enum cm_err err = cm_directory_find_facts(m->host->directory, &s, m->trace, out);
+
+	m->said = s.said;
+	return err;
 }
 
 const struct cm_query_term *

@@ -3,6 +3,7 @@
 #define CM_SERVICE_MAPPING_H
 
 #include "cache/pairings.h"
+#include "ldap/facts.h"
 #include "service/host.h"
 #include "service/selector.h"
 
@@ -15,6 +16,8 @@ struct cm_mapping {
 	const char *user;		/* who wants to log in; NULL: not said */
 	cm_deadline deadline;
 	bool every_rule;		/* in the trace, one by one: for explain */
+	bool wants_facts;		/* cm_mapping_find() asks what the directory says of the account, too: */
+	struct cm_facts said;		/* out */
 	struct cm_trace *trace;
 	struct cm_query *query;		/* out; owned */
 	bool local;			/* out: the key is paired with an account of this computer */
@@ -35,7 +38,7 @@ struct cm_mapping {
 CM_MUST_USE enum cm_err cm_mapping_make(struct cm_mapping *m);
 
 /* The one account that m->query names.  Results are those of cm_directory_find(). */
-CM_MUST_USE enum cm_err cm_mapping_find(const struct cm_mapping *m, struct cm_account **out);
+CM_MUST_USE enum cm_err cm_mapping_find(struct cm_mapping *m, struct cm_account **out);
 
 /*
  * Where cm_mapping_find() was CM_ERR_OFFLINE: the account of this computer that

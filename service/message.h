@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/trace.h"
 #include "ldap/directory.h"
+#include "ldap/facts.h"
 #include "trust/trust.h"
 
 /*
@@ -72,6 +73,8 @@ struct cm_key {
 	X(not_after, number, CM_MESSAGE_TIME_MAX)		/* the least of the chain */ \
 	X(user, text, 256)			/* who wants to log in; "": not said */ \
 	X(account, account, 1024)		/* groups */ \
+	X(group, text, 256)			/* "": that of the configuration, where it is in force */ \
+	X(facts, octets, CM_FACTS_OCTETS_MAX)	/* cm_facts_pack(); none: nothing was said */ \
 	X(kept, number, 1)			/* the directory was silent: it is the kept account */ \
 	X(kept_age, number, INT64_MAX) \
 	X(signed_time, number, CM_MESSAGE_TIME_MAX) \
@@ -105,7 +108,7 @@ struct cm_key {
 	X(CHAIN,	"certificate deadline") \
 	X(CHAINED,	"err reason text items key subject serial links not_after") \
 	X(ACCOUNT,	"user deadline") \
-	X(FOUND,	"err reason text items account kept kept_age") \
+	X(FOUND,	"err reason text items account kept kept_age facts") \
 	X(REVOCATION,	"deadline") \
 	X(JUDGED,	"err reason text items chain evidence signed_time") \
 	X(KDC_STATE,	"")					/* is a KDC known to be silent?  The resolver probes them */ \
@@ -113,7 +116,7 @@ struct cm_key {
 	X(KDC_SILENT,	"")					/* a helper waited in vain: probe until one answers */ \
 	X(STATE,	"")					/* for people: what it is connected to, and who is silent */ \
 	X(STATED,	"items")				/* keys "connections", "searches", "silent" (each server that is), "kdc" (none answers) */ \
-	X(STANDING,	"user deadline")			/* FOUND: how this name's account stands, of whom no card is there */ \
+	X(STANDING,	"user group deadline")			/* FOUND: how this name's account stands, of whom no card is there */ \
 	/* to the card helper again */ \
 	X(UNSEAL,	"user uid sealed recovery deadline")	/* with the pipe that the secret is written to: no message has it */ \
 	X(UNSEALED,	"err reason text items sealed recovery commands")	/* what is to be kept: none, or one */

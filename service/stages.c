@@ -228,12 +228,13 @@ static enum cm_err
 find_account(struct cm_login *l)
 {
 	struct cm_mapping m = { .host = l->host, .cert = cm_here(l)->cert, .user = l->user, .deadline = l->deadline,
-		.trace = l->trace, .every_rule = l->look_only };
+		.trace = l->trace, .every_rule = l->look_only, .wants_facts = !l->look_only };
 	enum cm_err err;
 
 	cm_account_free(&l->account);
 	l->account_kept = false;
 	l->kept_age = 0;
+	l->said = (struct cm_facts){ .attribute.kind = CM_FACT_UNKNOWN };
 	if ((err = cm_mapping_make(&m)) != CM_OK) {
 		/*
 		 * Rules that do not apply are no answer: mended, they may lead to what is
@@ -249,7 +250,8 @@ find_account(struct cm_login *l)
 	/* After the last child without exec of its own: a thread runs from here on. */
 	if (cm_here(l)->verdict != NULL && (err = cm_login_ask_revocation(l)) != CM_OK)
 		goto out;
-	err = cm_mapping_find(&m, &l->account);
+	if ((err = cm_mapping_find(&m, &l->account)) == CM_OK && !l->account->local)
+		l->said = m.said;
 	if (err == CM_ERR_OFFLINE)
 		err = find_without_directory(l, &m);
 	else if (wants_name(l, err))

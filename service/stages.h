@@ -35,4 +35,7 @@ CM_MUST_USE enum cm_err cm_stages_tell_chain(const struct cm_login *l, struct cm
 CM_MUST_USE enum cm_err cm_stages_tell_account(const struct cm_login *l, struct cm_message *m);
 CM_MUST_USE enum cm_err cm_stages_tell_revocation(const struct cm_login *l, struct cm_message *m);
 
+/* A field of FOUND, whatever becomes of the account. */
+CM_MUST_USE enum cm_err cm_stages_tell_facts(const struct cm_facts *said, struct cm_message *m);
+
 #endif /* CM_SERVICE_STAGES_H */

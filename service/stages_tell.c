@@ -81,12 +81,29 @@ cm_stages_tell_chain(const struct cm_login *l, struct cm_message *m)
 }
 
 enum cm_err
+cm_stages_tell_facts(const struct cm_facts *said, struct cm_message *m)
+{
+	struct cm_buf packed = { 0 };
+	enum cm_err err;
+
+	cm_facts_pack(said, &packed);
+	if ((err = cm_buf_status(&packed)) == CM_OK)
+		err = cm_blob_copy(cm_buf_blob(&packed), &m->facts);
+	cm_buf_free(&packed);
+	return err;
+}
+
+enum cm_err
 cm_stages_tell_account(const struct cm_login *l, struct cm_message *m)
 {
+	enum cm_err err;
+
 	if (l->account == NULL)
 		return CM_OK;
 	m->kept = l->account_kept;
 	m->kept_age = l->kept_age > 0 ? (uint64_t)l->kept_age : 0;
+	if ((err = cm_stages_tell_facts(&l->said, m)) != CM_OK)
+		return err;
 	return cm_account_copy(l->account, &m->account);
 }
 

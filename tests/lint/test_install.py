@@ -14,7 +14,7 @@ EXPECTED = {
     'share/pam-configs/cardmap': 0o644, 'share/man/man8/pam_cardmap.8': 0o644, 'share/man/man3/libcardmap.3': 0o644,
     'bin/cardmap': 0o755, 'share/man/man1/cardmap.1': 0o644, 'share/man/man5/cardmap.conf.5': 0o644,
     'share/man/man5/cardmap-rules.5': 0o644,
-    'share/man/man7/cardmap-login.7': 0o644, 'share/man/man7/cardmap-revocation.7': 0o644,
+    'share/man/man7/cardmap-login.7': 0o644, 'share/man/man7/cardmap-revocation.7': 0o644, 'share/man/man7/cardmap-enforcement.7': 0o644,
     'share/man/man7/cardmap-protocol.7': 0o644, 'share/man/man8/cardmapd.8': 0o644,
     'share/bash-completion/completions/cardmap': 0o644,
     'share/doc/cardmap/examples/cardmap.conf': 0o644, 'share/doc/cardmap/examples/login-helper.c': 0o644, 'share/doc/cardmap/copyright': 0o644,
