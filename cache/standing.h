@@ -3,20 +3,21 @@
 #define CM_CACHE_STANDING_H
 
 #include "cache/accounts.h"
+#include "ldap/facts.h"
 
 /*
  * A row is a name.  It outlives what is kept of the account, so that nobody
  * becomes a stranger to this computer, of whom nothing bad is known, by being
  * disabled.  A store on a socket has none: CM_ERR_STATE.
  */
-#define CM_STANDING_FACTS_MAX	64
+#define CM_STANDING_FACTS_MAX	CM_FACTS_OCTETS_MAX
 struct cm_standing {
 	bool carded;		/* a card opened it here; then: */
 	uid_t uid;		/* as it was opened */
 	enum cm_reason reason;	/* why it does not stand; CM_REASON_NONE: it does, or nothing was said */
 	char *text;		/* of the reason; owned */
 	time_t at;		/* said then */
-	/* What its entry says of enforcement, opaque here (service/enforcement.h); no octets: never heard. */
+	/* What its entry says of enforcement, as cm_facts_pack() writes it; no octets: never heard. */
 	uint8_t facts[CM_STANDING_FACTS_MAX];
 	size_t facts_len;
 	time_t facts_at;

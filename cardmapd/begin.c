@@ -38,19 +38,6 @@ copy_text(char **to, const char *from)
 	return from == NULL || from[0] == '\0' || (*to = strdup(from)) != NULL;
 }
 
-/* Root's programs alone use a mark up, so that they alone learn of it. */
-static bool
-may_skip(const struct cm_client *c, const char *user)
-{
-	struct cm_accounts *store = NULL;
-	bool may = false;
-
-	if (c->peer.uid == 0 && cm_daemon_open_store(c->daemon, NULL, &store) == CM_OK)
-		may = cm_policy_may_skip(store, user, NULL);
-	cm_accounts_close(&store);
-	return may;
-}
-
 static struct cm_attempt *
 make_attempt(struct cm_client *c, const struct begin *b, enum cm_purpose purpose)
 {
@@ -60,8 +47,6 @@ make_attempt(struct cm_client *c, const struct begin *b, enum cm_purpose purpose
 		return NULL;
 	a->purpose = purpose;
 	a->wants_secret = b->secret && purpose == CM_PURPOSE_LOGIN;
-	a->may_use_password = b->user != NULL && b->user[0] != '\0' &&
-	    (cm_policy_may_use_password(c->daemon->conf, b->user) || may_skip(c, b->user));
 	if (copy_text(&a->user, b->user) && copy_text(&a->service, b->service) && copy_text(&a->rhost, b->rhost) &&
 	    copy_text(&a->reader, b->reader))
 		return a;
@@ -135,10 +120,14 @@ begin(struct cm_varlink_request *r, struct cm_attempt *a)
 	cm_client_keep(c, r, caller_gone, a);
 	if (a->purpose == CM_PURPOSE_ACCOUNT) {
 		err = cm_entrance_begin(a, cm_logins_proven_for(c->daemon->logins, c, a->user));
-	} else if ((err = judge_seat(c, a, t)) != CM_OK || (err = cm_policy_allow_cards(c->daemon->conf, t)) != CM_OK ||
+		goto out;
+	}
+	cm_entrance_ask_password(a);
+	if ((err = judge_seat(c, a, t)) != CM_OK || (err = cm_policy_allow_cards(c->daemon->conf, t)) != CM_OK ||
 	    (err = judge_user(a, t)) != CM_OK) {
 		err = refuse(r, a, t);
 	}
+out:
 	cm_trace_free(&t);
 	return err;
 }

@@ -3,14 +3,13 @@
 
 #include <stdlib.h>
 
-#include "cardmapd/processes.h"
 #include "cardmapd/record.h"
-#include "service/channel.h"
+#include "cardmapd/standing.h"
+#include "service/enforcement.h"
 #include "service/policy.h"
 
 #define RUNNING_MOST	32
 #define FRESH_S		60	/* as a login's own answers (service/login.c) */
-#define GRACE_MS	2000	/* the resolver's own answer that it was too slow is better than none */
 
 struct cm_entrance {
 	struct cm_attempt *attempt;
@@ -19,47 +18,11 @@ struct cm_entrance {
 	bool ended;			/* under the daemon's lock */
 };
 
-/* ---- asking the resolver */
-
-/* What the resolver knows from the store is no answer of a directory. */
-static enum cm_err
-hear(const struct cm_message *answer, const char *user, struct cm_trace *t)
-{
-	const enum cm_err err = cm_message_reported(answer, t);
-
-	if (err == CM_ERR_SYNTAX)
-		return cm_trace_fail(t, CM_REASON_HELPER, "the resolver's result and reason do not go together");
-	if (err == CM_OK && (answer->account == NULL || answer->kept != 0))
-		return cm_trace_fail(t, CM_REASON_HELPER, "the resolver answered what it may not, of %s", user);
-	return err;
-}
-
 /* For struct cm_entering.  A resolver that cannot be had is no silence of the directory's. */
 static enum cm_err
-ask(void *arg, const char *user, struct cm_trace *t, struct cm_account **out)
+ask(void *arg, const char *user, struct cm_trace *t, struct cm_account **out, struct cm_facts *said)
 {
-	const struct cm_daemon *d = arg;
-	const struct cm_message q = { .kind = CM_MESSAGE_STANDING, .user = (char *)(uintptr_t)user, .deadline = d->conf->directory.timeout };
-	const int fd = cm_processes_connect(d->processes, CM_KIND_RESOLVER);
-	struct cm_message answer = { .kind = CM_MESSAGE_NONE };
-	struct cm_channel *resolver = NULL;
-	enum cm_err err = fd >= 0 ? cm_channel_new(fd, &resolver) : CM_ERR_OFFLINE;
-
-	cm_trace_begin(t, cm_message_kind_name(q.kind));
-	if (err == CM_OK)
-		err = cm_channel_ask(resolver, &q, NULL, 0, CM_MESSAGE_FOUND, cm_deadline_in((unsigned)q.deadline + GRACE_MS), &answer);
-	if (err == CM_OK)
-		err = hear(&answer, user, t);
-	else if (err != CM_ERR_NOMEM)
-		err = cm_trace_fail(t, CM_REASON_HELPER, "the resolver cannot be had, or did not answer: how %s stands is not known", user);
-	if (err == CM_OK) {
-		*out = answer.account;
-		answer.account = NULL;
-	}
-	cm_trace_end(t, err);
-	cm_message_clear(&answer);
-	cm_channel_free(&resolver);
-	return err;
+	return cm_daemon_ask_standing(arg, &(struct cm_standing_question){ .user = user }, t, out, said);
 }
 
 /* ---- judging */
@@ -74,7 +37,8 @@ tell(struct cm_attempt *a, enum cm_err err, struct cm_account *account, const st
 
 		cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_GRANTED, .user = a->user, .grant = cm_attempt_grant(&g) });
 	} else if (err == CM_ERR_ABSENT && reason == CM_REASON_NONE) {
-		/* None of ours: without a reason. */
+		/* None of ours: without a reason; and he may, or there were one. */
+		a->may_use_password = true;
 		cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_REFUSED, .user = a->user });
 	} else {
 		struct cm_log_entry e = cm_attempt_entry(a, reason != CM_REASON_NONE ? reason : CM_REASON_SYSTEM, cm_trace_message(t));
@@ -121,13 +85,46 @@ judge(struct cm_entrance *e)
 	cm_trace_free(&t);
 }
 
+/* ---- may he use a password?  Of a login, before anything is told of it */
+
+static bool
+may_use_password(struct cm_attempt *a)
+{
+	const struct cm_daemon *d = a->daemon;
+	struct cm_facts said = { .attribute.kind = CM_FACT_UNKNOWN };
+	struct cm_password p = { .conf = d->conf, .user = a->user, .said = &said };
+	struct cm_account *account = NULL;
+	enum cm_err err;
+	bool may;
+
+	/* Who is not root has what is kept looked at, and sends nobody anywhere. */
+	if (a->uid == 0 && cm_enforcement_wants_directory(d->conf, a->user))
+		(void)!ask(a->daemon, a->user, NULL, &account, &said);
+	cm_account_free(&account);
+	if ((err = cm_daemon_open_store(d, NULL, &p.store)) == CM_OK)
+		err = cm_policy_may_use_password(&p, NULL);
+	/* Root's programs alone use a mark up, so that they alone learn of it. */
+	may = err == CM_OK || (err == CM_ERR_REFUSED && a->uid == 0 && cm_policy_may_skip(p.store, a->user, NULL));
+	cm_accounts_close(&p.store);
+	return may;
+}
+
+static void
+judge_password(struct cm_entrance *e)
+{
+	cm_attempt_settle(e->attempt, may_use_password(e->attempt));
+}
+
 static void *
 run(void *arg)
 {
 	struct cm_entrance *e = arg;
 	struct cm_daemon *d = e->attempt->daemon;
 
-	judge(e);
+	if (e->attempt->purpose == CM_PURPOSE_ACCOUNT)
+		judge(e);
+	else
+		judge_password(e);
 	pthread_mutex_lock(&d->lock);
 	e->ended = true;
 	pthread_mutex_unlock(&d->lock);
@@ -154,20 +151,12 @@ refuse_busy(struct cm_attempt *a)
 	cm_attempt_refuse(a, &e);
 }
 
-enum cm_err
-cm_entrance_begin(struct cm_attempt *a, int64_t proven_s)
+static enum cm_err
+start(struct cm_attempt *a, int64_t proven_s)
 {
-	struct cm_entrance *e;
+	struct cm_entrance *e = calloc(1, sizeof(*e));
 
-	if (a->uid != 0) {
-		judge(&(struct cm_entrance){ .attempt = a, .proven_s = proven_s });
-		return CM_OK;
-	}
-	if (is_busy(a->daemon)) {
-		refuse_busy(a);
-		return CM_OK;
-	}
-	if ((e = calloc(1, sizeof(*e))) == NULL)
+	if (e == NULL)
 		return CM_ERR_NOMEM;
 	e->attempt = a;
 	e->proven_s = proven_s;
@@ -177,6 +166,36 @@ cm_entrance_begin(struct cm_attempt *a, int64_t proven_s)
 	}
 	a->entrance = e;
 	return CM_OK;
+}
+
+enum cm_err
+cm_entrance_begin(struct cm_attempt *a, int64_t proven_s)
+{
+	if (a->uid != 0) {
+		judge(&(struct cm_entrance){ .attempt = a, .proven_s = proven_s });
+		return CM_OK;
+	}
+	if (is_busy(a->daemon)) {
+		refuse_busy(a);
+		return CM_OK;
+	}
+	return start(a, proven_s);
+}
+
+void
+cm_entrance_ask_password(struct cm_attempt *a)
+{
+	if (a->user == NULL || a->user[0] == '\0')
+		return;
+	if (cm_enforcement_is_exempt(a->daemon->conf, a->user)) {
+		cm_attempt_settle(a, true);
+	} else if (a->uid != 0) {
+		cm_attempt_settle(a, may_use_password(a));
+	} else if (!is_busy(a->daemon)) {
+		a->unsettled = true;
+		if (start(a, -1) != CM_OK)
+			a->unsettled = false;
+	}
 }
 
 bool

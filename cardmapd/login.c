@@ -121,6 +121,22 @@ cm_attempt_tell(struct cm_attempt *a, const struct cm_told *t)
 	pthread_mutex_unlock(&a->daemon->lock);
 }
 
+void
+cm_attempt_settle(struct cm_attempt *a, bool may_use_password)
+{
+	json_t *told;
+	size_t i;
+
+	pthread_mutex_lock(&a->daemon->lock);
+	a->may_use_password = may_use_password;
+	a->unsettled = false;
+	if (may_use_password)
+		json_array_foreach(a->out, i, told)
+			json_object_set_new(told, "may_use_password", json_true());
+	pthread_mutex_unlock(&a->daemon->lock);
+	cm_daemon_wake(a->daemon);
+}
+
 struct cm_log_entry
 cm_attempt_entry(const struct cm_attempt *a, enum cm_reason reason, const char *text)
 {
@@ -392,6 +408,10 @@ send_told(struct cm_logins *l, struct cm_attempt *a)
 	int secret;
 
 	pthread_mutex_lock(&l->daemon->lock);
+	if (a->unsettled) {
+		pthread_mutex_unlock(&l->daemon->lock);
+		return;
+	}
 	out = a->out;
 	secret = a->secret;
 	a->out = json_array();

@@ -45,7 +45,6 @@ struct cm_attempt {
 	pid_t pid;
 	uid_t uid;
 	int pidfd;			/* -1: this kernel has none */
-	bool may_use_password;
 	bool wants_secret;
 	int64_t begun_us;
 	cm_deadline card_due;		/* until when it waits for a card */
@@ -55,6 +54,8 @@ struct cm_attempt {
 	json_t *out;			/* replies to be sent, an array */
 	struct cm_answer answer;
 	bool cancelled, ended;
+	bool may_use_password;
+	bool unsettled;			/* whether he may is being asked: nothing is sent until it is known */
 	bool sent_end;			/* the main thread's */
 	struct cm_session *session;
 	char *chosen;			/* the account it is about, of several */
@@ -84,6 +85,9 @@ void cm_attempt_tell_locked(struct cm_attempt *a, const struct cm_told *t);
 void cm_attempt_refuse(struct cm_attempt *a, const struct cm_log_entry *e);
 /* An entry for the log about it, with what it is known by. */
 struct cm_log_entry cm_attempt_entry(const struct cm_attempt *a, enum cm_reason reason, const char *text);
+
+/* It is known whether its user may use a password: said with all that is told of it.  Any thread, not under the lock. */
+void cm_attempt_settle(struct cm_attempt *a, bool may_use_password);
 
 /* The answer, if there is one: the caller's to clear.  Under the lock. */
 bool cm_attempt_take_answer(struct cm_attempt *a, struct cm_answer *out);

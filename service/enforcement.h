@@ -77,6 +77,17 @@ struct cm_enforcement_sources {
 CM_MUST_USE enum cm_err cm_enforcement_gather(const struct cm_enforcement_sources *s, const char *user, struct cm_trace *t,
     struct cm_enforcement_facts *out);
 
+/* Has somebody of this name anything to ask a directory for: one is configured, he is not exempt, and not of this computer? */
+bool cm_enforcement_wants_directory(const struct cm_conf *conf, const char *user);
+
+/*
+ * Keep what was said of this name, for when nobody answers; a fact that is unknown now stays as it was kept.
+ * absent: also that there is no such account; else only where something was kept of it, so that
+ * names that nobody has do not fill the disk.  As cm_standing_note_facts()
+ */
+CM_MUST_USE enum cm_err cm_enforcement_keep(struct cm_accounts *store, const char *user, const struct cm_facts *said, bool absent,
+    struct cm_trace *t);
+
 struct cm_host;
 /* What a directory is asked of an account; texts are the host's.  group NULL or "": that of the configuration, where it is in force. */
 struct cm_facts_question cm_enforcement_question(const struct cm_host *h, const char *group);

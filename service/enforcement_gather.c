@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "cache/pairings.h"
+#include "cache/standing.h"
 #include "service/enforcement.h"
 #include "service/local.h"
 
@@ -22,6 +23,15 @@ has_directory(const struct cm_conf *conf)
 	return false;
 }
 
+bool
+cm_enforcement_wants_directory(const struct cm_conf *conf, const char *user)
+{
+	struct passwd entry;
+	char texts[CM_LOCAL_TEXTS];
+
+	return has_directory(conf) && !cm_enforcement_is_exempt(conf, user) && !cm_local_find_user(user, is_named, &entry, texts);
+}
+
 /* Fact by fact: of two answers the later one, and where there is none what was said last. */
 static void
 take(const struct cm_fact *said, const struct cm_fact *kept, struct cm_fact *out, bool *old)
@@ -34,17 +44,53 @@ take(const struct cm_fact *said, const struct cm_fact *kept, struct cm_fact *out
 	}
 }
 
-static void
-take_directory(const struct cm_enforcement_sources *s, struct cm_enforcement_facts *out)
+/* true: something that was kept is in it. */
+static bool
+merge(const struct cm_facts *said, const struct cm_facts *kept, struct cm_facts *out)
 {
-	const struct cm_facts *said = s->said, *kept = s->kept;
 	bool old = false;
 
-	take(said != NULL ? &said->attribute : NULL, kept != NULL ? &kept->attribute : NULL, &out->account.attribute, &old);
-	take(said != NULL ? &said->control : NULL, kept != NULL ? &kept->control : NULL, &out->account.control, &old);
-	take(said != NULL ? &said->group : NULL, kept != NULL ? &kept->group : NULL, &out->account.group, &old);
-	take(said != NULL ? &said->mapped : NULL, kept != NULL ? &kept->mapped : NULL, &out->account.mapped, &old);
-	out->kept = old ? s->at : 0;
+	take(said != NULL ? &said->attribute : NULL, kept != NULL ? &kept->attribute : NULL, &out->attribute, &old);
+	take(said != NULL ? &said->control : NULL, kept != NULL ? &kept->control : NULL, &out->control, &old);
+	take(said != NULL ? &said->group : NULL, kept != NULL ? &kept->group : NULL, &out->group, &old);
+	take(said != NULL ? &said->mapped : NULL, kept != NULL ? &kept->mapped : NULL, &out->mapped, &old);
+	return old;
+}
+
+static bool
+is_nobody(const struct cm_facts *f)
+{
+	return f->attribute.kind == CM_FACT_NONE && f->control.kind == CM_FACT_NONE && f->mapped.kind == CM_FACT_NONE;
+}
+
+static bool
+is_unknown(const struct cm_facts *f)
+{
+	return f->attribute.kind == CM_FACT_UNKNOWN && f->control.kind == CM_FACT_UNKNOWN && f->group.kind == CM_FACT_UNKNOWN &&
+	    f->mapped.kind == CM_FACT_UNKNOWN;
+}
+
+enum cm_err
+cm_enforcement_keep(struct cm_accounts *store, const char *user, const struct cm_facts *said, bool absent, struct cm_trace *t)
+{
+	struct cm_facts kept = { .attribute.kind = CM_FACT_UNKNOWN }, all = kept;
+	struct cm_standing last = { .carded = false };
+	struct cm_buf packed = { 0 };
+	bool known;
+	enum cm_err err = is_unknown(said) ? CM_ERR_ABSENT : cm_standing_find(store, user, t, &last);
+
+	if (is_unknown(said) || (err != CM_OK && err != CM_ERR_ABSENT))
+		return is_unknown(said) ? CM_OK : err;
+	known = cm_facts_unpack((struct cm_blob){ last.facts, last.facts_len }, &kept);
+	cm_standing_clear(&last);
+	if (is_nobody(said) && !absent && !known)
+		return CM_OK;
+	(void)merge(said, &kept, &all);
+	cm_facts_pack(&all, &packed);
+	if ((err = cm_buf_status(&packed)) == CM_OK)
+		err = cm_standing_note_facts(store, user, cm_buf_blob(&packed), cm_clock_now(), t);
+	cm_buf_free(&packed);
+	return err;
 }
 
 /* Here the files of this computer know everything. */
@@ -133,7 +179,7 @@ cm_enforcement_gather(const struct cm_enforcement_sources *s, const char *user, 
 	if (out->local || out->no_directory)
 		take_nobody(s->conf, out);
 	else
-		take_directory(s, out);
+		out->kept = merge(s->said, s->kept, &out->account) ? s->at : 0;
 	if ((err = take_local_group(s, &m, t, out)) != CM_OK || (err = take_mapped(s, user, t, out)) != CM_OK)
 		*out = (struct cm_enforcement_facts){ .exempt = out->exempt };
 	return err;

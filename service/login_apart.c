@@ -11,6 +11,7 @@
 
 #include "krb5/ccache_put.h"
 #include "service/apart_internal.h"
+#include "service/enforcement.h"
 #include "service/grant_apart.h"
 
 #define KDC_STATE_MS	1000	/* which the resolver knows, and need not find out */
@@ -523,6 +524,8 @@ remember(struct cm_login *l)
 		.account_online = !l->account_kept && !l->account->local,
 	};
 
+	if (r.account_online && cm_enforcement_keep(a->o.store, r.account->name, &l->said, true, NULL) != CM_OK)
+		cm_trace_add(l->trace, "warning", "what the directory says of %s and cards could not be kept", r.account->name);
 	return cm_accounts_remember_apart(a->o.store, &r, l->trace);
 }
 

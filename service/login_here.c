@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "service/enforcement.h"
 #include "service/login_internal.h"
 #include "service/possession.h"
 #include "service/stages.h"
@@ -163,6 +164,8 @@ remember(struct cm_login *l)
 	/* What the service will want of it; a key that it does not know is read again there. */
 	if (cm_key_take(h->cert, NULL, &key) == CM_OK)
 		r.card.key = cm_key_pack(&key, packed);
+	if (r.account_online && cm_enforcement_keep(l->host->accounts, r.account->name, &l->said, true, NULL) != CM_OK)
+		cm_trace_add(l->trace, "warning", "what the directory says of %s and cards could not be kept", r.account->name);
 	return cm_accounts_remember(l->host->accounts, &r, l->trace);
 }
 

@@ -5,14 +5,25 @@
 #include "base/conf.h"
 #include "base/trace.h"
 #include "cache/skip.h"
+#include "ldap/facts.h"
 
+/* All borrowed. */
+struct cm_password {
+	const struct cm_conf *conf;
+	struct cm_accounts *store;	/* NULL: it cannot be had, and nothing is known of what it keeps */
+	const char *user;
+	const struct cm_facts *said;	/* what a directory says of him now; NULL: nobody was asked, or nobody answered */
+	bool entering;			/* he is past his password: kept also where no directory has him */
+};
 /*
- * May this user log in without a card?  enforcement.required = no: everybody may; yes: root
- * alone, who has a way in by password.  user NULL: nobody in particular.
- * enforcement.not_enforced_group, allow_unmapped_users and what the directory says of a user
- * (SmartCardEnforcement, SMARTCARD_REQUIRED) are not looked at yet: with required = yes they exempt nobody.
+ * May this user log in without a card?  The five steps (service/enforcement.h), with
+ * what was said last where nothing is said now; and what is said now is kept.
+ *
+ * CM_OK
+ * CM_ERR_REFUSED  CARD_REQUIRED: the text names the step that decided, and its value
+ * CM_ERR_SYSTEM   STORE, SYSTEM: it could not be told what is known of him: he may not
  */
-bool cm_policy_may_use_password(const struct cm_conf *conf, const char *user);
+CM_MUST_USE enum cm_err cm_policy_may_use_password(const struct cm_password *p, struct cm_trace *t);
 
 /*
  * Has root said that this user may log in once without a card (cache/skip.h)?  It uses nothing up: the account
@@ -38,9 +49,10 @@ struct cm_entering {
 	/*
 	 * How does the directory's account of this name stand?  NULL: nobody is asked, as if it were silent.
 	 * CM_OK (*out is the caller's), a no (ABSENT, AMBIGUOUS, REFUSED, with its reason), CM_ERR_OFFLINE:
-	 * it is silent; anything else, with its reason: it could not be asked, and nobody enters by that
+	 * it is silent; anything else, with its reason: it could not be asked, and nobody enters by that.
+	 * said: what the directory says of enforcement, whatever becomes of the account; all UNKNOWN: nothing
 	 */
-	enum cm_err (*ask)(void *arg, const char *user, struct cm_trace *t, struct cm_account **out);
+	enum cm_err (*ask)(void *arg, const char *user, struct cm_trace *t, struct cm_account **out, struct cm_facts *said);
 	void *arg;
 	struct cm_skip *skip;	/* out: the mark that was used up; made 0: none was */
 };
@@ -49,7 +61,7 @@ struct cm_entering {
  * May this account enter now?  Of whom a card opened here the directory is asked, by name: whatever became
  * of the card, it is the account that must stand.  What it answers is kept (cache/standing.h), and speaks
  * where it is silent: whom it denied last stays outside until it says otherwise, or a card opens the account
- * online, or root forgets it.  Of anybody else nobody is asked.
+ * online, or root forgets it.  Of anybody else, but this computer's own, it is asked whether he needs a card.
  *
  * Who must use a card and did not enters by the mark that root made, for root's programs and after all else
  * was judged: it is used up by that.  Programs that nobody logs in by (systemd-user, cron, at) want no card,

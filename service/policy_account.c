@@ -4,6 +4,7 @@
 
 #include "cache/pairings.h"
 #include "cache/standing.h"
+#include "service/enforcement.h"
 #include "service/local.h"
 #include "service/policy.h"
 
@@ -13,6 +14,8 @@ struct finding {
 	bool found;		/* it is kept */
 	bool paired;		/* it is this computer's own */
 	bool usable;		/* by one of its cards, with no network */
+	bool asked;
+	struct cm_facts said;	/* where it was: of whether it needs a card */
 	struct cm_standing last;	/* what was said of it; carded: what was kept of it has ended, or was denied */
 	struct cm_trace *trace;
 };
@@ -174,8 +177,9 @@ ask(struct finding *f)
 {
 	struct cm_trace *t = f->trace;
 	struct cm_account *answer = NULL;
-	enum cm_err err = f->e->ask != NULL ? f->e->ask(f->e->arg, f->e->user, t, &answer) : CM_ERR_OFFLINE;
+	enum cm_err err = f->e->ask != NULL ? f->e->ask(f->e->arg, f->e->user, t, &answer, &f->said) : CM_ERR_OFFLINE;
 
+	f->asked = true;
 	if (err == CM_ERR_OFFLINE)
 		return judge_last(f);
 	if (err == CM_OK) {
@@ -234,23 +238,43 @@ logs_nobody_in(const char *service)
 	return false;
 }
 
+/* He has not used a card.  How the account stands is asked above; here it is no matter, nor is a silence. */
+static enum cm_err
+judge_password(struct finding *f)
+{
+	const struct cm_entering *e = f->e;
+	const struct cm_password p = { .conf = e->conf, .store = e->store, .user = e->user, .said = &f->said, .entering = e->asker == 0 };
+	struct cm_account *account = NULL;
+
+	if (!f->asked && e->ask != NULL && cm_enforcement_wants_directory(e->conf, e->user))
+		(void)!e->ask(e->arg, e->user, NULL, &account, &f->said);
+	cm_account_free(&account);
+	return cm_policy_may_use_password(&p, f->trace);
+}
+
 /*
  * Public-key ssh skips auth, so enforcement holds here too, and for those who are
  * not ours: they may have no card.  This is the last question: what is used up is used.
  */
 static enum cm_err
-enforce(const struct cm_entering *e, struct cm_trace *t)
+enforce(struct finding *f)
 {
+	const struct cm_entering *e = f->e;
 	struct cm_skip mark;
 	enum cm_err err;
 
-	if (e->proven || cm_policy_may_use_password(e->conf, e->user) || (e->asker == 0 && logs_nobody_in(e->service)))
+	if (e->proven || (e->asker == 0 && logs_nobody_in(e->service)))
 		return CM_OK;
-	err = e->asker == 0 ? cm_skip_use(e->store, e->user, cm_clock_now(), t, &mark) : CM_ERR_ABSENT;
-	if (err == CM_OK && e->skip != NULL)
+	if ((err = judge_password(f)) != CM_ERR_REFUSED || e->asker != 0)
+		return err;
+	if ((err = cm_skip_use(e->store, e->user, cm_clock_now(), NULL, &mark)) == CM_ERR_ABSENT)
+		return CM_ERR_REFUSED;
+	if (err != CM_OK)
+		return cm_trace_fail(f->trace, CM_REASON_STORE, "whether root let %s in once could not be told", e->user);
+	cm_trace_clear_reason(f->trace);
+	if (e->skip != NULL)
 		*e->skip = mark;
-	return err != CM_ERR_ABSENT ? err :
-	    cm_trace_fail(t, CM_REASON_CARD_REQUIRED, "%s has not used a card, and enforcement.required = yes", e->user);
+	return CM_OK;
 }
 
 enum cm_err
@@ -265,7 +289,7 @@ cm_policy_account(const struct cm_entering *e, struct cm_trace *t, struct cm_acc
 		err = cm_account_check(f.account, e->conf->accounts.first_uid, e->conf->accounts.first_gid, t);
 	stranger = err == CM_ERR_ABSENT && cm_trace_reason(t) == CM_REASON_NONE;
 	if (err == CM_OK || stranger) {
-		const enum cm_err enforced = enforce(e, t);
+		const enum cm_err enforced = enforce(&f);
 
 		err = enforced != CM_OK ? enforced : err;
 	}

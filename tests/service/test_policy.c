@@ -31,6 +31,7 @@ struct fixture {
 		uid_t uid;
 		enum cm_reason reason;	/* NONE: it says yes */
 		unsigned asked;
+		struct cm_facts said;
 	} directory;
 };
 
@@ -89,7 +90,7 @@ keep(struct fixture *f, const char *name, uid_t uid, time_t when)
 
 /* A directory, as the resolver tells of it. */
 static enum cm_err
-answer(void *arg, const char *user, struct cm_trace *t, struct cm_account **out)
+answer(void *arg, const char *user, struct cm_trace *t, struct cm_account **out, struct cm_facts *said)
 {
 	struct fixture *f = arg;
 	const struct cm_account a = {
@@ -100,6 +101,7 @@ answer(void *arg, const char *user, struct cm_trace *t, struct cm_account **out)
 	};
 
 	f->directory.asked++;
+	*said = f->directory.said;
 	return f->directory.reason != CM_REASON_NONE ? cm_trace_fail(t, f->directory.reason, "directory: %s", user) : cm_account_copy(&a, out);
 }
 
@@ -131,21 +133,100 @@ ask(struct fixture *f, const char *user, bool proven)
 	return enter(f, user, proven, 0);
 }
 
+static enum cm_err
+by_password(struct fixture *f, const char *user, const struct cm_facts *said)
+{
+	const struct cm_password p = { .conf = &f->conf, .store = f->store, .user = user, .said = said };
+
+	cm_trace_clear_reason(f->trace);
+	return cm_policy_may_use_password(&p, f->trace);
+}
+
 static void
 test_passwords(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(cm_policy_may_use_password(&f->conf, "alice"));
-	assert_true(cm_policy_may_use_password(&f->conf, NULL));
+	assert_int_equal(by_password(f, "alice", NULL), CM_OK);
 	f->conf.enforcement.required = true;
-	/* keys that are not in force exempt nobody */
+	assert_int_equal(by_password(f, "alice", NULL), CM_ERR_REFUSED);
+	assert_int_equal(cm_trace_reason(f->trace), CM_REASON_CARD_REQUIRED);
+	assert_int_equal(by_password(f, "", NULL), CM_ERR_REFUSED);
+	assert_int_equal(by_password(f, "root", NULL), CM_OK);
 	f->conf.enforcement.allow_unmapped_users = true;
-	f->conf.enforcement.not_enforced_group = (char[]){ "staff" };
-	assert_false(cm_policy_may_use_password(&f->conf, "alice"));
-	assert_false(cm_policy_may_use_password(&f->conf, NULL));
-	assert_false(cm_policy_may_use_password(&f->conf, ""));
-	assert_true(cm_policy_may_use_password(&f->conf, "root"));
+	assert_int_equal(by_password(f, "alice", NULL), CM_OK);
+	keep(f, "alice", 20001, cm_clock_now());
+	assert_int_equal(by_password(f, "alice", NULL), CM_ERR_REFUSED);
+	assert_int_equal(by_password(f, "bob", NULL), CM_OK);
+}
+
+#define NONE		{ CM_FACT_NONE, 0, "" }
+#define SAYS(n)		{ CM_FACT_VALUE, n, "SmartCardEnforcement" }
+
+/* Nothing known: a card.  What was said holds while nothing is; what is said now replaces it, be it stricter or looser. */
+static void
+test_facts_are_kept(void **state)
+{
+	static char uri[] = "ldap://127.0.0.1", *uris[] = { uri, NULL };
+	static const struct cm_facts password = { SAYS(2), NONE, NONE, NONE }, card = { SAYS(1), NONE, NONE, NONE },
+	    nobody = { NONE, NONE, NONE, NONE };
+	struct fixture *f = *state;
+
+	f->conf.directory.uri = uris;
+	f->conf.enforcement.attribute = (char[]){ "SmartCardEnforcement" };
+	assert_int_equal(by_password(f, "alice", NULL), CM_ERR_REFUSED);
+	assert_int_equal(by_password(f, "root", NULL), CM_OK);
+	assert_int_equal(by_password(f, "alice", &password), CM_OK);
+	assert_int_equal(by_password(f, "alice", NULL), CM_OK);
+	assert_int_equal(by_password(f, "alice", &card), CM_ERR_REFUSED);
+	assert_int_equal(by_password(f, "alice", NULL), CM_ERR_REFUSED);
+	assert_non_null(strstr(cm_trace_message(f->trace), "1: always a card"));
+	assert_int_equal(by_password(f, "alice", &password), CM_OK);
+	f->conf.enforcement.required = true;
+	assert_int_equal(by_password(f, "alice", NULL), CM_OK);
+	assert_int_equal(by_password(f, "bob", NULL), CM_ERR_REFUSED);
+	f->conf.enforcement.required = false;
+	/* a name that nobody has leaves nothing behind, but one that a directory had does */
+	assert_int_equal(by_password(f, "bob", &nobody), CM_OK);
+	assert_int_equal(by_password(f, "bob", NULL), CM_ERR_REFUSED);
+	assert_int_equal(by_password(f, "alice", &nobody), CM_OK);
+	assert_int_equal(by_password(f, "alice", NULL), CM_OK);
+	/* the configuration asks for another attribute now */
+	assert_int_equal(by_password(f, "carol", &card), CM_ERR_REFUSED);
+	f->conf.enforcement.attribute = (char[]){ "employeeType" };
+	assert_int_equal(by_password(f, "carol", NULL), CM_ERR_REFUSED);
+	assert_non_null(strstr(cm_trace_message(f->trace), "could not be asked"));
+	f->conf.directory.uri = NULL;
+}
+
+/* Who comes by a key of ssh has used no card, and is none of those that a card opened here. */
+static void
+test_entering_asks(void **state)
+{
+	static char uri[] = "ldap://127.0.0.1", *uris[] = { uri, NULL };
+	struct fixture *f = *state;
+
+	f->conf.directory.uri = uris;
+	f->conf.enforcement.attribute = (char[]){ "SmartCardEnforcement" };
+	f->directory.there = true;
+	f->directory.uid = 20009;
+	f->directory.said = (struct cm_facts){ SAYS(1), NONE, NONE, NONE };
+	assert_int_equal(ask(f, "stranger", false), CM_ERR_REFUSED);
+	assert_int_equal(cm_trace_reason(f->trace), CM_REASON_CARD_REQUIRED);
+	assert_int_equal(f->directory.asked, 1);
+	f->directory.said.attribute.value = 2;
+	assert_int_equal(ask(f, "stranger", false), CM_ERR_ABSENT);
+	assert_int_equal(cm_trace_reason(f->trace), CM_REASON_NONE);
+	/* ... and this holds while it is silent */
+	f->directory.there = false;
+	assert_int_equal(ask(f, "stranger", false), CM_ERR_ABSENT);
+	assert_int_equal(ask(f, "another", false), CM_ERR_REFUSED);
+	/* of this computer's own nobody is asked */
+	f->directory.there = true;
+	f->directory.asked = 0;
+	assert_int_equal(ask(f, "daemon", false), CM_ERR_ABSENT);
+	assert_int_equal(f->directory.asked, 0);
+	f->conf.directory.uri = NULL;
 }
 
 static void
@@ -487,6 +568,8 @@ main(void)
 {
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test_setup_teardown(test_passwords, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_facts_are_kept, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_entering_asks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cards_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_account, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_enforced, set_up, tear_down),
