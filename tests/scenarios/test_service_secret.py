@@ -1,0 +1,226 @@
+#!/usr/bin/python3
+"""test_service_secret.py: the card's Key Management key opens the user's secret, for the modules that follow in a PAM stack.
+
+The programs that take it are others': pam_exec, which is given what a password would be, and gocryptfs.
+CM_PAM_DRIVER: tests/pam/pam_driver.c.
+"""
+import base64
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import scenario
+import service_scenario
+from scenario import PIN, Counts
+from service_scenario import ServiceScenario
+
+import service as service_module
+from rig import WORK
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'pam'))
+import pam_rig  # noqa: E402
+from pam_rig import SUCCESS  # noqa: E402
+
+# Where what was handed on lies for the tests to see; they look for copies of it everywhere else.
+SEEN = WORK / 'cards/secret'
+TAKE = f"""#!/bin/sh
+umask 077
+cat >{SEEN}
+"""
+HOME = Path('/home/alice-vault')
+NEW_OWN, OLD_RETIRED = 'alice-rsa2048+9d=alice-p256', 'alice-rsa2048+9d=alice-p256+82=alice-9d'
+
+
+class SecretScenario(ServiceScenario):
+    changes = {'service__wait': 4000, 'accounts__secret': 'yes'}
+
+    def setUp(self):
+        super().setUp()
+        SEEN.unlink(missing_ok=True)
+        self.addCleanup(SEEN.unlink, missing_ok=True)
+        self.script('take', TAKE)
+
+    @staticmethod
+    def script(name, text):
+        path = WORK / name
+        path.write_text(text, encoding='ascii')
+        path.chmod(0o755)
+        return path
+
+    def call(self, options='authtok', program='take', pin=PIN):
+        """A login by the driver at the seat; what pam_exec was given, None: nothing."""
+        SEEN.unlink(missing_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=WORK))
+        (folder / 'test').write_text(f'auth required {service_scenario.SERVICE.module} {options}\n'
+                                     f'auth optional pam_exec.so expose_authtok quiet {WORK / program}\n', encoding='ascii')
+        (folder / 'other').write_text('auth required pam_deny.so\n', encoding='ascii')
+        command = [os.environ['CM_PAM_DRIVER'], folder, 'test', 'user=alice', f'answer={pam_rig.masked(pin)}', 'authenticate']
+        done = subprocess.run(list(map(str, self.seat.command(command, 'root'))), capture_output=True, text=True,
+                              errors='replace', timeout=60, stdin=subprocess.DEVNULL, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.said = pam_rig.Said(done.stdout)
+        self.assertEqual(self.said.code, SUCCESS, self.said.text)
+        return SEEN.read_text(encoding='ascii') if SEEN.exists() else None
+
+    def logged_in(self, **options):
+        """A secret, and how often the card's keys were used."""
+        self.wait_card()
+        with Counts() as counts:
+            secret = self.call(**options)
+        return secret, counts.signatures()
+
+    def other_card(self, spec):
+        self.exchange(spec)
+        self.wait_card()
+
+    def secret(self, *arguments, **options):
+        """cardmap secret by root, beside the service and with its configuration."""
+        return self.cardmap('secret', *arguments, '--json', binary=service_module.HOME / 'bin/cardmap', **options).json
+
+    def rows(self):
+        return [(row['user'], row['use']) for row in self.secret('status')['secrets']]
+
+    def check_secret(self, secret):
+        self.assertRegex(secret, r'^[A-Za-z0-9+/]{43}=$')
+        return secret
+
+
+class SecretTest(SecretScenario):
+    def test_made_once_and_opened_at_each_login(self):
+        """The card makes nothing of it known: one key operation more, and another to see that it opens, once."""
+        first, operations = self.logged_in()
+        self.check_secret(first)
+        self.assertEqual(operations, 3, 'ticket, and the new secret opened once')
+        self.assertEqual(self.logged_in(), (first, 2))
+        self.assertEqual(self.logged_in(options=''), (None, 1), 'without authtok nothing is asked of the card')
+        self.assertEqual(self.rows(), [('alice', 'card')])
+        scenario.RIG.stop('kdc', 'slapd', 'ocsp', 'http')
+        self.assertEqual(self.logged_in()[0], first, 'offline')
+
+    def test_a_card_that_was_renewed(self):
+        """Its new key has another kind; the old one is retired, with its certificate: slot 82, by the key history object."""
+        first, _ = self.logged_in()
+        self.other_card(NEW_OWN)
+        self.assertEqual(self.logged_in()[0], None, 'another card opens nothing')
+        self.assertIn('your secret stays sealed', self.said.text)
+        self.assertEqual(self.rows(), [('alice', 'card')], 'and none is made in its place')
+        self.other_card(OLD_RETIRED)
+        self.assertEqual(self.logged_in()[0], first)
+        self.assertEqual(self.rows(), [('alice', 'card')] * 2)
+        self.other_card(NEW_OWN)
+        self.assertEqual(self.logged_in(), (first, 2), 'sealed to the new key: the old one is not needed any more')
+        self.other_card('alice-rsa2048')
+        self.assertEqual(self.logged_in()[0], first, 'what was sealed before is not written over')
+
+    def test_a_card_that_was_lost(self):
+        key = WORK / 'recovery.key'
+        shutil.copy(scenario.RIG.pki / 'alice-p384.key', key)
+        key.chmod(0o600)
+        self.again(accounts__secret_recovery=scenario.RIG.pki / 'alice-p384.crt')
+        first, _ = self.logged_in()
+        self.assertEqual(self.rows(), [('alice', 'card'), ('alice', 'recovery')])
+        self.other_card(NEW_OWN)
+        self.assertEqual(self.logged_in()[0], None)
+        self.wait_card()
+        self.secret('recover', 'alice', '--key', scenario.RIG.pki / 'alice-p256.key', pin=PIN, status=3)
+        told = self.secret('recover', 'alice', '--key', key, pin=PIN)
+        self.assertNotIn(first, str(told))
+        self.take_out()
+        self.put_in()
+        self.assertEqual(self.logged_in(), (first, 2))
+        self.assertEqual(self.secret('recover', 'alice', '--key', key, pin=PIN, status=3)['reason'], 'secret_there')
+        self.secret('forget', 'alice')
+        self.assertEqual(self.rows(), [])
+
+    def test_what_is_kept_was_changed(self):
+        """A row cut short, or another account's: nothing opens, nobody is kept out, and no other secret takes its place."""
+        self.logged_in()
+        service_scenario.SERVICE.stop()
+        with sqlite3.connect(service_scenario.SERVICE.store) as store:
+            store.execute("UPDATE sealed SET octets = substr(octets, 1, 100)")
+        store.close()
+        self.start()
+        self.assertEqual(self.logged_in()[0], None)
+        self.assertIn('your secret stays sealed', self.said.text)
+
+    def test_it_stands_nowhere(self):
+        """But in the card, in a pipe and with who was given it: no message, log, file, core or memory of the service has it."""
+        secret, _ = self.logged_in()
+        again = self.logged_in()[0]
+        self.assertEqual(secret, again)
+        raw = base64.b64decode(secret)
+        forms = (secret.encode(), raw, raw.hex().encode())
+        for process in service_module.processes():
+            self.assertEqual(memory_has(process.pid, forms), [], f'memory of {process}')
+        for folder in (WORK, Path('/run/cardmap'), Path('/home'), Path('/etc'), Path('/var/log')):
+            for path in folder.rglob('*'):
+                if path.is_file() and not path.is_symlink() and not path.is_relative_to(SEEN.parent):
+                    self.assertFalse(any(form in path.read_bytes() for form in forms), path)
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            for name in ('cmdline', 'environ'):
+                try:
+                    found = Path(f'/proc/{pid}/{name}').read_bytes()
+                except OSError:
+                    continue
+                self.assertFalse(any(form in found for form in forms), f'{name} of {pid}')
+
+    def test_switched_off(self):
+        self.again(accounts__secret='no')
+        self.assertEqual(self.logged_in(), (None, 1))
+        self.assertNotIn('secret', self.said.text)
+
+
+class EncryptedHomeTest(SecretScenario):
+    """gocryptfs makes a folder with it at the first login, and opens it at the next; with another secret it does not."""
+
+    def setUp(self):
+        super().setUp()
+        for folder in ('cipher', 'plain'):
+            (HOME / folder).mkdir(parents=True)
+        self.addCleanup(shutil.rmtree, HOME, ignore_errors=True)
+        self.addCleanup(subprocess.run, ['fusermount3', '-u', HOME / 'plain'], capture_output=True, check=False)
+
+    def test_opened_by_the_card(self):
+        self.script('make', f'#!/bin/sh\nexec gocryptfs -quiet -init -scryptn 10 {HOME}/cipher\n')
+        self.script('open', f'#!/bin/sh\nexec gocryptfs -quiet {HOME}/cipher {HOME}/plain\n')
+        self.logged_in(program='make')
+        self.logged_in(program='open')
+        self.assertTrue(os.path.ismount(HOME / 'plain'), self.said.text)
+        (HOME / 'plain/letter').write_text('dear bob', encoding='ascii')
+        subprocess.run(['fusermount3', '-u', HOME / 'plain'], check=True)
+        self.assertEqual(os.listdir(HOME / 'plain'), [])
+        self.assertNotIn('letter', os.listdir(HOME / 'cipher'))
+        self.logged_in(program='open')
+        self.assertEqual((HOME / 'plain/letter').read_text(encoding='ascii'), 'dear bob')
+        subprocess.run(['fusermount3', '-u', HOME / 'plain'], check=True)
+        self.secret('forget', 'alice')
+        self.logged_in(program='open')
+        self.assertFalse(os.path.ismount(HOME / 'plain'), 'another secret')
+
+
+def memory_has(pid, forms):
+    """Which of them stand in its own writable memory."""
+    found = set()
+    with open(f'/proc/{pid}/maps', encoding='utf-8') as maps, open(f'/proc/{pid}/mem', 'rb', 0) as memory:
+        for line in maps:
+            addresses, rights = line.split()[:2]
+            start, end = (int(part, 16) for part in addresses.split('-'))
+            if not rights.startswith('rw') or end - start > 1 << 30:
+                continue
+            try:
+                memory.seek(start)
+                read = memory.read(end - start)
+            except (OSError, ValueError):
+                continue
+            found |= {form for form in forms if form in read}
+    return sorted(found)
+
+
+if __name__ == '__main__':
+    unittest.TestCase.maxDiff = None
+    service_scenario.main()
