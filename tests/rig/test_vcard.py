@@ -801,6 +801,22 @@ class OpenScTest(CardCase):
                 if there:
                     self.read_certificate('bob', '05')
 
+    def test_key_management(self):
+        """What 9D and a retired key open, in other people's hands: decryption for RSA, ECDH for EC."""
+        self.insert({'9a': 'alice-rsa2048', '9d': 'alice-p256', '82': 'alice-9d'})
+        plain, cipher, out = (self.folder / name for name in ('plain', 'cipher', 'out'))
+        plain.write_bytes(b'secret')
+        said(['openssl', 'pkeyutl', '-encrypt', '-certin', '-inkey', RIG.pki / 'alice-9d.crt', '-in', plain, '-out', cipher])
+        self.tool('--login', '--pin', '123456', '--decrypt', '--id', '05', '-m', 'RSA-PKCS', '-i', cipher, '-o', out)
+        self.assertEqual(out.read_bytes(), b'secret')
+        key, peer = self.folder / 'other.key', self.folder / 'peer.der'
+        said(['openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', key])
+        said(['openssl', 'pkey', '-in', key, '-pubout', '-outform', 'DER', '-out', peer])
+        self.tool('--login', '--pin', '123456', '--derive', '--id', '03', '-m', 'ECDH1-DERIVE', '-i', peer, '-o', out)
+        plain.write_text(said(['openssl', 'x509', '-in', RIG.pki / 'alice-p256.crt', '-noout', '-pubkey']))
+        want = said(['openssl', 'pkeyutl', '-derive', '-inkey', key, '-peerkey', plain], text=False)
+        self.assertEqual(out.read_bytes(), want)
+
     def test_piv_tool(self):
         self.insert({'9a': 'alice-rsa2048', '9e': 'card-auth'})
         self.assertIn('Personal Identity Verification Card', said(['piv-tool', '-n'], env=self.environment))

@@ -169,6 +169,17 @@ class SecretTest(SecretScenario):
                     continue
                 self.assertFalse(any(form in found for form in forms), f'{name} of {pid}')
 
+    def test_who_else_can_open_it_is_said(self):
+        recovery = scenario.RIG.pki / 'alice-p384.crt'
+        for more, status, words in ((['accounts.secret=no'], 0, []), (['accounts.secret=yes'], 0, ['escrow', 'is not set']),
+                                    (['accounts.secret=yes', f'accounts.secret_recovery={recovery}'], 0, ['escrow', str(recovery)]),
+                                    (['accounts.secret=yes', 'accounts.secret_recovery=/etc/passwd'], 78, ['no certificate'])):
+            sets = [word for value in more for word in ('--set', value)]
+            answer = self.cardmap('config', 'check', *sets, binary=service_module.HOME / 'bin/cardmap', status=status)
+            for word in words:
+                self.assertIn(word, answer.out)
+            self.assertEqual('escrow' in answer.out, 'accounts.secret=yes' in more)
+
     def test_switched_off(self):
         self.again(accounts__secret='no')
         self.assertEqual(self.logged_in(), (None, 1))

@@ -9,6 +9,7 @@
 #include "card/card.h"
 #include "krb5/pkinit.h"
 #include "service/possession.h"
+#include "service/secret_card.h"
 #include "service/stages.h"
 #include "tests/rig/rig_pin.h"
 
@@ -240,6 +241,53 @@ kdc_state(struct held *s, const struct cm_message *q, struct cm_message *a, int 
 	return CM_OK;
 }
 
+/* As a card whose 9D is alice-9d's: a file's key in its place. */
+static enum cm_err
+open_secret(const struct held *s, const struct cm_message *q, EVP_PKEY *key, struct cm_secret **secret)
+{
+	const struct cm_sealed_for whose = { .name = q->user, .uid = (uid_t)q->uid };
+	enum cm_err err = CM_ERR_REFUSED;
+	struct cm_sealed sealed;
+
+	for (size_t i = 0; err != CM_OK && i < q->sealed.count; i++)
+		if (cm_sealed_read(q->sealed.rows[i], &sealed) == CM_OK)
+			err = cm_secret_open_with(&sealed, &whose, key, s->t, secret);
+	return err;
+}
+
+static enum cm_err
+unseal(struct held *s, const struct cm_message *q, struct cm_message *a, int fd)
+{
+	const struct cm_sealed_for whose = { .name = q->user, .uid = (uid_t)q->uid };
+	struct cm_buf text = { 0 }, sealed = { 0 }, recovery = { 0 };
+	struct cm_secret *secret = NULL;
+	struct card c;
+	enum cm_err err;
+
+	card_load(&c, "alice-9d");
+	a->kind = CM_MESSAGE_UNSEALED;
+	if (q->sealed.count > 0)
+		err = open_secret(s, q, c.secret, &secret);
+	else if ((err = cm_secret_make(s->t, &secret)) == CM_OK && (err = cm_secret_seal(c.secret, &whose, secret, s->t, &sealed)) == CM_OK) {
+		assert_non_null(a->sealed.rows = calloc(1, sizeof(*a->sealed.rows)));
+		a->sealed.count = 1;
+		a->sealed.rows[0] = own(cm_buf_blob(&sealed));
+	}
+	if (err == CM_OK && q->recovery.len > 0 &&
+	    (err = cm_secret_to_certificate(q->recovery, &whose, secret, s->t, &recovery)) == CM_OK)
+		a->recovery = own(cm_buf_blob(&recovery));
+	if (err == CM_OK) {
+		cm_buf_add_base64(&text, cm_secret_bytes(secret));
+		assert_int_equal(write(fd, text.ptr, text.len), text.len);
+	}
+	cm_secret_free(&secret);
+	cm_buf_free(&text);
+	cm_buf_free(&sealed);
+	cm_buf_free(&recovery);
+	card_free(&c);
+	return err;
+}
+
 static const struct {
 	enum cm_message_kind kind;
 	enum cm_err (*serve)(struct held *s, const struct cm_message *q, struct cm_message *a, int fd);
@@ -247,6 +295,7 @@ static const struct {
 	{ CM_MESSAGE_OPEN, open_card }, { CM_MESSAGE_READ_AGAIN, read_again }, { CM_MESSAGE_VERIFY, verify },
 	{ CM_MESSAGE_SIGN, sign }, { CM_MESSAGE_GET_TICKET, get_ticket }, { CM_MESSAGE_CHAIN, chain },
 	{ CM_MESSAGE_ACCOUNT, account }, { CM_MESSAGE_REVOCATION, revocation }, { CM_MESSAGE_KDC_STATE, kdc_state },
+	{ CM_MESSAGE_UNSEAL, unseal },
 };
 
 /* False: it ends. */
