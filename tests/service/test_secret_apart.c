@@ -2,6 +2,7 @@
 #include "apart_play.h"
 
 #include <openssl/ec.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -237,6 +238,35 @@ test_another_in_its_place(void **state)
 	play_end(&p);
 }
 
+static void
+by_hand(const struct play *p, const char *sql)
+{
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(p->h.store_path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* A first one that is not kept would be lost with what is encrypted by it: it is not handed on. */
+static void
+test_a_store_that_takes_nothing(void **state)
+{
+	struct play p;
+
+	(void)state;
+	begin(&p);
+	by_hand(&p, "CREATE TABLE sealed (name TEXT NOT NULL, use INTEGER NOT NULL, key BLOB NOT NULL, uid INTEGER NOT NULL,"
+	    " beside BLOB NOT NULL, octets BLOB NOT NULL CHECK (length(octets) = 0), made INTEGER NOT NULL, digest BLOB NOT NULL)");
+	assert_string_equal(log_in(&p).text, "");
+	assert_int_equal(p.asked[CM_MESSAGE_UNSEAL], 1);
+	assert_true(warned(&p, "your secret stays sealed"));
+	expect_rows(&p, 0, 0);
+	by_hand(&p, "DROP TABLE sealed");
+	assert_int_equal(strlen(log_in(&p).text), 44);
+	play_end(&p);
+}
+
 /* A name that has become another's: what was sealed for the one before is neither his nor thrown away. */
 static void
 test_a_name_of_another_uid(void **state)
@@ -260,6 +290,7 @@ main(void)
 		cmocka_unit_test(test_made_and_opened),
 		cmocka_unit_test(test_a_first_one_that_is_none),
 		cmocka_unit_test(test_another_in_its_place),
+		cmocka_unit_test(test_a_store_that_takes_nothing),
 		cmocka_unit_test(test_a_name_of_another_uid),
 	};
 
