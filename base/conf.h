@@ -30,6 +30,7 @@ enum cm_conf_principal { CM_PRINCIPAL_NAME, CM_PRINCIPAL_DIRECTORY };
 /* On whose word the service lets a card in that it never saw: a KDC's (through the keytab), or the resolver's. */
 enum cm_conf_vouch { CM_VOUCH_KEYTAB, CM_VOUCH_RESOLVER };
 /* What taking the card out does to the session. */
+enum cm_conf_mobile { CM_MOBILE_OFF, CM_MOBILE_ALL, CM_MOBILE_GROUP, CM_MOBILE_ASK };
 enum cm_conf_removal { CM_REMOVAL_NONE, CM_REMOVAL_LOCK, CM_REMOVAL_LOGOUT };
 /* Whose revocation is asked about: every certificate's below the anchor, or the card's alone. */
 enum cm_conf_check { CM_CHECK_ALL, CM_CHECK_LEAF };
@@ -133,6 +134,9 @@ struct cm_conf {
 	struct {
 		char *path;
 		unsigned offline_days, first_uid, first_gid;
+		unsigned mobile;	/* enum cm_conf_mobile */
+		char *mobile_group, *userdb;
+		char **home_roots, **local_groups;
 		bool user_pairing, one_card_per_user;
 		bool secret;
 		char *secret_recovery;	/* NULL: none */

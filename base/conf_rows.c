@@ -10,6 +10,7 @@ static const char *const severals[] = { "refuse", "hint", NULL };
 static const char *const principals[] = { "name", "directory", NULL };
 static const char *const vouchers[] = { "keytab", "resolver", NULL };
 static const char *const removals[] = { "none", "lock", "logout", NULL };
+static const char *const mobiles[] = { "off", "all", "group", "ask", NULL };
 static const char *const targets[] = { "none", "stderr", "syslog", NULL };
 
 #define ROW(s, k, ty, def, un, lo, hi, wo, he) \
@@ -76,6 +77,11 @@ static const struct cm_conf_row rows[] = {
 	NUMBER(accounts, offline_days, "30", "days", 0, 3650, "days a kept account opens without an online login; 0: for ever"),
 	NUMBER(accounts, first_uid, "1000", "", 1, 2147483647, "no card opens an account with a lower uid"),
 	NUMBER(accounts, first_gid, "1000", "", 1, 2147483647, "groups with a lower gid are not taken from the directory"),
+	CHOICE(accounts, mobile, "all", mobiles, "whose names, ids and groups this computer keeps while the directory is away: off, all, group or ask"),
+	TEXT(accounts, mobile_group, text, NULL, "with mobile = group: the members of this group"),
+	TEXT(accounts, home_roots, list, "/home", "folders that home directories of mobile accounts are below"),
+	TEXT(accounts, local_groups, list, NULL, "groups of this computer that a directory's group of the same name makes members of"),
+	TEXT(accounts, userdb, path, "/etc/userdb", "where records of mobile accounts are written, for nss-systemd"),
 	TEXT(accounts, user_pairing, flag, "yes", "cards may be paired with accounts on this computer (UserPairing)"),
 	TEXT(accounts, one_card_per_user, flag, "no", "a user may be paired with one card only (oneCardPerUser)"),
 	TEXT(accounts, secret, flag, "no", "the card's Key Management key (9D) opens a secret of the user's at the login, for pam_cardmap's option authtok"),

@@ -16,10 +16,12 @@ be32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static void
-write_groups(const struct cm_account *a, struct cm_buf *out)
+void
+cm_account_groups_write(const struct cm_account *a, struct cm_buf *out)
 {
 	for (size_t i = 0; i < a->group_count; i++) {
+		if (a->groups[i].local)	/* not the directory's to give: said anew at each login */
+			continue;
 		add_be32(out, a->groups[i].gid);
 		cm_buf_add(out, a->groups[i].name, strlen(a->groups[i].name) + 1);
 	}
@@ -51,9 +53,8 @@ read_group(struct cm_blob v, size_t *at, struct cm_group *g)
 	return true;
 }
 
-/* groups[] is the caller's, for free(3); its names are borrowed from v. */
-static bool
-read_groups(struct cm_blob v, struct cm_account *a)
+bool
+cm_account_groups_read(struct cm_blob v, struct cm_account *a)
 {
 	a->groups = calloc(v.len / 5 + 1, sizeof(*a->groups));
 	if (a->groups == NULL)
@@ -160,7 +161,7 @@ cm_account_row_read(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, 
 	if (!get_columns(s, q, r->v) || r->v[CM_ROW_CERT_SHA256].bytes.len != 32 ||
 	    r->v[CM_ROW_UID].n < 0 || r->v[CM_ROW_UID].n > UINT32_MAX ||
 	    r->v[CM_ROW_GID].n < 0 || r->v[CM_ROW_GID].n > UINT32_MAX || !is_card(r->v) ||
-	    !read_groups(r->v[CM_ROW_GROUPS].bytes, &r->account) || !read_matched(r))
+	    !cm_account_groups_read(r->v[CM_ROW_GROUPS].bytes, &r->account) || !read_matched(r))
 		return cm_store_damaged(s, t, "a kept account");
 	r->account.name = text(r, CM_ROW_NAME);
 	r->account.principal = text(r, CM_ROW_PRINCIPAL);
@@ -187,7 +188,7 @@ cm_account_row_put(struct cm_accounts *s, const struct cm_store_login *l, struct
 		boot_id[0] = '\0';	/* then only the wall clock tells the age */
 	cm_buf_init(&groups, 0);
 	cm_buf_init(&chain, 0);
-	write_groups(a, &groups);
+	cm_account_groups_write(a, &groups);
 	write_blobs(l->chain, l->chain_count, &chain);
 	write_blobs(l->card.links, l->card.link_count, &links);
 	cm_buf_addf(&matched, "%s%s=%s", a->several ? "!" : "", a->attribute, a->matched);

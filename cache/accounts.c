@@ -45,6 +45,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "cache/mobile.h"
 #include "cache/store_wire_internal.h"
 
 #define BUSY_MS		2000	/* how long another process may hold the store */
@@ -83,6 +84,8 @@ cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
 	s->offline_max = o->offline_max;
 	s->first_uid = o->first_uid;
 	s->first_gid = o->first_gid;
+	s->ended = o->ended;
+	s->ended_arg = o->ended_arg;
 	s->busy_ms = BUSY_MS;
 	s->unpaired_ms = o->unpaired_ms;
 	if ((err = o->remote || is_socket(s->path) ? cm_remote_new(o, &s->remote) : open_file(s, t)) != CM_OK)
@@ -208,6 +211,8 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 		err = cm_account_row_put(s, l, t);
 	if (err == CM_OK && l->account_online)
 		err = cm_standing_restore(s, l->account, l->now, t);
+	if (err == CM_OK && l->account_online && l->mobile != NULL)
+		err = cm_mobile_keep(s, l->mobile, t);
 	if (err == CM_OK)
 		err = cm_evidence_expire(s, l->now, t);
 	if (err == CM_OK)
@@ -224,13 +229,16 @@ delete(struct cm_accounts *s, const char *where, const struct cm_column *v, size
     struct cm_trace *t)
 {
 	struct cm_buf sql = { 0 };
+	int changes = 0;
 	enum cm_err err;
 
 	cm_buf_addf(&sql, "DELETE FROM account WHERE %s", where);
 	if ((err = cm_buf_status(&sql)) == CM_OK)
 		err = cm_store_run(s, cm_buf_str(&sql), v, count, t);
-	if (err == CM_OK && sqlite3_changes(s->db) > 0)
+	if (err == CM_OK && (changes = sqlite3_changes(s->db)) > 0)
 		cm_store_settle(s);
+	if (changes > 0 && s->ended != NULL)
+		s->ended(s->ended_arg);
 	cm_buf_free(&sql);
 	return err;
 }
@@ -295,8 +303,10 @@ cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
 
 	if (s->remote != NULL)
 		return CM_ERR_STATE;
-	if ((err = cm_standing_forget(s, name, t, &any)) != CM_OK)
+	if ((err = cm_standing_forget(s, name, t, &any)) != CM_OK ||
+	    ((err = cm_mobile_forget(s, name, t)) != CM_OK && err != CM_ERR_ABSENT))
 		return err;
+	any = any || err == CM_OK;
 	err = delete(s, "name = ?1", &key, 1, t);
 	if (err != CM_OK || sqlite3_changes(s->db) > 0 || any)
 		return err;

@@ -16,6 +16,7 @@
  * threads may call them at once, and everything else is CM_ERR_STATE.
  */
 struct cm_accounts;
+struct cm_mobile;
 
 struct cm_accounts_options {
 	const char *path;
@@ -25,6 +26,8 @@ struct cm_accounts_options {
 	int64_t offline_max;	/* seconds an account may stay without an online login; 0: for ever */
 	uid_t first_uid;	/* kept accounts are checked again when they are read */
 	gid_t first_gid;
+	void (*ended)(void *arg);	/* NULL, or: called after something that was kept was withdrawn or forgotten through this */
+	void *ended_arg;
 };
 
 /*
@@ -128,6 +131,7 @@ struct cm_remember_apart {
 	struct cm_kept_card card;
 	time_t signed_time, now;
 	bool account_online;
+	const struct cm_mobile *mobile;		/* kept with it (cache/mobile.h); NULL: none */
 };
 /* CM_ERR_STATE: it is not the leaf of that chain, or a field of the card is none; else as cm_accounts_remember() */
 CM_MUST_USE enum cm_err cm_accounts_remember_apart(struct cm_accounts *s, const struct cm_remember_apart *r, struct cm_trace *t);

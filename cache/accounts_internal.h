@@ -12,6 +12,8 @@ struct cm_accounts {
 	int64_t offline_max;
 	uid_t first_uid;
 	gid_t first_gid;
+	void (*ended)(void *arg);
+	void *ended_arg;
 	unsigned busy_ms;	/* how long another process may hold the store */
 	int64_t version;	/* of its tables; below CM_STORE_VERSION: they could not be moved over */
 	struct cm_remote *remote;	/* it is another process's; then there is no db */
@@ -148,10 +150,15 @@ struct cm_account_row {
 #define CM_CHAIN_MAX	16	/* certificates */
 CM_MUST_USE enum cm_err cm_account_row_read(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct cm_account_row *r);
 void cm_account_row_clear(struct cm_account_row *r);
+/* Groups as a column has them: gid in four octets, the first the highest; name; NUL. */
+void cm_account_groups_write(const struct cm_account *a, struct cm_buf *out);
+/* groups[] is the caller's, for free(3); its names are borrowed from v.  false: damaged, or no memory. */
+CM_MUST_USE bool cm_account_groups_read(struct cm_blob v, struct cm_account *a);
 /* Borrowed from v, the column's octets.  false: damaged. */
 CM_MUST_USE bool cm_account_row_chain(struct cm_blob v, struct cm_blob chain[CM_CHAIN_MAX], size_t *count);
 CM_MUST_USE bool cm_account_row_links(struct cm_blob v, struct cm_blob links[CM_CHAIN_MAX], size_t *count);
 struct cm_store_login;
+struct cm_mobile;
 CM_MUST_USE enum cm_err cm_account_row_put(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t);
 /* The row of version 2 that q is on, into the table; one that is damaged is left. */
 CM_MUST_USE enum cm_err cm_account_row_move(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t);
@@ -189,7 +196,10 @@ struct cm_store_login {
 	struct cm_kept_card card;
 	time_t signed_time, now;
 	bool account_online;
+	const struct cm_mobile *mobile;		/* cache/mobile.h; NULL: none */
 };
+/* mobile.c: cm_mobile_put() within a transaction. */
+CM_MUST_USE enum cm_err cm_mobile_keep(struct cm_accounts *s, const struct cm_mobile *m, struct cm_trace *t);
 CM_MUST_USE enum cm_err cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l,
     struct cm_trace *t);
 

@@ -185,6 +185,7 @@ cm_accounts_remember_apart(struct cm_accounts *s, const struct cm_remember_apart
 		.account = r->account, .cert_sha256 = { sha256, sizeof(sha256) }, .cert_der = r->certificate,
 		.chain = r->chain, .chain_count = r->chain_count, .evidence = r->evidence, .evidence_count = r->evidence_count,
 		.card = r->card, .signed_time = r->signed_time, .now = r->now, .account_online = r->account_online,
+		.mobile = r->mobile,
 	};
 	enum cm_err err;
 

@@ -19,6 +19,7 @@ struct cm_removal;
 struct cm_jobs;
 struct cm_stores;
 struct cm_selectors;
+struct cm_mobiles;
 
 /*
  * The main thread has the sockets, the clients and what is served quickly. Each
@@ -43,6 +44,7 @@ struct cm_daemon {
 	struct cm_jobs *jobs;
 	struct cm_stores *stores;
 	struct cm_selectors *selectors;		/* NULL: none is configured */
+	struct cm_mobiles *mobiles;		/* NULL: not yet */
 	pthread_mutex_t lock;
 	int wake;				/* eventfd(2) */
 };

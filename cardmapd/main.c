@@ -20,6 +20,7 @@
 #include "cardmapd/jobs.h"
 #include "cardmapd/loop.h"
 #include "cardmapd/methods.h"
+#include "cardmapd/mobile.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
 #include "cardmapd/removal.h"
@@ -205,12 +206,19 @@ open_keytab(struct service *s)
 	return err;
 }
 
+static void
+tell_ended(void *arg)
+{
+	cm_mobiles_look(arg);
+}
+
 enum cm_err
 cm_daemon_open_store(const struct cm_daemon *d, struct cm_trace *t, struct cm_accounts **out)
 {
 	const struct cm_accounts_options o = {
 		.path = d->conf->accounts.path, .offline_max = (int64_t)d->conf->accounts.offline_days * 86400,
 		.first_uid = d->conf->accounts.first_uid, .first_gid = d->conf->accounts.first_gid,
+		.ended = tell_ended, .ended_arg = d->mobiles,
 	};
 
 	return cm_accounts_open(&o, t, out);
@@ -395,6 +403,12 @@ check_sandbox(struct service *s)
 	return s->settings.check ? cm_sandbox_check(s->trace) : CM_OK;
 }
 
+static enum cm_err
+start_mobiles(struct service *s)
+{
+	return cm_mobiles_new(&s->daemon, &s->daemon.mobiles);
+}
+
 /* Top to bottom; the starter, and who runs selectors, are forked while there is one thread and no filter, sockets are made once nobody else can have them. */
 static const struct step {
 	enum cm_err (*run)(struct service *);
@@ -419,6 +433,7 @@ static const struct step {
 	{ begin_processes, true },
 	{ enter_sandbox, false },
 	{ check_sandbox, false },
+	{ start_mobiles, true },
 };
 
 static int
@@ -458,6 +473,7 @@ end(struct service *s)
 	cm_closing_free(&d->closing);
 	cm_stores_free(&d->stores);
 	cm_selectors_free(&d->selectors);
+	cm_mobiles_free(&d->mobiles);
 	cm_record_free(&d->record);
 	cm_processes_free(&d->processes);
 	cm_hostcheck_close(&d->hostcheck);

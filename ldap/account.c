@@ -43,6 +43,7 @@ copy_groups(const struct cm_account *a, struct cm_account *copy)
 		return CM_ERR_NOMEM;
 	for (size_t i = 0; i < a->group_count; i++) {
 		copy->groups[i].gid = a->groups[i].gid;
+		copy->groups[i].local = a->groups[i].local;
 		if ((copy->groups[i].name = strdup(a->groups[i].name)) == NULL)
 			return CM_ERR_NOMEM;
 		copy->group_count++;

@@ -119,7 +119,7 @@ add_group(struct cm_account *a, const struct cm_group *group)
 	if ((more = realloc(a->groups, (a->group_count + 1) * sizeof(*more))) == NULL)
 		return CM_ERR_NOMEM;
 	a->groups = more;
-	more[a->group_count].gid = group->gid;
+	more[a->group_count] = (struct cm_group){ .gid = group->gid, .local = group->local };
 	if ((more[a->group_count].name = strdup(group->name)) == NULL)
 		return CM_ERR_NOMEM;
 	a->group_count++;
@@ -153,7 +153,7 @@ visit(void *arg, const struct cm_entry *e)
 	struct cm_groups *g = arg;
 	const struct cm_blob cn = only(e, "cn");
 	char name[256] = "";
-	struct cm_group group = { name, 0 };
+	struct cm_group group = { .name = name };
 
 	if (!is_group(e))
 		return CM_OK;

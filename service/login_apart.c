@@ -13,6 +13,7 @@
 #include "service/apart_internal.h"
 #include "service/enforcement.h"
 #include "service/grant_apart.h"
+#include "service/mobile.h"
 
 #define KDC_STATE_MS	1000	/* which the resolver knows, and need not find out */
 
@@ -512,8 +513,10 @@ static enum cm_err
 remember(struct cm_login *l)
 {
 	struct cm_apart *a = apart(l);
+	const struct cm_mobile_host h = { .conf = a->o.conf, .store = a->o.store };
+	struct cm_mobile_plan *plan = NULL;
 	uint8_t packed[CM_KEY_PACKED_MAX];
-	const struct cm_remember_apart r = {
+	struct cm_remember_apart r = {
 		.account = cm_grant_account(l->grant), .certificate = a->opened.certificate,
 		.chain = a->judged.chain.rows, .chain_count = a->judged.chain.count,
 		.evidence = a->judged.evidence.rows, .evidence_count = a->judged.evidence.count,
@@ -523,10 +526,16 @@ remember(struct cm_login *l)
 		.signed_time = newest_signed_time(a), .now = cm_clock_now(),
 		.account_online = !l->account_kept && !l->account->local,
 	};
+	enum cm_err err;
 
 	if (r.account_online && cm_enforcement_keep(a->o.store, r.account->name, &l->said, true, NULL) != CM_OK)
 		cm_trace_add(l->trace, "warning", "what the directory says of %s and cards could not be kept", r.account->name);
-	return cm_accounts_remember_apart(a->o.store, &r, l->trace);
+	if (r.account_online)
+		plan = cm_mobile_begin(&h, r.account, l->keep_here, l->trace);
+	r.mobile = cm_mobile_plan_row(plan);
+	err = cm_accounts_remember_apart(a->o.store, &r, l->trace);
+	cm_mobile_end(&plan, err, l->trace);
+	return err;
 }
 
 static enum cm_err

@@ -117,7 +117,7 @@ rig_former(struct rig *r)
 struct cm_account
 rig_account(uid_t uid)
 {
-	static struct cm_group groups[] = { { (char *)"crew", 5000 }, { (char *)"alice", 4000 } };
+	static struct cm_group groups[] = { { .name = (char *)"crew", .gid = 5000 }, { .name = (char *)"alice", .gid = 4000 } };
 
 	return (struct cm_account){ .name = (char *)"alice", .principal = (char *)"alice@EXAMPLE.TEST",
 		.dn = (char *)"uid=alice,dc=example", .home = (char *)"/home/alice",

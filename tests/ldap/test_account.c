@@ -11,7 +11,7 @@
 #define FIRST_UID	1000
 #define FIRST_GID	1000
 
-static struct cm_group groups[] = { { "users", 10000 }, { "engineering", 10101 } };
+static struct cm_group groups[] = { { .name = "users", .gid = 10000 }, { .name = "engineering", .gid = 10101 } };
 
 /* An account that is in order; a case changes one thing of it. */
 static struct cm_account
@@ -137,10 +137,10 @@ static void
 privileged_groups_are_refused(void **state)
 {
 	static const struct { struct cm_group group; bool allowed; } cases[] = {
-		{ { "cards", 10102 }, true }, { { "cards", 999 }, false }, { { "cards", 0 }, false },
-		{ { "sudo", 10102 }, false }, { { "disk", 10102 }, false }, { { "root", 10102 }, false },
-		{ { "docker", 10102 }, false }, { { "shadow", 10102 }, false }, { { "wheel", 10102 }, false },
-		{ { "a:b", 10102 }, false }, { { "a,b", 10102 }, false }, { { "27", 10102 }, false },
+		{ { .name = "cards", .gid = 10102 }, true }, { { .name = "cards", .gid = 999 }, false }, { { .name = "cards", .gid = 0 }, false },
+		{ { .name = "sudo", .gid = 10102 }, false }, { { .name = "disk", .gid = 10102 }, false }, { { .name = "root", .gid = 10102 }, false },
+		{ { .name = "docker", .gid = 10102 }, false }, { { .name = "shadow", .gid = 10102 }, false }, { { .name = "wheel", .gid = 10102 }, false },
+		{ { .name = "a:b", .gid = 10102 }, false }, { { .name = "a,b", .gid = 10102 }, false }, { { .name = "27", .gid = 10102 }, false },
 	};
 
 	(void)state;

@@ -119,7 +119,7 @@ host_end(struct apart_host *h)
 struct cm_account
 alice_account(void)
 {
-	static struct cm_group groups[] = { { (char *)"crew", 20000 }, { (char *)"clerks", 20001 }, { (char *)"team", 1500 } };
+	static struct cm_group groups[] = { { .name = (char *)"crew", .gid = 20000 }, { .name = (char *)"clerks", .gid = 20001 }, { .name = (char *)"team", .gid = 1500 } };
 
 	return (struct cm_account){ .name = (char *)"alice", .principal = (char *)"alice@" REALM, .dn = (char *)"uid=alice,dc=x",
 		.home = (char *)"/home/alice", .shell = (char *)"/bin/sh", .gecos = (char *)"Alice", .uid = 10001, .gid = 10001,

@@ -6,7 +6,7 @@
 
 #include "service/answer.h"
 
-static struct cm_group groups[] = { { (char *)"staff", 50 }, { (char *)"p\x01q", 4294967294U } };
+static struct cm_group groups[] = { { .name = (char *)"staff", .gid = 50 }, { .name = (char *)"p\x01q", .gid = 4294967294U } };
 static const struct cm_account alice = {
 	.name = (char *)"alice", .principal = (char *)"alice@R", .dn = (char *)"uid=alice,dc=x", .home = (char *)"/home/alice",
 	.shell = (char *)"", .gecos = (char *)"Alic\xc3\xa9", .uid = 10001, .gid = 100, .groups = groups, .group_count = 2,

@@ -24,7 +24,7 @@ own(const void *p, size_t len)
 static void
 fill(struct cm_message *m)
 {
-	static const struct cm_group groups[] = { { (char *)"staff2", 2000 }, { (char *)"alice", 10001 } };
+	static const struct cm_group groups[] = { { .name = (char *)"staff2", .gid = 2000 }, { .name = (char *)"alice", .gid = 10001 } };
 	const struct cm_account a = {
 		.name = (char *)"alice", .principal = (char *)"alice@EXAMPLE.ORG", .dn = (char *)"uid=alice,dc=example",
 		.home = (char *)"/home/alice", .shell = (char *)"/bin/sh", .gecos = (char *)"Älice", .uid = 10001, .gid = 10002,
