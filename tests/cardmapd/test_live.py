@@ -287,6 +287,28 @@ class LoginTest(LiveScenario):
         self.assertEqual(self.account(), ('refused', 'account_disabled'), 'as it was when it was last heard of')
         scenario.RIG.start('slapd')
 
+    def test_removed_from_the_directory(self):
+        """The next contact closes it: that of the account phase, and that of the card; and nothing opens it with no network then."""
+        people = f'ou=people,{scenario.people.BASE}'
+        for contact in ('account', 'card'):
+            with self.subTest(contact):
+                self.again(enforcement__required='no', directory__base=people)
+                self.assertEqual(self.login()['state'], 'granted')
+                self.assertEqual(self.kept(), ['alice'])
+                self.again(enforcement__required='no', directory__base=f'ou=groups,{scenario.people.BASE}')  # she is not there
+                if contact == 'account':
+                    self.assertEqual(self.account(), ('refused', 'no_account'))
+                else:
+                    self.assertEqual(self.login()['reason'], 'no_account')
+                self.assertEqual(self.kept(), [])
+                scenario.RIG.stop('slapd')
+                self.assertEqual(self.account(), ('refused', 'no_account' if contact == 'account' else 'not_kept'))
+                service_scenario.SERVICE.stop()
+                service_scenario.SERVICE.start()
+                self.wait_card()
+                self.assertEqual(self.login()['reason'], 'not_kept')
+                scenario.RIG.start('slapd')
+
     def test_the_account_phase_without_a_resolver(self):
         """That is no silence of the directory's, by which what is kept would speak."""
         self.again(enforcement__required='no')
