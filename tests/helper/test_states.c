@@ -39,6 +39,8 @@ static const struct kind_row {
 	{ CM_MESSAGE_TICKET, 0, 0, 0 },
 	{ CM_MESSAGE_CHANGE_PIN, OPENED, 2, CM_MESSAGE_CHANGED_PIN },
 	{ CM_MESSAGE_CHANGED_PIN, 0, 0, 0 },
+	{ CM_MESSAGE_UNSEAL, UNLOCKED, 1, CM_MESSAGE_UNSEALED },
+	{ CM_MESSAGE_UNSEALED, 0, 0, 0 },
 	/* the resolver's */
 	{ CM_MESSAGE_CHAIN, 0, 0, 0 },
 	{ CM_MESSAGE_ACCOUNT, 0, 0, 0 },
@@ -67,6 +69,7 @@ message_of(enum cm_message_kind kind)
 	m.insertion = 1;
 	m.nonce = (struct cm_blob){ nonce, sizeof(nonce) };
 	m.principal = "alice@CARDMAP.TEST";
+	m.user = "alice";
 	return m;
 }
 
@@ -127,7 +130,8 @@ expect_served(struct helper *h, const struct kind_row *k, const char *what)
 		}
 	} while (h->answer.kind == CM_MESSAGE_RECOGNISE);
 	assert_int_equal(h->answer.kind, k->answer);
-	if (h->answer.err != CM_OK)
+	/* the cards here have nothing in 9D */
+	if (h->answer.err != (k->kind == CM_MESSAGE_UNSEAL ? CM_ERR_ABSENT : CM_OK))
 		fail_msg("%s in state %s: %s", cm_message_kind_name(k->kind), what, h->answer.text);
 	helper_end(h);
 }

@@ -20,7 +20,7 @@ PINS = [pin.encode() for pin in (RIGHT, WRONG, NEW)]
 # which logs every octet that goes to a card and is the administrator's way to see exactly that.
 CARDS = WORK / 'cards'
 # Sockets and processes of the tests themselves.
-SKIPPED = (CARDS, WORK / 'card', WORK / 'pki')
+SKIPPED = (CARDS, WORK / 'card', WORK / 'pki', WORK / 'rig.pins')
 
 
 def has(data):
