@@ -455,6 +455,8 @@ ask(struct cm_work *w)
 	bool again = true;
 
 	while (again) {
+		if (!changes)
+			cm_login_expect_pin(&w->login);
 		ask_pin(w, reason, cm_buf_str(&text));
 		if (!await_answer(w, &answer))
 			break;

@@ -47,6 +47,13 @@ struct cm_kerberos;
  */
 struct cm_kerberos *cm_kerberos_open(const char *config, struct cm_trace *t, enum cm_err *err);
 void cm_kerberos_close(struct cm_kerberos **k);
+/*
+ * A GET_TICKET for this principal will come, or will not: begin what needs no PIN (krb5/ahead.h), and return at once.
+ * What was begun for it is kept as long as it is fresh.
+ */
+void cm_kerberos_expect(struct cm_kerberos *k, const struct cm_cert *cert, const struct cm_message *q);
+/* Nothing that was begun counts any more. */
+void cm_kerberos_expect_none(struct cm_kerberos *k);
 /* A TICKET's principal, ap_req (where q has a host_principal), ticket and kdc_silent. */
 CM_MUST_USE enum cm_err cm_kerberos_get(struct cm_kerberos *k, struct cm_card *card, const struct cm_cert *cert,
     const struct cm_message *q, struct cm_trace *t, struct cm_message *a);

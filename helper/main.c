@@ -1,5 +1,6 @@
 /* helper/main.c - cardmap-card: descriptor 3 is its channel to cardmapd, and the first message says what it is to do. */
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 
 #define CHANNEL		3	/* spawned with it, or from the service manager: sd_listen_fds(3) begins there too */
 #define FIRST_MS	30000
+#define HEAP_STEP	(256 << 10)
 
 /* sysexits.h */
 #define EXIT_USAGE	64
@@ -75,6 +77,9 @@ main(int argc, char **argv)
 	struct cm_helper h = { .guard = &guard };
 	enum cm_err err;
 
+	/* What a thread leaves free another uses, and memory is not asked for page by page while somebody waits. */
+	(void)mallopt(M_ARENA_MAX, 1);
+	(void)mallopt(M_TOP_PAD, HEAP_STEP);
 	cm_secret_harden_process();
 	if (!parse(argc, argv, &h)) {
 		fprintf(stderr, "usage: cardmap-card [--config FILE], descriptor 3 being a channel of cardmapd\n");

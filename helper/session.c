@@ -99,6 +99,8 @@ serve_read_again(struct session *s, const struct cm_message *q, const int *fds, 
 
 	(void)fds;
 	cm_cert_free(&s->cert);
+	if (s->kerberos != NULL)
+		cm_kerberos_expect_none(s->kerberos);
 	a->tries = CM_TRIES_UNKNOWN;
 	err = cm_card_read_again(s->card, cm_deadline_in((unsigned)q->deadline), s->t, &s->cert);
 	if (err == CM_OK)
@@ -171,7 +173,7 @@ serve_change_pin(struct session *s, const struct cm_message *q, const int *fds, 
 	return err;
 }
 
-/* --- SIGN, GET_TICKET --- */
+/* --- SIGN, EXPECT_TICKET, GET_TICKET --- */
 
 static enum cm_err
 serve_sign(struct session *s, const struct cm_message *q, const int *fds, struct cm_message *a)
@@ -190,6 +192,17 @@ serve_sign(struct session *s, const struct cm_message *q, const int *fds, struct
 		err = cm_blob_copy(cm_buf_blob(&signature), &a->signature);
 	cm_buf_free(&signature);
 	return err;
+}
+
+/* Whether it can be had says GET_TICKET. */
+static enum cm_err
+serve_expect_ticket(struct session *s, const struct cm_message *q, const int *fds, struct cm_message *a)
+{
+	(void)fds;
+	(void)a;
+	if (s->kerberos != NULL)
+		cm_kerberos_expect(s->kerberos, s->cert, q);
+	return CM_OK;
 }
 
 static enum cm_err
@@ -219,7 +232,7 @@ static const struct request {
 	enum cm_message_kind kind;
 	unsigned states;
 	int descriptors;
-	enum cm_message_kind answer;
+	enum cm_message_kind answer;	/* NONE: there is none */
 	enum cm_err (*serve)(struct session *s, const struct cm_message *q, const int *fds, struct cm_message *a);
 	const char *fault;
 } requests[] = {
@@ -227,6 +240,7 @@ static const struct request {
 	{ CM_MESSAGE_READ_AGAIN, OPENED | UNLOCKED, 0, CM_MESSAGE_OPENED,      serve_read_again, "helper.READ_AGAIN" },
 	{ CM_MESSAGE_VERIFY,     OPENED,            1, CM_MESSAGE_VERIFIED,    serve_verify,     "helper.VERIFY" },
 	{ CM_MESSAGE_SIGN,       UNLOCKED,          0, CM_MESSAGE_SIGNED,      serve_sign,       "helper.SIGN" },
+	{ CM_MESSAGE_EXPECT_TICKET, OPENED,         0, CM_MESSAGE_NONE,        serve_expect_ticket, "helper.EXPECT_TICKET" },
 	{ CM_MESSAGE_GET_TICKET, UNLOCKED,          0, CM_MESSAGE_TICKET,      serve_get_ticket, "helper.GET_TICKET" },
 	{ CM_MESSAGE_UNSEAL,     UNLOCKED,          1, CM_MESSAGE_UNSEALED,    serve_unseal,     "helper.UNSEAL" },
 	{ CM_MESSAGE_CHANGE_PIN, OPENED,            2, CM_MESSAGE_CHANGED_PIN, serve_change_pin, "helper.CHANGE_PIN" },
@@ -281,7 +295,9 @@ serve(struct session *s, const struct cm_message *q, const int *fds)
 	err = run(s, r, q, fds, &a);
 	/* the card has answered: whoever leaves from here on is seen in time, and lets go in order */
 	atomic_store(&s->h->guard->busy, false);
-	if (err != CM_ERR_STATE &&
+	if (r->answer == CM_MESSAGE_NONE)
+		err = CM_OK;
+	else if (err != CM_ERR_STATE &&
 	    (err = cm_message_report(&a, err, s->t)) == CM_OK)
 		err = cm_channel_send(s->h->channel, &a, NULL, 0, cm_deadline_in(CHANNEL_MS));
 	cm_message_clear(&a);

@@ -1,13 +1,15 @@
 /* helper/ticket.c - a Kerberos ticket with the card's key, and with it a word for the process that has the host keytab. */
 #include "base/conf.h"
 #include "helper/helper.h"
-#include "krb5/pkinit.h"
+#include "krb5/ahead.h"
 
 #include <stdlib.h>
 
 struct cm_kerberos {
 	struct cm_conf *conf;
 	struct cm_pkinit *pkinit;
+	struct cm_ticket *given;	/* let go of when nobody waits for that */
+	struct cm_ahead *ahead;		/* NULL: nothing was begun; else pkinit is its thread's */
 };
 
 static const char *const *
@@ -51,10 +53,38 @@ cm_kerberos_close(struct cm_kerberos **k)
 {
 	if (*k == NULL)
 		return;
+	cm_ahead_drop(&(*k)->ahead);
+	cm_ticket_free(&(*k)->given);
 	cm_pkinit_close(&(*k)->pkinit);
 	cm_conf_free(&(*k)->conf);
 	free(*k);
 	*k = NULL;
+}
+
+/* Who that is decides cardmapd, by the name that the KDC vouches for: here it is a principal and no more. */
+static struct cm_account
+account_of(const struct cm_message *q, char *none)
+{
+	return (struct cm_account){ .name = q->principal, .principal = q->principal, .dn = none, .home = none, .shell = none,
+		.gecos = none, .rule = none, .attribute = none, .matched = none, .source = none };
+}
+
+void
+cm_kerberos_expect_none(struct cm_kerberos *k)
+{
+	cm_ahead_drop(&k->ahead);
+}
+
+void
+cm_kerberos_expect(struct cm_kerberos *k, const struct cm_cert *cert, const struct cm_message *q)
+{
+	char none[] = "";
+	const struct cm_account account = account_of(q, none);
+
+	if (k->ahead != NULL && cm_ahead_is_for(k->ahead, q->principal, cm_cert_der(cert)))
+		return;
+	cm_ahead_drop(&k->ahead);
+	(void)!cm_ahead_begin(k->pkinit, cm_cert_der(cert), &account, cm_deadline_in((unsigned)q->deadline), &k->ahead);
 }
 
 /* With what the KDC gave: shown to this host, and handed on for the account's ccache. */
@@ -80,24 +110,35 @@ take(struct cm_kerberos *k, struct cm_ticket *ticket, const struct cm_message *q
 	return err;
 }
 
+/* What was begun goes on where it is for this login; else there is another. */
+static enum cm_err
+get(struct cm_kerberos *k, struct cm_card *card, const struct cm_cert *cert, const struct cm_message *q, struct cm_trace *t,
+    struct cm_ticket **out)
+{
+	char none[] = "";
+	const struct cm_account account = account_of(q, none);
+	const cm_deadline deadline = cm_deadline_in((unsigned)q->deadline);
+	enum cm_err err = CM_ERR_ABSENT;
+
+	if (k->ahead != NULL && cm_ahead_is_for(k->ahead, q->principal, cm_cert_der(cert)))
+		err = cm_ahead_take(&k->ahead, card, CM_SLOT_AUTHENTICATION, deadline, t, out);
+	cm_ahead_drop(&k->ahead);
+	if (err != CM_ERR_ABSENT)
+		return err;
+	return cm_pkinit_get_ticket(k->pkinit, card, CM_SLOT_AUTHENTICATION, cert, &account, deadline, t, out);
+}
+
 enum cm_err
 cm_kerberos_get(struct cm_kerberos *k, struct cm_card *card, const struct cm_cert *cert,
     const struct cm_message *q, struct cm_trace *t, struct cm_message *a)
 {
-	char none[] = "";
-	/* Who that is decides cardmapd, by the name that the KDC vouches for: here it is a principal and no more. */
-	const struct cm_account account = { .name = q->principal, .principal = q->principal, .dn = none, .home = none,
-		.shell = none, .gecos = none, .rule = none, .attribute = none, .matched = none, .source = none };
-	struct cm_ticket *ticket = NULL;
 	enum cm_err err;
 
 	if (q->host_principal[0] != '\0' && q->nonce.len != 32)
 		return CM_ERR_STATE;
-	err = cm_pkinit_get_ticket(k->pkinit, card, CM_SLOT_AUTHENTICATION, cert, &account,
-	    cm_deadline_in((unsigned)q->deadline), t, &ticket);
-	if (err == CM_OK)
-		err = take(k, ticket, q, t, a);
+	cm_ticket_free(&k->given);
+	if ((err = get(k, card, cert, q, t, &k->given)) == CM_OK)
+		err = take(k, k->given, q, t, a);
 	a->kdc_silent = err == CM_ERR_OFFLINE && cm_trace_reason(t) == CM_REASON_KDC_OFFLINE;
-	cm_ticket_free(&ticket);
 	return err;
 }

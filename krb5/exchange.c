@@ -19,27 +19,40 @@
 #define DATAGRAM_MAX	65536
 #define REPLY_MAX	((size_t)1 << 20)
 #define RESEND_MS	1000		/* a datagram may be lost: RFC 4120 section 7.2.1 */
+#define LOOK_MS		50
+
+/* A socket, and how long it is waited for. */
+struct way {
+	int fd, cancel;
+	cm_deadline deadline;
+};
 
 /* Inside this file a failure is an errno value: it is what the person reads of each KDC. */
 
+static int
+cancel_of(const struct cm_exchange *x)
+{
+	return x->cancel != NULL ? *x->cancel : -1;
+}
+
 /* After a transfer that gave n: is the socket good for another?  0, once it is ready. */
 static int
-go_on(int fd, ssize_t n, short events, cm_deadline deadline)
+go_on(const struct way *w, ssize_t n, short events)
 {
 	if (n >= 0 || errno == EINTR)
 		return 0;
-	return errno == EAGAIN ? cm_net_wait(fd, events, deadline) : errno;
+	return errno == EAGAIN ? cm_net_wait_unless(w->cancel, w->fd, events, w->deadline) : errno;
 }
 
 static int
-send_all(int fd, const uint8_t *p, size_t len, cm_deadline deadline)
+send_all(const struct way *w, const uint8_t *p, size_t len)
 {
 	int e = 0;
 
 	while (len > 0 && e == 0) {
-		const ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+		const ssize_t n = send(w->fd, p, len, MSG_NOSIGNAL);
 
-		e = go_on(fd, n, POLLOUT, deadline);
+		e = go_on(w, n, POLLOUT);
 		p += n > 0 ? n : 0;
 		len -= n > 0 ? (size_t)n : 0;
 	}
@@ -47,14 +60,14 @@ send_all(int fd, const uint8_t *p, size_t len, cm_deadline deadline)
 }
 
 static int
-receive_all(int fd, uint8_t *p, size_t len, cm_deadline deadline)
+receive_all(const struct way *w, uint8_t *p, size_t len)
 {
 	int e = 0;
 
 	while (len > 0 && e == 0) {
-		const ssize_t n = recv(fd, p, len, 0);
+		const ssize_t n = recv(w->fd, p, len, 0);
 
-		e = n != 0 ? go_on(fd, n, POLLIN, deadline) : ECONNRESET;
+		e = n != 0 ? go_on(w, n, POLLIN) : ECONNRESET;
 		p += n > 0 ? n : 0;
 		len -= n > 0 ? (size_t)n : 0;
 	}
@@ -63,7 +76,7 @@ receive_all(int fd, uint8_t *p, size_t len, cm_deadline deadline)
 
 /* The body comes in pieces, so that a length alone makes us hold nothing. */
 static int
-receive_body(int fd, size_t len, cm_deadline deadline, struct cm_buf *reply)
+receive_body(const struct way *w, size_t len, struct cm_buf *reply)
 {
 	uint8_t chunk[4096];
 	int e = 0;
@@ -71,7 +84,7 @@ receive_body(int fd, size_t len, cm_deadline deadline, struct cm_buf *reply)
 	while (len > 0 && e == 0) {
 		const size_t n = len < sizeof(chunk) ? len : sizeof(chunk);
 
-		if ((e = receive_all(fd, chunk, n, deadline)) == 0)
+		if ((e = receive_all(w, chunk, n)) == 0)
 			cm_buf_add(reply, chunk, n);
 		len -= n;
 	}
@@ -82,27 +95,27 @@ receive_body(int fd, size_t len, cm_deadline deadline, struct cm_buf *reply)
 
 /* RFC 4120 section 7.2.2: four octets of length, the first bit zero, before each message. */
 static int
-ask_tcp(const struct addrinfo *a, const krb5_data *request, cm_deadline deadline,
-    struct cm_buf *reply)
+ask_tcp(struct way *w, const struct addrinfo *a, const krb5_data *request, struct cm_buf *reply)
 {
 	uint32_t prefix = htonl(request->length);
 	struct cm_buf message;
-	int fd = -1, e;
+	int e;
 
 	cm_buf_init(&message, 0);
 	cm_buf_add(&message, &prefix, sizeof(prefix));
 	cm_buf_add(&message, request->data, request->length);
-	e = cm_buf_status(&message) == CM_OK ? cm_net_connect(a, SOCK_STREAM, deadline, &fd) : ENOMEM;
+	w->fd = -1;
+	e = cm_buf_status(&message) == CM_OK ? cm_net_connect_unless(w->cancel, a, SOCK_STREAM, w->deadline, &w->fd) : ENOMEM;
 	if (e == 0)
-		e = send_all(fd, message.ptr, message.len, deadline);
+		e = send_all(w, message.ptr, message.len);
 	if (e == 0)
-		e = receive_all(fd, (uint8_t *)&prefix, sizeof(prefix), deadline);
+		e = receive_all(w, (uint8_t *)&prefix, sizeof(prefix));
 	if (e == 0 && (ntohl(prefix) == 0 || ntohl(prefix) > REPLY_MAX))
 		e = EMSGSIZE;
 	if (e == 0)
-		e = receive_body(fd, ntohl(prefix), deadline, reply);
-	if (fd >= 0)
-		close(fd);
+		e = receive_body(w, ntohl(prefix), reply);
+	if (w->fd >= 0)
+		close(w->fd);
 	cm_buf_free(&message);
 	return e;
 }
@@ -126,21 +139,20 @@ receive_datagram(int fd, struct cm_buf *reply)
 
 /* The socket is connected: only this KDC's datagrams come in, and an ICMP refusal is seen. */
 static int
-ask_udp(const struct addrinfo *a, const krb5_data *request, cm_deadline deadline,
-    struct cm_buf *reply)
+ask_udp(struct way *w, const struct addrinfo *a, const krb5_data *request, struct cm_buf *reply)
 {
-	int fd = -1, e;
+	int e;
 
-	if ((e = cm_net_connect(a, SOCK_DGRAM, deadline, &fd)) != 0)
+	if ((e = cm_net_connect(a, SOCK_DGRAM, w->deadline, &w->fd)) != 0)
 		return e;
 	do {
-		if ((e = send_all(fd, (const uint8_t *)request->data, request->length, deadline)) != 0)
+		if ((e = send_all(w, (const uint8_t *)request->data, request->length)) != 0)
 			break;
-		e = cm_net_wait(fd, POLLIN, cm_deadline_earlier(deadline, cm_deadline_in(RESEND_MS)));
-	} while (e == ETIMEDOUT && !cm_deadline_passed(deadline));
+		e = cm_net_wait_unless(w->cancel, w->fd, POLLIN, cm_deadline_earlier(w->deadline, cm_deadline_in(RESEND_MS)));
+	} while (e == ETIMEDOUT && !cm_deadline_passed(w->deadline));
 	if (e == 0)
-		e = receive_datagram(fd, reply);
-	close(fd);
+		e = receive_datagram(w->fd, reply);
+	close(w->fd);
 	return e;
 }
 
@@ -149,19 +161,27 @@ static int
 ask_address(struct cm_exchange *x, const struct addrinfo *a, const krb5_data *request,
     cm_deadline deadline, struct cm_buf *reply)
 {
-	const cm_deadline half = cm_deadline_in((unsigned)cm_deadline_left(deadline) / 2);
-	const bool tcp = x->route->tcp || request->length > x->pkinit->datagram_max;
-	int e = tcp ? ETIMEDOUT : ask_udp(a, request, half, reply);
+	struct way udp = { .cancel = cancel_of(x), .deadline = cm_deadline_in((unsigned)cm_deadline_left(deadline) / 2) };
+	struct way tcp = { .cancel = cancel_of(x), .deadline = deadline };
+	int e;
 
-	if (e != 0) {
+	if (x->route->tcp || request->length > x->pkinit->datagram_max)
+		return ask_tcp(&tcp, a, request, reply);
+	if ((e = ask_udp(&udp, a, request, reply)) != 0 && e != ECANCELED) {
 		cm_buf_truncate(reply, 0);
-		e = ask_tcp(a, request, deadline, reply);
-		x->route->tcp = x->route->tcp || e == 0;	/* datagrams are not waited for a second time */
+		e = ask_tcp(&tcp, a, request, reply);
+		x->route->tcp = e == 0;		/* datagrams are not waited for a second time */
 	}
 	return e;
 }
 
-/* Its addresses, asked for once an exchange. */
+static bool
+is_cancelled(const struct cm_exchange *x)
+{
+	return x->cancel != NULL && cm_net_wait(*x->cancel, POLLIN, cm_deadline_in(0)) == 0;
+}
+
+/* Its addresses, asked for once an exchange.  Nothing wakes who waits for glibc's lookup, so it is looked up now and then. */
 static int
 addresses_of(struct cm_exchange *x, size_t i, cm_deadline deadline)
 {
@@ -170,7 +190,11 @@ addresses_of(struct cm_exchange *x, size_t i, cm_deadline deadline)
 
 	if (x->route->addresses[i] != NULL)
 		return 0;
-	status = cm_net_resolve(k->host, k->port, deadline, &k->lookup, &x->route->addresses[i]);
+	do {
+		const cm_deadline until = x->cancel != NULL ? cm_deadline_earlier(deadline, cm_deadline_in(LOOK_MS)) : deadline;
+
+		status = cm_net_resolve(k->host, k->port, until, &k->lookup, &x->route->addresses[i]);
+	} while (status == EAI_INPROGRESS && !cm_deadline_passed(deadline) && !is_cancelled(x));
 	return status == 0 ? 0 : status == EAI_INPROGRESS ? ETIMEDOUT : ENOENT;
 }
 
@@ -185,7 +209,7 @@ ask_kdc(struct cm_exchange *x, size_t i, const krb5_data *request, cm_deadline d
 	e = EHOSTUNREACH;
 	for (const struct addrinfo *a = x->route->addresses[i]; a != NULL; a = a->ai_next)
 		left++;
-	for (const struct addrinfo *a = x->route->addresses[i]; a != NULL && e != 0; a = a->ai_next, left--) {
+	for (const struct addrinfo *a = x->route->addresses[i]; a != NULL && e != 0 && e != ECANCELED; a = a->ai_next, left--) {
 		const unsigned share = (unsigned)cm_deadline_left(deadline) / left;
 
 		cm_buf_truncate(&x->reply, 0);
@@ -229,7 +253,7 @@ carry(struct cm_exchange *x, const krb5_data *request)
 	enum cm_err err;
 
 	cm_buf_init(&said, 2048);
-	for (size_t n = 0; n < p->kdc_count; n++) {
+	for (size_t n = 0; n < p->kdc_count && !is_cancelled(x); n++) {
 		const size_t i = (p->answered + n) % p->kdc_count;
 		const unsigned share = (unsigned)cm_deadline_left(x->deadline) /
 		    (unsigned)(p->kdc_count - n);

@@ -12,15 +12,6 @@
 
 #include "krb5/pkinit_internal.h"
 
-/* One login. */
-struct attempt {
-	struct cm_exchange x;
-	struct cm_module_session module;
-	struct cm_buf said;		/* why the pkinit plugin failed */
-	struct cm_ticket *ticket;
-	krb5_error_code code;
-};
-
 /* A password is never typed here: every question has this answer. */
 static krb5_error_code
 no_prompt(krb5_context context, void *data, const char *name, const char *banner, int count,
@@ -45,7 +36,7 @@ overhear(krb5_context context, const krb5_trace_info *info, void *data)
 {
 	static const char learned[] = "PKINIT client ", ended[] = "Preauth module pkinit", with[] = " returned: ";
 	const char *text = info != NULL ? info->message : "", *p;
-	struct attempt *a = data;
+	struct cm_pkinit_attempt *a = data;
 
 	(void)context;
 	if ((p = strstr(text, learned)) != NULL && strstr(p, "key") == NULL) {
@@ -105,7 +96,7 @@ cm_pkinit_warm(struct cm_pkinit *p)
 
 /* The AS exchange (RFC 4556): a->code and a->x.err tell; the TGT goes into the ticket. */
 static void
-as_exchange(struct attempt *a)
+as_exchange(struct cm_pkinit_attempt *a)
 {
 	struct cm_ticket *k = a->ticket;
 	krb5_get_init_creds_opt *options = NULL;
@@ -127,7 +118,7 @@ as_exchange(struct attempt *a)
 
 /* Before the card was asked to sign: its key had no part in the failure. */
 static enum cm_err
-explain_unsigned(struct attempt *a)
+explain_unsigned(struct cm_pkinit_attempt *a)
 {
 	const char *kdc = cm_exchange_kdc(&a->x), *principal = a->ticket->principal;
 	struct cm_trace *t = a->x.trace;
@@ -149,14 +140,14 @@ explain_unsigned(struct attempt *a)
 }
 
 static enum cm_err
-answered_for_another(const struct attempt *a)
+answered_for_another(const struct cm_pkinit_attempt *a)
 {
 	return cm_trace_fail(a->x.trace, CM_REASON_TICKET_FORGED, "KDC %s answered for another than %s",
 	    cm_exchange_kdc(&a->x), a->ticket->principal);
 }
 
 static enum cm_err
-explain(struct attempt *a)
+explain(struct cm_pkinit_attempt *a)
 {
 	if (a->module.err != CM_OK)
 		return a->module.err;
@@ -178,7 +169,7 @@ explain(struct attempt *a)
 
 /* CVE-2025-11561: the reply's client is the one we asked for, and its signature was this card's. */
 static enum cm_err
-check_tgt(struct attempt *a)
+check_tgt(struct cm_pkinit_attempt *a)
 {
 	const struct cm_ticket *k = a->ticket;
 
@@ -188,7 +179,7 @@ check_tgt(struct attempt *a)
 }
 
 static enum cm_err
-keep_tgt(struct attempt *a)
+keep_tgt(struct cm_pkinit_attempt *a)
 {
 	struct cm_ticket *k = a->ticket;
 	krb5_error_code code = krb5_cc_new_unique(k->context, "MEMORY", NULL, &k->memory);
@@ -200,8 +191,8 @@ keep_tgt(struct attempt *a)
 	return code == 0 ? CM_OK : CM_ERR_NOMEM;
 }
 
-static enum cm_err
-run(struct attempt *a)
+enum cm_err
+cm_pkinit_attempt_run(struct cm_pkinit_attempt *a)
 {
 	enum cm_err err;
 
@@ -252,31 +243,47 @@ make_ticket(const struct cm_pkinit *p, const struct cm_account *a, const struct 
 }
 
 enum cm_err
+cm_pkinit_attempt_begin(struct cm_pkinit_attempt *a, const struct cm_account *account)
+{
+	enum cm_err err;
+
+	cm_buf_init(&a->said, 0);
+	if ((err = make_ticket(a->x.pkinit, account, a->module.cert, a->x.trace, &a->ticket)) != CM_OK ||
+	    (err = cm_cert_key(a->module.cert, a->x.trace, &a->module.key)) != CM_OK)
+		return err;
+	a->x.context = a->ticket->context;
+	a->x.route = &a->ticket->route;
+	krb5_set_trace_callback(a->ticket->context, overhear, a);
+	return cm_exchange_begin(&a->x);
+}
+
+void
+cm_pkinit_attempt_end(struct cm_pkinit_attempt *a, enum cm_err err, struct cm_ticket **out)
+{
+	if (a->ticket != NULL && a->ticket->context != NULL)
+		krb5_set_trace_callback(a->ticket->context, NULL, NULL);
+	cm_exchange_free(&a->x);
+	cm_buf_free(&a->said);
+	*out = NULL;
+	if (err == CM_OK)
+		*out = a->ticket;
+	else
+		cm_ticket_free(&a->ticket);
+	a->ticket = NULL;
+}
+
+enum cm_err
 cm_pkinit_get_ticket(struct cm_pkinit *p, struct cm_card *card, enum cm_slot slot,
     const struct cm_cert *cert, const struct cm_account *account, cm_deadline deadline,
     struct cm_trace *t, struct cm_ticket **out)
 {
-	struct attempt a = { .x = { .pkinit = p, .deadline = deadline, .trace = t },
+	struct cm_pkinit_attempt a = { .x = { .pkinit = p, .deadline = deadline, .trace = t },
 	    .module = { .card = card, .slot = slot, .cert = cert, .deadline = deadline, .trace = t } };
 	enum cm_err err;
 
-	*out = NULL;
-	cm_buf_init(&a.said, 0);
-	if ((err = make_ticket(p, account, cert, t, &a.ticket)) == CM_OK &&
-	    (err = cm_cert_key(cert, t, &a.module.key)) == CM_OK) {
-		a.x.context = a.ticket->context;
-		a.x.route = &a.ticket->route;
-		krb5_set_trace_callback(a.ticket->context, overhear, &a);
-		if ((err = cm_exchange_begin(&a.x)) == CM_OK)
-			err = run(&a);
-		krb5_set_trace_callback(a.ticket->context, NULL, NULL);
-	}
-	cm_exchange_free(&a.x);
-	cm_buf_free(&a.said);
-	if (err == CM_OK)
-		*out = a.ticket;
-	else
-		cm_ticket_free(&a.ticket);
+	if ((err = cm_pkinit_attempt_begin(&a, account)) == CM_OK)
+		err = cm_pkinit_attempt_run(&a);
+	cm_pkinit_attempt_end(&a, err, out);
 	return err;
 }
 

@@ -53,6 +53,7 @@ struct cm_exchange {
 	struct cm_route *route;
 	cm_deadline deadline;
 	struct cm_trace *trace;
+	const int *cancel;		/* once this can be read nothing is waited for any more; NULL: nothing cancels */
 	struct cm_buf reply;
 	/* What became of it. */
 	enum cm_err err;		/* not CM_OK: could not carry, and the trace says why */
@@ -100,6 +101,12 @@ struct cm_module_session {
 	EVP_PKEY *key;			/* the public one */
 	cm_deadline deadline;
 	struct cm_trace *trace;
+	/*
+	 * Called before the card is asked to sign, and may fill in card, deadline and trace; not CM_OK: it is not asked, and
+	 * nothing more is sent.  NULL: the card is there.
+	 */
+	enum cm_err (*await)(struct cm_module_session *s, void *arg);
+	void *await_arg;
 	/* What became of it. */
 	bool opened;			/* the plugin came to look for a certificate */
 	unsigned signatures;
@@ -115,6 +122,21 @@ struct cm_module_session {
 /* From here to the end of the exchange, the module on this thread is s. */
 void cm_module_enter(struct cm_module_session *s);
 void cm_module_leave(void);
+
+/* pkinit.c: one login, in three steps.  It stays where it is between the first and the last. */
+struct cm_pkinit_attempt {
+	struct cm_exchange x;
+	struct cm_module_session module;
+	struct cm_buf said;		/* why the pkinit plugin failed */
+	struct cm_ticket *ticket;
+	krb5_error_code code;
+};
+/* x and module hold pkinit, deadlines, trace and certificate already.  CM_ERR_OFFLINE NO_KDC; what cm_cert_key() returns; CM_ERR_NOMEM */
+CM_MUST_USE enum cm_err cm_pkinit_attempt_begin(struct cm_pkinit_attempt *a, const struct cm_account *account);
+/* As cm_pkinit_get_ticket(). */
+CM_MUST_USE enum cm_err cm_pkinit_attempt_run(struct cm_pkinit_attempt *a);
+/* err: of the two before.  CM_OK: *out is the caller's */
+void cm_pkinit_attempt_end(struct cm_pkinit_attempt *a, enum cm_err err, struct cm_ticket **out);
 
 /*
  * present.c: get a ticket for this host with the TGT in k, and have the host check open it, within the exchange x.

@@ -6,6 +6,7 @@
 
 #include "service/apart_internal.h"
 
+#define EXPECT_MS	200	/* nobody waits at the prompt for what only makes a login faster */
 #define GRACE_MS	1000	/* a process that was told a deadline answers at the latest by then */
 
 static const char *const process_names[] = {
@@ -156,6 +157,24 @@ cm_apart_heard(struct cm_apart *a, enum cm_process which, const struct cm_messag
 	    cm_apart_refuse_answer(a, which, "a result and a reason that do not go together", t) : err;
 }
 
+/* cm_channel_ask(), with something done while the other side works. */
+static enum cm_err
+ask(struct cm_login *l, struct cm_channel *c, const struct cm_apart_question *q, struct cm_message *answer)
+{
+	const cm_deadline deadline = cm_apart_with_grace(l->deadline);
+	enum cm_err err;
+
+	if ((err = cm_channel_send(c, q->m, q->fds, q->fd_count, deadline)) != CM_OK)
+		return err;
+	if (q->meanwhile != NULL)
+		q->meanwhile(l);
+	if ((err = cm_channel_receive(c, deadline, answer, NULL, 0)) == CM_OK && answer->kind != q->answer) {
+		cm_message_clear(answer);
+		err = CM_ERR_SYNTAX;
+	}
+	return err;
+}
+
 /* *answer is the caller's to clear, whatever becomes of it. */
 enum cm_err
 cm_apart_ask(struct cm_login *l, const struct cm_apart_question *q, struct cm_message *answer)
@@ -166,10 +185,42 @@ cm_apart_ask(struct cm_login *l, const struct cm_apart_question *q, struct cm_me
 	*answer = (struct cm_message){ .kind = CM_MESSAGE_NONE };
 	if (a->channels[q->which] == NULL)
 		return cm_trace_fail(l->trace, CM_REASON_HELPER, "the %s has ended", process_names[q->which]);
-	if ((err = cm_channel_ask(a->channels[q->which], q->m, q->fds, q->fd_count, q->answer, cm_apart_with_grace(l->deadline),
-	    answer)) != CM_OK)
+	if ((err = ask(l, a->channels[q->which], q, answer)) != CM_OK)
 		return cm_apart_broken(a, q->which, q->m->kind, err, l->trace);
 	return cm_apart_heard(a, q->which, answer, l->trace);
+}
+
+/*
+ * A resolver that says nothing now may do so later, when something else is
+ * waited for: the connection goes, and whoever asks it next makes another.
+ */
+static bool
+may_ask_kdc(struct cm_apart *a)
+{
+	const struct cm_message q = { .kind = CM_MESSAGE_KDC_STATE };
+	struct cm_message answer = { .kind = CM_MESSAGE_NONE };
+	bool answers = false;
+
+	if (a->channels[CM_PROCESS_RESOLVER] == NULL)
+		return false;
+	if (cm_channel_ask(a->channels[CM_PROCESS_RESOLVER], &q, NULL, 0, CM_MESSAGE_KDC_STATED, cm_deadline_in(EXPECT_MS), &answer) == CM_OK)
+		answers = answer.kdc_silent == 0;
+	else
+		cm_channel_free(&a->channels[CM_PROCESS_RESOLVER]);
+	cm_message_clear(&answer);
+	return answers;
+}
+
+/* Who is known to be silent is not asked.  A helper that cannot be told will say so when it is asked. */
+void
+cm_apart_expect_ticket(struct cm_login *l)
+{
+	struct cm_apart *a = l->worker;
+	const struct cm_message q = { .kind = CM_MESSAGE_EXPECT_TICKET, .principal = l->account->principal,
+		.deadline = a->o.conf->kerberos.timeout };
+
+	if (a->channels[CM_PROCESS_CARD] != NULL && may_ask_kdc(a))
+		(void)!cm_channel_send(a->channels[CM_PROCESS_CARD], &q, NULL, 0, cm_deadline_in(EXPECT_MS));
 }
 
 enum cm_err

@@ -32,6 +32,7 @@ struct cm_apart_question {
 	const int *fds;
 	size_t fd_count;
 	enum cm_message_kind answer;
+	void (*meanwhile)(struct cm_login *l);	/* once it is asked, before it is waited for; NULL: nothing */
 };
 
 /* service/apart.c */
@@ -40,6 +41,8 @@ CM_MUST_USE enum cm_err cm_apart_connect_to(struct cm_apart *a, enum cm_process 
 bool cm_apart_is_quiet(const struct cm_apart *a, enum cm_process which);
 /* *answer is the caller's to clear, whatever becomes of it.  How the answer says that it ended, or HELPER. */
 CM_MUST_USE enum cm_err cm_apart_ask(struct cm_login *l, const struct cm_apart_question *q, struct cm_message *answer);
+/* The card helper begins what a ticket needs besides the PIN, unless the KDC is known to be silent. */
+void cm_apart_expect_ticket(struct cm_login *l);
 /* Nothing is asked of that process any more: HELPER. */
 enum cm_err cm_apart_refuse_answer(struct cm_apart *a, enum cm_process which, const char *what, struct cm_trace *t);
 enum cm_err cm_apart_broken(struct cm_apart *a, enum cm_process which, enum cm_message_kind asked, enum cm_err err,

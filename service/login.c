@@ -446,6 +446,13 @@ cm_login_name(struct cm_login *l, const char *user)
 	return end_phase(l, CM_BEFORE_PIN, run_those(l, AGAIN_NAMED));
 }
 
+void
+cm_login_expect_pin(struct cm_login *l)
+{
+	if (l->phase == CM_AFTER_PIN && l->work->expect_ticket != NULL && wants_ticket(l))
+		l->work->expect_ticket(l);
+}
+
 enum cm_err
 cm_login_explain(struct cm_login *l)
 {

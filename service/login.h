@@ -46,6 +46,8 @@ struct cm_login_work {
 	bool (*has_keytab)(const struct cm_login *l);
 	/* CM_ERR_OFFLINE with KDC_OFFLINE: no KDC answered; of a card that failed it is another reason. */
 	enum cm_err (*get_ticket)(struct cm_login *l);
+	/* It will be wanted once the PIN is there: what needs none may begin.  Waits for nobody, fails nobody.  NULL where nothing can. */
+	void (*expect_ticket)(struct cm_login *l);
 	const char *(*principal)(const struct cm_login *l);	/* of the ticket; NULL: there is none */
 	bool (*ticket_proves)(const struct cm_login *l);
 	/* CM_ERR_REFUSED with CARD_KEY: the card has another key than its certificate. */
@@ -122,6 +124,9 @@ CM_MUST_USE enum cm_err cm_login_name(struct cm_login *l, const char *user);
 
 /* Answers older than CM_LOGIN_FRESH_SECONDS, or from before a suspend: cm_login_finish() will ask again. */
 bool cm_login_stale(const struct cm_login *l);
+
+/* The PIN is about to be asked for: what a ticket needs besides is had meanwhile.  Waits for nobody; may be called again. */
+void cm_login_expect_pin(struct cm_login *l);
 
 /*
  * All stages after it.  pin is borrowed.  After CM_ERR_REFUSED with reason

@@ -396,11 +396,11 @@ get_ticket(struct cm_login *l)
 
 	if ((err = check_kdc_state(l)) != CM_OK || (err = make_nonce(a)) != CM_OK)
 		return err;
-	begin_ccache(l);
 	q.nonce = nonce_of(a);
 	q.host_principal = a->o.hostcheck != NULL ? (char *)(uintptr_t)cm_hostcheck_principal(a->o.hostcheck) : NULL;
 	q.deadline = cm_apart_time_left(l->deadline);
-	if ((err = ask_card(l, &q, CM_MESSAGE_TICKET, &answer)) == CM_OK && (err = judge_ticket(l, &answer)) == CM_OK)
+	if ((err = cm_apart_ask(l, &(struct cm_apart_question){ .which = CM_PROCESS_CARD, .m = &q, .answer = CM_MESSAGE_TICKET,
+	    .meanwhile = begin_ccache }, &answer)) == CM_OK && (err = judge_ticket(l, &answer)) == CM_OK)
 		keep_answer(&a->ticket, &answer);
 	else if (err == CM_ERR_OFFLINE && cm_trace_reason(l->trace) == CM_REASON_KDC_OFFLINE)
 		tell_kdc_silent(l);
@@ -572,6 +572,7 @@ const struct cm_login_work cm_login_apart = {
 	.serves = serves,
 	.has_keytab = has_keytab,
 	.get_ticket = get_ticket,
+	.expect_ticket = cm_apart_expect_ticket,
 	.principal = principal,
 	.ticket_proves = ticket_proves,
 	.sign = sign,

@@ -100,6 +100,7 @@ struct cm_key {
 	X(VERIFIED,	"err reason text items tries commands") \
 	X(SIGN,		"nonce deadline")			/* proof of possession: service/possession.h */ \
 	X(SIGNED,	"err reason text items signature commands") \
+	X(EXPECT_TICKET, "principal deadline")			/* the PIN is being asked for: begin what needs none.  No answer */ \
 	X(GET_TICKET,	"principal host_principal nonce deadline") \
 	X(TICKET,	"err reason text items principal ap_req ticket kdc_silent key commands") \
 	X(CHANGE_PIN,	"last_try deadline")			/* with two pipes: old, new */ \

@@ -30,12 +30,17 @@ static const struct hostile_row {
 	{ "wrong-key", CM_MESSAGE_SIGNED, CM_REASON_CARD_KEY },
 	{ "wrong-key", CM_MESSAGE_TICKET, CM_REASON_CARD_KEY },
 	{ "garbage-signature", CM_MESSAGE_TICKET, CM_REASON_CARD_MALFORMED },
+	/* where the ticket was begun before the PIN came */
+	{ "wrong-key", CM_MESSAGE_EXPECT_TICKET, CM_REASON_CARD_KEY },
+	{ "garbage-signature", CM_MESSAGE_EXPECT_TICKET, CM_REASON_CARD_MALFORMED },
+	{ "sw=6982@ins87", CM_MESSAGE_EXPECT_TICKET, CM_REASON_CARD_KEY },
 };
 
 static void
 expect(struct helper *h, const struct hostile_row *r, enum cm_message_kind kind, enum cm_err err)
 {
-	const enum cm_reason want = r->at == kind ? r->reason : CM_REASON_NONE;
+	const bool here = r->at == kind || (r->at == CM_MESSAGE_EXPECT_TICKET && kind == CM_MESSAGE_TICKET);
+	const enum cm_reason want = here ? r->reason : CM_REASON_NONE;
 
 	if (helper_reason(h) != want || err != cm_reason_err(want))
 		fail_msg("%s: %s: %s: %s", r->fault, cm_message_kind_name(kind), cm_reason_name(helper_reason(h)), h->answer.text);
@@ -44,11 +49,14 @@ expect(struct helper *h, const struct hostile_row *r, enum cm_message_kind kind,
 static void
 go_through(struct helper *h, const struct hostile_row *r)
 {
+	const struct cm_message expected = { .kind = CM_MESSAGE_EXPECT_TICKET, .principal = "alice@CARDMAP.TEST", .deadline = 20000 };
 	const struct cm_message ticket = { .kind = CM_MESSAGE_GET_TICKET, .principal = "alice@CARDMAP.TEST", .deadline = 20000 };
 
 	expect(h, r, CM_MESSAGE_OPENED, helper_open(h));
 	if (r->at == CM_MESSAGE_OPENED)
 		return;
+	if (r->at == CM_MESSAGE_EXPECT_TICKET)
+		helper_send(h, &expected, NULL, NULL);
 	expect(h, r, CM_MESSAGE_VERIFIED, helper_verify(h, PIN));
 	if (r->at == CM_MESSAGE_VERIFIED)
 		return;
@@ -73,7 +81,7 @@ test_hostile_cards_end_in_a_reason(void **state)
 
 		card_become(card_make("alice-p256", "alice-p256", GUID));
 		card_control("fault %s", hostile[i].fault);
-		helper_start(&h, hostile[i].at == CM_MESSAGE_TICKET ? no_leaks : NULL);
+		helper_start(&h, hostile[i].at == CM_MESSAGE_TICKET || hostile[i].at == CM_MESSAGE_EXPECT_TICKET ? no_leaks : NULL);
 		go_through(&h, &hostile[i]);
 		helper_end(&h);		/* with status 0: it was never its end */
 	}

@@ -92,6 +92,33 @@ test_channel_closed_while_the_card_hangs(void **state)
 
 /* --- It is killed --- */
 
+/* Neither at the prompt, with what was begun for the PIN, nor while a KDC is silent, does its end wait for anything. */
+static void
+test_closed_at_the_prompt(void **state)
+{
+	const struct cm_message expect = { .kind = CM_MESSAGE_EXPECT_TICKET, .deadline = 60000, .principal = "alice@CARDMAP.TEST" };
+	const struct cm_message again = { .kind = CM_MESSAGE_READ_AGAIN, .deadline = 20000 };
+	const pid_t kdc = (pid_t)strtol(getenv("CM_RIG_PID_KDC"), NULL, 10);
+
+	(void)state;
+	for (int frozen = 0; frozen < 2; frozen++) {
+		struct helper h;
+
+		if (frozen)
+			assert_int_equal(kill(kdc, SIGSTOP), 0);
+		start(&h, NULL);
+		assert_int_equal(helper_open(&h), CM_OK);
+		helper_send(&h, &expect, NULL, NULL);
+		if (frozen) {	/* it serves on, and lets go of what it began for another certificate */
+			assert_int_equal(helper_ask(&h, &again, NULL, CM_MESSAGE_OPENED), CM_OK);
+			helper_send(&h, &expect, NULL, NULL);
+		}
+		cm_channel_free(&h.channel);
+		assert_int_equal(helper_wait(&h, GONE_MS), 0);
+	}
+	assert_int_equal(kill(kdc, SIGCONT), 0);
+}
+
 static void
 test_killed_with_the_card_unlocked(void **state)
 {
@@ -222,6 +249,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_channel_closed_while_the_card_hangs),
+		cmocka_unit_test(test_closed_at_the_prompt),
 		cmocka_unit_test(test_killed_with_the_card_unlocked),
 		cmocka_unit_test(test_killed_at_each_message),
 		cmocka_unit_test(test_injected_failures_have_a_reason),

@@ -261,6 +261,41 @@ open_and_unlock(struct helper *h, const char *name)
 	assert_int_equal(helper_verify(h, PIN), CM_OK);
 }
 
+/* What is begun while the PIN is typed is this principal's, uses no command of the card, and spends its key no more often. */
+static void
+test_ticket_is_expected(void **state)
+{
+	static const char *const expected[] = { "alice@CARDMAP.TEST", "bob@CARDMAP.TEST", "alice@OTHER.TEST", "" };
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(cards) * CM_COUNT(expected); i++) {
+		const char *name = cards[i % CM_COUNT(cards)].name;
+		const struct cm_message expect = { .kind = CM_MESSAGE_EXPECT_TICKET, .deadline = 20000,
+			.principal = (char *)(uintptr_t)expected[i / CM_COUNT(cards)] };
+		struct cm_message m;
+		uint8_t nonce[32];
+		struct helper h;
+
+		card_become(card_make(name, name, GUID));
+		helper_start(&h, NULL);
+		h.known = pki_cert(name);
+		assert_int_equal(helper_open(&h), CM_OK);
+		helper_send(&h, &expect, NULL, NULL);
+		helper_send(&h, &expect, NULL, NULL);
+		assert_int_equal(helper_verify(&h, "99999999"), CM_ERR_REFUSED);
+		assert_int_equal(card_counts().operations, 0);
+		helper_send(&h, &expect, NULL, NULL);
+		assert_int_equal(helper_verify(&h, PIN), CM_OK);
+		nonce_new(nonce);
+		m = ticket_message(nonce);
+		if (helper_ask(&h, &m, NULL, CM_MESSAGE_TICKET) != CM_OK)
+			fail_msg("%s, %s: %s", name, expect.principal, h.answer.text);
+		assert_string_equal(h.answer.principal, "alice@CARDMAP.TEST");
+		assert_int_equal(card_counts().operations, 1);
+		helper_end(&h);
+	}
+}
+
 /* One signature of the card is ticket and proof: the keytab's holder opens what the helper made, and believes the KDC alone. */
 static void
 test_ticket_is_proof_for_who_has_the_keytab(void **state)
@@ -403,6 +438,7 @@ main(void)
 		cmocka_unit_test(test_wrong_pins),
 		cmocka_unit_test(test_pin_that_does_not_come),
 		cmocka_unit_test(test_pin_is_changed),
+		cmocka_unit_test(test_ticket_is_expected),
 		cmocka_unit_test(test_ticket_is_proof_for_who_has_the_keytab),
 		cmocka_unit_test(test_ticket_without_host),
 		cmocka_unit_test(test_ticket_refusals),

@@ -168,7 +168,7 @@ class StepTest(ServiceScenario):
         """Stages are fault points by their names; the others have one for each message that they serve, and the ccache's writer two."""
         login = (ROOT / 'service/login.c').read_text(encoding='utf-8')
         stages = re.findall(r'(?m)^\t\{ CM_(?:BEFORE|AFTER)_PIN,.*?"([a-z]+)"', login)
-        helper = [f'helper.{kind}' for kind in ('READER', 'OPEN', 'VERIFY', 'GET_TICKET')]
+        helper = [f'helper.{kind}' for kind in ('READER', 'OPEN', 'EXPECT_TICKET', 'VERIFY', 'GET_TICKET')]
         resolver = [f'resolver.{kind}' for kind in ('CHAIN', 'ACCOUNT', 'REVOCATION', 'KDC_STATE')]
         return stages + helper + resolver + ['ccache', 'ccache.written']
 

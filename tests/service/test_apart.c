@@ -112,6 +112,64 @@ test_silent_kdc(void **state)
 	play_end(&p);
 }
 
+/* While the PIN is typed the KDC may be asked what needs none, unless it is known to be silent, or nobody wants a ticket. */
+static void
+test_ticket_is_expected(void **state)
+{
+	static const struct {
+		bool (*spoil)(struct play *p, const struct cm_message *q, struct cm_message *a);
+		enum cm_conf_ticket ticket;
+		unsigned asked;
+	} rows[] = {
+		{ NULL, CM_TICKET_OPTIONAL, 1 }, { NULL, CM_TICKET_REQUIRED, 1 }, { NULL, CM_TICKET_OFF, 0 }, { kdc_is_silent, CM_TICKET_OPTIONAL, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct play p;
+
+		play_make(&p, "alice-p256");
+		p.h.conf->kerberos.ticket = rows[i].ticket;
+		play_login(&p, NULL);
+		cm_login_expect_pin(&p.login);		/* nothing is known yet */
+		assert_int_equal(play_prepare(&p), CM_OK);
+		p.spoil = rows[i].spoil;
+		cm_login_expect_pin(&p.login);
+		p.spoil = NULL;
+		p.h.conf->kerberos.ticket = CM_TICKET_OPTIONAL;
+		expect(&p, play_finish(&p), CM_OK, CM_REASON_NONE);
+		assert_int_equal(p.asked[CM_MESSAGE_EXPECT_TICKET], rows[i].asked);
+		assert_int_equal(p.asked[CM_MESSAGE_GET_TICKET], 1);
+		play_end(&p);
+	}
+}
+
+/* A resolver that is lost at the prompt is another one afterwards, and the login goes on. */
+static bool
+dies_when_asked_for_the_kdc(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	(void)p;
+	(void)a;
+	return q->kind != CM_MESSAGE_KDC_STATE;
+}
+
+static void
+test_resolver_lost_at_the_prompt(void **state)
+{
+	struct play p;
+
+	(void)state;
+	play_make(&p, "alice-p256");
+	play_login(&p, NULL);
+	assert_int_equal(play_prepare(&p), CM_OK);
+	p.spoil = dies_when_asked_for_the_kdc;
+	cm_login_expect_pin(&p.login);
+	p.spoil = NULL;
+	assert_int_equal(p.asked[CM_MESSAGE_EXPECT_TICKET], 0);
+	expect(&p, play_finish(&p), CM_OK, CM_REASON_NONE);
+	play_end(&p);
+}
+
 /* The card keeps its CHUID, and has another certificate and key now: read again, without another VERIFY. */
 static void
 test_issued_anew(void **state)
@@ -726,6 +784,8 @@ main(void)
 		cmocka_unit_test(test_first_and_next),
 		cmocka_unit_test(test_every_stage_can_refuse),
 		cmocka_unit_test(test_silent_kdc),
+		cmocka_unit_test(test_ticket_is_expected),
+		cmocka_unit_test(test_resolver_lost_at_the_prompt),
 		cmocka_unit_test(test_issued_anew),
 		cmocka_unit_test(test_renewed),
 		cmocka_unit_test(test_ticket_of_another),
