@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -347,12 +348,70 @@ together(struct asker *askers, size_t count, void *(*run)(void *))
 	return (double)asked * 1e6 / (double)begun;
 }
 
+/*
+ * The same two questions to libldap, asked of a thread behind a socket that does nothing else: as many octets come
+ * and go as of Whois, and nobody reads them.  What any service costs above a library, on these processors.
+ */
+struct relay {
+	struct asker *asker;
+	struct cm_wire *served;
+	struct cm_buf answer;
+};
+
+static void *
+relay(void *arg)
+{
+	struct relay *r = arg;
+	struct cm_blob question;
+	double account;
+
+	for (size_t i = 0; i < r->asker->count; i++) {
+		bench_must(cm_wire_receive(r->served, cm_deadline_in(10000), &question), "relay", NULL);
+		raw_once(r->asker->raw, &r->asker->filters[i], &account);
+		bench_must(cm_wire_send(r->served, cm_buf_blob(&r->answer), NULL, 0, cm_deadline_in(10000)), "relay", NULL);
+	}
+	return NULL;
+}
+
+static double
+relayed(struct asker *askers, size_t count)
+{
+	static const struct cm_wire_limits limits = { .message_max = 1 << 20 };
+	struct relay relays[CLIENTS_MAX] = { 0 };
+	pthread_t threads[CLIENTS_MAX];
+	struct cm_wire *direct[CLIENTS_MAX];
+	double each;
+
+	for (size_t i = 0; i < count; i++) {
+		int ends[2];
+
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+			bench_die("relay", "no socket");
+		relays[i].asker = &askers[i];
+		cm_buf_add_blob(&relays[i].answer, ask(askers[i].wire, &askers[i].questions[0]));
+		bench_must(cm_wire_new(ends[0], &limits, &relays[i].served), "relay", NULL);
+		direct[i] = askers[i].wire;
+		bench_must(cm_wire_new(ends[1], &limits, &askers[i].wire), "relay", NULL);
+		if (pthread_create(&threads[i], NULL, relay, &relays[i]) != 0)
+			bench_die("thread", "cannot be made");
+	}
+	each = together(askers, count, ask_service);
+	for (size_t i = 0; i < count; i++) {
+		pthread_join(threads[i], NULL);
+		cm_wire_free(&relays[i].served);
+		cm_wire_free(&askers[i].wire);
+		askers[i].wire = direct[i];
+		cm_buf_free(&relays[i].answer);
+	}
+	return each;
+}
+
 static void
 clients(const char *path, size_t count)
 {
 	struct asker askers[CLIENTS_MAX] = { 0 };
 	struct maker m;
-	double service, raw;
+	double service, raw, relay;
 
 	maker_open(&m);
 	for (size_t i = 0; i < count; i++) {
@@ -372,9 +431,12 @@ clients(const char *path, size_t count)
 			askers[i].filters[n] = read_filters(ask(askers[i].wire, &askers[i].questions[n]));
 	}
 	raw = together(askers, count, ask_raw);
+	relay = relayed(askers, count);
 	printf("service.whois_%zu_clients %.0f /s\n", count, service);
 	printf("service.whois_%zu_clients_raw %.0f /s\n", count, raw);
 	printf("service.whois_%zu_clients_ratio %.2f ratio\n", count, service / raw);
+	printf("service.whois_%zu_clients_relay %.0f /s\n", count, relay);
+	printf("service.whois_%zu_clients_relay_ratio %.2f ratio\n", count, relay / raw);
 	printf("service.whois_%zu_clients_kept %.0f /s\n", count, together(askers, count, ask_service));
 }
 

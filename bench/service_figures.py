@@ -63,7 +63,9 @@ class Host:
         def answer(_style, _text):
             time.sleep(typing)
             return PIN
+        begun = time.monotonic()
         login = pam.log_in(PROGRAM, user, answer)
+        self.whole = login.authenticated - begun - typing
         if not login.ok:
             sys.exit(f'bench/run: a login was refused: {login.statuses} {login.said}\n{self.service.log[-3000:]}')
         self.ccache = login.environment.get('KRB5CCNAME')
@@ -135,7 +137,9 @@ def card_commands(rig):
 def put_in(host, name):
     host.rig.card('none')
     host.rig.card(name)
+    begun = time.monotonic()
     host.wait_card()
+    host.prepared = time.monotonic() - begun
 
 
 def count(host, name, figure_name):
@@ -191,10 +195,14 @@ def frozen(host):
         name = 'all' if len(names) == len(SERVERS) else names[0]
         host.rig.freeze(*names)
         try:
-            figure(f'frozen_{name}_first_ms', f'{host.log_in()[0] * 1000:.0f}', 'ms')
-            figure(f'frozen_{name}_next_ms', f'{host.log_in()[0] * 1000:.0f}', 'ms')
+            for when in ('first', 'next'):
+                put_in(host, 'alice-rsa2048')
+                after = host.log_in()[0]
+                figure(f'frozen_{name}_{when}_ms', f'{after * 1000:.0f}', 'ms')
+                figure(f'frozen_{name}_{when}_whole_ms', f'{(host.whole + host.prepared) * 1000:.0f}', 'ms')
         finally:
             host.rig.thaw(*names)
+        figure(f'frozen_{name}_deadline_ms', sum(host.bench.deadlines(name)), 'ms')
 
 
 def idle(host):

@@ -24,6 +24,8 @@
 /* Spawned by cardmapd: two listening sockets, and a pipe that ends with it. */
 enum { FD_CONTROL = 3, FD_WHOIS, FD_LIFELINE };
 
+#define HEAP_STEP	(256 << 10)
+
 #define EXIT_USAGE	64	/* sysexits.h */
 #define EXIT_CONFIG	78
 #define EXIT_FAILED	71
@@ -336,6 +338,9 @@ harden(struct program *p)
 	umask(077);
 	/* Threads that serve in turns need no heap each: what one leaves free the next one uses. */
 	(void)mallopt(M_ARENA_MAX, 2);
+	/* ... and none gives back after each question what the next one takes. */
+	(void)mallopt(M_TOP_PAD, HEAP_STEP);
+	(void)mallopt(M_TRIM_THRESHOLD, 2 * HEAP_STEP);
 	cm_secret_harden_process();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return CM_ERR_SYSTEM;

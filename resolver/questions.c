@@ -18,6 +18,7 @@
 #define GROUPS_MAX	1024
 #define TEXTS_MAX	(256 << 10)
 #define NOBODY		((uid_t)-1)
+#define ANSWER_ROOM	6000
 
 /* A question as it came, and what was found. */
 struct question {
@@ -292,33 +293,25 @@ keep(const struct question *q, const uint8_t key[CM_KEPT_KEY], const struct cm_k
 		cm_kept_put(q->asker->kept, key, a, age / 5);
 }
 
-/* o is given; NULL: no memory. */
-static void
-add_json(struct cm_buf *b, json_t *o)
-{
-	char *text = o != NULL ? json_dumps(o, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-
-	if (text != NULL)
-		cm_buf_add_str(b, text);
-	else
-		b->err = CM_ERR_NOMEM;
-	free(text);
-	json_decref(o);
-}
-
 /* As tell(), for thousands a second. */
 static enum cm_err
 write_answer(const struct question *q, struct cm_buf *b)
 {
+	/* As long as most are: room is made once. */
+	if (cm_buf_extend(b, ANSWER_ROOM) != NULL)
+		cm_buf_truncate(b, 0);
 	cm_buf_add_str(b, "{\"outcome\":");
 	cm_answer_write_outcome(q->err, q->trace, b);
 	cm_buf_add_str(b, ",\"account\":");
 	if (q->account != NULL)
-		add_json(b, cm_answer_account(q->account));
+		cm_answer_write_account(q->account, b);
 	else
 		cm_buf_add_str(b, "null");
 	cm_buf_add_str(b, ",\"subject\":");
-	add_json(b, text_or_null(q->subject));
+	if (q->subject != NULL)
+		cm_answer_write_text(q->subject, b);
+	else
+		cm_buf_add_str(b, "null");
 	cm_buf_add_byte(b, '}');
 	return cm_buf_status(b);
 }

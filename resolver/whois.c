@@ -90,15 +90,14 @@ static void
 wait_for(struct cm_whois *w, struct connection *c, int operation)
 {
 	struct epoll_event e = { .events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data = { .ptr = c } };
-	bool ok;
 
 	pthread_mutex_lock(&w->lock);
 	c->half = cm_wire_is_due(c->wire, &c->due);
 	w->halves += c->half;
 	c->waited_for = true;
-	ok = epoll_ctl(w->epoll, operation, cm_wire_fd(c->wire), &e) == 0;
 	pthread_mutex_unlock(&w->lock);
-	if (!ok)
+	/* not under the lock: whoever is woken by it wants that at once */
+	if (epoll_ctl(w->epoll, operation, cm_wire_fd(c->wire), &e) != 0)
 		end_connection(w, c);
 }
 

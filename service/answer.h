@@ -16,6 +16,8 @@ json_t *cm_answer_account(const struct cm_account *a);	/* Account */
 /* Outcome: how a question ended, the reason of the stage that failed (without one: of t), and the stages from first on. */
 json_t *cm_answer_outcome(enum cm_err err, const struct cm_trace *t, size_t first);
 /* The same, of all stages, appended as text. */
+void cm_answer_write_account(const struct cm_account *a, struct cm_buf *out);
+void cm_answer_write_text(const char *text, struct cm_buf *out);	/* a string, made printable */
 void cm_answer_write_outcome(enum cm_err err, const struct cm_trace *t, struct cm_buf *out);
 /* {cause, text, mend, near_misses: [{dn, attribute, stored, wanted, differs_at, causes: [], because: []}]}; because: causes in words */
 json_t *cm_answer_explanation(const struct cm_explanation *x);

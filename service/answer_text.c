@@ -17,6 +17,19 @@ put_string(struct cm_buf *b, const char *s)
 	cm_buf_add_byte(b, '"');
 }
 
+void
+cm_answer_write_text(const char *text, struct cm_buf *out)
+{
+	struct cm_buf printable = { 0 };
+
+	cm_buf_add_printable(&printable, cm_blob_str(text));
+	if (cm_buf_status(&printable) == CM_OK)
+		put_string(out, cm_buf_str(&printable));
+	else
+		out->err = CM_ERR_NOMEM;
+	cm_buf_free(&printable);
+}
+
 /* Texts that are ours, or of a trace, are printable already. */
 static void
 put_member(struct cm_buf *b, const char *key, const char *text)

@@ -2,6 +2,7 @@
 """test_service_login.py: card in, PIN, session: by su, sudo, login and sshd of this system, with and without a network."""
 import os
 import re
+import socket
 import time
 import unittest
 
@@ -11,6 +12,7 @@ from scenario import PIN, WRONG_PIN, Counts
 from service_scenario import ANY_PROMPT, PROMPT, SEEN, TERMINAL, ServiceScenario
 
 import computer as computer_module
+import rig as rig_module
 from computer import LOCAL, PASSWORD
 from rig import WORK
 from terminal import Terminal
@@ -191,6 +193,41 @@ class SkipOnceTest(ServiceScenario):
         self.check_out(self.by_password())
 
 
+class Silent:
+    """In the places of servers: takes what is sent, never answers, and counts it."""
+    def __init__(self, *ports):
+        self.listeners, self.connections, self.datagrams = [], [], []
+        for port in ports:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                one = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.bind(('127.0.0.1', port))
+                if kind == socket.SOCK_STREAM:
+                    one.listen(128)
+                self.listeners.append(one)
+
+    @staticmethod
+    def all_of(take):
+        while True:
+            try:
+                yield take()
+            except BlockingIOError:
+                return
+
+    def look(self):
+        """All that came until now: on loopback it is here once who sent it has ended."""
+        for one in self.listeners:
+            if one.type & socket.SOCK_DGRAM:
+                self.datagrams += self.all_of(lambda one=one: one.recv(65536))
+            else:
+                self.connections += [made for made, _ in self.all_of(one.accept)]
+        return self
+
+    def close(self):
+        for one in self.listeners + self.connections:
+            one.close()
+
+
 class OfflineTest(ServiceScenario):
     def setUp(self):
         super().setUp()
@@ -218,6 +255,26 @@ class OfflineTest(ServiceScenario):
                     self.assertLess(self.check_offline(), SILENT_SECONDS)
                 finally:
                     scenario.RIG.thaw(*names)
+
+    def asked(self, silent):
+        """What was sent for alice: of the directory by the resolver's own count, without the probes that look whether it is back."""
+        silent.look()
+        found = self.status()
+        return (found['directory_connections'], found['directory_searches'], sum(b'alice' in one for one in silent.datagrams))
+
+    def test_who_is_silent_is_sent_nothing_by_the_next_login(self):
+        scenario.RIG.stop('slapd', 'kdc')
+        self.addCleanup(scenario.RIG.start, 'slapd', 'kdc')
+        silent = Silent(rig_module.LDAP_PORT, rig_module.KDC_PORT)
+        self.addCleanup(silent.close)
+        before = self.asked(silent)
+        self.check_offline()
+        self.wait_card()
+        first = self.asked(silent)
+        self.assertNotEqual(first[:2], before[:2])  # it was met
+        self.assertGreater(first[2], 0)
+        self.check_offline()
+        self.assertEqual(self.asked(silent), first)
 
     def test_servers_gone(self):
         scenario.RIG.stop(*scenario.SERVERS)

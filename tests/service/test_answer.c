@@ -17,10 +17,17 @@ static const struct cm_account alice = {
 static void
 test_account_is_read_as_it_was_written(void **state)
 {
-	json_t *o = cm_answer_account(&alice);
+	json_t *o = cm_answer_account(&alice), *read;
 	struct cm_account *a = NULL;
+	struct cm_buf text = { 0 };
 
 	(void)state;
+	cm_answer_write_account(&alice, &text);
+	assert_int_equal(cm_buf_status(&text), CM_OK);
+	assert_non_null(read = json_loads(cm_buf_str(&text), JSON_REJECT_DUPLICATES, NULL));
+	assert_true(json_equal(o, read));
+	json_decref(read);
+	cm_buf_free(&text);
 	assert_int_equal(cm_answer_read_account(o, &a), CM_OK);
 	assert_string_equal(a->name, "alice");
 	assert_string_equal(a->principal, "alice@R");
