@@ -1,13 +1,16 @@
-"""bench/peers.py: PAM modules of others with the same card, in the same rig, for `bench/run service`.
+"""bench/peers.py: PAM modules of others with the same card, and SSSD's InfoPipe, in the same rig, for `bench/run service`.
 
 From the PIN to the return of pam_authenticate, where the module is installed, or unpacked (dpkg -x of each package it
-needs, all into one folder): CM_PAM_PKCS11=FOLDER of libpam-pkcs11; CM_SSSD=FOLDER of sssd-ldap, sssd-krb5, libpam-sss and
-libnss-sss.  Nothing is asked of OCSP by pam_pkcs11 here; SSSD asks the rig's responder, and the KDC, by PKINIT.
+needs, all into one folder): CM_PAM_PKCS11=FOLDER of libpam-pkcs11; CM_SSSD=FOLDER of sssd-ldap, sssd-krb5, libpam-sss,
+libnss-sss, and sssd-dbus for the InfoPipe: FindByCertificate by python3-dbus, on a bus of its own, kept and, with sssd-tools,
+after sss_cache -E.  Nothing is asked of OCSP by pam_pkcs11 here; SSSD asks the rig's responder, and the KDC, by PKINIT.
 """
 import glob
 import os
 import statistics
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,11 +36,13 @@ PKCS11_CONF = """pam_pkcs11 {{
 """
 
 SSSD_CONF = """[sssd]
-services = nss, pam
+services = {services}
 domains = rig
 [pam]
 pam_cert_auth = True
 pam_p11_allowed_services = +peer
+[ifp]
+allowed_uids = 0
 [domain/rig]
 id_provider = ldap
 auth_provider = krb5
@@ -56,6 +61,15 @@ cache_credentials = true
 matchrule = <KU>digitalSignature<EKU>msScLogin
 maprule = LDAP:(altSecurityIdentities=Kerberos:{{subject_nt_principal}})
 """
+
+
+BUS = '/run/dbus/system_bus_socket'
+BUS_CONF = f"""<busconfig><type>system</type><listen>unix:path={BUS}</listen><auth>EXTERNAL</auth><policy context="default">
+<allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>
+"""
+INFOPIPE = 'org.freedesktop.sssd.infopipe'
+IFP_ROUNDS = 100
+EXPIRE = '/usr/sbin/sss_cache'
 
 
 def find(variable, name):
@@ -117,7 +131,8 @@ def start_sssd(rig):
     anchors = ''.join((rig.pki / f'{name}.crt').read_text() for name in ('root', 'inter'))
     (etc / 'sssd/pki/sssd_auth_ca_db.pem').write_text(anchors, encoding='ascii')
     conf = etc / 'sssd/sssd.conf'
-    conf.write_text(SSSD_CONF.format(people=rig_module.people, pki=rig.pki, ldap=rig_module.LDAP_PORT, kdc=rig_module.KDC_PORT,
+    has_ifp = Path('/usr/libexec/sssd/sssd_ifp').exists()
+    conf.write_text(SSSD_CONF.format(services='nss, pam, ifp' if has_ifp else 'nss, pam', people=rig_module.people, pki=rig.pki, ldap=rig_module.LDAP_PORT, kdc=rig_module.KDC_PORT,
                                      realm=rig_module.REALM), encoding='ascii')
     conf.chmod(0o600)
     (etc / 'nsswitch.conf').write_text('passwd: files sss\ngroup: files sss\nhosts: files\n', encoding='ascii')
@@ -128,13 +143,56 @@ def start_sssd(rig):
                           'SSSD to know alice')
 
 
+def start_bus(rig):
+    conf = WORK / 'bus.conf'
+    conf.write_text(BUS_CONF, encoding='ascii')
+    Path(BUS).parent.mkdir(parents=True, exist_ok=True)
+    rig.launch('dbus', ['dbus-daemon', '--nofork', '--nopidfile', f'--config-file={conf}'], lambda: Path(BUS).exists())
+
+
+def infopipe(rig):
+    """A card's certificate to its user's name by SSSD, from Python: of each call the bus alone is about 0.2 ms."""
+    try:
+        import dbus  # pylint: disable=import-outside-toplevel
+    except ImportError:
+        print('bench/run: python3-dbus is not here: the figures of InfoPipe are left out', file=sys.stderr)
+        return
+    bus = dbus.bus.BusConnection(f'unix:path={BUS}')
+    certificate = (rig.pki / 'alice-rsa2048.crt').read_text()
+    users = dbus.Interface(bus.get_object(INFOPIPE, '/org/freedesktop/sssd/infopipe/Users', introspect=False), f'{INFOPIPE}.Users')
+
+    def ask():
+        started = time.monotonic()
+        path = users.FindByCertificate(certificate)
+        took = time.monotonic() - started
+        user = bus.get_object(INFOPIPE, path, introspect=False)
+        name = user.Get(f'{INFOPIPE}.Users.User', 'name', dbus_interface='org.freedesktop.DBus.Properties')
+        if name != 'alice':
+            sys.exit(f'bench/run: InfoPipe says that the card is of {name}')
+        return took * 1e6
+
+    def cold():
+        subprocess.run([EXPIRE, '-E'], check=True, capture_output=True)
+        return ask()
+    ask()
+    print(f'service.sssd_ifp_kept {statistics.median(ask() for _ in range(IFP_ROUNDS)):.0f} us', flush=True)
+    if not Path(EXPIRE).exists():
+        return
+    print(f'service.sssd_ifp_cold {statistics.median(cold() for _ in range(IFP_ROUNDS)):.0f} us', flush=True)
+
+
 def pam_sss(rig):
     found = find('CM_SSSD', 'pam_sss')
     if not found:
         return
     if found[0]:
         lay_over(found[0])
+    has_ifp = Path('/usr/libexec/sssd/sssd_ifp').exists()
+    if has_ifp:
+        start_bus(rig)
     start_sssd(rig)
+    if has_ifp:
+        infopipe(rig)
     measure_one('pam_sss', next(iter(glob.glob('/usr/lib/*/security/pam_sss.so'))))
     rig.stop('sssd')
 
