@@ -206,7 +206,7 @@ class StepTest(ServiceScenario):
 
     def test_each(self):
         points = self.points()
-        self.assertEqual(len(points), 11 + 5 + 4 + 2, points)
+        self.assertEqual(len(points), 12 + 5 + 4 + 2, points)
         for point in points:
             with self.subTest(point):
                 self.one(point)
