@@ -96,7 +96,7 @@ mark(struct world *w)
 /* ---- an account phase */
 
 static enum cm_err
-answer(void *arg, const char *user, struct cm_trace *t, struct cm_account **out)
+answer(void *arg, const char *user, struct cm_trace *t, struct cm_account **out, struct cm_facts *said)
 {
 	struct world *w = arg;
 	const struct cm_account a = {
@@ -108,6 +108,8 @@ answer(void *arg, const char *user, struct cm_trace *t, struct cm_account **out)
 	if (strcmp(user, USER) != 0)
 		abort();
 	w->asked = true;
+	/* whatever it is: where no directory is configured none of it is asked for */
+	*said = (struct cm_facts){ .attribute = { .kind = w->says_uid % 2 == 0 ? CM_FACT_VALUE : CM_FACT_NONE, .value = 2 } };
 	return w->reason != CM_REASON_NONE ? cm_trace_fail(t, w->reason, "it says so") : cm_account_copy(&a, out);
 }
 
