@@ -20,7 +20,7 @@ static const struct cm_permission_row rows[] = {
 	{ "io.cardmap.Cards",         { CM_MAY, CM_MAY, CM_MAY_OWN } },
 	{ "io.cardmap.Accounts",      { CM_MAY, CM_MAY_NOT, CM_MAY_NOT } },
 	{ "io.cardmap.Revocation",    { CM_MAY, CM_MAY, CM_MAY_NOT } },	/* forget: root alone */
-	{ "io.cardmap.Enforcement",   { CM_MAY, CM_MAY_NOT, CM_MAY_NOT } },
+	{ "io.cardmap.Enforcement",   { CM_MAY, CM_MAY, CM_MAY_OWN } },	/* skip_once: root alone */
 	{ "io.cardmap.Status",        { CM_MAY, CM_MAY, CM_MAY_NOT } },
 	{ "io.cardmap.Log",           { CM_MAY, CM_MAY_NOT, CM_MAY_NOT } },
 };

@@ -13,6 +13,8 @@
 #include "service/host.h"
 #include "service/pair.h"
 
+#define CM_CLI_WHAT_IF_MAX	16
+
 /* One call of the program. */
 struct cm_cli {
 	struct cm_conf *conf;		/* owned by main */
@@ -29,6 +31,8 @@ struct cm_cli {
 	bool renewal;
 	bool due, revoked;		/* of revocation */
 	const char *issuer;		/* or NULL */
+	const char *what_if[CM_CLI_WHAT_IF_MAX];	/* of enforcement: KEY=VALUE */
+	size_t what_if_count;
 	const char *key_file;		/* of secret; or NULL */
 	bool store_unread;		/* cm_cli_open_host(): what is kept is there, and could not be read */
 	int pin_fd;			/* -1: ask at the terminal */

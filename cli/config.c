@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "service/enforcement.h"
 #include "service/secret_card.h"
 
 #define CONSIDER	"to be considered"	/* items of the trace that are no mistake, and told by check */
@@ -158,6 +159,17 @@ check_part(struct cm_cli *c, unsigned need, const char *name)
 	return err;
 }
 
+static enum cm_err
+check_enforcement(struct cm_cli *c)
+{
+	enum cm_err err;
+
+	cm_trace_begin(c->trace, "enforcement");
+	err = cm_enforcement_check(c->conf, NULL, c->trace);
+	cm_trace_end(c->trace, err);
+	return err;
+}
+
 /* What main's first stage came to: the file, the command line, and files of other systems that they name. */
 static enum cm_err
 loaded(const struct cm_cli *c)
@@ -227,6 +239,11 @@ check(struct cm_cli *c)
 	}
 	if (c->conf != NULL && (secret = check_secret(c)) != CM_OK && first == CM_OK)
 		first = secret;
+	if (c->conf != NULL) {
+		const enum cm_err err = check_enforcement(c);
+
+		first = first != CM_OK ? first : err;
+	}
 	/* All of them, not only the first. */
 	tell_all(c, "mistake", "", "mistakes");
 	left_out = tell_all(c, "left out", "left out: ", "left_out");

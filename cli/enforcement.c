@@ -1,4 +1,4 @@
-/* cli/enforcement.c - who must use a card: root's word that somebody need not, once. */
+/* cli/enforcement.c - who must use a card: why, and root's word that somebody need not, once. */
 #include "base/log.h"
 #include "cache/skip.h"
 #include "cli/service.h"
@@ -66,6 +66,7 @@ static const struct action {
 	int args;	/* behind the name */
 	enum cm_err (*run)(struct cm_cli *c);
 } actions[] = {
+	{ "explain", 1, cm_cli_explain_enforcement },
 	{ "skip-once", 1, skip_once },
 };
 
@@ -75,5 +76,5 @@ cm_cli_enforcement(struct cm_cli *c)
 	for (size_t i = 0; i < CM_COUNT(actions); i++)
 		if (strcmp(actions[i].name, c->args[0]) == 0 && c->arg_count == 1 + actions[i].args && (actions[i].args == 0 || c->args[1][0] != '\0'))
 			return cm_cli_finish(c, actions[i].run(c));
-	return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE, "usage: cardmap enforcement skip-once USER"));
+	return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE, "usage: cardmap enforcement explain USER | skip-once USER"));
 }

@@ -77,6 +77,14 @@ struct cm_enforcement_sources {
 CM_MUST_USE enum cm_err cm_enforcement_gather(const struct cm_enforcement_sources *s, const char *user, struct cm_trace *t,
     struct cm_enforcement_facts *out);
 
+/*
+ * Mistakes, each an item "mistake" of t: where a card is required nobody would have a way in
+ * by password, or a group exempts nobody; what is not in force, an item "to be considered".
+ * etc: the folder of shadow, NULL for /etc; where that cannot be read, passwords are taken to be there.
+ * CM_ERR_CONFIG  CONFIG: there is one
+ */
+CM_MUST_USE enum cm_err cm_enforcement_check(const struct cm_conf *conf, const char *etc, struct cm_trace *t);
+
 /* Has somebody of this name anything to ask a directory for: one is configured, he is not exempt, and not of this computer? */
 bool cm_enforcement_wants_directory(const struct cm_conf *conf, const char *user);
 

@@ -131,33 +131,28 @@ see_pairing(void *arg, const struct cm_pairing *p)
 	return CM_OK;
 }
 
-struct wanted {
-	const char *user;
-	bool found;
-};
-
 static enum cm_err
 see_kept(void *arg, const struct cm_kept *k)
 {
-	struct wanted *w = arg;
+	bool *found = arg;
 
-	w->found = w->found || strcmp(k->account->name, w->user) == 0;
-	return w->found ? CM_ERR_ABSENT : CM_OK;	/* ABSENT ends the list */
+	(void)k;
+	*found = true;
+	return CM_OK;
 }
 
-/* Asked only where an answer matters: all that is kept is looked through. */
+/* Asked only where an answer matters. */
 static enum cm_err
 take_mapped(const struct cm_enforcement_sources *s, const char *user, struct cm_trace *t, struct cm_enforcement_facts *out)
 {
-	struct wanted kept = { .user = user };
-	bool paired = false;
+	bool paired = false, kept = false;
 	enum cm_err err;
 
 	if (s->store == NULL || !s->conf->enforcement.allow_unmapped_users)
 		return CM_OK;
 	if ((err = cm_pairings_list(s->store, user, t, see_pairing, &paired)) == CM_OK && !paired)
-		err = cm_accounts_list(s->store, t, see_kept, &kept);
-	if (err == CM_OK && (paired || kept.found))
+		err = cm_accounts_list_of(s->store, user, t, see_kept, &kept);
+	if (err == CM_OK && (paired || kept))
 		out->account.mapped = cm_fact_make(CM_FACT_VALUE, 1, paired ? "a pairing" : "a kept account");
 	return err;
 }

@@ -39,9 +39,12 @@ attributetype ( 2.16.840.1.113730.3.1.610 NAME 'nsAccountLock'
 attributetype ( 1.3.6.1.4.1.4203.666.11.77.2 NAME 'cardNote'
   DESC 'compared exactly, as many attributes of sites are'
   EQUALITY caseExactMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.4203.666.11.77.3 NAME 'SmartCardEnforcement'
+  DESC 'text, and more than one value: what an administrator may write by mistake'
+  EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 objectclass ( 1.3.6.1.4.1.4203.666.11.77.1 NAME 'cardPerson' SUP top AUXILIARY
   MAY ( altSecurityIdentities $ userPrincipalName $ sAMAccountName $ krbPrincipalName $ objectSid $
-    userAccountControl $ nsAccountLock $ cardNote $ emailAddress ) )
+    userAccountControl $ SmartCardEnforcement $ nsAccountLock $ cardNote $ emailAddress ) )
 """
 
 # FreeIPA's rules and the values they compare (its OIDs; install/share/73certmap.ldif).

@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+"""test_service_enforcement.py: who must use a card: what a directory says of a user, seen at su and in PAM's codes, and told by explain.
+
+Each cell of the table of steps is in tests/service/test_enforcement.c; here are the ways that lead to it.
+"""
+import shutil
+
+import scenario
+import service_scenario
+from scenario import PIN
+from test_service_pam import IGNORE, PERM_DENIED, SUCCESS, PamScenario
+
+import computer
+from computer import LOCAL, PASSWORD
+from rig import WORK
+
+REQUIRED, NORMAL = '262656', '512'   # userAccountControl with and without SMARTCARD_REQUIRED
+GROUP = 'card-exempt'
+
+
+class EnforcementScenario(PamScenario):
+    """alice has no card in, and a password that is right."""
+    changes = {'service__wait': 300, 'enforcement__required': 'no'}
+
+    def setUp(self):
+        super().setUp()
+        self.take_out()
+
+    def by_password(self, user='alice'):
+        """May that user, at the seat with no card in?  Both phases agree."""
+        said = self.call(user=user)
+        entered = self.call('rhost=192.0.2.7', calls=['account'], user=user, session=False)
+        may = said.code == IGNORE
+        self.assertEqual(entered.code == PERM_DENIED and '(card_required)' in entered.text, not may, said.text + entered.text)
+        if not may:
+            self.assertNotEqual(said.code, SUCCESS)
+        return may
+
+    def explain(self, user, *more):
+        """By the service."""
+        return self.cardmap('enforcement', 'explain', user, '--service', service_scenario.service_module.RUN, '--json', *more).json
+
+    def decided(self, user='alice', *more):
+        told = self.explain(user, *more)
+        return told['decided'], told['card_required']
+
+    def say(self, **attributes):
+        self.give('alice', **attributes)
+
+
+class DirectoryTest(EnforcementScenario):
+    def test_what_the_directory_says(self):
+        """Each value of the two attributes, as an administrator writes it from one login to the next."""
+        for attributes, may, decided in (
+                ({}, True, 'system'), ({'SmartCardEnforcement': '1'}, False, 'attribute'), ({'SmartCardEnforcement': '0'}, True, 'system'),
+                ({'SmartCardEnforcement': '7'}, False, 'attribute'), ({'SmartCardEnforcement': ['1', '2']}, False, 'attribute'),
+                ({'SmartCardEnforcement': '2', 'userAccountControl': REQUIRED}, True, 'attribute'),
+                ({'SmartCardEnforcement': [], 'userAccountControl': REQUIRED}, False, 'control'),
+                ({'userAccountControl': NORMAL}, True, 'system')):
+            with self.subTest(str(attributes)):
+                if attributes:
+                    self.say(**attributes)
+                self.assertEqual(self.by_password(), may)
+                self.assertEqual(self.decided(), (decided, not may))
+        self.say(SmartCardEnforcement='7')
+        entered = self.call('rhost=192.0.2.7', calls=['account'], session=False)
+        self.assertIn('SmartCardEnforcement is 7', entered.text)
+        self.again_without_card(enforcement__required='yes')
+        self.assertFalse(self.by_password())
+        self.say(SmartCardEnforcement='2')
+        self.assertTrue(self.by_password())
+
+    def again_without_card(self, **changes):
+        service_scenario.SERVICE.stop()
+        self.configure(**changes)
+        service_scenario.SERVICE.start()
+
+    def test_su(self):
+        """The real one, with a password that is right: it is asked for only where it may be."""
+        hashed = computer.password_hash(PASSWORD)
+        computer.drop_names('shadow', {'alice'})
+        computer.add_lines('shadow', [f'alice:{hashed}:19000::::::'])
+        self.addCleanup(computer.drop_names, 'shadow', {'alice'})
+        self.say(SmartCardEnforcement='2')
+        terminal = self.su(script='id -un')
+        terminal.enter(rb'Password: ?$', PASSWORD)
+        status, text = self.ended(terminal)
+        self.assertEqual(status, 0, text)
+        self.assertIn('\nalice', text)
+        self.say(SmartCardEnforcement='1')
+        status, text = self.ended(self.su(script='id -un'))
+        self.assertNotEqual(status, 0, text)
+        self.assertNotIn('Password', text)
+        self.assertNotIn('\nalice', text)
+
+    def test_no_network_changes_nothing(self):
+        """"enforcement weakened by unplugging the network": the last answer holds, and of whom nothing is known needs a card."""
+        self.say(SmartCardEnforcement='1')
+        self.give('bob', SmartCardEnforcement='2')
+        self.assertEqual((self.by_password(), self.by_password('bob')), (False, True))
+        scenario.RIG.stop('slapd')
+        self.assertEqual((self.by_password(), self.by_password('bob')), (False, True))
+        told = self.explain('alice')
+        self.assertEqual((told['decided'], told['card_required']), ('attribute', True))
+        self.assertIsNotNone(told['kept'])
+        self.assertIn('offline', told)
+        self.assertFalse(self.by_password('carol'), 'nothing is known of her')
+        self.assertTrue(self.by_password('root') and self.by_password(LOCAL))
+        scenario.RIG.start('slapd')
+        self.assertTrue(self.by_password('carol'))
+        self.say(SmartCardEnforcement='2')
+        self.assertTrue(self.by_password(), 'the directory may let go, too')
+
+    def test_what_a_card_login_learned(self):
+        """She was here with her card only; what the directory said of her then holds with no network."""
+        self.say(userAccountControl=REQUIRED)
+        self.put_in()
+        self.wait_card()
+        self.assertEqual(self.call(answers=[PIN]).code, SUCCESS)
+        scenario.RIG.stop('slapd')
+        self.take_out()
+        told = self.explain('alice')
+        self.assertEqual((told['decided'], told['kept'] is not None), ('control', True), told)
+        self.assertFalse(self.by_password())
+
+
+class GroupTest(EnforcementScenario):
+    changes = {**EnforcementScenario.changes, 'enforcement__required': 'yes', 'enforcement__allow_unmapped_users': 'yes',
+               'enforcement__not_enforced_group': GROUP}
+
+    def setUp(self):
+        super().setUp()
+        for name, member in (('card-inner', scenario.people.person_dn('alice')), (GROUP, f'cn=card-inner,{scenario.people.GROUPS_DN}')):
+            dn = f'cn={name},{scenario.people.GROUPS_DN}'
+            scenario.ldap_admin('ldapadd', input=f'dn: {dn}\nobjectClass: groupOfNames\ncn: {name}\nmember: {member}\n')
+            self.addCleanup(scenario.ldap_admin, 'ldapdelete', dn)
+            self.addCleanup(scenario.RIG.start, 'slapd')
+
+    def test_members_and_who_has_no_card(self):
+        """alice by a group in the group; bob has a card, and frank, of whom no attribute has a value, none."""
+        self.assertEqual((self.by_password(), self.decided()), (True, ('group', False)))
+        self.assertEqual((self.by_password('bob'), self.decided('bob')), (False, ('system', True)))
+        self.give('bob', altSecurityIdentities=[])
+        self.assertEqual((self.by_password('bob'), self.decided('bob')), (True, ('unmapped', False)))
+        self.assertEqual(self.decided('bob', '--what-if', 'allow_unmapped_users=no'), ('system', True))
+        self.assertEqual(self.decided('bob', '--what-if', 'mapped=yes'), ('system', True))
+        self.assertEqual(self.decided('bob', '--what-if', 'SmartCardEnforcement=1', '--what-if', 'exempt=yes'), ('exempt', False))
+        self.assertEqual(self.decided('alice', '--what-if', 'not_enforced_group=nobody-has-it'), ('system', True))
+        scenario.RIG.stop('slapd')
+        self.assertEqual((self.by_password(), self.by_password('bob')), (True, True))
+        scenario.RIG.start('slapd')
+
+    def test_the_same_by_the_service_and_alone(self):
+        self.give('bob', SmartCardEnforcement='1')
+        alone = WORK / 'alone.conf'
+        service = service_scenario.service_module
+        password = service.CONF.parent / 'bind.password'
+        shutil.copy(password, WORK / 'bind.password')
+        (WORK / 'bind.password').chmod(0o400)
+        alone.write_text(service.CONF.read_text(encoding='utf-8').replace(str(password), str(WORK / 'bind.password')), encoding='utf-8')
+        for user, more in (('alice', []), ('bob', []), ('root', []), (LOCAL, []), ('nobody-here', []),
+                           ('alice', ['--what-if', 'userAccountControl=0x40000'])):
+            with self.subTest(user=user, more=more):
+                told = self.explain(user, *more)
+                here = self.cardmap('enforcement', 'explain', user, '--config', alone, '--json', *more).json
+                for one in (told, here):
+                    one.pop('stages', None)
+                self.assertEqual(told, here)
+        shown = self.cardmap('enforcement', 'explain', 'bob', '--service', service.RUN).out
+        self.assertIn('1: always a card  <- decides', shown)
+        said = self.cardmap('enforcement', 'explain', 'bob', '--service', service.RUN, '--what-if', 'nonsense=1', status=64)
+        self.assertIn('cannot be supposed', said.err)
+
+
+if __name__ == '__main__':
+    service_scenario.main()
