@@ -33,6 +33,7 @@ struct cm_cli {
 	const char *issuer;		/* or NULL */
 	const char *what_if[CM_CLI_WHAT_IF_MAX];	/* of enforcement: KEY=VALUE */
 	size_t what_if_count;
+	bool all;
 	const char *key_file;		/* of secret; or NULL */
 	bool store_unread;		/* cm_cli_open_host(): what is kept is there, and could not be read */
 	int pin_fd;			/* -1: ask at the terminal */

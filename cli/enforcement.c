@@ -64,17 +64,19 @@ skip_once(struct cm_cli *c)
 static const struct action {
 	const char *name;
 	int args;	/* behind the name */
+	bool all;
 	enum cm_err (*run)(struct cm_cli *c);
 } actions[] = {
-	{ "explain", 1, cm_cli_explain_enforcement },
-	{ "skip-once", 1, skip_once },
+	{ "explain", 1, false, cm_cli_explain_enforcement },
+	{ "explain", 0, true, cm_cli_explain_all },
+	{ "skip-once", 1, false, skip_once },
 };
 
 int
 cm_cli_enforcement(struct cm_cli *c)
 {
 	for (size_t i = 0; i < CM_COUNT(actions); i++)
-		if (strcmp(actions[i].name, c->args[0]) == 0 && c->arg_count == 1 + actions[i].args && (actions[i].args == 0 || c->args[1][0] != '\0'))
+		if (strcmp(actions[i].name, c->args[0]) == 0 && c->all == actions[i].all && c->arg_count == 1 + actions[i].args && (actions[i].args == 0 || c->args[1][0] != '\0'))
 			return cm_cli_finish(c, actions[i].run(c));
-	return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE, "usage: cardmap enforcement explain USER | skip-once USER"));
+	return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE, "usage: cardmap enforcement explain USER | explain --all | skip-once USER"));
 }

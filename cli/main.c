@@ -81,11 +81,13 @@ static const struct command {
 	  "their subject); with --due only what is due, and says when to call again. import takes\n"
 	  "lists and OCSP responses from files. list shows all evidence that is kept; forget, for\n"
 	  "the store's owner alone, ends that of one certificate, revoked or not, and is logged.\n" },
-	{ "enforcement", cm_cli_enforcement, "explain USER | skip-once USER", 2, 2, "wNS",
+	{ "enforcement", cm_cli_enforcement, "explain USER | explain --all | skip-once USER", 1, 2, "wANS",
 	  "who must use a card, and why; let somebody in once without it",
 	  "explain shows each step's value, and which one decided; with --what-if, what a change of\n"
 	  "the configuration (required, allow_unmapped_users, not_enforced_group) or of a fact\n"
 	  "(SmartCardEnforcement, userAccountControl, group, mapped, exempt, local) would come to.\n"
+	  "With --all every account of this computer and of the directory, a line (with --json an\n"
+	  "object) each as it is known, for root.\n"
 	  "skip-once is root's: the next login of USER without a card uses it up, whichever program\n"
 	  "asks; after a day it is gone. It survives a reboot, and is logged when it is made and used.\n" },
 	{ "status", cm_cli_status_of_service, "", 0, 0, "S",
@@ -151,6 +153,7 @@ static const struct option_row {
 	{ 'k', "revoked", NULL, false, "with list: only what is revoked, or on hold" },
 	{ 'n', "issuer", "NAME", false, "with forget: the CA that has this in its subject" },
 	{ 'K', "key", "FILE", false, "the private key of accounts.secret_recovery, PEM" },
+	{ 'A', "all", NULL, false, "with explain: every account, a line each" },
 	{ 'w', "what-if", "KEY=VALUE", false, "with explain: suppose this; may be repeated" },
 	{ 'N', "no-service", NULL, false, "without the service, though it runs" },
 	{ 'S', "service", "DIR", false, "the service whose sockets are in DIR, instead of " CM_CLI_RUN_DIR },
@@ -214,6 +217,7 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "revocation", "forget 1a2b3c --issuer 'CN=Example CA'" },
 		{ "enforcement", "explain alice" },
 		{ "enforcement", "explain alice --what-if required=yes" },
+		{ "enforcement", "explain --all" },
 		{ "enforcement", "skip-once alice" },
 		{ "status", "" },
 		{ "log", "--last 5" },
@@ -379,6 +383,7 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 'f': c->configured = true; c->config_path = arg; return CM_OK;
 	case 'F': c->follow = true; return CM_OK;
 	case 't': return set_last(c, arg);
+	case 'A': c->all = true; return CM_OK;
 	case 'w': return add_supposition(c, arg);
 	case 'N': c->alone = true; return CM_OK;
 	case 'S': c->service_named = true; c->run_dir = arg; return CM_OK;

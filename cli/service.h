@@ -67,6 +67,9 @@ CM_MUST_USE enum cm_err cm_cli_login_by_service(struct cm_cli *c);
 /* enforcement_explain.c: why c->args[1] must use a card; told in the answer. */
 CM_MUST_USE enum cm_err cm_cli_explain_enforcement(struct cm_cli *c);
 
+/* enforcement_all.c: of all accounts there are, a line each as it is known. */
+CM_MUST_USE enum cm_err cm_cli_explain_all(struct cm_cli *c);
+
 /* cards_follow.c: until the service ends. */
 CM_MUST_USE enum cm_err cm_cli_follow_cards(struct cm_cli *c);
 

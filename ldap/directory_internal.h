@@ -11,6 +11,13 @@
 /* Most attributes that a search asks for by name. */
 #define CM_ATTRIBUTES_MAX	64
 
+/* A search page by page (RFC 2696): the next one is asked for with the cookie of the one before, on the same connection. */
+struct cm_page {
+	size_t size;
+	struct cm_buf cookie;	/* owned */
+	bool more;		/* out */
+};
+
 /* One search of the whole tree below base, or of the base alone. */
 struct cm_search {
 	const char *base;	/* NULL: everything (not for LDAP) */
@@ -21,6 +28,7 @@ struct cm_search {
 	bool (*holds)(const struct cm_entry *e);	/* the same, where there are no filters */
 	const char *attributes[CM_ATTRIBUTES_MAX + 1];	/* NULL-terminated; none: all */
 	size_t limit;		/* most entries shown */
+	struct cm_page *page;	/* NULL: in one go; a file has one page */
 	bool more;		/* out: there are more than limit */
 	bool elsewhere;		/* out: it failed, and another server may answer */
 	cm_entry_visit visit;

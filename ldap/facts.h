@@ -66,4 +66,20 @@ struct cm_facts_search {
 CM_MUST_USE enum cm_err cm_directory_find_facts(struct cm_directory *d, struct cm_facts_search *s, struct cm_trace *t,
     struct cm_account **out);
 
+/*
+ * Every account of the directory: the first server that answers shows them page
+ * by page (RFC 2696), so that memory does not grow with them.  A group is not asked
+ * about: that fact is NONE.  each: borrowed; what it returns other than CM_OK ends the walk.
+ * CM_OK, or as cm_directory_look()
+ */
+struct cm_facts_walk {
+	const struct cm_facts_question *question;
+	unsigned timeout;	/* ms for each page */
+	enum cm_err (*each)(void *arg, const char *name, const struct cm_facts *said);
+	/* Between pages the directory may be asked other things. */
+	enum cm_err (*page_done)(void *arg);
+	void *arg;
+};
+CM_MUST_USE enum cm_err cm_directory_walk_facts(struct cm_directory *d, const struct cm_facts_walk *w, struct cm_trace *t);
+
 #endif /* CM_LDAP_FACTS_H */

@@ -33,7 +33,8 @@ end_search(struct cm_server *s, struct cm_search *search, LDAPMessage *message, 
 	enum cm_err err;
 	int code = 0;
 
-	if ((err = cm_server_result(s, message, t, &code, &diagnostic)) != CM_OK)
+	if ((err = cm_server_result(s, message, t, &code, &diagnostic)) != CM_OK ||
+	    (search->page != NULL && code == LDAP_SUCCESS && (err = cm_server_page(s, message, t, search->page)) != CM_OK))
 		goto out;
 	if (code == LDAP_SIZELIMIT_EXCEEDED)
 		search->more = true;
@@ -81,7 +82,7 @@ ask(struct cm_server *s, struct cm_search *search, const char *filter, struct cm
 {
 	const struct cm_server_search q = {
 		.base = search->base, .scope = search->base_only ? LDAP_SCOPE_BASE : LDAP_SCOPE_SUBTREE,
-		.filter = filter, .attributes = search->attributes, .limit = search->limit,
+		.filter = filter, .attributes = search->attributes, .limit = search->page == NULL ? search->limit : 0, .page = search->page,
 	};
 	enum cm_err err;
 	int msgid;
@@ -121,7 +122,8 @@ search_server(void *state, struct cm_search *search, cm_deadline deadline, struc
 	cm_trace_add(t, search->within != NULL ? "groups filter" : "filter", "%s", cm_buf_str(&filter));
 	err = ask_until(s, search, cm_buf_str(&filter),
 	    kept ? cm_deadline_in((unsigned)cm_deadline_left(deadline) / 2) : deadline, t);
-	if (kept && err == CM_ERR_OFFLINE && s->lost)
+	/* a page belongs to its connection */
+	if (kept && err == CM_ERR_OFFLINE && s->lost && (search->page == NULL || search->page->cookie.len == 0))
 		err = ask_until(s, search, cm_buf_str(&filter), deadline, t);
 	search->elsewhere = err == CM_ERR_OFFLINE;
 out:

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/net.h"
 #include "base/secret.h"
+#include "ldap/directory_internal.h"
 
 /* How long taking leave of a server may take. */
 #define LEAVE_MS	100
@@ -326,22 +327,56 @@ cm_server_values(struct cm_server *s, LDAPMessage *message, struct cm_blob *dn,
 	return code == LDAP_SUCCESS;
 }
 
+static enum cm_err
+page_control(struct cm_server *s, const struct cm_page *page, LDAPControl **out)
+{
+	struct berval cookie = { page->cookie.len, (char *)page->cookie.ptr };
+
+	return ldap_create_page_control(s->ld, (ber_int_t)page->size, page->cookie.len > 0 ? &cookie : NULL, 1, out) == LDAP_SUCCESS ?
+	    CM_OK : CM_ERR_NOMEM;
+}
+
+enum cm_err
+cm_server_page(struct cm_server *s, LDAPMessage *message, struct cm_trace *t, struct cm_page *page)
+{
+	LDAPControl **controls = NULL, *control;
+	struct berval cookie = { 0, NULL };
+	ber_int_t estimate;
+	enum cm_err err = CM_OK;
+
+	cm_buf_truncate(&page->cookie, 0);
+	if (ldap_parse_result(s->ld, message, NULL, NULL, NULL, NULL, &controls, 0) != LDAP_SUCCESS)
+		return cm_server_lost(s, "searching", t);
+	control = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, controls, NULL);
+	/* a server that does not know the control refused it: it was critical */
+	if (control != NULL && ldap_parse_pageresponse_control(s->ld, control, &estimate, &cookie) != LDAP_SUCCESS)
+		err = cm_server_lost(s, "searching", t);
+	else
+		cm_buf_add(&page->cookie, cookie.bv_val, cookie.bv_len);
+	page->more = page->cookie.len > 0;
+	ber_memfree(cookie.bv_val);
+	ldap_controls_free(controls);
+	return err == CM_OK ? cm_buf_status(&page->cookie) : err;
+}
+
 enum cm_err
 cm_server_search(struct cm_server *s, const struct cm_server_search *q, struct cm_trace *t,
     int *msgid)
 {
 	/* the server's own limit, in whole seconds: it need not go on when nobody listens */
 	struct timeval limit = { 0, 0 };
+	LDAPControl *controls[2] = { NULL, NULL };
 	enum cm_err err;
 	int code;
 
-	if ((err = ensure_connected(s, t)) != CM_OK)
+	if ((err = ensure_connected(s, t)) != CM_OK || (q->page != NULL && (err = page_control(s, q->page, &controls[0])) != CM_OK))
 		return err;
 	limit.tv_sec = cm_deadline_left(s->link.deadline) / 1000 + 1;
 	s->options.stats->searches++;
 	code = ldap_search_ext(s->ld, q->base, q->scope, q->filter,
 	    q->attributes[0] != NULL ? (char **)(uintptr_t)q->attributes : NULL,
-	    0, NULL, NULL, &limit, (int)q->limit, msgid);
+	    0, controls, NULL, &limit, (int)q->limit, msgid);
+	ldap_control_free(controls[0]);
 	if (code == LDAP_SERVER_DOWN)
 		return cm_server_lost(s, "searching", t);
 	if (code != LDAP_SUCCESS)

@@ -46,7 +46,8 @@ struct cm_server_search {
 	int scope;			/* LDAP_SCOPE_... */
 	const char *filter;
 	const char *const *attributes;	/* NULL-terminated; none: all */
-	size_t limit;			/* entries that the server need show at most */
+	size_t limit;			/* entries that the server need show at most; 0: all */
+	const struct cm_page *page;	/* NULL: in one go */
 };
 /* Send it, connecting first.  CM_OK: *msgid is that of its answers, the first of which is awaited. */
 CM_MUST_USE enum cm_err cm_server_search(struct cm_server *s, const struct cm_server_search *q,
@@ -63,6 +64,9 @@ bool cm_server_values(struct cm_server *s, LDAPMessage *message, struct cm_blob 
 /* What ends a search: its result code, and the server's words, for ldap_memfree(3).  CM_ERR_OFFLINE as cm_server_lost(). */
 CM_MUST_USE enum cm_err cm_server_result(struct cm_server *s, LDAPMessage *message,
     struct cm_trace *t, int *code, char **diagnostic);
+
+/* The same message's cookie into page, whose more is true where there is one (RFC 2696).  CM_ERR_OFFLINE as cm_server_lost(). */
+CM_MUST_USE enum cm_err cm_server_page(struct cm_server *s, LDAPMessage *message, struct cm_trace *t, struct cm_page *page);
 
 /* The connection is of no more use: the server is silent, gone, or speaks no LDAP.  DIRECTORY_OFFLINE. */
 enum cm_err cm_server_lost(struct cm_server *s, const char *doing, struct cm_trace *t);
