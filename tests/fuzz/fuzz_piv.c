@@ -17,6 +17,7 @@
 #define KNOWN		0x08	/* its certificate was kept */
 #define CHANGE		0x10	/* its PIN is changed, instead of a login */
 #define PAD		0x20	/* the reader takes the PIN */
+#define SECRET		0x40	/* it tells of retired keys, and opens what is sealed, besides */
 
 #define CHECK(x)	do { if (!(x)) { fprintf(stderr, "%d: %s\n", __LINE__, #x); abort(); } } while (0)
 
@@ -183,6 +184,28 @@ log_in(struct cm_card *c, const struct cm_cert *known, unsigned tries)
 }
 
 static void
+open_secret(struct cm_card *c, bool rsa)
+{
+	static const uint8_t sealed[256] = { 4 };
+	const struct cm_blob input = { sealed, rsa ? 256 : 65 };
+	struct cm_buf raw = { .secret = true };
+	struct cm_card_history h;
+	struct cm_cert *cert = NULL;
+
+	if (cm_card_key_history(c, cm_deadline_in(60000), NULL, &h) != CM_OK)
+		CHECK(h.with == 0 && h.without == 0);
+	CHECK(h.with + h.without <= 20);
+	if (cm_card_certificate(c, CM_SLOT_RETIRED_LAST, cm_deadline_in(60000), NULL, &cert) == CM_OK)
+		CHECK(cm_cert_der(cert).len <= CM_CERT_MAX);
+	cm_cert_free(&cert);
+	if (cm_card_decipher(c, CM_SLOT_KEY_MANAGEMENT, input, cm_deadline_in(60000), NULL, &raw) == CM_OK)
+		CHECK(raw.len == (rsa ? 256 : 32));
+	else
+		CHECK(raw.len == 0);
+	cm_buf_free(&raw);
+}
+
+static void
 run(struct cm_card *c, struct cm_cert *known, uint8_t flags)
 {
 	const struct cm_card_recogniser r = { recognise, known };
@@ -199,6 +222,8 @@ run(struct cm_card *c, struct cm_cert *known, uint8_t flags)
 		change(c);
 	else
 		log_in(c, known, tries);
+	if ((flags & SECRET) != 0)
+		open_secret(c, (flags & RSA) != 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

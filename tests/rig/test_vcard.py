@@ -328,7 +328,7 @@ class TransportTest(CardCase):
         reader.sign('07', '9A', padded(256))
         self.assertEqual(len(reader.lines()), 1 + 5 + 1 + 3)  # rig.md: 10 commands
         stats = reader.control('stats')
-        self.assertRegex(stats, r'^ok commands=10 in=\d+ out=\d+ operations=1 power_ons=1 resets=0$')
+        self.assertRegex(stats, r'^ok commands=10 in=\d+ out=\d+ operations=1 power_ons=1 resets=0 busy=0$')
         total = [sum(int(re.search(rf' {name}=(\d+)', line)[1]) for line in reader.lines()) for name in ('in', 'out')]
         self.assertIn(f'in={total[0]} out={total[1]} ', stats)
         self.assertNotIn('313233', reader.log.read_text())
