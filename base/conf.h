@@ -136,7 +136,7 @@ struct cm_conf {
 		unsigned offline_days, first_uid, first_gid;
 		unsigned mobile;	/* enum cm_conf_mobile */
 		char *mobile_group, *userdb;
-		char **home_roots, **local_groups;
+		char **home_roots;
 		bool user_pairing, one_card_per_user;
 		bool secret;
 		char *secret_recovery;	/* NULL: none */

@@ -80,7 +80,6 @@ static const struct cm_conf_row rows[] = {
 	CHOICE(accounts, mobile, "all", mobiles, "whose names, ids and groups this computer keeps while the directory is away: off, all, group or ask"),
 	TEXT(accounts, mobile_group, text, NULL, "with mobile = group: the members of this group"),
 	TEXT(accounts, home_roots, list, "/home", "folders that home directories of mobile accounts are below"),
-	TEXT(accounts, local_groups, list, NULL, "groups of this computer that a directory's group of the same name makes members of"),
 	TEXT(accounts, userdb, path, "/etc/userdb", "where records of mobile accounts are written, for nss-systemd"),
 	TEXT(accounts, user_pairing, flag, "yes", "cards may be paired with accounts on this computer (UserPairing)"),
 	TEXT(accounts, one_card_per_user, flag, "no", "a user may be paired with one card only (oneCardPerUser)"),

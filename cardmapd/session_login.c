@@ -6,6 +6,7 @@
 #include "cardmapd/record.h"
 #include "cardmapd/removal.h"
 #include "cardmapd/session_internal.h"
+#include "service/mobile.h"
 
 #define WATCHER_MS	3000	/* until the watcher has seen what a card helper has */
 
@@ -475,6 +476,30 @@ ask(struct cm_work *w)
 	cm_buf_free(&text);
 }
 
+/* accounts.mobile = ask: once for an account, while the directory is there.  False: the login has ended, or begins anew. */
+static bool
+ask_to_keep(struct cm_work *w)
+{
+	const struct cm_mobile_host h = { .conf = w->session->daemon->conf, .store = w->store };
+	struct cm_login *l = &w->login;
+	struct cm_answer answer;
+
+	l->keep_here = false;
+	if (attempt_of(w)->purpose != CM_PURPOSE_LOGIN || l->account_kept || !cm_mobile_must_ask(&h, l->account))
+		return true;
+	cm_attempt_tell(attempt_of(w), &(struct cm_told){ .state = CM_ATTEMPT_CHOOSE, .user = l->account->name,
+	    .reader = w->session->reader, .choices = json_pack("[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]",
+	    "id", "keep", "text", "keep this account on this computer, for when the network is away",
+	    "id", "not-now", "text", "do not keep it now", "id", "never", "text", "do not keep it, and do not ask again") });
+	if (!await_answer(w, &answer))
+		return false;
+	l->keep_here = answer.choice != NULL && strcmp(answer.choice, "keep") == 0;
+	if (answer.choice != NULL && strcmp(answer.choice, "never") == 0)
+		(void)!cm_mobile_decline(&h, l->account, NULL);	/* then he is asked again */
+	cm_answer_clear(&answer);
+	return true;
+}
+
 void
 cm_work_serve(struct cm_work *w)
 {
@@ -489,7 +514,8 @@ cm_work_serve(struct cm_work *w)
 		refuse(w, CM_REASON_NOT_HERE, "the card is another user's than the caller");
 		return;
 	}
-	ask(w);
+	if (ask_to_keep(w))
+		ask(w);
 }
 
 void

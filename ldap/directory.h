@@ -12,7 +12,7 @@
 struct cm_group {
 	char *name;
 	gid_t gid;
-	bool local;	/* one of this computer's, named in accounts.local_groups: it may have any gid and name */
+	bool local;	/* this computer has a record of it that is not ours: of a mobile account alone (cache/mobile.h) */
 };
 
 /*

@@ -9,7 +9,7 @@
  * one folder NAME.user (JSON) and UID.user (a link to it), for each group NAME.group
  * and GID.group, for each membership USER:GROUP.membership.  Of what JSON could say
  * a fixed list is written: userName, uid, gid, realName, homeDirectory, shell;
- * groupName, gid.  A group of this computer's has its membership and nothing more.
+ * groupName, gid.  A group that somebody else describes has its membership and nothing more.
  */
 struct cm_userdb_file {
 	char *name;
