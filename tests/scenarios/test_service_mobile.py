@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+"""test_service_mobile.py: mobile accounts, as this computer's own programs see them through nss-systemd."""
+import os
+import pwd
+import re
+import subprocess
+import unittest
+from pathlib import Path
+
+import scenario
+import service_scenario
+from scenario import PIN, wait_until
+from service_scenario import ANY_PROMPT, PROMPT, SEEN, ServiceScenario
+
+
+USERDB = Path('/etc/userdb')
+
+
+def said(*command, status=0):
+    """What a program of this computer's says; it looks names up by nsswitch.conf(5)."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == status, (command, done.returncode, done.stdout, done.stderr)
+    return done.stdout.strip()
+
+
+class Mobile(ServiceScenario):
+    """alice is known to the directory alone: not to this computer."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for path in USERDB.iterdir():
+            path.unlink()
+
+    def setUp(self):
+        for path in USERDB.iterdir():
+            path.unlink()
+        super().setUp()
+        service_scenario.COMPUTER.pam(service_scenario.SERVICE.module, 'allow_missing_name')
+
+    def enter(self, first=None):
+        """By card, whose name the program login does not know before."""
+        terminal = self.background(['login'])
+        if first:
+            terminal.expect(first[0])
+            terminal.type(first[1] + '\n')
+        terminal.enter(PROMPT, PIN)
+        terminal.expect(rb'\$ ')
+        terminal.type(f'{SEEN}; exit\n')
+        return self.ended(terminal)
+
+    def away(self):
+        scenario.RIG.stop('slapd')
+        self.addCleanup(scenario.RIG.start, 'slapd')
+
+    def names(self):
+        return sorted(path.name for path in USERDB.iterdir())
+
+    def test_a_first_login_makes_somebody_known(self):
+        said('getent', 'passwd', 'alice', status=2)
+        status, text = self.enter()
+        self.check_inside(status, text)
+        self.away()
+        self.assertEqual(said('getent', 'passwd', 'alice'), 'alice:x:10001:10000:Alice Example:/home/alice:/bin/bash')
+        self.assertEqual(said('getent', 'passwd', '10001'), said('getent', 'passwd', 'alice'))
+        groups = said('id', '-Gn', 'alice').split()
+        self.assertEqual(said('id', '-u', 'alice'), '10001')
+        for group in groups:
+            self.assertIn(f'{group}:x:', said('getent', 'group', group))
+        self.assertGreater(len(groups), 1)
+        self.assertRegex(said('ls', '-ld', '/home/alice'), rf'^d\S+ \d+ alice {groups[0]} ')
+        # Of them all, and with nobody who could be asked: the card still opens the account.
+        for path in USERDB.iterdir():
+            if not path.is_symlink():
+                self.assertEqual((path.stat().st_mode & 0o777, path.stat().st_uid), (0o644, 0))
+        self.check_inside(*self.log_in(prompt=PROMPT))
+
+    def test_who_is_disowned_is_known_no_more_and_the_home_stays(self):
+        self.check_inside(*self.enter())
+        self.give('alice', altSecurityIdentities=[])
+        service_scenario.SERVICE.restart()
+        self.wait_card()
+        wait_until(lambda: self.names() == [], f'the records to go: {self.names()}')
+        said('getent', 'passwd', 'alice', status=2)
+        self.assertEqual(os.stat('/home/alice').st_uid, 10001)
+        self.assertRegex(service_scenario.SERVICE.log, r'mobile-end .*alice is no longer kept here.*/home/alice stays')
+
+    def test_forgotten(self):
+        self.check_inside(*self.enter())
+        service_scenario.SERVICE.ask('io.cardmap.Accounts', {'forget': 'alice'})
+        wait_until(lambda: self.names() == [], 'the records to go')
+
+    def test_policy(self):
+        self.again(accounts__mobile='off')
+        terminal = self.background(['login'])
+        terminal.enter(PROMPT, PIN)
+        terminal.expect(rb'\n')
+        terminal.end(30)
+        self.assertEqual(self.names(), [])
+
+    def test_whoever_is_asked_decides(self):
+        self.again(accounts__mobile='ask')
+        self.check_inside(*self.enter(first=(rb'(?s)1  keep this account.*Which one, 1 to 3: ', '1')))
+        self.assertIn('alice.user', self.names())
+        self.check_inside(*self.enter())    # and is not asked again
+
+    def test_hostile_values(self):
+        """What a directory may say of somebody, and what of it comes to this computer."""
+        self.give('alice', homeDirectory='/etc')
+        self.drive('a home outside', r'no mobile account: .*accounts\.home_roots')
+        self.assertEqual(self.names(), [])
+
+    def drive(self, what, warning):
+        service_scenario.SERVICE.restart()
+        self.wait_card()
+        terminal = self.background(['login'])
+        terminal.enter(ANY_PROMPT, PIN)
+        _, text = terminal.end(30)
+        self.assertRegex(text, warning, what)
+
+
+if __name__ == '__main__':
+    unittest.TestCase.maxDiff = None
+    service_scenario.main()
