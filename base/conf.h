@@ -129,6 +129,7 @@ struct cm_conf {
 	} kerberos;
 	struct {
 		char *source;
+		char **disabled;	/* drivers and readers that are not used; service/disabled.h */
 		unsigned timeout;
 	} card;
 	struct {

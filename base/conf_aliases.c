@@ -9,6 +9,7 @@ static const struct cm_conf_alias aliases[] = {
 	{ "allowSmartCard", "enforcement", "allow_cards" },
 	{ "allowUnmappedUsers", "enforcement", "allow_unmapped_users" },
 	{ "checkCertificateTrust", "trust", "level" },
+	{ "DisabledTokens", "card", "disabled" },
 	{ "enforceSmartCard", "enforcement", "required" },
 	{ "NotEnforcedGroup", "enforcement", "not_enforced_group" },
 	{ "oneCardPerUser", "accounts", "one_card_per_user" },

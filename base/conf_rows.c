@@ -72,6 +72,7 @@ static const struct cm_conf_row rows[] = {
 	CHOICE(kerberos, principal, "name", principals, "the service takes a ticket for an account if its principal begins with the account's name, or as the directory has it"),
 	NUMBER(kerberos, timeout, "5000", "ms", 50, 60000, "for the KDC, tickets for user and host together"),
 	TEXT(card, source, text, "reader", "reader, reader:NAME, or file:PATH"),
+	TEXT(card, disabled, list, NULL, "what is not used for logins (DisabledTokens): pivtoken, file, reader:NAME"),
 	NUMBER(card, timeout, "5000", "ms", 100, 60000, "for the card, each time it is used"),
 	TEXT(accounts, path, path, "/var/lib/cardmap/accounts.db", "what is kept for logins without a network"),
 	NUMBER(accounts, offline_days, "30", "days", 0, 3650, "days a kept account opens without an online login; 0: for ever"),

@@ -94,6 +94,7 @@
 	X(NOT_HERE, REFUSED, "log in at this computer; for callers from elsewhere see service.remote, service.greeters and service.services") \
 	X(NOT_VOUCHED, REFUSED, "give this host a keytab (kerberos.keytab), pair the card, or set service.vouch = resolver") \
 	X(LOCAL_COLLISION, REFUSED, "rename one of the two: a directory account never takes the name or id of one of this computer's") \
+	X(CARD_DISABLED, REFUSED, "use a card that card.disabled does not name, or have the administrator take it out there") \
 	X(CARDS_OFF, REFUSED, "set enforcement.allow_cards = yes to use cards on this computer") \
 	X(CARD_REQUIRED, REFUSED, "log in with a card; cardmap enforcement explain tells which step asks for one") \
 	X(BUSY, AGAIN, "try again when the login that uses this card has ended") \

@@ -85,8 +85,10 @@ send_once(const struct exchange *x, const struct link *k, uint16_t *sw)
 		goto out;
 	x->stats->commands++;
 	x->stats->sent += command.len;
-	if ((err = x->wire->ops->transmit(x->wire->self, cm_buf_blob(&command), x->deadline,
-	    x->t, &raw)) != CM_OK)
+	err = x->wire->ops->transmit(x->wire->self, cm_buf_blob(&command), x->deadline, x->t, &raw);
+	if (x->wire->log != NULL)
+		cm_apdu_log(x->wire->log, cm_buf_blob(&command), &raw);
+	if (err != CM_OK)
 		goto out;
 	x->stats->received += raw.len;
 	err = take_status(x, k->le, cm_buf_blob(&raw), sw);

@@ -71,6 +71,7 @@ struct cm_card_recogniser {
 	enum cm_err (*recognise)(void *arg, struct cm_blob guid, cm_deadline deadline,
 	    struct cm_trace *t, struct cm_card_known *out);
 	void *arg;
+	const int *log;		/* a descriptor to which each APDU is written, without what is secret; NULL: none */
 };
 /*
  * As cm_card_open() for a login, but of a card that is recognised neither

@@ -49,12 +49,21 @@ struct cm_wire_ops {
 	    struct cm_trace *t, struct cm_buf *answer);
 };
 
+/* apdu_log.c: where the exchange is written down, without what is secret. */
+struct cm_apdu_log {
+	int fd;			/* -1: nowhere */
+	uint8_t ins;		/* of the last command but GET RESPONSE */
+};
+/* One command APDU, and what came: with its status word, or nothing. */
+void cm_apdu_log(struct cm_apdu_log *l, struct cm_blob command, const struct cm_buf *answer);
+
 struct cm_wire {
 	const struct cm_wire_ops *ops;	/* NULL: not connected */
 	void *self;
 	bool extended;		/* card and reader take extended length fields */
 	bool t0;		/* T=0: no Le beside data (ISO/IEC 7816-3 12.2.1) */
 	bool has_pad;		/* the reader takes PINs itself */
+	struct cm_apdu_log *log;	/* borrowed; NULL: none */
 };
 
 /* apdu.c - one command with all its answer, whatever number of APDUs that takes. */
@@ -97,6 +106,7 @@ struct cm_card {
 
 	/* piv.c */
 	struct cm_wire wire;
+	struct cm_apdu_log log;
 	uint8_t pin_reference;	/* 80 the application's, 00 the global PIN */
 	bool reading;		/* in a transaction, which reading the certificate ends: a person is asked next */
 	bool locked;		/* in a transaction, and the PIN was sent: to be reset */

@@ -215,6 +215,10 @@ piv_open(struct cm_card *c, const char *name, enum cm_card_purpose purpose,
 
 	if ((err = cm_pcsc_connect(name, deadline, t, &c->wire, &c->where)) != CM_OK)
 		return err;
+	if (c->recogniser != NULL && c->recogniser->log != NULL) {
+		c->log.fd = *c->recogniser->log;
+		c->wire.log = &c->log;
+	}
 	c->reading = purpose == CM_CARD_LOGIN;
 	return cm_piv_start(c, purpose, deadline, t);
 }

@@ -12,6 +12,8 @@
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
 #include "cardmapd/session_internal.h"
+#include "service/card_log.h"
+#include "service/disabled.h"
 
 /* Where a process dies again and again, it is not started as fast as it dies. */
 #define PAUSE_FIRST	100	/* ms */
@@ -81,6 +83,8 @@ cm_session_free(struct cm_session **s)
 		return;
 	pthread_join((*s)->thread, NULL);
 	close((*s)->wake);
+	if ((*s)->log >= 0)
+		close((*s)->log);
 	forget_found(*s);
 	free((*s)->reader);
 	free((*s)->atr);
@@ -144,6 +148,7 @@ begin_work(struct cm_work *w)
 	const struct cm_apart_options o = {
 		.conf = s->daemon->conf, .store = w->store, .hostcheck = s->daemon->hostcheck, .connect = connect_to, .arg = s,
 		.ccache_program = s->daemon->ccache_program, .reader = s->reader, .insertion = s->insertion,
+		.card_log = s->log >= 0 ? &s->log : NULL,
 	};
 	enum cm_err err;
 
@@ -248,8 +253,13 @@ reason_of(const struct cm_work *w)
 static enum cm_err
 look_up(struct cm_work *w)
 {
-	const enum cm_err err = begin_work(w);
+	struct cm_buf source = { 0 };
+	enum cm_err err = begin_work(w);
 
+	cm_buf_addf(&source, "reader:%s", w->session->reader);
+	if (err == CM_OK)
+		err = cm_disabled_judge(w->session->daemon->conf, cm_buf_str(&source), w->trace);
+	cm_buf_free(&source);
 	return err == CM_OK ? cm_login_prepare(&w->login) : err;
 }
 
@@ -481,6 +491,24 @@ run(void *arg)
 	return NULL;
 }
 
+/* Where root asked for the next insertion's APDUs, this is the one. */
+static void
+begin_log(struct cm_session *s)
+{
+	struct cm_log_entry e = { .event = "card-log", .uid = CM_LOG_NO_UID, .reader = s->reader };
+	struct cm_trace *t = NULL;
+
+	if (cm_trace_new(&t) != CM_OK)
+		return;
+	s->log = cm_card_log_take(s->daemon->conf, s->reader, s->atr, t);
+	e.reason = cm_trace_reason(t);
+	e.err = cm_reason_err(e.reason);
+	e.text = s->log >= 0 ? "what goes to the card and comes from it is written down, until it is taken out" : cm_trace_message(t);
+	if (s->log >= 0 || e.reason != CM_REASON_NONE)
+		cm_record_write(s->daemon->record, &e);
+	cm_trace_free(&t);
+}
+
 enum cm_err
 cm_session_new(struct cm_daemon *d, const char *reader, uint32_t insertion, struct cm_blob atr, struct cm_session **out)
 {
@@ -497,14 +525,19 @@ cm_session_new(struct cm_daemon *d, const char *reader, uint32_t insertion, stru
 		.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .lines = { -1, -1 }, .uid = (uid_t)-1, .changed = true,
 	};
 	cm_buf_free(&hex);
-	if (s->reader != NULL && s->atr != NULL)
+	s->log = -1;
+	if (s->reader != NULL && s->atr != NULL) {
+		begin_log(s);
 		err = s->wake >= 0 && pthread_create(&s->thread, NULL, run, s) == 0 ? CM_OK : CM_ERR_SYSTEM;
+	}
 	if (err == CM_OK) {
 		*out = s;
 		return err;
 	}
 	if (s->wake >= 0)
 		close(s->wake);
+	if (s->log >= 0)
+		close(s->log);
 	free(s->reader);
 	free(s->atr);
 	free(s);

@@ -24,6 +24,7 @@ struct cm_session {
 	char *atr;			/* hex */
 	pthread_t thread;
 	int wake;			/* eventfd(2) */
+	int log;			/* where this insertion's APDUs are written down; -1: nowhere */
 	/* under the daemon's lock: */
 	enum cm_session_state state;
 	bool removed;			/* the card is out: the thread ends */

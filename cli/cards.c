@@ -206,6 +206,8 @@ cm_cli_cards(struct cm_cli *c)
 	struct listing l = { .cli = c, .readers = NULL };
 	enum cm_err err;
 
+	if (c->arg_count > 0)
+		return cm_cli_finish(c, cm_cli_cards_log(c));
 	if (c->follow || c->service_named)
 		return cm_cli_finish(c, c->follow ? cm_cli_follow_cards(c) : cm_trace_fail(c->trace, CM_REASON_USAGE,
 		    "--service: cards asks the service with --follow alone"));

@@ -91,6 +91,9 @@ CM_MUST_USE enum cm_err cm_cli_run_pair(struct cm_cli *c, struct cm_pair *p);
 /* Tell about certificates in the same words everywhere: subject, issuer, serial, validity, key. */
 void cm_cli_certificate(const struct cm_cli *c, json_t *object, const struct cm_cert *cert);
 
+/* cards log-next */
+CM_MUST_USE enum cm_err cm_cli_cards_log(struct cm_cli *c);
+
 /* Active Directory's CAs, as pins; with c->add also into the folders of trust.anchors and trust.intermediates. */
 struct cm_import;
 CM_MUST_USE enum cm_err cm_cli_read_ntauth(struct cm_cli *c, struct cm_import **out);

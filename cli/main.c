@@ -61,10 +61,11 @@ static const struct command {
 	  "answer the call of a custom user selector (UserSelector)",
 	  "map prints a line HASH, tab, USER for each key that has one. bind and unbind are pair\n"
 	  "and unpair.\n" },
-	{ "cards", cm_cli_cards, "", 0, 0, "xFS",
+	{ "cards", cm_cli_cards, "[log-next [on|off|status]]", 0, 2, "xFS",
 	  "readers, cards and their certificates",
 	  "--export writes the certificates as PEM to standard output. --follow tells of cards that\n"
-	  "are put in and taken out, as the service sees them.\n" },
+	  "are put in and taken out, as the service sees them. log-next writes down what goes to the\n"
+	  "next card that is put in, and comes from it, without what is secret.\n" },
 	{ "cert", cm_cli_cert, "FILE", 1, 1, "",
 	  "every field of a certificate as the mapper sees it",
 	  "FILE is PEM or DER.\n" },
@@ -207,6 +208,7 @@ print_examples(FILE *out, const struct command *cmd)
 		{ "cards", "" },
 		{ "cards", "--follow" },
 		{ "cards", "--export >card.pem" },
+		{ "cards", "log-next" },
 		{ "cert", "alice.pem" },
 		{ "accounts", "list" },
 		{ "revocation", "check alice.pem" },

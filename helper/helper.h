@@ -33,6 +33,7 @@ struct cm_helper {
 	struct cm_channel *channel;
 	struct cm_guard *guard;
 	const char *config;		/* cardmap.conf; NULL: the system's */
+	int log;			/* where APDUs are written down; -1: nowhere */
 };
 /* watch.c: after WATCH */
 CM_MUST_USE enum cm_err cm_helper_watch(const struct cm_helper *h);

@@ -19,14 +19,14 @@
 #define EXIT_PROTOCOL	76
 
 static enum cm_err
-serve(const struct cm_helper *h)
+serve(struct cm_helper *h)
 {
 	struct cm_message first = { 0 };
-	enum cm_err err = cm_channel_receive(h->channel, cm_deadline_in(FIRST_MS), &first, NULL, 0);
+	enum cm_err err = cm_channel_receive(h->channel, cm_deadline_in(FIRST_MS), &first, &h->log, 1);
 
 	if (err != CM_OK)
 		return err;
-	if (first.kind == CM_MESSAGE_WATCH)
+	if (first.kind == CM_MESSAGE_WATCH && h->log < 0)
 		err = cm_helper_watch(h);
 	else if (first.kind == CM_MESSAGE_OPEN)
 		err = cm_helper_session(h, &first);
@@ -74,7 +74,7 @@ int
 main(int argc, char **argv)
 {
 	struct cm_guard guard;		/* its thread has it until the process ends: main() does not return once it runs */
-	struct cm_helper h = { .guard = &guard };
+	struct cm_helper h = { .guard = &guard, .log = -1 };
 	enum cm_err err;
 
 	/* What a thread leaves free another uses, and memory is not asked for page by page while somebody waits. */

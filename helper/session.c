@@ -72,7 +72,7 @@ tell_opened(struct session *s, struct cm_message *a)
 static enum cm_err
 serve_open(struct session *s, const struct cm_message *q, const int *fds, struct cm_message *a)
 {
-	const struct cm_card_recogniser r = { recognise, s };
+	const struct cm_card_recogniser r = { .recognise = recognise, .arg = s, .log = s->h->log >= 0 ? &s->h->log : NULL };
 	const cm_deadline deadline = cm_deadline_in((unsigned)q->deadline);
 	struct cm_buf source = { 0 };
 	unsigned tries = CM_TRIES_UNKNOWN;

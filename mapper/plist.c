@@ -419,11 +419,15 @@ take_program(const struct reading *r, const struct key *k, const struct cm_plist
 static enum cm_err
 take_tokens(const struct reading *r, const struct key *k, const struct cm_plist_node *n)
 {
-	for (const struct cm_plist_node *token = n->child; token != NULL; token = token->next)
-		if (token->type != CM_PLIST_STRING)
+	enum cm_err err = CM_OK;
+
+	for (const struct cm_plist_node *token = n->child; err == CM_OK && token != NULL; token = token->next) {
+		if (token->type != CM_PLIST_STRING || token->text[0] == '\0')
 			return cm_plist_fail(r->file, token->line, "%s holds something that is no <string>; "
 			    "list names of token drivers", k->name);
-	return CM_OK;
+		err = cm_import_set(r->out, n->line, k->sets, token->text);
+	}
+	return err;
 }
 
 static const char *const levels[] = { "off", "chain", "soft", "hard", NULL };
@@ -447,9 +451,10 @@ static const struct key keys[] = {
 	{ "allowSmartCard",        false, CM_PLIST_OTHER,   take_flag, "enforcement.allow_cards", NULL, LATER },
 	{ "tokenRemovalAction",    false, CM_PLIST_INTEGER, take_number, "enforcement.removal", removals,
 	  "is the service's to obey, which reads cardmap.conf: cardmap import writes it there" },
-	{ "Logging",               false, CM_PLIST_OTHER,   take_flag, NULL, NULL, "has no counterpart" },
-	{ "DisabledTokens",        false, CM_PLIST_ARRAY,   take_tokens, NULL, NULL,
-	  "has no counterpart: card.source says which cards are read" },
+	{ "Logging",               false, CM_PLIST_OTHER,   take_flag, NULL, NULL,
+	  "has no counterpart in a file: cardmap cards log-next does the same, once" },
+	{ "DisabledTokens",        false, CM_PLIST_ARRAY,   take_tokens, "card.disabled", NULL,
+	  "is the service's to obey, which reads cardmap.conf: cardmap import writes it there" },
 };
 
 static const struct key *

@@ -21,6 +21,7 @@ struct cm_apart_options {
 	const char *reader;			/* by its whole name */
 	uint32_t insertion;
 	const char *etc;			/* where passwd and group are; NULL: /etc */
+	const int *card_log;			/* a file for APDUs; NULL: none */
 };
 
 /* One card in one reader.  One thread at a time. */

@@ -79,7 +79,7 @@ open_and_answer(struct cm_login *l, struct cm_buf *handed, struct cm_message *an
 		.insertion = a->o.insertion, .deadline = cm_apart_time_left(l->deadline) };
 	enum cm_err err;
 
-	if ((err = cm_channel_send(c, &open, NULL, 0, deadline)) == CM_OK &&
+	if ((err = cm_channel_send(c, &open, a->o.card_log, a->o.card_log != NULL, deadline)) == CM_OK &&
 	    (err = cm_channel_receive(c, deadline, answer, NULL, 0)) == CM_OK && answer->kind == CM_MESSAGE_RECOGNISE) {
 		if ((err = answer_recognise(l, answer, handed)) == CM_OK) {
 			cm_message_clear(answer);

@@ -1,4 +1,5 @@
 /* service/login_here.c - the work of a login, all of it in this process. */
+#include "service/disabled.h"
 #include "service/login_here.h"
 
 #include <stdlib.h>
@@ -47,6 +48,8 @@ open_card(struct cm_login *l, struct cm_here *h)
 	    l->trace, &h->card)) != CM_OK)
 		return err;
 	cm_trace_add(l->trace, "card", "%s", cm_card_where(h->card));
+	if ((err = cm_disabled_judge_card(l->host->conf, cm_card_where(h->card), l->trace)) != CM_OK)
+		return err;
 	if ((l->reader = strdup(cm_card_where(h->card))) == NULL)
 		return CM_ERR_NOMEM;
 	if ((err = cm_card_pin_tries(h->card, l->deadline, l->trace, &l->tries_left)) != CM_OK)

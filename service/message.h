@@ -91,7 +91,7 @@ struct cm_key {
 	X(READER,	"err reason text reader atr present gone insertion") \
 		/* from it, for each reader at first, then at each change; reader "": no pcscd, err says so, and no reader is there */ \
 	X(ALIVE,	"")					/* from it, three times in CM_WATCH_SILENT_MS: it still watches */ \
-	X(OPEN,		"reader insertion deadline") \
+	X(OPEN,		"reader insertion deadline")		/* with a file, where APDUs are to be written down */ \
 	X(RECOGNISE,	"guid")					/* from it, while it opens: whose certificate is that? */ \
 	X(RECOGNISED,	"certificate global_pin")		/* to it; none: read it */ \
 	X(READ_AGAIN,	"deadline")				/* the cached certificate's key did not prove itself: read 9A */ \

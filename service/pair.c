@@ -5,6 +5,7 @@
  * takes root, the PIN, and the card's own proof: a copied certificate pairs
  * nothing.
  */
+#include "service/disabled.h"
 #include "service/pair.h"
 
 #include <stdlib.h>
@@ -51,6 +52,7 @@ read_certificate(struct cm_pair *p)
 
 	if ((err = cm_card_open(p->host->conf->card.source, CM_CARD_LOGIN, p->deadline, p->trace,
 	    &p->card)) != CM_OK ||
+	    (err = cm_disabled_judge_card(p->host->conf, cm_card_where(p->card), p->trace)) != CM_OK ||
 	    (err = cm_card_pin_tries(p->card, p->deadline, p->trace, &p->tries_left)) != CM_OK)
 		return err;
 	if (p->tries_left == 0)

@@ -145,7 +145,7 @@ test_exchanges(void **state)
 	for (size_t i = 0; i < CM_COUNT(exchanges); i++) {
 		const struct exchange_row *r = &exchanges[i];
 		struct script s = { .next = r->steps };
-		struct cm_wire wire = { &ops, &s, r->extended, r->t0, false };
+		struct cm_wire wire = { .ops = &ops, .self = &s, .extended = r->extended, .t0 = r->t0 };
 		struct cm_card_stats stats = { 0 };
 		struct cm_buf data = { 0 }, answer = { 0 };
 		uint16_t sw = 0;
@@ -240,12 +240,70 @@ test_signatures(void **state)
 	}
 }
 
+/* ---- what is written down */
+
+#define VERIFY_DATA "31 32 33 34 35 36 37 38"
+
+static const struct {
+	uint8_t ins, p2;
+	size_t data;			/* octets 31, 32, ... again and again */
+	struct step steps[5];
+	const char *shown[5];		/* each stands in the log */
+} logged[] = {
+	/* VERIFY: no digit; that tries are asked for, and are left, is seen */
+	{ 0x20, 0x80, 8, { { "00 20 00 80 08 " VERIFY_DATA, "63 C2" } }, { "> 00200080 (9 bytes hidden)\n", "< 63c2\n" } },
+	{ 0x20, 0x80, 0, { { "00 20 00 80", "63 C3" } }, { "> 00200080\n", "< 63c3\n" } },
+	{ 0x24, 0x80, 8, { { "00 24 00 80 08 " VERIFY_DATA, "90 00" } }, { "> 00240080 (9 bytes hidden)\n" } },
+	{ 0x2C, 0x80, 8, { { "00 2C 00 80 08 " VERIFY_DATA, "69 83" } }, { "> 002c0080 (9 bytes hidden)\n" } },
+	/* each link of a chain, and what GET RESPONSE brings of such a command */
+	{ 0x24, 0x80, 260, { { "10 24 00 80 FF 31*255", "90 00" }, { "00 24 00 80 05 31*5", "61 02" }, { "00 C0 00 00 02", "31 31 90 00" } },
+	  { "> 10240080 (256 bytes hidden)\n", "> 00240080 (6 bytes hidden)\n", "< (2 bytes hidden) 9000\n" } },
+	/* what a key decrypted */
+	{ 0x87, 0x9D, 2, { { "00 87 00 9D 02 31 31 00", "31 31 31 61 02" }, { "00 C0 00 00 02", "31 31 90 00" } },
+	  { "> 0087009d 02313100\n", "< (3 bytes hidden) 6102\n", "> 00c00000 02\n", "< (2 bytes hidden) 9000\n" } },
+	/* anything else as it is */
+	{ 0xCB, 0xFF, 2, { { "00 CB 00 FF 02 31 31 00", "31 90 00" } }, { "> 00cb00ff 02313100\n", "< 31 9000\n" } },
+};
+
+static void
+test_log(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(logged); i++) {
+		FILE *f = tmpfile();
+		struct script s = { .next = logged[i].steps };
+		struct cm_apdu_log log = { .fd = fileno(f) };
+		struct cm_wire wire = { .ops = &ops, .self = &s, .log = &log };
+		struct cm_card_stats stats = { 0 };
+		struct cm_buf answer = { 0 };
+		uint8_t data[260];
+		char text[4096];
+		uint16_t sw;
+
+		for (size_t n = 0; n < sizeof(data); n++)
+			data[n] = logged[i].data == 8 ? (uint8_t)('1' + n) : '1';
+		assert_int_equal(cm_apdu_exchange(&wire, &stats, &(struct cm_apdu){ .ins = logged[i].ins, .p2 = logged[i].p2,
+		    .data = { data, logged[i].data }, .answers = logged[i].data == 2 }, cm_deadline_in(1000), NULL, &answer, &sw), CM_OK);
+		rewind(f);
+		text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+		for (size_t n = 0; n < CM_COUNT(logged[i].shown) && logged[i].shown[n] != NULL; n++)
+			if (strstr(text, logged[i].shown[n]) == NULL)
+				fail_msg("row %zu: \"%s\" is not in\n%s", i, logged[i].shown[n], text);
+		if (logged[i].ins == 0x20 || logged[i].ins == 0x24 || logged[i].ins == 0x2C)
+			assert_null(strstr(text, "3131"));
+		assert_null(strstr(text, "3132"));
+		cm_buf_free(&answer);
+		fclose(f);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exchanges),
 		cmocka_unit_test(test_signatures),
+		cmocka_unit_test(test_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

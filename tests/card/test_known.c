@@ -44,7 +44,7 @@ struct session {
 static enum cm_err
 begin(struct session *s, struct store *store)
 {
-	const struct cm_card_recogniser r = { recognise, store };
+	const struct cm_card_recogniser r = { .recognise = recognise, .arg = store };
 	enum cm_err err;
 
 	*s = (struct session){ .deadline = cm_deadline_in(20000) };
@@ -166,7 +166,7 @@ give_garbage(void *arg, struct cm_blob guid, cm_deadline deadline, struct cm_tra
 static void
 test_what_was_kept_wrongly_is_as_good_as_nothing(void **state)
 {
-	const struct cm_card_recogniser r = { give_garbage, NULL };
+	const struct cm_card_recogniser r = { .recognise = give_garbage };
 	struct cm_card *card = NULL;
 
 	(void)state;

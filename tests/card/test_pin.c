@@ -259,7 +259,7 @@ test_what_the_pad_says(void **state)
 		assert_non_null(card);
 		memcpy(r.answer, pad_rows[i].answer, sizeof(r.answer));
 		card->backend = &cm_backend_piv;
-		card->wire = (struct cm_wire){ &reader_ops, &r, false, false, true };
+		card->wire = (struct cm_wire){ .ops = &reader_ops, .self = &r, .has_pad = true };
 		assert_true(cm_card_has_pad(card));
 		assert_int_equal(cm_card_verify_pad(card, false, cm_deadline_in(5000), test_trace(), &left), CM_ERR_STATE);
 		assert_int_equal(cm_card_pin_tries(card, cm_deadline_in(5000), test_trace(), &tries), CM_OK);

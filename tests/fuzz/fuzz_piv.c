@@ -208,7 +208,7 @@ open_secret(struct cm_card *c, bool rsa)
 static void
 run(struct cm_card *c, struct cm_cert *known, uint8_t flags)
 {
-	const struct cm_card_recogniser r = { recognise, known };
+	const struct cm_card_recogniser r = { .recognise = recognise, .arg = known };
 	unsigned tries = 0;
 
 	c->recogniser = (flags & KNOWN) != 0 ? &r : NULL;
@@ -242,7 +242,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	a = (struct answers){ .p = data + 1, .left = size - 1,
 		.extended = (flags & (EXTENDED | T0)) == EXTENDED };
 	c->backend = &cm_backend_piv;
-	c->wire = (struct cm_wire){ &ops, &a, a.extended, (flags & T0) != 0, (flags & PAD) != 0 };
+	c->wire = (struct cm_wire){ .ops = &ops, .self = &a, .extended = a.extended, .t0 = (flags & T0) != 0,
+	    .has_pad = (flags & PAD) != 0 };
 	run(c, (flags & RSA) != 0 ? made.rsa : made.ec, flags);
 	CHECK(a.commands == c->stats.commands && a.pins == c->stats.verifies);
 	cm_card_close(&c);

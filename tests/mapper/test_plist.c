@@ -274,7 +274,8 @@ both_forms(void **state)
 		    "<key>DisabledTokens</key><array><string>com.apple.CryptoTokenKit.pivtoken</string></array>"
 		    "</dict></plist>", "trust.level=off\naccounts.one_card_per_user=yes\nenforcement.required=yes\n"
 		    "enforcement.not_enforced_group=g h\nenforcement.allow_unmapped_users=yes\n"
-		    "enforcement.allow_cards=no\nenforcement.removal=lock\n" PAIRINGS },
+		    "enforcement.allow_cards=no\nenforcement.removal=lock\n"
+		    "card.disabled=com.apple.CryptoTokenKit.pivtoken\n" PAIRINGS },
 	};
 
 	(void)state;
@@ -351,7 +352,7 @@ notes(void **state)
 	static const struct { int line; const char *text; } want[] = {
 		{ 5, "key \"Something\" is not known and has no effect" },
 		{ 6, "NotEnforcedGroup is read and kept, and no login obeys it yet" },
-		{ 7, "Logging has no counterpart" },
+		{ 7, "Logging has no counterpart in a file: cardmap cards log-next does the same, once" },
 		{ 6, "NotEnforcedGroup means something only with enforceSmartCard and allowUnmappedUsers = 1" },
 	};
 	struct cm_import *r = NULL;

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """test_service_secrets.py: the PINs of logins, right and wrong, stand nowhere: no file, log, journal, environment, core or memory."""
 import os
+import stat
+import subprocess
 import unittest
 from pathlib import Path
 
@@ -124,6 +126,34 @@ class SecretsTest(ServiceScenario):
         journal = service_scenario.COMPUTER.journal
         wait_until(lambda: journal.find(CARDMAP_USER='alice'), 'the login in the journal')
         self.assertEqual(has(journal.path.read_bytes()), [])
+
+    def test_in_the_log_of_a_card(self):
+        """Of one insertion, by root's wish, for root alone: each exchange, and no digit of a PIN in any form."""
+        store = service_scenario.SERVICE.store
+        log, told = store.parent / 'card.log', [scenario.program(), 'cards', 'log-next']
+        environment = {**os.environ, 'ASAN_OPTIONS': 'detect_leaks=0'}
+        subprocess.run(told, check=True, capture_output=True, env=environment)
+        self.assertFalse(log.exists(), 'the card that is in is not the next one')
+        self.exchange('alice-rsa2048', pin=RIGHT)
+        wait_until(log.exists, 'the log of the card')
+        self.wait_card()
+        terminal = self.su()
+        terminal.enter(ANY_PROMPT, WRONG)
+        terminal.enter(rb'2 tries left(?s:.)*: ?$', RIGHT)
+        self.assertEqual(self.ended(terminal, RIGHT)[0], 0)
+        found = log.stat()
+        self.assertEqual((found.st_uid, stat.S_IMODE(found.st_mode)), (0, 0o600))
+        text = log.read_text(encoding='ascii')
+        self.assertEqual(text.count('> 00200080 (9 bytes hidden)'), 2, text)
+        self.assertIn('< 63c2', text)
+        self.assertRegex(text, r'(?m)^.* > 00a40400 .*a0000003080000')
+        for pin in PINS:
+            self.assertNotIn(pin.decode(), text)
+            self.assertNotIn(pin.hex(), text)
+        self.exchange('alice-p256', pin=RIGHT)
+        self.wait_card()
+        self.assertTrue(log.read_text(encoding='ascii').startswith(text[:400]), 'what was written stays')
+        self.assertEqual(log.read_text(encoding='ascii').count('reader Virtual'), 1, 'off by itself')
 
 
 def memory_has(pid):
