@@ -24,6 +24,7 @@ static const struct part {
 	{ offsetof(struct cm_log_entry, user), "CARDMAP_USER", "" },
 	{ offsetof(struct cm_log_entry, service), "CARDMAP_SERVICE", "service" },
 	{ offsetof(struct cm_log_entry, rhost), "CARDMAP_RHOST", "from" },
+	{ offsetof(struct cm_log_entry, tty), "CARDMAP_TTY", "at" },
 	{ offsetof(struct cm_log_entry, reader), "CARDMAP_READER", "reader" },
 	{ offsetof(struct cm_log_entry, serial), "CARDMAP_SERIAL", "serial" },
 	{ offsetof(struct cm_log_entry, stages), "CARDMAP_STAGES", "stages" },

@@ -32,6 +32,7 @@ struct cm_log_entry {
 	const char *serial;	/* of the certificate, hex */
 	const char *service;	/* PAM's */
 	const char *rhost;
+	const char *tty;	/* where it is asked: PAM's */
 	const char *stages;	/* cm_log_stages() */
 	enum cm_log_online online;
 };
@@ -39,7 +40,7 @@ struct cm_log_entry {
 /*
  * Write "event result reason=NAME: text (user=... uid=... ...)", with what of it is known.
  * In the journal MESSAGE is that line, and each part a field: CARDMAP_EVENT, _RESULT, _REASON,
- * _USER, _UID, _READER, _SERIAL, _SERVICE, _RHOST, _ONLINE ("yes" or "no") and _STAGES
+ * _USER, _UID, _READER, _SERIAL, _SERVICE, _RHOST, _TTY, _ONLINE ("yes" or "no") and _STAGES
  * (cardmapd(8) lists them).  A log that hangs is given up after half a second.
  */
 void cm_log_write(enum cm_log_target target, const struct cm_log_entry *e);

@@ -9,6 +9,8 @@
 #include "service/policy.h"
 #include "service/seat.h"
 
+#define TTY_MAX	64	/* octets of a terminal's name that the log has: nobody else reads it */
+
 struct begin {
 	const char *user, *service, *tty, *rhost, *reader, *purpose;
 	bool secret;
@@ -48,7 +50,7 @@ make_attempt(struct cm_client *c, const struct begin *b, enum cm_purpose purpose
 	a->purpose = purpose;
 	a->wants_secret = b->secret && purpose == CM_PURPOSE_LOGIN;
 	if (copy_text(&a->user, b->user) && copy_text(&a->service, b->service) && copy_text(&a->rhost, b->rhost) &&
-	    copy_text(&a->reader, b->reader))
+	    copy_text(&a->reader, b->reader) && (b->tty == NULL || (a->tty = strndup(b->tty, TTY_MAX)) != NULL))
 		return a;
 	cm_attempt_cancel(a);	/* the next round frees it */
 	a->client = NULL;

@@ -142,7 +142,7 @@ cm_attempt_entry(const struct cm_attempt *a, enum cm_reason reason, const char *
 {
 	return (struct cm_log_entry){
 		.event = "login", .err = cm_reason_err(reason), .reason = reason, .text = text, .user = a->user,
-		.uid = CM_LOG_NO_UID, .reader = a->reader, .service = a->service, .rhost = a->rhost,
+		.uid = CM_LOG_NO_UID, .reader = a->reader, .service = a->service, .rhost = a->rhost, .tty = a->tty,
 	};
 }
 
@@ -244,6 +244,7 @@ free_attempt(struct cm_attempt *a)
 	free(a->user);
 	free(a->service);
 	free(a->rhost);
+	free(a->tty);
 	free(a->reader);
 	free(a->chosen);
 	free(a);

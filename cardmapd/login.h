@@ -40,7 +40,7 @@ struct cm_attempt {
 	struct cm_daemon *daemon;
 	/* as it was begun: */
 	char handle[CM_HANDLE_SIZE];
-	char *user, *service, *rhost, *reader;	/* NULL: not said */
+	char *user, *service, *rhost, *tty, *reader;	/* NULL: not said */
 	enum cm_purpose purpose;
 	pid_t pid;
 	uid_t uid;

@@ -55,6 +55,7 @@ describe(const struct cm_log_entry *e)
 	cm_answer_add_text(o, "serial", e->serial);
 	cm_answer_add_text(o, "service", e->service);
 	cm_answer_add_text(o, "rhost", e->rhost);
+	cm_answer_add_text(o, "tty", e->tty);
 	cm_answer_add_text(o, "stages", e->stages);
 	if (e->online != CM_LOG_NOT_SAID)
 		json_object_set_new(o, "online", json_boolean(e->online == CM_LOG_ONLINE));

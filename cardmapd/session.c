@@ -406,7 +406,7 @@ keep_prepared(struct cm_work *w)
 {
 	struct cm_session *s = w->session;
 
-	w->login.user = w->login.service = w->login.rhost = NULL;	/* they were the other login's */
+	w->login.user = w->login.service = w->login.rhost = w->login.tty = NULL;	/* they were the other login's */
 	w->login.ahead = true;
 	w->login.wants_secret = false;
 	pthread_mutex_lock(&s->daemon->lock);

@@ -442,6 +442,7 @@ name(struct cm_work *w)
 	l->ahead = false;
 	l->service = a->service;
 	l->rhost = a->rhost;
+	l->tty = a->tty;
 	l->wants_secret = a->wants_secret;
 	return user != NULL ? cm_login_name(l, user) : CM_OK;
 }

@@ -26,7 +26,7 @@ static void
 tell_entry(const struct cm_cli *c, const char *key, const json_t *e)
 {
 	static const struct { const char *key, *word; } parts[] = {
-		{ "text", "" }, { "service", "service " }, { "rhost", "from " }, { "reader", "reader " }, { "serial", "serial " },
+		{ "text", "" }, { "service", "service " }, { "rhost", "from " }, { "tty", "at " }, { "reader", "reader " }, { "serial", "serial " },
 		{ "stages", "stages " },
 	};
 	const char *between = ": ";

@@ -333,7 +333,7 @@ report(const struct cm_login *l, enum cm_err err)
 	struct cm_log_entry e = {
 		.event = "login", .err = err, .reason = err == CM_OK ? CM_REASON_NONE : cm_trace_reason(l->trace),
 		.user = l->account != NULL ? l->account->name : l->user, .uid = l->account != NULL ? l->account->uid : CM_LOG_NO_UID,
-		.reader = l->reader, .serial = l->serial, .service = l->service, .rhost = l->rhost,
+		.reader = l->reader, .serial = l->serial, .service = l->service, .rhost = l->rhost, .tty = l->tty,
 	};
 
 	if (err == CM_OK)

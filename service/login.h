@@ -76,7 +76,7 @@ struct cm_login {
 	const struct cm_conf *conf;	/* NULL: the host's */
 	struct cm_trace *trace;		/* never NULL here: stages read its reason */
 	const char *user;		/* who wants to log in; NULL: whoever the card names */
-	const char *service, *rhost;	/* for the log; NULL: not known */
+	const char *service, *rhost, *tty;	/* for the log; NULL: not known */
 	/* Who logs how it ends, and may keep it; NULL: cm_log_write() does. */
 	void (*told)(void *arg, const struct cm_log_entry *e);
 	void *told_arg;

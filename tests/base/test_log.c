@@ -149,20 +149,20 @@ value_of(const struct fields *f, const char *name)
 static const struct cm_log_entry decision = {
 	.event = "login", .err = CM_ERR_REFUSED, .reason = CM_REASON_REVOKED, .text = "CN=Alice: revoked",
 	.user = "alice", .uid = 10001, .reader = "Virtual PCD 00 00", .serial = "1a2b3c", .service = "sudo",
-	.rhost = "10.0.0.7", .stages = "certificate 12.3 ms", .online = CM_LOG_ONLINE,
+	.rhost = "10.0.0.7", .tty = "/dev/pts/3", .stages = "certificate 12.3 ms", .online = CM_LOG_ONLINE,
 };
 
 static void
 test_journal_has_each_part_as_a_field(void **state)
 {
 	static const struct { const char *name, *value; } want[] = {
-		{ "MESSAGE", "login refused reason=revoked: CN=Alice: revoked; service sudo; from 10.0.0.7; "
+		{ "MESSAGE", "login refused reason=revoked: CN=Alice: revoked; service sudo; from 10.0.0.7; at /dev/pts/3; "
 		    "reader Virtual PCD 00 00; serial 1a2b3c; stages certificate 12.3 ms" },
 		{ "PRIORITY", "5" }, { "SYSLOG_FACILITY", "10" }, { "SYSLOG_IDENTIFIER", "cardmap" },
 		{ "CARDMAP_EVENT", "login" }, { "CARDMAP_RESULT", "refused" }, { "CARDMAP_REASON", "revoked" },
 		{ "CARDMAP_USER", "alice" }, { "CARDMAP_UID", "10001" }, { "CARDMAP_READER", "Virtual PCD 00 00" },
 		{ "CARDMAP_SERIAL", "1a2b3c" }, { "CARDMAP_SERVICE", "sudo" }, { "CARDMAP_RHOST", "10.0.0.7" },
-		{ "CARDMAP_ONLINE", "yes" }, { "CARDMAP_STAGES", "certificate 12.3 ms" },
+		{ "CARDMAP_TTY", "/dev/pts/3" }, { "CARDMAP_ONLINE", "yes" }, { "CARDMAP_STAGES", "certificate 12.3 ms" },
 	};
 	const struct daemon *d = *state;
 	static struct fields f;

@@ -595,10 +595,27 @@ class CostTest(ServiceScenario):
 
     def test_one_connection_to_the_directory_over_many_logins(self):
         self.check_inside(*self.log_in())
+        before, asked = connections_of_slapd(), len(requests_to_kdc())
         with Counts() as counts:
-            for _ in range(5):
+            for _ in range(20):
                 self.check_inside(*self.log_in())
         self.assertEqual(counts.directory(' ACCEPT '), 0, '\n'.join(counts.slapd))
+        self.assertEqual(connections_of_slapd() - before, 1, 'this question itself')
+        # RFC 4120 3.1.1: the first is answered by what preauthentication is wanted; then the ticket for this host.
+        asked = requests_to_kdc()[asked:]
+        self.assertEqual({kind: asked.count(kind) for kind in set(asked)},
+                         {('AS_REQ', 'NEEDED_PREAUTH'): 20, ('AS_REQ', 'ISSUE'): 20, ('TGS_REQ', 'ISSUE'): 20})
+
+
+def connections_of_slapd():
+    """As it counts them itself (slapd-monitor(5))."""
+    found = scenario.ldap_admin('ldapsearch', '-LLL', '-b', 'cn=Total,cn=Connections,cn=Monitor', '-s', 'base', 'monitorCounter')
+    return int(re.search(r'(?m)^monitorCounter: (\d+)', found)[1])
+
+
+def requests_to_kdc():
+    """[(kind, what became of it)], as its log has them."""
+    return re.findall(r'(AS_REQ|TGS_REQ) \([^)]*\) \S+: (\w+): ', scenario.RIG.log('kdc').read_text(errors='replace'))
 
 
 class ObservableTest(ServiceScenario):
@@ -617,6 +634,7 @@ class ObservableTest(ServiceScenario):
         scenario.wait_until(lambda: journal.find(CARDMAP_USER='alice'), 'the decision in the journal')
         entry = journal.find(CARDMAP_USER='alice')[0]
         self.assertTrue(entry.get('CARDMAP_SERIAL'), entry)
+        self.assertRegex(entry.get('CARDMAP_TTY', ''), r'\Apts/\d+\Z|\A/dev/pts/\d+\Z')
         terminal = self.su()
         terminal.enter(PROMPT, WRONG)
         scenario.wait_until(lambda: journal.find(CARDMAP_REASON='pin_wrong'), 'the refusal in the journal')
