@@ -599,8 +599,10 @@ class CostTest(ServiceScenario):
         with Counts() as counts:
             for _ in range(20):
                 self.check_inside(*self.log_in())
-        self.assertEqual(counts.directory(' ACCEPT '), 0, '\n'.join(counts.slapd))
-        self.assertEqual(connections_of_slapd() - before, 1, 'this question itself')
+        # A second one where the card is prepared anew while the account phase asks; it stays, as the first.
+        made = counts.directory(' ACCEPT ')
+        self.assertLessEqual(made, 1, '\n'.join(counts.slapd))
+        self.assertEqual(connections_of_slapd() - before, made + 1, 'and this question itself')
         # RFC 4120 3.1.1: the first is answered by what preauthentication is wanted; then the ticket for this host.
         asked = requests_to_kdc()[asked:]
         self.assertEqual({kind: asked.count(kind) for kind in set(asked)},
