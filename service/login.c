@@ -275,8 +275,8 @@ static const struct stage {
 	{ CM_AFTER_PIN,  BUDGET(kerberos),  0,                       "ticket",      get_ticket },
 	{ CM_AFTER_PIN,  BUDGET(card),      0,                       "admit",       admit },
 	{ CM_AFTER_PIN,  BUDGET(card),      0,                       "remember",    remember },
-	{ CM_AFTER_PIN,  BUDGET(kerberos),  0,                       "session",     open_session },
 	{ CM_AFTER_PIN,  BUDGET(card),      0,                       "secret",      open_secret },
+	{ CM_AFTER_PIN,  BUDGET(kerberos),  0,                       "session",     open_session },
 };
 
 static enum cm_err
