@@ -437,25 +437,6 @@ cm_directory_find_facts(struct cm_directory *d, struct cm_facts_search *s, struc
 
 #define PAGE	500
 
-static enum cm_err
-walk_entry(void *arg, const struct cm_entry *e)
-{
-	const struct cm_facts_walk *w = arg;
-	struct cm_buf name = { 0 };
-	struct cm_facts said;
-	struct cm_blob v;
-	enum cm_err err;
-
-	if (cm_entry_values(e, "uid", &v) == 0 && cm_entry_values(e, "sAMAccountName", &v) == 0)
-		return CM_OK;
-	cm_facts_of_entry(w->question, e, &said);
-	cm_buf_add_printable(&name, v);
-	if ((err = cm_buf_status(&name)) == CM_OK)
-		err = w->each(w->arg, cm_buf_str(&name), &said);
-	cm_buf_free(&name);
-	return err;
-}
-
 /* Another server has the pages of its own only: what began at one ends there. */
 static enum cm_err
 ask_walk(struct cm_directory *d, struct question *q, const struct cm_source *source, cm_deadline deadline, bool *elsewhere)
@@ -467,10 +448,11 @@ ask_walk(struct cm_directory *d, struct question *q, const struct cm_source *sou
 	for (bool first = true; err == CM_OK && (first || page.more); first = false) {
 		struct cm_search s = {
 			.base = base_of(d, source), .query = &q->directory->query, .filters = q->directory->filters,
-			.limit = SIZE_MAX - 1, .page = &page, .visit = walk_entry, .arg = (void *)(uintptr_t)w,
+			.limit = SIZE_MAX - 1, .page = &page, .visit = cm_facts_walk_entry, .arg = (void *)(uintptr_t)w,
 		};
 
 		page.more = false;
+		cm_search_want(&s, "objectClass");
 		cm_search_want(&s, "uid");
 		cm_search_want(&s, "sAMAccountName");
 		cm_facts_attributes(w->question, &s);
@@ -488,7 +470,7 @@ cm_directory_walk_facts(struct cm_directory *d, const struct cm_facts_walk *w, s
 {
 	struct question q = { .trace = t, .deadline = cm_deadline_in(w->timeout), .ask = ask_walk, .walk = w };
 	struct cm_query_term term = { .rule = (char *)(uintptr_t)"accounts",
-		.value = cm_blob_str("(&(|(objectClass=posixAccount)(objectClass=user))(!(objectClass=computer)))") };
+		.value = cm_blob_str("(|(objectClass=posixAccount)(objectClass=user))") };
 	const struct cm_query whole = { .terms = &term, .count = 1 };
 
 	return d->count > 0 ? ask(d, &whole, &q) : CM_OK;

@@ -137,6 +137,8 @@ void cm_standing_attributes(struct cm_search *s, const char *sid);
 /* facts_entry.c: group is NONE until somebody climbs */
 void cm_facts_of_entry(const struct cm_facts_question *q, const struct cm_entry *e, struct cm_facts *out);
 void cm_facts_attributes(const struct cm_facts_question *q, struct cm_search *s);
+/* A cm_entry_visit; arg is a struct cm_facts_walk. */
+CM_MUST_USE enum cm_err cm_facts_walk_entry(void *arg, const struct cm_entry *e);
 
 /* climb.c: all borrowed, for as long as the climb */
 struct cm_climber {

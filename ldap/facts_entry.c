@@ -77,3 +77,33 @@ cm_facts_attributes(const struct cm_facts_question *q, struct cm_search *s)
 	for (size_t i = 0; q->mapped != NULL && q->mapped[i] != NULL; i++)
 		cm_search_want(s, q->mapped[i]);
 }
+
+/* Of Active Directory, where it is a user too.  Elsewhere nobody knows the class, so that no filter may ask for those without it. */
+static bool
+is_computer(const struct cm_entry *e)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (cm_attribute_is(e->values[i].attribute, "objectClass") &&
+		    cm_value_compare(e->values[i].value, cm_blob_str("computer")) == 0)
+			return true;
+	return false;
+}
+
+enum cm_err
+cm_facts_walk_entry(void *arg, const struct cm_entry *e)
+{
+	const struct cm_facts_walk *w = arg;
+	struct cm_buf name = { 0 };
+	struct cm_facts said;
+	struct cm_blob v;
+	enum cm_err err;
+
+	if (is_computer(e) || (cm_entry_values(e, "uid", &v) == 0 && cm_entry_values(e, "sAMAccountName", &v) == 0))
+		return CM_OK;
+	cm_facts_of_entry(w->question, e, &said);
+	cm_buf_add_printable(&name, v);
+	if ((err = cm_buf_status(&name)) == CM_OK)
+		err = w->each(w->arg, cm_buf_str(&name), &said);
+	cm_buf_free(&name);
+	return err;
+}

@@ -3,6 +3,7 @@
 
 Each cell of the table of steps is in tests/service/test_enforcement.c; here are the ways that lead to it.
 """
+import json
 import shutil
 
 import scenario
@@ -166,6 +167,12 @@ class GroupTest(EnforcementScenario):
                 for one in (told, here):
                     one.pop('stages', None)
                 self.assertEqual(told, here)
+        told = [json.loads(line) for line in self.cardmap('enforcement', 'explain', '--all', '--config', alone, '--json').out.split('\n{\n')[0].splitlines()]
+        outcomes = {one['user']: (one['decided'], one['card_required']) for one in told}
+        self.assertEqual(len(outcomes), len(told), 'nobody is told twice')
+        self.assertEqual([outcomes[name] for name in ('alice', 'bob', 'root')], [('group', False), ('attribute', True), ('exempt', False)])
+        self.assertEqual(outcomes[LOCAL], ('unmapped', False))
+        self.assertGreaterEqual(set(outcomes), {person.name for person in scenario.people.people(20)})
         shown = self.cardmap('enforcement', 'explain', 'bob', '--service', service.RUN).out
         self.assertIn('1: always a card  <- decides', shown)
         said = self.cardmap('enforcement', 'explain', 'bob', '--service', service.RUN, '--what-if', 'nonsense=1', status=64)

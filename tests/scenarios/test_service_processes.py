@@ -424,9 +424,10 @@ class LiarTest(ServiceScenario):
                     self.assertEqual((end['grant']['uid'], end['grant']['gid'], end['grant']['home']),
                                      (ALICE_UID, computer_module.PEOPLE_GID, '/home/alice'))
                 self.assertEqual(self.kept(), ['alice'] if stays else [])
-                for user in ('bob', computer_module.LOCAL, 'root'):
+                # of bob it says nothing that concerns enforcement, and so nothing is known of him
+                for user, why in (('bob', 'card_required'), (computer_module.LOCAL, None), ('root', None)):
                     end = self.account_phase(user)
-                    self.assertEqual((end['state'], end.get('reason')), ('refused', None), f'{lie}: {user}: {end}')
+                    self.assertEqual((end['state'], end.get('reason')), ('refused', why), f'{lie}: {user}: {end}')
         self.again(enforcement__required='yes')
         self.start_lying(ALICE)
         for user in ('alice', 'bob', computer_module.LOCAL):
