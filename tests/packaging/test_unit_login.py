@@ -58,7 +58,7 @@ class Login(unittest.TestCase):
             'trust.anchors': ['/etc/cardmap/root.crt'], 'trust.intermediates': ['/etc/cardmap/inter.crt'],
             'kerberos.config': None, 'kerberos.anchors': ['/etc/cardmap/root.crt'],
             'kerberos.intermediates': ['/etc/cardmap/inter.crt'], 'kerberos.keytab': None, 'kerberos.ccache': None,
-            'accounts.path': None, 'service.log': 'stderr', 'service.greeters': ['cardmap']}, conf)
+            'accounts.path': None, 'accounts.userdb': None, 'service.log': 'stderr', 'service.greeters': ['cardmap']}, conf)
         conf.chmod(0o644)
 
     def tell(self, said):

@@ -660,7 +660,7 @@ class Rig:
             'kerberos.anchors': [self.pki / 'root.crt'], 'kerberos.intermediates': [self.pki / 'inter.crt'],
             'kerberos.keytab': self.keytab, 'kerberos.host_principal': HOST_PRINCIPAL,
             'kerberos.ccache': f'FILE:{self.work}/tmp/krb5cc_%{{uid}}',
-            'accounts.path': self.work / 'accounts.db', 'service.log': 'stderr', **(changes or {}),
+            'accounts.path': self.work / 'accounts.db', 'accounts.userdb': self.work / 'userdb', 'service.log': 'stderr', **(changes or {}),
         }
         sections = {}
         for name, value in values.items():

@@ -119,7 +119,7 @@ class Service:
         if self.rig.keytab.exists():
             shutil.copy(self.rig.keytab, keytab)
             keytab.chmod(0o600)
-        values = {'accounts.path': self.store, 'trust.crl_dir': self.lists, 'kerberos.ccache': f'FILE:{self.tickets}/krb5cc_%{{uid}}',
+        values = {'accounts.path': self.store, 'accounts.userdb': '/etc/userdb', 'trust.crl_dir': self.lists, 'kerberos.ccache': f'FILE:{self.tickets}/krb5cc_%{{uid}}',
                   'directory.bind_password_file': CONF.parent / 'bind.password', 'kerberos.config': '/etc/krb5.conf',
                   'kerberos.keytab': keytab, 'service.log': 'stderr',
                   **{key.replace('__', '.'): value for key, value in changes.items()}}

@@ -377,6 +377,7 @@ play_make(struct play *p, const char *card)
 	host_make(&p->h);
 	cm_conf_free(&p->h.conf);
 	assert_int_equal(cm_conf_load(getenv("CM_RIG_CONF"), p->h.trace, &p->h.conf), CM_OK);
+	p->h.conf->accounts.mobile = CM_MOBILE_OFF;	/* this computer's own records are no test's */
 	host_set(&p->h, "service.log=none");
 	snprintf(text, sizeof(text), "accounts.path=%s", p->h.store_path);
 	host_set(&p->h, text);
