@@ -130,6 +130,7 @@ struct cm_conf {
 	struct {
 		char *source;
 		char **disabled;	/* drivers and readers that are not used; service/disabled.h */
+		char **slots;
 		unsigned timeout;
 	} card;
 	struct {

@@ -73,6 +73,7 @@ static const struct cm_conf_row rows[] = {
 	NUMBER(kerberos, timeout, "5000", "ms", 50, 60000, "for the KDC, tickets for user and host together"),
 	TEXT(card, source, text, "reader", "reader, reader:NAME, or file:PATH"),
 	TEXT(card, disabled, list, NULL, "what is not used for logins (DisabledTokens): pivtoken, file, reader:NAME"),
+	TEXT(card, slots, slots, NULL, "slots whose certificates may log somebody in, after 9a: 9c, 82 to 95, ranges as 82-95; without it all of these; \"9a\": no other"),
 	NUMBER(card, timeout, "5000", "ms", 100, 60000, "for the card, each time it is used"),
 	TEXT(accounts, path, path, "/var/lib/cardmap/accounts.db", "what is kept for logins without a network"),
 	NUMBER(accounts, offline_days, "30", "days", 0, 3650, "days a kept account opens without an online login; 0: for ever"),

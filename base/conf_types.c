@@ -81,6 +81,33 @@ append_mirror(void *field, const struct cm_conf_row *r, const char *text)
 	return append_text(field, r, text);
 }
 
+/* A slot of a PIV card that can log somebody in (NIST SP 800-73-4 Part 1, table 4b); 0: it is none. */
+static unsigned
+slot_of(const char *text, size_t len)
+{
+	char digits[3] = "";
+	char *end;
+	unsigned long slot;
+
+	if (len != 2)
+		return 0;
+	memcpy(digits, text, len);
+	slot = strtoul(digits, &end, 16);
+	return *end == '\0' && (slot == 0x9A || slot == 0x9C || (slot >= 0x82 && slot <= 0x95)) ? (unsigned)slot : 0;
+}
+
+/* "9c", or "82-95". */
+static const char *
+append_slot(void *field, const struct cm_conf_row *r, const char *text)
+{
+	const size_t len = strcspn(text, "-");
+	const unsigned first = slot_of(text, len), last = text[len] == '-' ? slot_of(text + len + 1, strlen(text + len + 1)) : first;
+
+	if (first == 0 || last < first || (text[len] == '-' && last > 0x95))
+		return "expected 9a, 9c, one of 82 to 95, or a range of these as 82-95";
+	return append_text(field, r, text);
+}
+
 static void
 show_list(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
 {
@@ -186,6 +213,7 @@ cm_conf_number = { "number", false, set_number, show_number, NULL },
 cm_conf_flag = { "yes or no", false, set_flag, show_flag, NULL },
 cm_conf_choice = { "choice", false, set_choice, show_choice, NULL },
 cm_conf_mirrors = { "list", true, append_mirror, show_list, clear_list },
+cm_conf_slots = { "list", true, append_slot, show_list, clear_list },
 cm_conf_pair = { "choice", false, set_pair, show_pair, NULL };
 
 void

@@ -137,13 +137,20 @@ struct cm_remember_apart {
 CM_MUST_USE enum cm_err cm_accounts_remember_apart(struct cm_accounts *s, const struct cm_remember_apart *r, struct cm_trace *t);
 
 /*
- * The certificate that a card with this GUID had at its last online login.
- * CM_OK          appended to der; *global_pin is set
+ * A certificate that a card with this GUID had at an online login: that of slot
+ * 9A, or else the one that it opened an account with where nobody was named; and
+ * of a user (not NULL) the one that let that account in.  Of several the last.
+ * CM_OK          *out is the caller's, for cm_buf_free(&out->certificate)
  * CM_ERR_ABSENT  none that could be used, and no reason is set: the card is to be read
  * CM_ERR_SYSTEM  STORE
  */
-CM_MUST_USE enum cm_err cm_accounts_recognise(struct cm_accounts *s, struct cm_blob guid, struct cm_trace *t,
-    struct cm_buf *der, bool *global_pin);
+struct cm_recognised {
+	struct cm_buf certificate;	/* DER */
+	unsigned slot;			/* enum cm_slot */
+	bool global_pin;
+};
+CM_MUST_USE enum cm_err cm_accounts_recognise(struct cm_accounts *s, struct cm_blob guid, const char *user, struct cm_trace *t,
+    struct cm_recognised *out);
 
 /*
  * What is kept of this certificate, for who decides.  All owned by the struct.

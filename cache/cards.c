@@ -3,33 +3,58 @@
 #include <stdlib.h>
 
 #include "cache/accounts_internal.h"
+#include "cache/slots.h"
+#include "card/card.h"
 
 #define GUID_SIZE	16
 #define CERTIFICATE_MAX	((size_t)16384)
 
-/* Of several (the card was issued anew), the one that was there last.  A row without a key proves nothing offline: its card is read. */
-enum cm_err
-cm_accounts_recognise(struct cm_accounts *s, struct cm_blob guid, struct cm_trace *t, struct cm_buf *der, bool *global_pin)
+/* The row stepped to counts: of 9A before all others, which come in order. */
+static enum cm_err
+recognise_row(struct cm_accounts *s, sqlite3_stmt *q, bool named, struct cm_trace *t, struct cm_recognised *out)
 {
-	const struct cm_column key = cm_value_blob(guid);
 	struct cm_account_row r = { .account = { .group_count = 0 } };
+	struct cm_kept_slot k;
+	enum cm_err err;
+
+	if ((err = cm_account_row_read(s, q, t, &r)) == CM_OK &&
+	    (err = cm_slots_find(s, r.v[CM_ROW_CERT_SHA256].bytes, t, &k)) == CM_OK &&
+	    (named || k.unnamed) && (out->slot == 0 || (!named && k.slot == CM_SLOT_AUTHENTICATION))) {
+		cm_buf_truncate(&out->certificate, 0);
+		cm_buf_add_blob(&out->certificate, r.v[CM_ROW_CERT].bytes);
+		out->slot = k.slot;
+		out->global_pin = r.v[CM_ROW_GLOBAL_PIN].n != 0;
+		err = cm_buf_status(&out->certificate);
+	}
+	cm_account_row_clear(&r);
+	return err;
+}
+
+/* The card may have been issued anew, so that there are several of a slot.  A row without a key proves nothing offline: its card is read. */
+enum cm_err
+cm_accounts_recognise(struct cm_accounts *s, struct cm_blob guid, const char *user, struct cm_trace *t, struct cm_recognised *out)
+{
+	const struct cm_column v[] = { cm_value_blob(guid), cm_value_text(user != NULL ? user : "") };
 	sqlite3_stmt *q = NULL;
 	enum cm_err err;
 
-	*global_pin = false;
+	*out = (struct cm_recognised){ .slot = 0 };
 	if (s->remote != NULL)
 		return CM_ERR_STATE;
 	if (guid.len != GUID_SIZE || s->version < CM_STORE_VERSION)
 		return CM_ERR_ABSENT;
-	if ((err = cm_store_prepare(s, "SELECT * FROM account WHERE guid = ?1 AND length(key) > 0 ORDER BY last_online DESC LIMIT 1",
-	    &key, 1, t, &q)) == CM_OK && (err = cm_store_step(s, q, t)) == CM_OK &&
-	    (err = cm_account_row_read(s, q, t, &r)) == CM_OK) {
-		cm_buf_add_blob(der, r.v[CM_ROW_CERT].bytes);
-		*global_pin = r.v[CM_ROW_GLOBAL_PIN].n != 0;
-		err = cm_buf_status(der);
-	}
-	cm_account_row_clear(&r);
+	if ((err = cm_store_prepare(s, "SELECT * FROM account WHERE guid = ?1 AND length(key) > 0 AND (?2 = '' OR name = ?2)"
+	    " ORDER BY last_online DESC LIMIT 64", v, CM_COUNT(v), t, &q)) != CM_OK)
+		return err;
+	while ((err = cm_store_step(s, q, t)) == CM_OK && out->slot != CM_SLOT_AUTHENTICATION &&
+	    (err = recognise_row(s, q, user != NULL, t, out)) == CM_OK)
+		if (user != NULL)
+			break;
 	sqlite3_finalize(q);
+	if (err == CM_ERR_ABSENT && out->slot != 0)
+		err = CM_OK;
+	if (err != CM_OK)
+		cm_buf_free(&out->certificate);
 	return err;
 }
 

@@ -85,14 +85,26 @@ cm_card_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
 }
 
 enum cm_err
-cm_card_read_again(struct cm_card *c, cm_deadline deadline, struct cm_trace *t,
+cm_card_read_again(struct cm_card *c, enum cm_slot slot, cm_deadline deadline, struct cm_trace *t,
     struct cm_cert **out)
 {
 	*out = NULL;
 	cm_cert_free(&c->known);
 	if (c->backend->again == NULL)
-		return c->backend->certificate(c, CM_SLOT_AUTHENTICATION, deadline, t, out);
-	return c->backend->again(c, deadline, t, out);
+		return c->backend->certificate(c, slot, deadline, t, out);
+	return c->backend->again(c, slot, deadline, t, out);
+}
+
+enum cm_err
+cm_card_others(struct cm_card *c, const struct cm_card_slots *wanted, cm_deadline deadline, struct cm_trace *t)
+{
+	return c->backend->others != NULL && wanted->count > 0 ? c->backend->others(c, wanted, deadline, t) : CM_OK;
+}
+
+enum cm_slot
+cm_card_slot(const struct cm_card *c)
+{
+	return c->known != NULL ? c->known_slot : CM_SLOT_AUTHENTICATION;
 }
 
 /* --- PIN --- */

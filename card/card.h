@@ -13,9 +13,16 @@ enum cm_slot {
 	CM_SLOT_SIGNATURE = 0x9C,
 	CM_SLOT_KEY_MANAGEMENT = 0x9D,
 	CM_SLOT_CARD_AUTHENTICATION = 0x9E,
-	CM_SLOT_RETIRED_FIRST = 0x82,	/* of 20 former Key Management keys */
+	CM_SLOT_RETIRED_FIRST = 0x82,	/* of 20 former Key Management keys, or keys beside */
 	CM_SLOT_RETIRED_LAST = 0x95,
 };
+bool cm_slot_is_retired(enum cm_slot slot);
+/* Its key may let somebody in: 9A, 9C or a retired one.  9D is for others' secrets, and 9E asks for no PIN. */
+bool cm_slot_is_for_login(enum cm_slot slot);
+/*
+ * Its key signs once for each VERIFY, which comes right before (SP 800-73-4 Part 1, table 4b: PIN Always).
+ */
+bool cm_slot_signs_once(enum cm_slot slot);
 
 /*
  * An open card.  One thread at a time.  Over PC/SC it is a connection to the
@@ -59,7 +66,8 @@ CM_MUST_USE enum cm_err cm_card_open(const char *source, enum cm_card_purpose pu
  * every token as it is delivered has none, and is read whole each time.
  */
 struct cm_card_known {
-	struct cm_buf certificate;	/* DER, of slot 9A; empty: not known */
+	struct cm_buf certificate;	/* DER; empty: not known */
+	enum cm_slot slot;		/* which it is of; 0: 9A */
 	bool global_pin;		/* cm_card_global_pin() when it was kept */
 };
 /*
@@ -82,16 +90,37 @@ CM_MUST_USE enum cm_err cm_card_open_known(const char *source, const struct cm_c
     cm_deadline deadline, struct cm_trace *t, struct cm_card **out);
 /* Its certificate was not read from it. */
 bool cm_card_is_cached(const struct cm_card *c);
+/* The slot of the certificate that it was recognised by; else 9A. */
+enum cm_slot cm_card_slot(const struct cm_card *c);
 /* It wants its global PIN (SP 800-73-4 Part 1, 3.3.2), not that of its application. */
 bool cm_card_global_pin(const struct cm_card *c);
 
 /*
  * The certificate that was kept is of no use, or its key did not prove itself:
- * read 9A, in this session.  A card that was unlocked stays so; no PIN is sent.
+ * read that of the slot, in this session.  A card that was unlocked stays so; no PIN is sent.
  * Results as cm_card_certificate().
  */
-CM_MUST_USE enum cm_err cm_card_read_again(struct cm_card *c, cm_deadline deadline,
+CM_MUST_USE enum cm_err cm_card_read_again(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
     struct cm_trace *t, struct cm_cert **out);
+
+/*
+ * The certificates in these slots, as far as they are there and meant for
+ * logging in (cm_cert_is_for_login()): read in one PC/SC transaction, which ends
+ * with them, before any PIN.  Of the retired slots only those are asked for that
+ * the card's key history (SP 800-73-4 Part 1, 3.3.3) tells of, if it has one.
+ * cert is borrowed for the call of the visitor, whose failure ends it.
+ *
+ * CM_OK, also where there is none; CM_ERR_STATE: a PIN was sent; else as cm_card_certificate()
+ */
+typedef enum cm_err (*cm_slot_visit)(void *arg, enum cm_slot slot, struct cm_cert *cert);
+struct cm_card_slots {
+	const uint8_t *slots;
+	size_t count;
+	cm_slot_visit visit;
+	void *arg;
+};
+CM_MUST_USE enum cm_err cm_card_others(struct cm_card *c, const struct cm_card_slots *wanted, cm_deadline deadline,
+    struct cm_trace *t);
 
 /*
  * Reset the card if a PIN was sent to it, let go of it, free.  Accepts NULL.

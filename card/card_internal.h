@@ -103,6 +103,7 @@ struct cm_card {
 	unsigned tries;		/* what the card said last; CM_TRIES_UNKNOWN */
 	const struct cm_card_recogniser *recogniser;	/* borrowed, while it is opened; NULL: everything is read */
 	struct cm_cert *known;	/* owned: what the recogniser knew; NULL: it is read from the card */
+	enum cm_slot known_slot;
 
 	/* piv.c */
 	struct cm_wire wire;
@@ -136,7 +137,7 @@ struct cm_backend {
 	    struct cm_buf *signature);
 	void (*close)(struct cm_card *c);
 	/* NULL: it has none. */
-	enum cm_err (*again)(struct cm_card *c, cm_deadline deadline, struct cm_trace *t,
+	enum cm_err (*again)(struct cm_card *c, enum cm_slot slot, cm_deadline deadline, struct cm_trace *t,
 	    struct cm_cert **out);
 	enum cm_err (*verify_pad)(struct cm_card *c, cm_deadline deadline, struct cm_trace *t,
 	    unsigned *left);
@@ -146,6 +147,7 @@ struct cm_backend {
 	    cm_deadline deadline, struct cm_trace *t, struct cm_buf *out);
 	enum cm_err (*history)(struct cm_card *c, cm_deadline deadline, struct cm_trace *t,
 	    struct cm_card_history *out);
+	enum cm_err (*others)(struct cm_card *c, const struct cm_card_slots *wanted, cm_deadline deadline, struct cm_trace *t);
 };
 
 extern const struct cm_backend cm_backend_piv;	/* piv.c: c->wire, once connected */

@@ -355,6 +355,19 @@ cm_cert_has_eku(const struct cm_cert *c, const char *dotted)
 	return found;
 }
 
+bool
+cm_cert_is_for_login(const struct cm_cert *c)
+{
+	static const char *const uses[] = { "1.3.6.1.5.5.7.3.2", "1.3.6.1.4.1.311.20.2.2", "1.3.6.1.5.2.3.4" };
+	bool found = c->ekus.count == 0;
+
+	if ((c->has_key_usage && (c->key_usage & CM_KU_DIGITAL_SIGNATURE) == 0) || cm_cert_has_eku(c, "2.16.840.1.101.3.6.8"))
+		return false;
+	for (size_t i = 0; !found && i < CM_COUNT(uses); i++)
+		found = cm_cert_has_eku(c, uses[i]);
+	return found;
+}
+
 const struct cm_blob *
 cm_cert_urls(const struct cm_cert *c, enum cm_cert_url kind, size_t *count)
 {

@@ -129,6 +129,13 @@ const struct cm_blob *cm_cert_ekus(const struct cm_cert *c, size_t *count);
 /* Is the dotted OID among them? */
 bool cm_cert_has_eku(const struct cm_cert *c, const char *dotted);
 
+/*
+ * Is it meant for logging in, as far as it says: keyUsage, where it has one, with digitalSignature, and, of
+ * extended uses, none or one of clientAuth, smart card logon and PKINIT, and never that of a card's own
+ * authentication (FIPS 201-2, id-PIV-cardAuth)?
+ */
+bool cm_cert_is_for_login(const struct cm_cert *c);
+
 /* URLs as text: cRLDistributionPoints' fullName URIs; authorityInfoAccess OCSP and caIssuers. */
 enum cm_cert_url { CM_URL_CDP, CM_URL_OCSP, CM_URL_CA_ISSUERS };
 const struct cm_blob *cm_cert_urls(const struct cm_cert *c, enum cm_cert_url kind, size_t *count);

@@ -1,4 +1,5 @@
 /* card/piv.c - the PIV card application: its objects and its PIN (NIST SP 800-73-4). */
+#include <limits.h>
 #include <zlib.h>
 
 #include "card/card_internal.h"
@@ -185,7 +186,9 @@ recognise(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
 		return;
 	if (r->recognise(r->arg, cm_card_guid(c), deadline, t, &known) == CM_OK &&
 	    cm_buf_status(&known.certificate) == CM_OK && known.certificate.len > 0 &&
+	    (known.slot == 0 || cm_slot_is_for_login(known.slot)) &&
 	    cm_cert_decode(cm_buf_blob(&known.certificate), NULL, &c->known) == CM_OK) {
+		c->known_slot = known.slot != 0 ? known.slot : CM_SLOT_AUTHENTICATION;
 		c->pin_reference = known.global_pin ? CM_PIN_GLOBAL : CM_PIN_APPLICATION;
 		cm_trace_add(t, "recognised", "by its GUID: the certificate is not read again");
 	}
@@ -332,7 +335,7 @@ piv_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
     struct cm_trace *t, struct cm_cert **out)
 {
 	struct cm_buf object = { 0 }, der = { .max = CM_CERT_MAX };
-	const bool kept = c->known != NULL && slot == CM_SLOT_AUTHENTICATION;
+	const bool kept = c->known != NULL && slot == c->known_slot;
 	enum cm_err err = kept ? CM_OK : read_object(c, slot, deadline, t, &object);
 
 	if (err == CM_OK && c->reading) {
@@ -353,18 +356,107 @@ piv_certificate(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
  * Who did not send a PIN holds no transaction any more: others may have selected another application since.
  */
 static enum cm_err
-piv_again(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, struct cm_cert **out)
+begin_reading(struct cm_card *c, cm_deadline deadline, struct cm_trace *t)
 {
 	enum cm_err err;
 
-	if (!c->locked && !c->reading) {
-		if ((err = c->wire.ops->lock(c->wire.self, deadline, t)) != CM_OK)
-			return err;
-		c->reading = true;
-		if ((err = select_piv(c, deadline, t)) != CM_OK)
-			return err;
+	if (c->locked || c->reading)
+		return CM_OK;
+	if ((err = c->wire.ops->lock(c->wire.self, deadline, t)) != CM_OK)
+		return err;
+	c->reading = true;
+	return select_piv(c, deadline, t);
+}
+
+static enum cm_err
+piv_again(struct cm_card *c, enum cm_slot slot, cm_deadline deadline, struct cm_trace *t, struct cm_cert **out)
+{
+	const enum cm_err err = begin_reading(c, deadline, t);
+
+	return err == CM_OK ? piv_certificate(c, slot, deadline, t, out) : err;
+}
+
+/* SP 800-73-4 Part 1, table 42: C1 is the number of retired keys whose certificates are here, in the first so many objects. */
+#define TAG_ON_CARD	0xC1
+
+/* *count: how many of the retired slots are to be looked into. */
+static enum cm_err
+count_retired(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, unsigned *count)
+{
+	struct cm_buf answer = { 0 };
+	struct cm_blob object = { 0 }, on_card = { 0 };
+	uint16_t sw = 0;
+	const enum cm_err err = get_data(c, OBJECT_KEY_HISTORY, false, deadline, t, &answer, &sw);
+
+	*count = CM_SLOT_RETIRED_LAST - CM_SLOT_RETIRED_FIRST + 1;
+	if (err == CM_OK && sw == 0x9000 && cm_tlv_only(cm_buf_blob(&answer), TAG_OBJECT, &object) == CM_OK &&
+	    cm_tlv_find(object, TAG_ON_CARD, &on_card) == CM_OK && on_card.len == 1 && on_card.ptr[0] < *count)
+		*count = on_card.ptr[0];
+	cm_buf_free(&answer);
+	return err;
+}
+
+/* What is there and is no certificate, or none for logging in, is noted and passed over. */
+static enum cm_err
+look_into(struct cm_card *c, enum cm_slot slot, const struct cm_card_slots *wanted, cm_deadline deadline, struct cm_trace *t)
+{
+	struct cm_buf object = { 0 }, der = { .max = CM_CERT_MAX };
+	struct cm_cert *cert = NULL;
+	uint16_t sw = 0;
+	enum cm_err err;
+
+	if ((err = get_data(c, object_of(slot), false, deadline, t, &object, &sw)) == CM_OK && sw != 0x9000)
+		goto out;
+	if (err == CM_OK && (err = unwrap_certificate(slot, cm_buf_blob(&object), NULL, &der)) == CM_OK &&
+	    (err = cm_cert_decode(cm_buf_blob(&der), NULL, &cert)) == CM_OK) {
+		if (cm_cert_is_for_login(cert))
+			err = wanted->visit(wanted->arg, slot, cert);
+		else
+			cm_trace_add(t, "not for logging in", "slot %02X, %s", slot, cm_cert_subject_text(cert));
+	} else if (err == CM_ERR_SYNTAX) {
+		cm_trace_add(t, "no certificate", "slot %02X: it cannot be read", slot);
+		cm_trace_clear_reason(t);
 	}
-	return piv_certificate(c, CM_SLOT_AUTHENTICATION, deadline, t, out);
+out:
+	cm_cert_free(&cert);
+	cm_buf_free(&object);
+	cm_buf_free(&der);
+	return err == CM_ERR_SYNTAX || err == CM_ERR_ABSENT ? CM_OK : err;
+}
+
+static enum cm_err
+look_into_all(struct cm_card *c, const struct cm_card_slots *wanted, cm_deadline deadline, struct cm_trace *t)
+{
+	unsigned retired = UINT_MAX;	/* not asked for yet */
+	enum cm_err err = CM_OK;
+
+	for (size_t i = 0; err == CM_OK && i < wanted->count; i++) {
+		const enum cm_slot slot = wanted->slots[i];
+
+		if (cm_slot_is_retired(slot)) {
+			if (retired == UINT_MAX && (err = count_retired(c, deadline, t, &retired)) != CM_OK)
+				return err;
+			if (slot - CM_SLOT_RETIRED_FIRST >= retired)
+				continue;
+		}
+		err = look_into(c, slot, wanted, deadline, t);
+	}
+	return err;
+}
+
+static enum cm_err
+piv_others(struct cm_card *c, const struct cm_card_slots *wanted, cm_deadline deadline, struct cm_trace *t)
+{
+	enum cm_err err, unlocked;
+
+	if (c->locked)
+		return CM_ERR_STATE;
+	if ((err = begin_reading(c, deadline, t)) != CM_OK)
+		return err;
+	err = look_into_all(c, wanted, deadline, t);
+	c->reading = false;
+	unlocked = c->wire.ops->unlock(c->wire.self, deadline, t);
+	return err != CM_OK ? err : unlocked;
 }
 
 /* --- The key history object: SP 800-73-4 Part 1, 3.3.3 and table 19 --- */
@@ -403,5 +495,5 @@ piv_history(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, struct 
 
 const struct cm_backend cm_backend_piv = {
 	"reader", piv_open, piv_certificate, cm_piv_tries, cm_piv_verify, cm_piv_sign, piv_close,
-	piv_again, cm_piv_verify_pad, cm_piv_change, cm_piv_decipher, piv_history,
+	piv_again, cm_piv_verify_pad, cm_piv_change, cm_piv_decipher, piv_history, piv_others,
 };

@@ -247,6 +247,7 @@ free_attempt(struct cm_attempt *a)
 	free(a->tty);
 	free(a->reader);
 	free(a->chosen);
+	cm_list_free(&a->tried);
 	free(a);
 }
 

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "base/list.h"
 #include "base/log.h"
 #include "cardmapd/clients.h"
 #include "ldap/directory.h"
@@ -59,6 +60,7 @@ struct cm_attempt {
 	bool sent_end;			/* the main thread's */
 	struct cm_session *session;
 	char *chosen;			/* the account it is about, of several */
+	char **tried;			/* cards that do not open the account that is wanted: cm_session_card() */
 	struct cm_entrance *entrance;	/* of an account phase: a thread that asks, which has this */
 	int secret;			/* the reading end of a pipe, which goes beside the grant; owned, -1: none */
 	json_t *why;			/* reason, text and remedy for the next time that something is asked; or NULL */

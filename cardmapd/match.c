@@ -6,16 +6,14 @@
 #include "cardmapd/cards.h"
 #include "service/answer.h"
 
-#define CHOICES_MAX	32
-
 /* What the cards that are in come to, for one login. */
 struct view {
 	struct cm_daemon *daemon;
 	struct cm_attempt *attempt;
 	struct cm_session *fits;	/* ready, and the wanted user's */
-	struct cm_session *nameable;	/* opens several accounts, one of which may be named */
-	struct cm_session *other;	/* ready, and another user's */
-	struct cm_session *foreign;	/* ready, and another user's than the caller, who is not root */
+	struct cm_session *nameable;	/* may open the account that is named, or opens several, one of which may be named */
+	struct cm_session *other;	/* was asked about the wanted user, and opens another's account */
+	struct cm_session *foreign;	/* another user's than the caller, who is not root */
 	struct cm_session *refused;	/* opens nothing */
 	unsigned cards, fitting, unsettled, busy;
 };
@@ -43,17 +41,55 @@ see_ready(struct view *v, struct cm_session *s)
 {
 	const char *user = wanted_user(v->attempt);
 
-	/* Root's programs log anybody in; anybody else's only its own user: nobody's card is touched for another. */
+	/* The first of its certificates is another's: the card may have one of the wanted user's too. */
+	if (user != NULL && strcmp(user, s->user) != 0) {
+		v->nameable = s;
+		return;
+	}
+	/* Root's programs log anybody in; anybody else's only its own user. */
 	if (v->attempt->uid != 0 && s->uid != v->attempt->uid) {
 		v->foreign = s;
 		return;
 	}
-	if (user != NULL && strcmp(user, s->user) != 0) {
-		v->other = s;
-		return;
-	}
 	v->fits = s;
 	v->fitting++;
+}
+
+/* Who is not root is told of no accounts but his own. */
+static bool
+may_choose(const struct cm_attempt *a, const struct cm_choice *c)
+{
+	return a->uid == 0 || c->uid == a->uid;
+}
+
+static void
+see_refused(struct view *v, struct cm_session *s)
+{
+	const bool named = wanted_user(v->attempt) != NULL;
+
+	for (size_t i = 0; i < s->choice_count; i++)
+		if (named || may_choose(v->attempt, &s->choices[i])) {
+			v->nameable = s;
+			return;
+		}
+	if (s->choice_count > 0)
+		v->foreign = s;
+	else
+		v->refused = s;
+}
+
+static bool
+was_tried(const struct cm_attempt *a, const struct cm_session *s)
+{
+	struct cm_buf card = { 0 };
+	bool tried = false;
+
+	for (size_t i = 0; cm_session_card(s, &card) == CM_OK && !tried && i < cm_list_length(a->tried); i++) {
+		tried = strcmp(a->tried[i], cm_buf_str(&card)) == 0;
+		cm_buf_truncate(&card, 0);
+	}
+	cm_buf_free(&card);
+	return tried;
 }
 
 static void
@@ -62,16 +98,16 @@ see(struct view *v, struct cm_session *s)
 	if (s->removed || (v->attempt->reader != NULL && strcmp(v->attempt->reader, s->reader) != 0))
 		return;
 	v->cards++;
-	if (s->state == CM_SESSION_BUSY)
+	if (was_tried(v->attempt, s))
+		v->other = s;
+	else if (s->state == CM_SESSION_BUSY)
 		v->busy++;
 	else if (look_again(v, s) || s->state == CM_SESSION_READING)
 		v->unsettled++;
 	else if (s->state == CM_SESSION_READY)
 		see_ready(v, s);
-	else if (s->candidates != NULL)
-		v->nameable = s;
 	else
-		v->refused = s;
+		see_refused(v, s);
 }
 
 /* ---- what follows.  All under the lock */
@@ -105,16 +141,31 @@ list_choices(const struct view *v)
 		if (s->removed || (v->attempt->reader != NULL && strcmp(v->attempt->reader, s->reader) != 0))
 			continue;
 		if (s->state == CM_SESSION_READY && (v->attempt->uid == 0 || s->uid == v->attempt->uid) &&
-		    json_array_size(list) < CHOICES_MAX)
+		    json_array_size(list) < CM_CHOICES_MAX)
 			json_array_append_new(list, choice(s->user, s->name[0] != '\0' ? s->name : s->user));
-		for (size_t i = 0; s->state == CM_SESSION_REFUSED && s->candidates != NULL && s->candidates[i] != NULL &&
-		    json_array_size(list) < CHOICES_MAX; i++)
-			json_array_append_new(list, choice(s->candidates[i], s->candidates[i]));
+		for (size_t i = 0; s->state == CM_SESSION_REFUSED && i < s->choice_count && json_array_size(list) < CM_CHOICES_MAX; i++)
+			if (may_choose(v->attempt, &s->choices[i]))
+				json_array_append_new(list, choice(s->choices[i].name, s->choices[i].text));
 	}
 	return list;
 }
 
 static void match(struct cm_attempt *a);
+
+/* Who can be nobody else is not asked who he is. */
+static bool
+take_only(struct view *v)
+{
+	struct cm_attempt *a = v->attempt;
+	json_t *list = a->uid != 0 ? list_choices(v) : NULL;
+	const bool one = json_array_size(list) == 1 &&
+	    (a->chosen = strdup(json_string_value(json_object_get(json_array_get(list, 0), "id")))) != NULL;
+
+	json_decref(list);
+	if (one)
+		match(a);
+	return one;
+}
 
 /* It is answered by a name; one that was not among them is refused like one that was given at first. */
 static void
@@ -123,6 +174,8 @@ choose(struct view *v)
 	struct cm_attempt *a = v->attempt;
 	struct cm_answer answer;
 
+	if (take_only(v))
+		return;
 	if (a->state == CM_ATTEMPT_CHOOSE && cm_attempt_take_answer(a, &answer)) {
 		a->chosen = answer.choice;
 		answer.choice = NULL;
@@ -133,11 +186,21 @@ choose(struct view *v)
 	tell_once(a, &(struct cm_told){ .state = CM_ATTEMPT_CHOOSE, .choices = list_choices(v) });
 }
 
+/* Whoever looked at the card has logged what came of it. */
+static void
+refuse_tried(struct view *v, enum cm_reason reason, const char *text)
+{
+	struct cm_attempt *a = v->attempt;
+
+	cm_attempt_tell_locked(a, &(struct cm_told){ .state = CM_ATTEMPT_REFUSED, .user = wanted_user(a), .reader = v->other->reader,
+	    .reason = reason, .text = text });
+}
+
 /* The log is written without the lock, which cm_match() gives up for it. */
 static void
 refuse(struct view *v, enum cm_reason reason, const char *text)
 {
-	const struct cm_session *s = v->other != NULL ? v->other : v->foreign != NULL ? v->foreign : v->refused;
+	const struct cm_session *s = v->foreign != NULL ? v->foreign : v->refused;
 	struct cm_log_entry e = cm_attempt_entry(v->attempt, reason, text);
 	char *reader = s != NULL ? strdup(s->reader) : NULL;
 
@@ -155,17 +218,24 @@ refuse_cards(struct view *v)
 	struct cm_buf text = { 0 };
 	enum cm_reason reason;
 
-	if (v->other != NULL) {
-		reason = CM_REASON_NOT_THIS_USER;
-		cm_buf_addf(&text, "the card in %s opens %s, not %s", v->other->reader, v->other->user, wanted_user(v->attempt));
-	} else if (v->foreign != NULL) {
+	if (v->foreign != NULL || (v->other != NULL && v->attempt->uid != 0)) {
 		reason = CM_REASON_NOT_HERE;
 		cm_buf_add_str(&text, "the card is another user's than the caller");
+	} else if (v->other != NULL) {
+		reason = CM_REASON_NOT_THIS_USER;
+		cm_buf_addf(&text, "the card in %s opens %s%s%s", v->other->reader, v->other->user != NULL ? v->other->user : "",
+		    v->other->user != NULL ? ", not " : "no account of the name ", wanted_user(v->attempt));
+	} else if (v->refused->reason == CM_REASON_SEVERAL_ACCOUNTS && v->attempt->uid != 0) {
+		reason = v->refused->reason;
+		cm_buf_add_str(&text, "the card opens several accounts");
 	} else {
 		reason = v->refused->reason;
 		cm_buf_add_str(&text, v->refused->text);
 	}
-	refuse(v, reason, cm_buf_str(&text));
+	if (v->other != NULL)
+		refuse_tried(v, reason, cm_buf_str(&text));
+	else
+		refuse(v, reason, cm_buf_str(&text));
 	cm_buf_free(&text);
 }
 

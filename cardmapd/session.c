@@ -71,7 +71,11 @@ forget_found(struct cm_session *s)
 	free(s->subject);
 	free(s->text);
 	s->user = s->name = s->subject = s->text = NULL;
-	cm_list_free(&s->candidates);
+	for (size_t i = 0; i < s->choice_count; i++) {
+		free(s->choices[i].name);
+		free(s->choices[i].text);
+	}
+	s->choice_count = 0;
 	s->reason = CM_REASON_NONE;
 	s->uid = (uid_t)-1;
 }
@@ -90,6 +94,13 @@ cm_session_free(struct cm_session **s)
 	free((*s)->atr);
 	free(*s);
 	*s = NULL;
+}
+
+enum cm_err
+cm_session_card(const struct cm_session *s, struct cm_buf *out)
+{
+	cm_buf_addf(out, "%u %s", (unsigned)s->insertion, s->reader);
+	return cm_buf_status(out);
 }
 
 /* ---- in its thread: connections, which the main thread can end */
@@ -148,7 +159,7 @@ begin_work(struct cm_work *w)
 	const struct cm_apart_options o = {
 		.conf = s->daemon->conf, .store = w->store, .hostcheck = s->daemon->hostcheck, .connect = connect_to, .arg = s,
 		.ccache_program = s->daemon->ccache_program, .reader = s->reader, .insertion = s->insertion,
-		.card_log = s->log >= 0 ? &s->log : NULL,
+		.card_log = s->log >= 0 ? &s->log : NULL, .unknown = s->mistaken,
 	};
 	enum cm_err err;
 
@@ -186,7 +197,47 @@ end_work(struct cm_work *w)
 		cm_processes_doubt_resolver(w->session->daemon->processes);
 }
 
-/* "NAME (DN; rule R, strong)": as ldap/candidates.c tells of each. */
+static bool
+add_choice(struct cm_session *s, char *name, uid_t uid, char *text)
+{
+	if (name != NULL && text != NULL && s->choice_count < CM_CHOICES_MAX) {
+		s->choices[s->choice_count++] = (struct cm_choice){ name, text, uid };
+		return true;
+	}
+	free(name);
+	free(text);
+	return false;
+}
+
+/* Accounts of certificates of their own. */
+static void
+take_openings(struct cm_session *s, const struct cm_login *l)
+{
+	for (size_t i = 0; i < l->opening_count; i++) {
+		const struct cm_opening *o = &l->openings[i];
+		struct cm_buf text = { 0 };
+
+		cm_buf_addf(&text, "%s%s%s%s, certificate %s in slot %02X", o->gecos, o->gecos[0] != '\0' ? " (" : "", o->name,
+		    o->gecos[0] != '\0' ? ")" : "", o->subject, o->slot);
+		(void)add_choice(s, strdup(o->name), o->uid, cm_buf_take(&text));
+		cm_buf_free(&text);
+	}
+}
+
+/* "NAME (uid N; DN; rule R, strong)": as ldap/candidates.c tells of each. */
+static uid_t
+uid_of(const char *behind)
+{
+	unsigned long n;
+	char *end;
+
+	if (strncmp(behind, " (uid ", 6) != 0)
+		return (uid_t)-1;
+	n = strtoul(behind + 6, &end, 10);
+	return *end == ';' && n < UINT32_MAX ? (uid_t)n : (uid_t)-1;
+}
+
+/* Of one certificate that opens several. */
 static void
 take_candidates(struct cm_session *s, const struct cm_trace *t)
 {
@@ -197,9 +248,8 @@ take_candidates(struct cm_session *s, const struct cm_trace *t)
 			const char *text = stage->items[n].text;
 			const char *end = strstr(text, " (");
 
-			if (strcmp(stage->items[n].key, "candidate") == 0 && end != NULL &&
-			    cm_list_add(&s->candidates, (struct cm_blob){ (const uint8_t *)text, (size_t)(end - text) }) != CM_OK)
-				return;
+			if (strcmp(stage->items[n].key, "candidate") == 0 && end != NULL)
+				(void)add_choice(s, strndup(text, (size_t)(end - text)), uid_of(end), strndup(text, (size_t)(end - text)));
 		}
 	}
 }
@@ -223,6 +273,7 @@ publish(struct cm_work *w, enum cm_err err, enum cm_reason reason, const char *t
 	} else {
 		s->reason = reason;
 		s->text = strdup(text);
+		take_openings(s, l);
 		if (reason == CM_REASON_SEVERAL_ACCOUNTS && s->daemon->conf->mapper.several_accounts == CM_SEVERAL_HINT)
 			take_candidates(s, w->trace);
 	}
@@ -282,7 +333,7 @@ prepare(struct cm_work *w)
 	}
 	if (w->login.reader != NULL && (err == CM_OK || w->login.subject != NULL))
 		cm_work_settle_doubt(w->session, w->login.tries_left);
-	w->ready = err == CM_OK || reason_of(w) == CM_REASON_SEVERAL_ACCOUNTS;
+	w->ready = err == CM_OK || reason_of(w) == CM_REASON_SEVERAL_ACCOUNTS || w->login.opening_count > 0;
 	publish(w, err, reason_of(w), cm_trace_message(w->trace));
 	if (!w->ready)
 		end_work(w);	/* nothing is held open for a card that opens nothing */

@@ -2,7 +2,6 @@
 #ifndef CM_CARDMAPD_SESSION_H
 #define CM_CARDMAPD_SESSION_H
 
-#include "base/list.h"
 #include "cardmapd/daemon.h"
 #include "cardmapd/login.h"
 
@@ -15,6 +14,13 @@ enum cm_session_state {
 	CM_SESSION_REFUSED,	/* it opens none */
 	CM_SESSION_BUSY,	/* a login has it */
 };
+
+/* An account that a login may name. */
+struct cm_choice {
+	char *name, *text;	/* text: for people, who may see it */
+	uid_t uid;		/* (uid_t)-1: not known */
+};
+#define CM_CHOICES_MAX	32
 
 struct cm_session {
 	struct cm_session *next;
@@ -42,11 +48,15 @@ struct cm_session {
 	uid_t uid;
 	enum cm_reason reason;		/* why it opens none */
 	char *text;
-	char **candidates;		/* accounts of which a login may name one, as the trace has them */
+	struct cm_choice choices[CM_CHOICES_MAX];	/* accounts of which a login may name one; owned */
+	size_t choice_count;
+	bool mistaken;			/* what is kept for the card is not what it has: it is read whole; the thread's */
 	struct cm_attempt *attempt;
 	int lines[2];			/* descriptors of its connections, to end them by; -1: none */
 };
 
+/* "INSERTION READER": the card that is in.  CM_ERR_NOMEM */
+CM_MUST_USE enum cm_err cm_session_card(const struct cm_session *s, struct cm_buf *out);
 /* Start one.  Main thread.  CM_ERR_SYSTEM, CM_ERR_NOMEM */
 CM_MUST_USE enum cm_err cm_session_new(struct cm_daemon *d, const char *reader, uint32_t insertion, struct cm_blob atr,
     struct cm_session **out);

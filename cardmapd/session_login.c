@@ -367,6 +367,8 @@ finish(struct cm_work *w, struct cm_answer *answer)
 	err = cm_login_finish(&w->login, &pin);
 	if (w->login.pin_sent)
 		count_doubtful_pin(w->session, tries_before);
+	/* What is kept for the card leads to a key that it has not. */
+	w->session->mistaken = err != CM_OK && w->login.cached && cm_trace_reason(w->trace) == CM_REASON_CARD_KEY;
 	cm_answer_clear(answer);
 	return err;
 }
@@ -429,6 +431,26 @@ is_for_caller(const struct cm_work *w)
 	const struct cm_attempt *a = attempt_of(w);
 
 	return a->uid == 0 || a->uid == w->login.account->uid;
+}
+
+/* The card opens accounts of others; another card that is in may be the wanted user's.  service/login.c has logged it. */
+static void
+pass_on(struct cm_work *w)
+{
+	struct cm_session *s = w->session;
+	struct cm_attempt *a = attempt_of(w);
+	struct cm_buf card = { 0 };
+	enum cm_err err;
+
+	pthread_mutex_lock(&s->daemon->lock);
+	if ((err = cm_session_card(s, &card)) == CM_OK)
+		err = cm_list_add(&a->tried, cm_buf_blob(&card));
+	pthread_mutex_unlock(&s->daemon->lock);
+	cm_buf_free(&card);
+	if (err == CM_OK)
+		begin_anew(s, a, CM_REASON_NONE, NULL);
+	else
+		refuse_logged(w);
 }
 
 /* It is prepared for whoever the card names: now somebody is. */
@@ -508,7 +530,10 @@ cm_work_serve(struct cm_work *w)
 	w->untouched = w->login.account != NULL;
 	if (name(w) != CM_OK) {
 		w->untouched = false;
-		refuse_logged(w);
+		if (cm_trace_reason(w->trace) == CM_REASON_NOT_THIS_USER)
+			pass_on(w);
+		else
+			refuse_logged(w);
 		return;
 	}
 	if (!is_for_caller(w)) {

@@ -56,8 +56,13 @@ void cm_kerberos_expect(struct cm_kerberos *k, const struct cm_cert *cert, const
 /* Nothing that was begun counts any more. */
 void cm_kerberos_expect_none(struct cm_kerberos *k);
 /* A TICKET's principal, ap_req (where q has a host_principal), ticket and kdc_silent. */
-CM_MUST_USE enum cm_err cm_kerberos_get(struct cm_kerberos *k, struct cm_card *card, const struct cm_cert *cert,
-    const struct cm_message *q, struct cm_trace *t, struct cm_message *a);
+struct cm_card_key {
+	struct cm_card *card;
+	enum cm_slot slot;
+	const struct cm_cert *cert;
+};
+CM_MUST_USE enum cm_err cm_kerberos_get(struct cm_kerberos *k, const struct cm_card_key *key, const struct cm_message *q,
+    struct cm_trace *t, struct cm_message *a);
 
 /*
  * secret.c: what UNSEAL asks of a card that is unlocked: the secret goes to fd, which is the caller's, and what is to be

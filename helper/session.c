@@ -21,18 +21,23 @@ enum state {
 	OPENED = 1 << 1,	/* it was read, and the PIN is awaited */
 	UNLOCKED = 1 << 2,
 	OVER = 1 << 3,		/* nothing more may be asked: close the channel */
+	BARE = 1 << 4,		/* as OPENED, of a card whose first slot holds no certificate */
 };
+#define CERTIFICATES_TOTAL	((size_t)96 << 10)	/* octets of all that one message tells of */
 
 struct session {
 	const struct cm_helper *h;
 	struct cm_kerberos *kerberos;
 	enum state state;
 	struct cm_card *card;
-	struct cm_cert *cert;	/* what was told of it last */
+	enum cm_slot slot;	/* what was told of it last: this slot, */
+	struct cm_cert *cert;	/* its certificate; NULL: it has none */
+	bool cached;		/* which was not read from it */
+	unsigned tries;		/* when it was opened */
 	struct cm_trace *t;	/* of the request being served */
 };
 
-/* --- OPEN, READ_AGAIN --- */
+/* --- OPEN, READ_AGAIN, OTHERS, USE --- */
 
 /* Whose certificate goes with this GUID is kept in the daemon's store. */
 static enum cm_err
@@ -48,6 +53,7 @@ recognise(void *arg, struct cm_blob guid, cm_deadline deadline, struct cm_trace 
 	    cm_deadline_earlier(deadline, cm_deadline_in(CHANNEL_MS)), &a);
 	if (err == CM_OK) {
 		cm_buf_add_blob(&out->certificate, a.certificate);
+		out->slot = (enum cm_slot)a.slot;
 		out->global_pin = a.global_pin != 0;
 	}
 	cm_message_clear(&a);
@@ -59,13 +65,30 @@ tell_opened(struct session *s, struct cm_message *a)
 {
 	enum cm_err err;
 
-	a->cached = cm_card_is_cached(s->card);
+	a->cached = s->cached;
 	a->global_pin = cm_card_global_pin(s->card);
 	a->pad = cm_card_has_pad(s->card);
-	if ((err = cm_blob_copy(cm_cert_der(s->cert), &a->certificate)) != CM_OK ||
-	    (err = cm_blob_copy(cm_card_guid(s->card), &a->guid)) != CM_OK)
+	if ((err = cm_blob_copy(cm_card_guid(s->card), &a->guid)) != CM_OK || s->cert == NULL ||
+	    (err = cm_blob_copy(cm_cert_der(s->cert), &a->certificate)) != CM_OK)
 		return err;
 	return cm_key_take(s->cert, s->t, &a->key);
+}
+
+/* A card without it may have others: nothing is told but what it is known by. */
+static enum cm_err
+read_first(struct session *s, cm_deadline deadline, struct cm_message *a)
+{
+	enum cm_err err, told;
+
+	s->slot = cm_card_slot(s->card);
+	s->cached = cm_card_is_cached(s->card);
+	err = cm_card_certificate(s->card, s->slot, deadline, s->t, &s->cert);
+	if (err != CM_OK && err != CM_ERR_ABSENT)
+		return err;
+	if ((told = tell_opened(s, a)) != CM_OK)
+		return told;
+	s->state = err == CM_OK ? OPENED : BARE;
+	return err;
 }
 
 /* Not as login.c's example: what a card cannot do is the daemon's to judge, so no tries are no failure here. */
@@ -75,19 +98,17 @@ serve_open(struct session *s, const struct cm_message *q, const int *fds, struct
 	const struct cm_card_recogniser r = { .recognise = recognise, .arg = s, .log = s->h->log >= 0 ? &s->h->log : NULL };
 	const cm_deadline deadline = cm_deadline_in((unsigned)q->deadline);
 	struct cm_buf source = { 0 };
-	unsigned tries = CM_TRIES_UNKNOWN;
 	enum cm_err err;
 
 	(void)fds;
 	s->state = OVER;
+	s->tries = CM_TRIES_UNKNOWN;
 	cm_buf_addf(&source, "reader:%s", q->reader);
 	if ((err = cm_buf_status(&source)) == CM_OK &&
 	    (err = cm_card_open_known(cm_buf_str(&source), &r, deadline, s->t, &s->card)) == CM_OK &&
-	    (err = cm_card_pin_tries(s->card, deadline, s->t, &tries)) == CM_OK &&
-	    (err = cm_card_certificate(s->card, CM_SLOT_AUTHENTICATION, deadline, s->t, &s->cert)) == CM_OK &&
-	    (err = tell_opened(s, a)) == CM_OK)
-		s->state = OPENED;
-	a->tries = tries;
+	    (err = cm_card_pin_tries(s->card, deadline, s->t, &s->tries)) == CM_OK)
+		err = read_first(s, deadline, a);
+	a->tries = s->tries;
 	cm_buf_free(&source);
 	return err;
 }
@@ -102,11 +123,77 @@ serve_read_again(struct session *s, const struct cm_message *q, const int *fds, 
 	if (s->kerberos != NULL)
 		cm_kerberos_expect_none(s->kerberos);
 	a->tries = CM_TRIES_UNKNOWN;
-	err = cm_card_read_again(s->card, cm_deadline_in((unsigned)q->deadline), s->t, &s->cert);
+	s->cached = false;
+	err = cm_card_read_again(s->card, s->slot, cm_deadline_in((unsigned)q->deadline), s->t, &s->cert);
 	if (err == CM_OK)
 		err = tell_opened(s, a);
 	if (err != CM_OK)
 		s->state = OVER;
+	return err;
+}
+
+struct found {
+	struct session *s;
+	struct cm_message *a;
+	size_t total;
+};
+
+/* For cm_card_others(): a row of the answer, as far as a message holds it. */
+static enum cm_err
+tell_other(void *arg, enum cm_slot slot, struct cm_cert *cert)
+{
+	struct found *f = arg;
+	struct cm_octets_list *list = &f->a->certificates;
+	const struct cm_blob der = cm_cert_der(cert);
+	uint8_t *row;
+
+	if (der.len + 1 > CM_MESSAGE_OCTETS_MAX || f->total + der.len > CERTIFICATES_TOTAL) {
+		cm_trace_add(f->s->t, "warning", "slot %02X: its certificate is too long, with those before it", slot);
+		return CM_OK;
+	}
+	if ((row = malloc(der.len + 1)) == NULL)
+		return CM_ERR_NOMEM;
+	row[0] = (uint8_t)slot;
+	memcpy(row + 1, der.ptr, der.len);
+	list->rows[list->count++] = (struct cm_blob){ row, der.len + 1 };
+	f->total += der.len;
+	return CM_OK;
+}
+
+static enum cm_err
+serve_others(struct session *s, const struct cm_message *q, const int *fds, struct cm_message *a)
+{
+	struct found f = { s, a, 0 };
+	const struct cm_card_slots wanted = { q->slots.ptr, q->slots.len, tell_other, &f };
+	enum cm_err err;
+
+	(void)fds;
+	for (size_t i = 0; i < q->slots.len; i++)
+		if (!cm_slot_is_for_login(q->slots.ptr[i]))
+			return CM_ERR_STATE;
+	if (q->slots.len > 0 && (a->certificates.rows = calloc(q->slots.len, sizeof(*a->certificates.rows))) == NULL)
+		return CM_ERR_NOMEM;
+	err = cm_card_others(s->card, &wanted, cm_deadline_in((unsigned)q->deadline), s->t);
+	if (err != CM_OK)
+		s->state = OVER;
+	return err;
+}
+
+static enum cm_err
+serve_use(struct session *s, const struct cm_message *q, const int *fds, struct cm_message *a)
+{
+	enum cm_err err;
+
+	(void)fds;
+	if (!cm_slot_is_for_login((enum cm_slot)q->slot))
+		return CM_ERR_STATE;
+	cm_cert_free(&s->cert);
+	s->slot = (enum cm_slot)q->slot;
+	s->cached = false;
+	a->tries = s->tries;
+	if ((err = cm_cert_decode(q->certificate, s->t, &s->cert)) == CM_OK)
+		err = tell_opened(s, a);
+	s->state = err == CM_OK ? OPENED : BARE;
 	return err;
 }
 
@@ -186,7 +273,7 @@ serve_sign(struct session *s, const struct cm_message *q, const int *fds, struct
 	if (q->nonce.len != 32)
 		return CM_ERR_STATE;
 	cm_possession_digest(q->nonce.ptr, digest);
-	err = cm_card_sign(s->card, CM_SLOT_AUTHENTICATION, s->cert, "SHA256",
+	err = cm_card_sign(s->card, s->slot, s->cert, "SHA256",
 	    (struct cm_blob){ digest, sizeof(digest) }, cm_deadline_in((unsigned)q->deadline), s->t, &signature);
 	if (err == CM_OK)
 		err = cm_blob_copy(cm_buf_blob(&signature), &a->signature);
@@ -214,7 +301,7 @@ serve_get_ticket(struct session *s, const struct cm_message *q, const int *fds, 
 	if (s->kerberos == NULL)
 		s->kerberos = cm_kerberos_open(s->h->config, s->t, &err);
 	if (err == CM_OK)
-		err = cm_kerberos_get(s->kerberos, s->card, s->cert, q, s->t, a);
+		err = cm_kerberos_get(s->kerberos, &(struct cm_card_key){ s->card, s->slot, s->cert }, q, s->t, a);
 	return err == CM_OK ? cm_key_take(s->cert, s->t, &a->key) : err;
 }
 
@@ -238,6 +325,8 @@ static const struct request {
 } requests[] = {
 	{ CM_MESSAGE_OPEN,       NEW,               0, CM_MESSAGE_OPENED,      serve_open,       "helper.OPEN" },
 	{ CM_MESSAGE_READ_AGAIN, OPENED | UNLOCKED, 0, CM_MESSAGE_OPENED,      serve_read_again, "helper.READ_AGAIN" },
+	{ CM_MESSAGE_OTHERS,     OPENED | BARE,     0, CM_MESSAGE_FOUND_OTHERS, serve_others,    "helper.OTHERS" },
+	{ CM_MESSAGE_USE,        OPENED | BARE,     0, CM_MESSAGE_OPENED,      serve_use,        "helper.USE" },
 	{ CM_MESSAGE_VERIFY,     OPENED,            1, CM_MESSAGE_VERIFIED,    serve_verify,     "helper.VERIFY" },
 	{ CM_MESSAGE_SIGN,       UNLOCKED,          0, CM_MESSAGE_SIGNED,      serve_sign,       "helper.SIGN" },
 	{ CM_MESSAGE_EXPECT_TICKET, OPENED,         0, CM_MESSAGE_NONE,        serve_expect_ticket, "helper.EXPECT_TICKET" },

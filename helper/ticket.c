@@ -112,7 +112,7 @@ take(struct cm_kerberos *k, struct cm_ticket *ticket, const struct cm_message *q
 
 /* What was begun goes on where it is for this login; else there is another. */
 static enum cm_err
-get(struct cm_kerberos *k, struct cm_card *card, const struct cm_cert *cert, const struct cm_message *q, struct cm_trace *t,
+get(struct cm_kerberos *k, const struct cm_card_key *key, const struct cm_message *q, struct cm_trace *t,
     struct cm_ticket **out)
 {
 	char none[] = "";
@@ -120,24 +120,24 @@ get(struct cm_kerberos *k, struct cm_card *card, const struct cm_cert *cert, con
 	const cm_deadline deadline = cm_deadline_in((unsigned)q->deadline);
 	enum cm_err err = CM_ERR_ABSENT;
 
-	if (k->ahead != NULL && cm_ahead_is_for(k->ahead, q->principal, cm_cert_der(cert)))
-		err = cm_ahead_take(&k->ahead, card, CM_SLOT_AUTHENTICATION, deadline, t, out);
+	if (k->ahead != NULL && cm_ahead_is_for(k->ahead, q->principal, cm_cert_der(key->cert)))
+		err = cm_ahead_take(&k->ahead, key->card, key->slot, deadline, t, out);
 	cm_ahead_drop(&k->ahead);
 	if (err != CM_ERR_ABSENT)
 		return err;
-	return cm_pkinit_get_ticket(k->pkinit, card, CM_SLOT_AUTHENTICATION, cert, &account, deadline, t, out);
+	return cm_pkinit_get_ticket(k->pkinit, key->card, key->slot, key->cert, &account, deadline, t, out);
 }
 
 enum cm_err
-cm_kerberos_get(struct cm_kerberos *k, struct cm_card *card, const struct cm_cert *cert,
-    const struct cm_message *q, struct cm_trace *t, struct cm_message *a)
+cm_kerberos_get(struct cm_kerberos *k, const struct cm_card_key *key, const struct cm_message *q,
+    struct cm_trace *t, struct cm_message *a)
 {
 	enum cm_err err;
 
 	if (q->host_principal[0] != '\0' && q->nonce.len != 32)
 		return CM_ERR_STATE;
 	cm_ticket_free(&k->given);
-	if ((err = get(k, card, cert, q, t, &k->given)) == CM_OK)
+	if ((err = get(k, key, q, t, &k->given)) == CM_OK)
 		err = take(k, k->given, q, t, a);
 	a->kdc_silent = err == CM_ERR_OFFLINE && cm_trace_reason(t) == CM_REASON_KDC_OFFLINE;
 	return err;

@@ -200,8 +200,11 @@ several_accounts(struct cm_finding *f, const char *remark)
 	for (struct cm_candidate *c = f->candidates; (c = next(f, c)) != NULL; c++) {
 		cm_buf_addf(&b, "%s%s (%s; rule %s, %s)", n++ > 0 ? "; " : "", c->name, c->dn,
 		    c->term->rule, strength_of(c));
-		cm_trace_add(f->trace, "candidate", "%s (%s; rule %s, %s)", c->name, c->dn,
-		    c->term->rule, strength_of(c));
+		if (c->account != NULL)
+			cm_trace_add(f->trace, "candidate", "%s (uid %u; %s; rule %s, %s)", c->name, (unsigned)c->account->uid, c->dn,
+			    c->term->rule, strength_of(c));
+		else
+			cm_trace_add(f->trace, "candidate", "%s (%s; rule %s, %s)", c->name, c->dn, c->term->rule, strength_of(c));
 	}
 	err = cm_trace_fail(f->trace, CM_REASON_SEVERAL_ACCOUNTS, "%s%s%s", cm_buf_str(&b),
 	    f->more ? "; and more" : "", remark);

@@ -44,6 +44,10 @@ cm_apart_forget(struct cm_apart *a)
 	cm_message_clear(&a->opened);
 	cm_message_clear(&a->chained);
 	cm_message_clear(&a->judged);
+	for (size_t i = 0; i < a->certificate_count; i++)
+		cm_blob_free(&a->certificates[i].der);
+	a->certificate_count = 0;
+	a->others_read = false;
 	a->has_no_kerberos = false;
 	a->commands = 0;
 	if (a->secret >= 0)

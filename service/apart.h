@@ -22,6 +22,7 @@ struct cm_apart_options {
 	uint32_t insertion;
 	const char *etc;			/* where passwd and group are; NULL: /etc */
 	const int *card_log;			/* a file for APDUs; NULL: none */
+	bool unknown;				/* the card is read as if it had never been here */
 };
 
 /* One card in one reader.  One thread at a time. */

@@ -9,6 +9,15 @@
 
 #define CM_APART_TRIES_MOST	255
 
+#define CM_APART_CERTIFICATES_MAX	48
+
+/* One of the card's, as the card helper says or as it is kept. */
+struct cm_apart_certificate {
+	unsigned slot;			/* enum cm_slot */
+	struct cm_blob der;		/* owned; none: the first slot is empty */
+	bool cached;
+};
+
 /* Messages are owned; one that did not come yet has kind CM_MESSAGE_NONE. */
 struct cm_apart {
 	struct cm_apart_options o;
@@ -24,6 +33,9 @@ struct cm_apart {
 	struct cm_ccache_putting *putting;	/* begun while the ticket is asked for; NULL: not */
 	unsigned commands;			/* of the card so far */
 	int secret;				/* the reading end of a pipe that has it, owned; -1: none */
+	struct cm_apart_certificate certificates[CM_APART_CERTIFICATES_MAX];
+	size_t certificate_count;
+	bool others_read;			/* all that the card has is among them */
 };
 
 struct cm_apart_question {
@@ -34,6 +46,15 @@ struct cm_apart_question {
 	enum cm_message_kind answer;
 	void (*meanwhile)(struct cm_login *l);	/* once it is asked, before it is waited for; NULL: nothing */
 };
+
+/* service/apart_others.c: struct cm_login_work */
+CM_MUST_USE enum cm_err cm_apart_others(struct cm_login *l, bool kept);
+CM_MUST_USE enum cm_err cm_apart_use(struct cm_login *l, size_t n);
+/* The first, as it was opened; and that of the one that is in use. */
+CM_MUST_USE enum cm_err cm_apart_note_first(struct cm_login *l, unsigned slot);
+CM_MUST_USE enum cm_err cm_apart_note_read(struct cm_login *l);
+/* Is this OPENED what a helper may say?  handed: the certificate that it was given */
+CM_MUST_USE enum cm_err cm_apart_judge_opened(struct cm_login *l, const struct cm_message *o, struct cm_blob handed);
 
 /* service/apart.c */
 CM_MUST_USE enum cm_err cm_apart_connect_to(struct cm_apart *a, enum cm_process which, struct cm_trace *t);

@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "service/host.h"
+#include "service/login_others_internal.h"
 
 /* Why a stage is asked again: its answer has grown old, or somebody has said who logs in. */
 enum { AGAIN_OLD = 1, AGAIN_NAMED = 2 };
@@ -113,6 +114,12 @@ unlock_card(struct cm_login *l)
 	return l->work->unlock(l);
 }
 
+static bool
+signs_once(const struct cm_login *l)
+{
+	return cm_slot_signs_once((enum cm_slot)l->slot);
+}
+
 /* A silent KDC is not a card that failed while it was being asked. */
 static enum cm_err
 ask_kdc(struct cm_login *l)
@@ -139,6 +146,7 @@ wants_ticket(const struct cm_login *l)
 static enum cm_err
 prove(struct cm_login *l)
 {
+	const unsigned before = l->work->commands(l);
 	enum cm_err err;
 
 	if (wants_ticket(l) && l->work->has_keytab(l)) {
@@ -147,6 +155,10 @@ prove(struct cm_login *l)
 		if (l->work->ticket_proves(l))
 			return CM_OK;
 	}
+	if (signs_once(l) && l->work->commands(l) > before)
+		return cm_trace_fail(l->trace, l->kdc_silent ? CM_REASON_KDC_OFFLINE : CM_REASON_NOT_VOUCHED, "the key of slot %02X signs once for "
+		    "each PIN, and %s: log in again", l->slot, l->kdc_silent ? "no KDC answered to what it signed; it will not be "
+		    "waited for" : "the ticket that it signed for is no proof of its account");
 	/* A silent KDC took all of its own time; the card's is another. */
 	l->deadline = cm_deadline_in(conf_of(l)->card.timeout);
 	return l->work->sign(l);
@@ -163,7 +175,7 @@ prove_possession(struct cm_login *l)
 	enum cm_err err = prove(l);
 
 	if (err != CM_ERR_REFUSED || cm_trace_reason(l->trace) != CM_REASON_CARD_KEY || !l->cached ||
-	    l->work->read_again == NULL)
+	    l->work->read_again == NULL || signs_once(l))
 		return err;
 	cm_trace_add(l->trace, "read again", "%s", cm_trace_message(l->trace));
 	cm_trace_clear_reason(l->trace);
@@ -191,13 +203,27 @@ without_ticket(struct cm_login *l)
 	return CM_OK;
 }
 
+/* The nonce had it: a ticket would take the PIN once more. */
+static enum cm_err
+without_second_signature(struct cm_login *l)
+{
+	if (conf_of(l)->kerberos.ticket == CM_TICKET_REQUIRED)
+		return cm_trace_fail(l->trace, CM_REASON_NO_KDC, "kerberos.ticket = required, and the key of slot %02X signs once for each "
+		    "PIN: it takes a host keytab, so that its ticket is the proof", l->slot);
+	cm_trace_add(l->trace, "ticket", "none: the key of slot %02X signs once for each PIN", l->slot);
+	return CM_OK;
+}
+
 static enum cm_err
 get_ticket(struct cm_login *l)
 {
 	enum cm_err err = CM_OK;
 
-	if (l->work->principal(l) == NULL && !l->kdc_silent && wants_ticket(l))
+	if (l->work->principal(l) == NULL && !l->kdc_silent && wants_ticket(l)) {
+		if (signs_once(l))
+			return without_second_signature(l);
 		err = ask_kdc(l);
+	}
 	if (l->kdc_silent)
 		return without_ticket(l);
 	if (!wants_ticket(l) && conf_of(l)->kerberos.ticket == CM_TICKET_REQUIRED)
@@ -311,6 +337,18 @@ run_those(struct cm_login *l, unsigned again)
 	return err;
 }
 
+enum cm_err
+cm_login_ask_all(struct cm_login *l)
+{
+	return run_those(l, AGAIN_OLD);
+}
+
+enum cm_err
+cm_login_ask_named(struct cm_login *l)
+{
+	return run_those(l, AGAIN_NAMED);
+}
+
 /* From within a stage of that name: what follows is its own again. */
 static enum cm_err
 run_again(struct cm_login *l, unsigned again, const char *stage)
@@ -419,8 +457,8 @@ run(struct cm_login *l, enum cm_login_phase phase)
 	for (size_t i = 0; err == CM_OK && i < CM_COUNT(stages); i++)
 		if (stages[i].phase == phase)
 			err = run_stage(l, &stages[i]);
-	if (err != CM_OK && phase == CM_BEFORE_PIN)
-		err = look_at_card(l, err);
+	if (err != CM_OK && phase == CM_BEFORE_PIN && (err = look_at_card(l, err)) != CM_OK)
+		err = cm_login_look_at_others(l, err);
 	return end_phase(l, phase, err);
 }
 
@@ -430,6 +468,7 @@ cm_login_prepare(struct cm_login *l)
 	if ((l->host != NULL && l->host->accounts == NULL) || l->look_only)
 		return CM_ERR_STATE;
 	l->chained = false;
+	l->unnamed = true;
 	note_prepared(l);
 	return run(l, CM_BEFORE_PIN);
 }
@@ -437,13 +476,13 @@ cm_login_prepare(struct cm_login *l)
 enum cm_err
 cm_login_name(struct cm_login *l, const char *user)
 {
-	if (!l->chained || l->look_only)
+	if ((!l->chained && l->opening_count == 0) || l->look_only)
 		return CM_ERR_STATE;
 	l->user = user;
 	if (l->phase == CM_AFTER_PIN && user != NULL && strcmp(l->account->name, user) == 0)
 		return CM_OK;
 	l->phase = CM_BEFORE_PIN;
-	return end_phase(l, CM_BEFORE_PIN, run_those(l, AGAIN_NAMED));
+	return end_phase(l, CM_BEFORE_PIN, cm_login_look_for_user(l));
 }
 
 void
@@ -491,6 +530,7 @@ cm_login_clear(struct cm_login *l)
 
 	cm_grant_free(&l->grant);
 	cm_account_free(&l->account);
+	cm_login_forget_openings(l);
 	if (l->work != NULL)
 		l->work->clear(l);
 	for (size_t i = 0; i < CM_COUNT(texts); i++) {

@@ -52,6 +52,14 @@ struct cm_login_work {
 	bool (*ticket_proves)(const struct cm_login *l);
 	/* CM_ERR_REFUSED with CARD_KEY: the card has another key than its certificate. */
 	enum cm_err (*sign)(struct cm_login *l);
+	/*
+	 * More certificates of the card, beside the one of "certificate", which is number 0: kept, one that let l->user in
+	 * before; else all that the card has for logging in, read from it.  Sets certificates.  CM_ERR_ABSENT: no more.
+	 * NULL: it has one and no more.
+	 */
+	enum cm_err (*others)(struct cm_login *l, bool kept);
+	/* From now on it is about certificate n.  Sets certificate, slot, cached.  CM_ERR_ABSENT: number 0 is not there */
+	enum cm_err (*use)(struct cm_login *l, size_t n);
 	/* Read the certificate that was not read from the card; no second VERIFY.  CM_ERR_ABSENT: it is the same.  NULL where none is kept. */
 	enum cm_err (*read_again)(struct cm_login *l);
 	enum cm_err (*admit)(struct cm_login *l);
@@ -62,6 +70,14 @@ struct cm_login_work {
 	enum cm_err (*open_secret)(struct cm_login *l);
 	unsigned (*commands)(const struct cm_login *l);		/* of the card, so far */
 	void (*clear)(struct cm_login *l);			/* let go of all it holds; worker is NULL then, if it made it */
+};
+
+/* An account that a card opens by one of its certificates, where somebody must say which. */
+struct cm_opening {
+	size_t certificate;
+	unsigned slot;			/* enum cm_slot */
+	uid_t uid;
+	char *name, *gecos, *subject;
 };
 
 /*
@@ -93,6 +109,11 @@ struct cm_login {
 
 	char *reader;			/* for people */
 	char *subject, *serial;		/* of the certificate: RFC 4514; hex */
+	size_t certificate, certificates;	/* which of the card's it is about, and how many are known; number 0 is looked at first */
+	unsigned slot;			/* enum cm_slot; its */
+	bool unnamed;			/* which it is follows from the card alone, and not from who wants to log in */
+	struct cm_opening *openings;	/* accounts of which one must be named: cm_login_name() */
+	size_t opening_count;
 	bool cached;			/* the certificate is one kept, of a card that was recognised */
 	bool pad;			/* the reader takes the PIN itself */
 	unsigned tries_left;		/* CM_TRIES_UNKNOWN: the card does not count */
@@ -117,7 +138,8 @@ CM_MUST_USE enum cm_err cm_login_prepare(struct cm_login *l);
 /*
  * After that, be it CM_OK or not, and before any PIN: it is this user who wants
  * to log in, borrowed as l->user is.  Where the card opens that account already
- * nobody is asked; else the account, and its revocation, are asked about again.
+ * nobody is asked; else the account, and its revocation, are asked about again, and where its first
+ * certificate opens another the card's others are looked at.
  * CM_ERR_STATE: the card itself was refused, or a PIN has come; else as cm_login_prepare()
  */
 CM_MUST_USE enum cm_err cm_login_name(struct cm_login *l, const char *user);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "cache/slots.h"
 #include "krb5/ccache_put.h"
 #include "service/apart_internal.h"
 #include "service/enforcement.h"
@@ -48,19 +49,18 @@ keep_answer(struct cm_message *kept, struct cm_message *answer)
 
 /* Whose certificate is that?  handed has it, to see that it comes back as it was. */
 static enum cm_err
-answer_recognise(struct cm_login *l, const struct cm_message *q, struct cm_buf *handed)
+answer_recognise(struct cm_login *l, const struct cm_message *q, struct cm_recognised *handed)
 {
 	struct cm_apart *a = apart(l);
 	struct cm_message r = { .kind = CM_MESSAGE_RECOGNISED };
-	bool global_pin = false;
-	enum cm_err err = cm_accounts_recognise(a->o.store, q->guid, l->trace, handed, &global_pin);
+	enum cm_err err = a->o.unknown ? CM_ERR_ABSENT : cm_accounts_recognise(a->o.store, q->guid, NULL, l->trace, handed);
 
 	/* Who cannot be recognised is read: a damaged store says so where it decides. */
 	if (err == CM_OK) {
-		r.certificate = cm_buf_blob(handed);
-		r.global_pin = global_pin;
+		r.certificate = cm_buf_blob(&handed->certificate);
+		r.slot = handed->slot;
+		r.global_pin = handed->global_pin;
 	} else {
-		cm_buf_truncate(handed, 0);
 		if (err != CM_ERR_ABSENT)
 			cm_trace_add(l->trace, "warning", "the card cannot be recognised: %s", cm_trace_message(l->trace));
 		cm_trace_clear_reason(l->trace);
@@ -70,7 +70,7 @@ answer_recognise(struct cm_login *l, const struct cm_message *q, struct cm_buf *
 
 /* OPEN is answered by OPENED, and before it, once, the helper may ask whose the card is. */
 static enum cm_err
-open_and_answer(struct cm_login *l, struct cm_buf *handed, struct cm_message *answer)
+open_and_answer(struct cm_login *l, struct cm_recognised *handed, struct cm_message *answer)
 {
 	struct cm_apart *a = apart(l);
 	struct cm_channel *c = a->channels[CM_PROCESS_CARD];
@@ -92,26 +92,7 @@ open_and_answer(struct cm_login *l, struct cm_buf *handed, struct cm_message *an
 }
 
 static enum cm_err
-judge_opened(struct cm_login *l, const struct cm_message *o, struct cm_blob handed)
-{
-	struct cm_apart *a = apart(l);
-	const char *wrong = NULL;
-
-	if (o->certificate.len == 0)
-		wrong = "no certificate";
-	else if (o->key.kind == CM_KEY_NONE)
-		wrong = "no key";
-	else if (o->guid.len != 0 && o->guid.len != 16)
-		wrong = "a GUID that is none";
-	else if (o->tries > CM_APART_TRIES_MOST && o->tries != UINT32_MAX)
-		wrong = "more tries than a card can have";
-	else if (o->cached != 0 && !cm_blob_equal(o->certificate, handed))
-		wrong = "a certificate as if it had been handed to it";
-	return wrong == NULL ? CM_OK : cm_apart_refuse_answer(a, CM_PROCESS_CARD, wrong, l->trace);
-}
-
-static enum cm_err
-take_opened(struct cm_login *l, struct cm_message *o)
+take_opened(struct cm_login *l, struct cm_message *o, unsigned slot)
 {
 	l->tries_left = (unsigned)o->tries;
 	l->cached = o->cached != 0;
@@ -119,7 +100,33 @@ take_opened(struct cm_login *l, struct cm_message *o)
 	keep_answer(&apart(l)->opened, o);
 	if (l->tries_left == 0)
 		return cm_trace_fail(l->trace, CM_REASON_PIN_BLOCKED, "no PIN tries are left on the card in %s", l->reader);
-	return CM_OK;
+	return cm_apart_note_first(l, l->cached ? slot : CM_SLOT_AUTHENTICATION);
+}
+
+/* A card whose first slot is empty is told of all the same: it may have others. */
+static enum cm_err
+take_bare(struct cm_login *l, struct cm_message *o)
+{
+	enum cm_err err;
+
+	if (o->certificate.len != 0 || (o->guid.len != 0 && o->guid.len != 16))
+		return cm_apart_refuse_answer(apart(l), CM_PROCESS_CARD, "a card that is there and is not", l->trace);
+	o->cached = 0;
+	if ((err = cm_apart_judge_tries(apart(l), o, l->trace)) == CM_OK)
+		err = take_opened(l, o, CM_SLOT_AUTHENTICATION);
+	return err;
+}
+
+static enum cm_err
+judge_and_take(struct cm_login *l, struct cm_message *answer, const struct cm_recognised *handed)
+{
+	enum cm_err taken, err = cm_apart_heard(apart(l), CM_PROCESS_CARD, answer, l->trace);
+
+	if (err == CM_ERR_ABSENT && cm_trace_reason(l->trace) == CM_REASON_CARD_NO_CERTIFICATE)
+		return (taken = take_bare(l, answer)) == CM_OK ? err : taken;
+	if (err == CM_OK && (err = cm_apart_judge_opened(l, answer, cm_buf_blob(&handed->certificate))) == CM_OK)
+		err = take_opened(l, answer, handed->slot);
+	return err;
 }
 
 static enum cm_err
@@ -127,7 +134,7 @@ read_certificate(struct cm_login *l)
 {
 	struct cm_apart *a = apart(l);
 	struct cm_message answer = { .kind = CM_MESSAGE_NONE };
-	struct cm_buf handed = { 0 };
+	struct cm_recognised handed = { .slot = 0 };
 	enum cm_err err;
 
 	free(l->reader);
@@ -138,11 +145,10 @@ read_certificate(struct cm_login *l)
 		return err;
 	if ((err = open_and_answer(l, &handed, &answer)) != CM_OK)
 		err = cm_apart_broken(a, CM_PROCESS_CARD, CM_MESSAGE_OPEN, err, l->trace);
-	else if ((err = cm_apart_heard(a, CM_PROCESS_CARD, &answer, l->trace)) == CM_OK &&
-	    (err = judge_opened(l, &answer, cm_buf_blob(&handed))) == CM_OK)
-		err = take_opened(l, &answer);
+	else
+		err = judge_and_take(l, &answer, &handed);
 	cm_message_clear(&answer);
-	cm_buf_free(&handed);
+	cm_buf_free(&handed.certificate);
 	return err;
 }
 
@@ -476,7 +482,7 @@ read_again(struct cm_login *l)
 	enum cm_err err;
 
 	if ((err = ask_card(l, &q, CM_MESSAGE_OPENED, &answer)) == CM_OK &&
-	    (err = judge_opened(l, &answer, (struct cm_blob){ NULL, 0 })) == CM_OK) {
+	    (err = cm_apart_judge_opened(l, &answer, (struct cm_blob){ NULL, 0 })) == CM_OK) {
 		if (answer.cached != 0)
 			err = cm_apart_refuse_answer(a, CM_PROCESS_CARD, "a certificate that it did not read", l->trace);
 		else if (cm_blob_equal(answer.certificate, a->opened.certificate))
@@ -484,6 +490,7 @@ read_again(struct cm_login *l)
 		else {
 			cm_apart_forget_proof(a);
 			keep_answer(&a->opened, &answer);
+			err = cm_apart_note_read(l);
 		}
 	}
 	cm_message_clear(&answer);
@@ -516,6 +523,7 @@ remember(struct cm_login *l)
 	const struct cm_mobile_host h = { .conf = a->o.conf, .store = a->o.store };
 	struct cm_mobile_plan *plan = NULL;
 	uint8_t packed[CM_KEY_PACKED_MAX];
+	const struct cm_kept_slot slot = { l->slot, l->unnamed };
 	struct cm_remember_apart r = {
 		.account = cm_grant_account(l->grant), .certificate = a->opened.certificate,
 		.chain = a->judged.chain.rows, .chain_count = a->judged.chain.count,
@@ -528,6 +536,8 @@ remember(struct cm_login *l)
 	};
 	enum cm_err err;
 
+	if ((err = cm_slots_keep(a->o.store, a->opened.certificate, &slot, l->trace)) != CM_OK)
+		return err;
 	if (r.account_online && cm_enforcement_keep(a->o.store, r.account->name, &l->said, true, NULL) != CM_OK)
 		cm_trace_add(l->trace, "warning", "what the directory says of %s and cards could not be kept", r.account->name);
 	if (r.account_online)
@@ -576,6 +586,8 @@ const struct cm_login_work cm_login_apart = {
 	.principal = principal,
 	.ticket_proves = ticket_proves,
 	.sign = sign,
+	.others = cm_apart_others,
+	.use = cm_apart_use,
 	.read_again = read_again,
 	.admit = admit,
 	.remember = remember,

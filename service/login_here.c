@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "cache/slots.h"
 #include "service/enforcement.h"
 #include "service/login_internal.h"
 #include "service/possession.h"
@@ -68,10 +69,58 @@ read_certificate(struct cm_login *l)
 
 	if (h == NULL)
 		return CM_ERR_NOMEM;
-	if ((err = open_card(l, h)) != CM_OK ||
-	    (err = cm_card_certificate(h->card, CM_SLOT_AUTHENTICATION, l->deadline, l->trace, &h->cert)) != CM_OK)
+	if ((err = open_card(l, h)) != CM_OK)
 		return err;
-	return cm_here_note_certificate(l);
+	err = cm_card_certificate(h->card, CM_SLOT_AUTHENTICATION, l->deadline, l->trace, &h->cert);
+	if (err == CM_OK || cm_trace_reason(l->trace) == CM_REASON_CARD_NO_CERTIFICATE) {
+		h->certificates[0] = (struct cm_here_certificate){ CM_SLOT_AUTHENTICATION, h->cert != NULL ? cm_cert_ref(h->cert) : NULL };
+		h->certificate_count = l->certificates = 1;
+		l->slot = CM_SLOT_AUTHENTICATION;
+	}
+	return err == CM_OK ? cm_here_note_certificate(l) : err;
+}
+
+/* For cm_card_others(). */
+static enum cm_err
+add_certificate(void *arg, enum cm_slot slot, struct cm_cert *cert)
+{
+	struct cm_here *h = arg;
+
+	if (h->certificate_count < CM_COUNT(h->certificates))
+		h->certificates[h->certificate_count++] = (struct cm_here_certificate){ slot, cm_cert_ref(cert) };
+	return CM_OK;
+}
+
+/* Nothing of a card is kept for a process that reads it whole each time. */
+static enum cm_err
+read_others(struct cm_login *l, bool kept)
+{
+	struct cm_here *h = cm_here(l);
+	struct cm_login_slots slots;
+	enum cm_err err;
+
+	if (kept || h->others_read)
+		return kept ? CM_ERR_ABSENT : CM_OK;
+	cm_login_slots(l->host->conf, &slots);
+	err = cm_card_others(h->card, &(struct cm_card_slots){ slots.octets, slots.count, add_certificate, h }, l->deadline, l->trace);
+	h->others_read = err == CM_OK;
+	l->certificates = h->certificate_count;
+	return err;
+}
+
+static enum cm_err
+use(struct cm_login *l, size_t n)
+{
+	struct cm_here *h = cm_here(l);
+	enum cm_err err;
+
+	if (h->certificates[n].cert == NULL)
+		return CM_ERR_ABSENT;
+	if ((err = cm_stages_take(l, cm_cert_der(h->certificates[n].cert))) == CM_OK) {
+		l->certificate = n;
+		l->slot = h->certificates[n].slot;
+	}
+	return err;
 }
 
 static enum cm_err
@@ -103,7 +152,7 @@ get_ticket(struct cm_login *l)
 {
 	struct cm_here *h = cm_here(l);
 
-	return cm_pkinit_get_ticket(l->host->pkinit, h->card, CM_SLOT_AUTHENTICATION, h->cert, l->account, l->deadline,
+	return cm_pkinit_get_ticket(l->host->pkinit, h->card, (enum cm_slot)l->slot, h->cert, l->account, l->deadline,
 	    l->trace, &h->ticket);
 }
 
@@ -124,7 +173,7 @@ sign(struct cm_login *l)
 {
 	struct cm_here *h = cm_here(l);
 
-	return cm_card_prove(h->card, CM_SLOT_AUTHENTICATION, h->cert, l->deadline, l->trace, &h->proof);
+	return cm_card_prove(h->card, (enum cm_slot)l->slot, h->cert, l->deadline, l->trace, &h->proof);
 }
 
 /* It cannot be called without all three. */
@@ -156,7 +205,9 @@ remember(struct cm_login *l)
 {
 	const struct cm_here *h = cm_here(l);
 	uint8_t packed[CM_KEY_PACKED_MAX];
+	const struct cm_kept_slot slot = { l->slot, l->unnamed };
 	struct cm_key key;
+	enum cm_err err;
 	struct cm_remember r = {
 		.account = l->account, .cert = h->cert, .verdict = h->verdict,
 		.signed_time = newest_signed_time(h), .now = cm_clock_now(),
@@ -167,6 +218,8 @@ remember(struct cm_login *l)
 	/* What the service will want of it; a key that it does not know is read again there. */
 	if (cm_key_take(h->cert, NULL, &key) == CM_OK)
 		r.card.key = cm_key_pack(&key, packed);
+	if ((err = cm_slots_keep(l->host->accounts, cm_cert_der(h->cert), &slot, l->trace)) != CM_OK)
+		return err;
 	if (r.account_online && cm_enforcement_keep(l->host->accounts, r.account->name, &l->said, true, NULL) != CM_OK)
 		cm_trace_add(l->trace, "warning", "what the directory says of %s and cards could not be kept", r.account->name);
 	return cm_accounts_remember(l->host->accounts, &r, l->trace);
@@ -198,6 +251,8 @@ clear(struct cm_login *l)
 	cm_ticket_free(&h->ticket);
 	cm_proof_free(&h->proof);
 	cm_card_close(&h->card);
+	for (size_t i = 0; i < h->certificate_count; i++)
+		cm_cert_free(&h->certificates[i].cert);
 	cm_stages_clear(l);
 }
 
@@ -213,6 +268,8 @@ const struct cm_login_work cm_login_here = {
 	.principal = principal,
 	.ticket_proves = ticket_proves,
 	.sign = sign,
+	.others = read_others,
+	.use = use,
 	.admit = admit,
 	.remember = remember,
 	.store_ticket = store_ticket,

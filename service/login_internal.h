@@ -6,10 +6,20 @@
 #include "krb5/pkinit.h"
 #include "service/host.h"
 #include "service/login.h"
+#include "service/login_slots_internal.h"
+
+/* One of the card's; cert NULL: the first slot is empty. */
+struct cm_here_certificate {
+	unsigned slot;			/* enum cm_slot */
+	struct cm_cert *cert;
+};
 
 /* All owned; a login's worker. */
 struct cm_here {
 	struct cm_card *card;
+	struct cm_here_certificate certificates[1 + CM_LOGIN_SLOTS_MAX];
+	size_t certificate_count;
+	bool others_read;
 	struct cm_cert *cert;
 	struct cm_memory *memory;	/* what this host knew when it began */
 	struct cm_known known;		/* the same, as trust/ takes it; borrows from memory */

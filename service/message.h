@@ -52,6 +52,9 @@ struct cm_key {
 	X(gone, number, 1)			/* the reader itself was disconnected */ \
 	X(insertion, number, UINT32_MAX)	/* counts insertions of one reader */ \
 	X(certificate, octets, 16384)		/* DER */ \
+	X(slot, number, 0x9F)			/* of the card, by its key reference; 0: 9A */ \
+	X(slots, octets, 24)			/* one to an octet */ \
+	X(certificates, octets_list, 24)	/* of slots: the slot, and behind it the certificate's DER */ \
 	X(cached, number, 1)			/* it was not read from the card, but handed to the helper */ \
 	X(guid, octets, 16)			/* of the CHUID; none: the card cannot be recognised */ \
 	X(global_pin, number, 1)		/* the card wants its global PIN, not its application's: kept with the certificate */ \
@@ -93,8 +96,8 @@ struct cm_key {
 	X(ALIVE,	"")					/* from it, three times in CM_WATCH_SILENT_MS: it still watches */ \
 	X(OPEN,		"reader insertion deadline")		/* with a file, where APDUs are to be written down */ \
 	X(RECOGNISE,	"guid")					/* from it, while it opens: whose certificate is that? */ \
-	X(RECOGNISED,	"certificate global_pin")		/* to it; none: read it */ \
-	X(READ_AGAIN,	"deadline")				/* the cached certificate's key did not prove itself: read 9A */ \
+	X(RECOGNISED,	"certificate slot global_pin")		/* to it; none: read it */ \
+	X(READ_AGAIN,	"deadline")				/* the cached certificate's key did not prove itself: read its slot */ \
 	X(OPENED,	"err reason text items certificate cached guid global_pin tries pad commands key")	/* of OPEN and READ_AGAIN */ \
 	X(VERIFY,	"last_try pad deadline")		/* with the pipe, unless pad */ \
 	X(VERIFIED,	"err reason text items tries commands") \
@@ -120,7 +123,11 @@ struct cm_key {
 	X(STANDING,	"user group deadline")			/* FOUND: how this name's account stands, of whom no card is there */ \
 	/* to the card helper again */ \
 	X(UNSEAL,	"user uid sealed recovery deadline")	/* with the pipe that the secret is written to: no message has it */ \
-	X(UNSEALED,	"err reason text items sealed recovery commands")	/* what is to be kept: none, or one */
+	X(UNSEALED,	"err reason text items sealed recovery commands")	/* what is to be kept: none, or one */ \
+	/* to the card helper, before the PIN */ \
+	X(OTHERS,	"slots deadline")			/* which of these hold a certificate that is meant for logging in? */ \
+	X(FOUND_OTHERS,	"err reason text items certificates commands") \
+	X(USE,		"certificate slot")			/* OPENED: from now on it is about this one, of that slot; nothing is read */
 
 enum cm_message_kind {
 	CM_MESSAGE_NONE,

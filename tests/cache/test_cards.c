@@ -37,12 +37,13 @@ keep(struct rig *r, const struct cm_remember_apart *m)
 static enum cm_err
 recognise(struct rig *r, unsigned guid, const struct cm_cert *want, bool *global_pin)
 {
-	struct cm_buf der = { 0 };
-	const enum cm_err err = cm_accounts_recognise(r->store, (struct cm_blob){ guids[guid], 16 }, r->trace, &der, global_pin);
+	struct cm_recognised found;
+	const enum cm_err err = cm_accounts_recognise(r->store, (struct cm_blob){ guids[guid], 16 }, NULL, r->trace, &found);
 
-	assert_true(err != CM_OK || cm_blob_equal(cm_buf_blob(&der), cm_cert_der(want)));
-	assert_true(err == CM_OK || der.len == 0);
-	cm_buf_free(&der);
+	assert_true(err != CM_OK || cm_blob_equal(cm_buf_blob(&found.certificate), cm_cert_der(want)));
+	assert_true(err == CM_OK || found.certificate.len == 0);
+	*global_pin = found.global_pin;
+	cm_buf_free(&found.certificate);
 	return err;
 }
 
@@ -51,6 +52,7 @@ known_by_guid(void **state)
 {
 	struct rig *r = *state;
 	struct cm_remember_apart m = told(r, r->cert, 1, NOW);
+	struct cm_recognised found;
 	bool global_pin = false;
 
 	keep(r, &m);
@@ -62,8 +64,8 @@ known_by_guid(void **state)
 	m.card.guid.len = 0;
 	keep(r, &m);
 	assert_int_equal(recognise(r, 1, NULL, &global_pin), CM_ERR_ABSENT);
-	assert_int_equal(cm_accounts_recognise(r->store, (struct cm_blob){ NULL, 0 }, r->trace, NULL, &global_pin), CM_ERR_ABSENT);
-	assert_int_equal(cm_accounts_recognise(r->store, (struct cm_blob){ guids[1], 15 }, r->trace, NULL, &global_pin), CM_ERR_ABSENT);
+	assert_int_equal(cm_accounts_recognise(r->store, (struct cm_blob){ NULL, 0 }, NULL, r->trace, &found), CM_ERR_ABSENT);
+	assert_int_equal(cm_accounts_recognise(r->store, (struct cm_blob){ guids[1], 15 }, NULL, r->trace, &found), CM_ERR_ABSENT);
 }
 
 /* Issued anew with the same GUID: the certificate of its last login, whichever was written last. */

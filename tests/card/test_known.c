@@ -265,7 +265,7 @@ test_reissued_card_is_read_again_without_another_pin(void **state)
 		assert_int_equal(cm_trace_reason(test_trace()), CM_REASON_CARD_KEY);
 		before = card_counts().commands;
 		cm_cert_free(&s.cert);
-		assert_int_equal(cm_card_read_again(s.card, s.deadline, test_trace(), &s.cert), CM_OK);
+		assert_int_equal(cm_card_read_again(s.card, CM_SLOT_AUTHENTICATION, s.deadline, test_trace(), &s.cert), CM_OK);
 		assert_int_equal(card_counts().commands, before + object_chunks(real));
 		assert_false(cm_card_is_cached(s.card));
 		assert_true(cm_blob_equal(cm_cert_der(s.cert), cm_cert_der(real)));
@@ -292,7 +292,7 @@ test_read_again_before_the_pin(void **state)
 	assert_int_equal(begin(&s, &store), CM_OK);
 	other_connect(&o);
 	cm_cert_free(&s.cert);
-	assert_int_equal(cm_card_read_again(s.card, s.deadline, test_trace(), &s.cert), CM_OK);
+	assert_int_equal(cm_card_read_again(s.card, CM_SLOT_AUTHENTICATION, s.deadline, test_trace(), &s.cert), CM_OK);
 	assert_true(cm_blob_equal(cm_cert_der(s.cert), cm_cert_der(real)));
 	/* and nobody is kept out while a person is asked */
 	assert_int_equal(other_send(&o, "00200080"), 0x63C3);
@@ -324,7 +324,7 @@ test_known_card_that_was_swapped_gets_no_pin(void **state)
 	assert_int_equal(unlock(&s), CM_ERR_OFFLINE);
 	assert_int_equal(cm_trace_reason(test_trace()), CM_REASON_CARD_REMOVED);
 	cm_cert_free(&s.cert);
-	assert_int_equal(cm_card_read_again(s.card, s.deadline, test_trace(), &s.cert), CM_ERR_OFFLINE);
+	assert_int_equal(cm_card_read_again(s.card, CM_SLOT_AUTHENTICATION, s.deadline, test_trace(), &s.cert), CM_ERR_OFFLINE);
 	assert_null(s.cert);
 	assert_int_equal(card_counts().commands, 0);
 	end(&s);

@@ -178,7 +178,7 @@ log_in(struct cm_card *c, const struct cm_cert *known, unsigned tries)
 	CHECK(cm_card_prove(c, CM_SLOT_AUTHENTICATION, known, deadline, NULL, &proof) != CM_OK);
 	CHECK(proof == NULL && c->stats.verifies <= 1);
 	cm_cert_free(&cert);
-	if (cm_card_is_cached(c) && cm_card_read_again(c, deadline, NULL, &cert) == CM_OK)
+	if (cm_card_is_cached(c) && cm_card_read_again(c, CM_SLOT_AUTHENTICATION, deadline, NULL, &cert) == CM_OK)
 		CHECK(!cm_card_is_cached(c) && cm_cert_der(cert).len <= CM_CERT_MAX);
 	cm_cert_free(&cert);
 }

@@ -57,9 +57,9 @@ look_at_row(struct cm_accounts *s, struct cm_blob der)
 		if (cm_accounts_find_evidence(s, row->card.links[i], NULL, &e) == CM_ERR_STATE)
 			abort();
 	}
-	if (row->card.guid.len > 0 && cm_accounts_recognise(s, row->card.guid, NULL, &again, &global_pin) == CM_OK)
-		total += again.len;
-	cm_buf_free(&again);
+	if (row->card.guid.len > 0 && cm_accounts_recognise(s, row->card.guid, NULL, NULL, &again) == CM_OK)
+		total += again.certificate.len;
+	cm_buf_free(&again.certificate);
 	cm_kept_row_free(&row);
 	return total;
 }

@@ -139,6 +139,26 @@ class SeatTest(SeatScenario):
         self.assertEqual((reply['parameters']['state'], reply['parameters']['reason']), ('refused', 'not_here'), reply)
         self.check_asked(self.lenas('root'), user='dave', service='su')
 
+    def test_who_is_told_of_a_cards_accounts(self):
+        """Root's programs of all; of anybody else's only the one whose account it is, who is not even asked."""
+        self.again(mapper__several_accounts='hint')
+        for spec, others in (('dave', 'dave-admin'), ('carol+9c=bob+82=dave', 'bob')):
+            with self.subTest(spec):
+                self.exchange(spec)
+                self.wait_card()
+                stranger, root = self.caller(self.lenas()), self.caller(self.lenas('root'))
+                reply = stranger.begin(service='swaylock')
+                self.assertEqual((reply['parameters']['state'], reply['parameters']['reason']), ('refused', 'not_here'), reply)
+                self.assertNotRegex(json.dumps(stranger.seen), 'dave|Dave|bob|Bob')
+                root.say({'service': 'gdm-smartcard'})
+                self.assertIn(others, [choice['id'] for choice in root.until('choose')['parameters']['choices']])
+                root.end()
+                for user in ('dave', 'bob') if others == 'bob' else ('dave',):
+                    own = self.caller(self.inside(user))
+                    reply = own.begin(service='swaylock')
+                    own.end()
+                    self.assertEqual((reply['parameters']['state'], reply['parameters'].get('user')), ('pin', user), reply)
+
     def test_a_user_from_elsewhere(self):
         for who in (None, 'root'):
             with self.subTest(str(who)):

@@ -101,6 +101,67 @@ read_again(struct held *s, const struct cm_message *q, struct cm_message *a, int
 }
 
 static enum cm_err
+others(struct held *s, const struct cm_message *q, struct cm_message *a, int fd)
+{
+	struct card other;
+	struct cm_blob der;
+	uint8_t *row;
+
+	(void)q;
+	(void)fd;
+	a->kind = CM_MESSAGE_FOUND_OTHERS;
+	if (s->p->other == NULL)
+		return CM_OK;
+	card_load(&other, s->p->other);
+	der = cm_cert_der(other.cert);
+	row = malloc(der.len + 1);
+	assert_non_null(row);
+	row[0] = CM_SLOT_SIGNATURE;
+	memcpy(row + 1, der.ptr, der.len);
+	a->certificates.rows = calloc(1, sizeof(*a->certificates.rows));
+	assert_non_null(a->certificates.rows);
+	a->certificates.rows[a->certificates.count++] = (struct cm_blob){ row, der.len + 1 };
+	card_free(&other);
+	return CM_OK;
+}
+
+/* Another slot is another card file here. */
+static enum cm_err
+use(struct held *s, const struct cm_message *q, struct cm_message *a, int fd)
+{
+	const char *name = q->slot == CM_SLOT_SIGNATURE ? s->p->other : s->p->card;
+	char source[512];
+	unsigned tries;
+	enum cm_err err;
+
+	(void)fd;
+	a->kind = CM_MESSAGE_OPENED;
+	a->tries = 3;
+	snprintf(source, sizeof(source), "file:%s/%s.pem", getenv("CM_RIG_PKI"), name);
+	if (!s->p->copies) {
+		cm_card_close(&s->card);
+		if ((err = cm_card_open(source, CM_CARD_LOGIN, TIME, s->t, &s->card)) != CM_OK ||
+		    (err = cm_card_pin_tries(s->card, TIME, s->t, &tries)) != CM_OK)
+			return err;
+	}
+	s->cached = false;
+	if (!s->p->copies)
+		cm_cert_free(&s->cert);
+	if (s->cert == NULL && (err = cm_cert_decode(q->certificate, s->t, &s->cert)) != CM_OK)
+		return err;
+	if ((err = tell_card(s, a)) == CM_OK && s->p->copies) {
+		struct card other;
+
+		card_load(&other, name);
+		cm_blob_free(&a->certificate);
+		a->certificate = own(cm_cert_der(other.cert));
+		a->key = other.key;
+		card_free(&other);
+	}
+	return err;
+}
+
+static enum cm_err
 verify(struct held *s, const struct cm_message *q, struct cm_message *a, int fd)
 {
 	struct cm_secret *pin = NULL;
@@ -295,7 +356,7 @@ static const struct {
 	{ CM_MESSAGE_OPEN, open_card }, { CM_MESSAGE_READ_AGAIN, read_again }, { CM_MESSAGE_VERIFY, verify },
 	{ CM_MESSAGE_SIGN, sign }, { CM_MESSAGE_GET_TICKET, get_ticket }, { CM_MESSAGE_CHAIN, chain },
 	{ CM_MESSAGE_ACCOUNT, account }, { CM_MESSAGE_REVOCATION, revocation }, { CM_MESSAGE_KDC_STATE, kdc_state },
-	{ CM_MESSAGE_UNSEAL, unseal },
+	{ CM_MESSAGE_UNSEAL, unseal }, { CM_MESSAGE_OTHERS, others }, { CM_MESSAGE_USE, use },
 };
 
 /* False: it ends. */

@@ -31,6 +31,8 @@ struct play {
 
 	const char *card;		/* in the reader: of the rig's PKI, by name */
 	bool has_guid;			/* it can be recognised */
+	const char *other;		/* its certificate and key in slot 9C, by name; NULL: none */
+	bool copies;			/* of that the certificate alone: its key is the first's */
 	const char *own_principal;	/* for whom it asks the KDC, whoever it is asked for; NULL: for that one */
 	unsigned asked[CM_MESSAGE_KIND_COUNT];	/* how often, of either */
 

@@ -320,6 +320,67 @@ test_named(void **state)
 	play_end(&p);
 }
 
+/* bob's certificate is in 9C of alice's card: found by his name, signed with its key, and the next time not read. */
+static void
+test_other_certificate(void **state)
+{
+	struct play p;
+
+	(void)state;
+	play_make(&p, "alice-p256");
+	p.other = "bob";
+	p.has_guid = true;
+	for (int next = 0; next < 2; next++) {
+		play_login(&p, NULL);
+		assert_int_equal(play_prepare(&p), CM_OK);
+		assert_string_equal(p.login.account->name, "alice");
+		assert_int_equal(p.asked[CM_MESSAGE_OTHERS], 0);
+		assert_int_equal(cm_login_name(&p.login, "bob"), CM_OK);
+		assert_string_equal(p.login.account->name, "bob");
+		assert_int_equal(p.asked[CM_MESSAGE_OTHERS], next == 0);
+		assert_int_equal(p.login.slot, CM_SLOT_SIGNATURE);
+		expect(&p, play_finish(&p), CM_OK, CM_REASON_NONE);
+		assert_int_equal(cm_grant_account(p.login.grant)->uid, 10002);
+		assert_int_equal(p.asked[CM_MESSAGE_GET_TICKET], 1);
+		assert_int_equal(p.asked[CM_MESSAGE_SIGN], 0);
+	}
+	play_end(&p);
+}
+
+/* Nobody is named, and the first opens no account; another name is looked for from the first on. */
+static void
+test_other_certificate_of_nobody(void **state)
+{
+	struct play p;
+
+	(void)state;
+	play_make(&p, "carol");
+	p.other = "bob";
+	p.has_guid = true;
+	play_login(&p, NULL);
+	assert_int_equal(play_prepare(&p), CM_OK);
+	assert_string_equal(p.login.account->name, "bob");
+	assert_int_equal(cm_login_name(&p.login, "alice"), CM_ERR_ABSENT);
+	assert_int_equal(cm_trace_reason(p.h.trace), CM_REASON_NO_ACCOUNT);
+	assert_int_equal(cm_login_name(&p.login, "bob"), CM_OK);
+	expect(&p, play_finish(&p), CM_OK, CM_REASON_NONE);
+	/* the first could only not be asked about: no other is taken for it, but one may be named */
+	play_stop(&p);
+	play_end(&p);
+	play_make(&p, "alice-p256");
+	p.other = "bob";
+	p.has_guid = true;
+	play_login(&p, "bob");
+	expect(&p, play_run(&p), CM_OK, CM_REASON_NONE);
+	host_set(&p.h, "directory.uri=ldap://127.0.0.1:1");
+	play_login(&p, NULL);
+	expect(&p, play_prepare(&p), CM_ERR_OFFLINE, CM_REASON_NOT_KEPT);
+	assert_int_equal(p.login.opening_count, 1);
+	assert_int_equal(cm_login_name(&p.login, "bob"), CM_OK);
+	assert_true(p.login.account_kept);
+	play_end(&p);
+}
+
 /* Before the PIN the resolver dies, and another takes its place: whoever asks next finds that one. */
 static void
 test_resolver_replaced(void **state)
@@ -668,6 +729,90 @@ test_ticket_that_does_not_vouch(void **state)
 	play_end(&p);
 }
 
+static bool
+slot_not_asked_for(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	(void)p;
+	if (q->kind == CM_MESSAGE_OTHERS)
+		((uint8_t *)(uintptr_t)a->certificates.rows[0].ptr)[0] = CM_SLOT_KEY_MANAGEMENT;
+	return true;
+}
+
+static bool
+used_another(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	struct card alice;
+
+	(void)p;
+	if (q->kind != CM_MESSAGE_USE)
+		return true;
+	card_load(&alice, "alice-p256");
+	set_blob(&a->certificate, cm_cert_der(alice.cert));
+	card_free(&alice);
+	return true;
+}
+
+static bool
+used_with_another_key(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	struct card alice;
+
+	(void)p;
+	if (q->kind != CM_MESSAGE_USE)
+		return true;
+	card_load(&alice, "alice-p256");
+	a->key = alice.key;
+	card_free(&alice);
+	return true;
+}
+
+static bool
+used_of_another_card(struct play *p, const struct cm_message *q, struct cm_message *a)
+{
+	(void)p;
+	if (q->kind == CM_MESSAGE_USE)
+		set_blob(&a->guid, (struct cm_blob){ (const uint8_t *)"another's own id", 16 });
+	return true;
+}
+
+/* What a helper says of another slot: alice's card, and bob's certificate, wherever he has it from. */
+static void
+test_lies_about_slots(void **state)
+{
+	static const struct {
+		bool (*spoil)(struct play *p, const struct cm_message *q, struct cm_message *a);
+		bool copies;
+		enum cm_err err;
+		enum cm_reason reason;
+	} rows[] = {
+		{ slot_not_asked_for, false, CM_ERR_SYSTEM, CM_REASON_HELPER },
+		{ used_another, false, CM_ERR_SYSTEM, CM_REASON_HELPER },
+		{ used_with_another_key, false, CM_ERR_REFUSED, CM_REASON_PROOF_MISSING },
+		{ used_of_another_card, false, CM_ERR_SYSTEM, CM_REASON_HELPER },
+		/* the key of 9A signs for the certificate that is said to be in 9C, for the KDC and without one */
+		{ NULL, true, CM_ERR_REFUSED, CM_REASON_KDC_REFUSED },
+		{ kdc_is_silent, true, CM_ERR_REFUSED, CM_REASON_CARD_KEY },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(rows); i++) {
+		struct play p;
+		enum cm_err err;
+
+		play_make(&p, "alice-p256");
+		p.other = "bob";
+		p.has_guid = true;
+		p.spoil = rows[i].spoil;
+		p.copies = rows[i].copies;
+		play_login(&p, "bob");
+		err = play_run(&p);
+		if (err != rows[i].err || cm_trace_reason(p.h.trace) != rows[i].reason || p.login.grant != NULL)
+			fail_msg("%zu: %s, %s: %s", i, cm_err_name(err), cm_reason_name(cm_trace_reason(p.h.trace)), cm_trace_message(p.h.trace));
+		assert_int_equal(kept(&p), 0);
+		play_end(&p);
+	}
+}
+
 /* The card was revoked, and the resolver says it is well. */
 static bool
 good_all_the_same(struct play *p, const struct cm_message *q, struct cm_message *a)
@@ -790,9 +935,12 @@ main(void)
 		cmocka_unit_test(test_renewed),
 		cmocka_unit_test(test_ticket_of_another),
 		cmocka_unit_test(test_named),
+		cmocka_unit_test(test_other_certificate),
+		cmocka_unit_test(test_other_certificate_of_nobody),
 		cmocka_unit_test(test_resolver_replaced),
 		cmocka_unit_test(test_deaths),
 		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_lies_about_slots),
 		cmocka_unit_test(test_ticket_that_does_not_vouch),
 		cmocka_unit_test(test_revoked_is_not_forgiven),
 	};
