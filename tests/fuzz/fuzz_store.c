@@ -41,8 +41,7 @@ static size_t
 look_at_row(struct cm_accounts *s, struct cm_blob der)
 {
 	struct cm_kept_row *row = NULL;
-	struct cm_buf again = { 0 };
-	bool global_pin;
+	struct cm_recognised again = { .slot = 0 };
 	size_t total = 0;
 
 	if (cm_accounts_find_row(s, der, 1800000000, NULL, &row) != CM_OK)
