@@ -42,6 +42,9 @@ static const struct kind_row {
 	{ CM_MESSAGE_CHANGED_PIN, 0, 0, 0 },
 	{ CM_MESSAGE_UNSEAL, UNLOCKED, 1, CM_MESSAGE_UNSEALED },
 	{ CM_MESSAGE_UNSEALED, 0, 0, 0 },
+	{ CM_MESSAGE_OTHERS, OPENED, 0, CM_MESSAGE_FOUND_OTHERS },
+	{ CM_MESSAGE_FOUND_OTHERS, 0, 0, 0 },
+	{ CM_MESSAGE_USE, OPENED, 0, CM_MESSAGE_OPENED },
 	/* the resolver's */
 	{ CM_MESSAGE_CHAIN, 0, 0, 0 },
 	{ CM_MESSAGE_ACCOUNT, 0, 0, 0 },
@@ -58,6 +61,7 @@ static const struct kind_row {
 };
 
 static const uint8_t nonce[32] = { 1 };
+static struct cm_cert *alice;	/* while each message is tried */
 
 static struct cm_message
 message_of(enum cm_message_kind kind)
@@ -71,6 +75,9 @@ message_of(enum cm_message_kind kind)
 	m.nonce = (struct cm_blob){ nonce, sizeof(nonce) };
 	m.principal = "alice@CARDMAP.TEST";
 	m.user = "alice";
+	m.slot = CM_SLOT_SIGNATURE;
+	if (alice != NULL)
+		m.certificate = cm_cert_der(alice);
 	return m;
 }
 
@@ -148,6 +155,7 @@ test_every_message_in_every_state(void **state)
 {
 	(void)state;
 	assert_int_equal(CM_COUNT(kinds), CM_MESSAGE_KIND_COUNT - 1);
+	alice = pki_cert("alice-p256");
 	for (size_t i = 0; i < CM_COUNT(kinds); i++)
 		for (size_t j = 0; j < CM_COUNT(states); j++) {
 			const struct cm_message m = message_of(kinds[i].kind);
@@ -159,6 +167,7 @@ test_every_message_in_every_state(void **state)
 			else
 				expect_end(&h, &m, kinds[i].descriptors, states[j].name);
 		}
+	cm_cert_free(&alice);
 }
 
 /* A pipe that is missing, or one too many: a PIN that stands about is taken by nobody. */
