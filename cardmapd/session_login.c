@@ -507,7 +507,7 @@ ask_to_keep(struct cm_work *w)
 	struct cm_login *l = &w->login;
 	struct cm_answer answer;
 
-	l->keep_here = false;
+	l->keep_here = l->keep_never = false;
 	if (attempt_of(w)->purpose != CM_PURPOSE_LOGIN || l->account_kept || !cm_mobile_must_ask(&h, l->account))
 		return true;
 	cm_attempt_tell(attempt_of(w), &(struct cm_told){ .state = CM_ATTEMPT_CHOOSE, .user = l->account->name,
@@ -517,8 +517,8 @@ ask_to_keep(struct cm_work *w)
 	if (!await_answer(w, &answer))
 		return false;
 	l->keep_here = answer.choice != NULL && strcmp(answer.choice, "keep") == 0;
-	if (answer.choice != NULL && strcmp(answer.choice, "never") == 0)
-		(void)!cm_mobile_decline(&h, l->account, NULL);	/* then he is asked again */
+	/* Until the PIN it may be anybody who found the card. */
+	l->keep_never = answer.choice != NULL && strcmp(answer.choice, "never") == 0;
 	cm_answer_clear(&answer);
 	return true;
 }

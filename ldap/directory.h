@@ -50,6 +50,8 @@ CM_MUST_USE enum cm_err cm_account_copy(const struct cm_account *a, struct cm_ac
  */
 CM_MUST_USE enum cm_err cm_account_check(const struct cm_account *a, uid_t first_uid,
     gid_t first_gid, struct cm_trace *t);
+/* A group that a directory may put somebody into: not one that gives rights on this host. */
+bool cm_group_is_allowed(const struct cm_group *g, gid_t first_gid);
 
 /* All texts are borrowed for the life of the directory; NULL: not set. */
 struct cm_directory_options {

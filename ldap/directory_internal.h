@@ -249,7 +249,5 @@ void cm_groups_search(struct cm_groups *g, struct cm_search *s);
 /* account.c */
 /* All texts "". */
 CM_MUST_USE enum cm_err cm_account_new(struct cm_account **out);
-/* A group that a directory may put somebody into: not one that gives rights on this host. */
-bool cm_group_is_allowed(const struct cm_group *g, gid_t first_gid);
 
 #endif /* CM_LDAP_DIRECTORY_INTERNAL_H */

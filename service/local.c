@@ -213,6 +213,23 @@ cm_local_is_member(const char *etc, const struct cm_local_member *m, struct cm_t
 	return err;
 }
 
+enum cm_err
+cm_local_has_group(const char *etc, const char *name, struct cm_trace *t, bool *has)
+{
+	struct group entry, *g = NULL;
+	struct files s;
+	int error = 0;
+	enum cm_err err = open_file(etc, "group", t, &s);
+
+	*has = false;
+	while (err == CM_OK && !*has && (error = fgetgrent_r(s.f, &entry, s.line, LINE_MAX_OCTETS, &g)) == 0)
+		*has = strcmp(g->gr_name, name) == 0;
+	if (err == CM_OK && !*has && error != ENOENT)
+		err = broken(&s, error, t);
+	close_file(&s);
+	return err;
+}
+
 bool
 cm_local_find_user(const char *name, bool (*is)(const struct passwd *, const char *), struct passwd *out,
     char texts[CM_LOCAL_TEXTS])

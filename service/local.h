@@ -40,4 +40,7 @@ struct cm_local_member {
 };
 CM_MUST_USE enum cm_err cm_local_is_member(const char *etc, const struct cm_local_member *m, struct cm_trace *t, bool *in);
 
+/* Has /etc/group a group of this name?  etc and errors as above. */
+CM_MUST_USE enum cm_err cm_local_has_group(const char *etc, const char *name, struct cm_trace *t, bool *has);
+
 #endif /* CM_SERVICE_LOCAL_H */

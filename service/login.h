@@ -118,6 +118,7 @@ struct cm_login {
 	bool pad;			/* the reader takes the PIN itself */
 	unsigned tries_left;		/* CM_TRIES_UNKNOWN: the card does not count */
 	bool keep_here;			/* its owner was asked, and wants the account kept here (service/mobile.h) */
+	bool keep_never;		/* ... or never to be asked again: written down once the card has shown that it was he */
 	bool pin_sent;			/* a PIN was handed on, and nobody told what the card said to it */
 	struct cm_account *account;
 	bool account_kept;		/* the directory was silent: this is the kept account */

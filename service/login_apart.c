@@ -520,7 +520,7 @@ static enum cm_err
 remember(struct cm_login *l)
 {
 	struct cm_apart *a = apart(l);
-	const struct cm_mobile_host h = { .conf = a->o.conf, .store = a->o.store };
+	const struct cm_mobile_host h = { .conf = a->o.conf, .store = a->o.store, .etc = a->o.etc };
 	struct cm_mobile_plan *plan = NULL;
 	uint8_t packed[CM_KEY_PACKED_MAX];
 	const struct cm_kept_slot slot = { l->slot, l->unnamed };
@@ -545,6 +545,8 @@ remember(struct cm_login *l)
 	r.mobile = cm_mobile_plan_row(plan);
 	err = cm_accounts_remember_apart(a->o.store, &r, l->trace);
 	cm_mobile_end(&plan, err, l->trace);
+	if (err == CM_OK && r.account_online && l->keep_never && cm_mobile_must_ask(&h, r.account))
+		(void)!cm_mobile_decline(&h, r.account, NULL);	/* then he is asked again */
 	return err;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "service/local.h"
 #include "service/mobile_internal.h"
 
 static const char *const elsewhere[] = { "/run/userdb", "/run/host/userdb", "/usr/local/lib/userdb", "/usr/lib/userdb" };
@@ -214,6 +215,30 @@ check_groups(struct cm_mobile_plan *p, struct cm_trace *t)
 	return CM_OK;
 }
 
+/*
+ * A primary group without a name gets the user's own (service/userdb.c).  sudo and others go by names: it must be
+ * none of this computer's, or an account that a directory calls "sudo" were in that group.
+ */
+static enum cm_err
+check_own_group(struct cm_mobile_plan *p, struct cm_trace *t)
+{
+	const struct cm_account *a = p->account;
+	const struct cm_group own = { .name = a->name, .gid = a->gid };
+	bool there = false;
+	enum cm_err err;
+
+	for (size_t i = 0; i < a->group_count; i++)
+		if (a->groups[i].gid == a->gid || strcmp(a->groups[i].name, a->name) == 0)
+			return CM_OK;
+	if (!cm_group_is_allowed(&own, p->h->conf->accounts.first_gid))
+		return cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN, "account %s: the directory has no name for its primary group (gid %u), and "
+		    "a group %s gives rights on this computer", a->name, (unsigned)a->gid, a->name);
+	if ((err = cm_local_has_group(p->h->etc, a->name, t, &there)) == CM_OK && there)
+		err = cm_trace_fail(t, CM_REASON_LOCAL_COLLISION, "account %s: the directory has no name for its primary group (gid %u), and %s, "
+		    "which it would get, is a group of this computer's", a->name, (unsigned)a->gid, a->name);
+	return err;
+}
+
 /* What somebody else put there meanwhile is left out, and stays. */
 static enum cm_err
 mark_files(struct cm_mobile_plan *p, struct cm_trace *t)
@@ -247,7 +272,7 @@ open_folder(struct cm_mobile_plan *p, struct cm_trace *t)
 }
 
 static enum cm_err (*const steps[])(struct cm_mobile_plan *, struct cm_trace *) = {
-	check_home, check_holder, open_folder, check_records, check_groups, mark_files,
+	check_home, check_holder, open_folder, check_records, check_groups, check_own_group, mark_files,
 };
 
 enum cm_err

@@ -9,6 +9,7 @@
 struct cm_mobile_host {
 	const struct cm_conf *conf;
 	struct cm_accounts *store;	/* a file; of this thread */
+	const char *etc;		/* where group is; NULL: /etc */
 };
 
 /* accounts.mobile = ask, and nobody has said of this account whether it is to be kept here. */

@@ -151,6 +151,16 @@ out:
 	return err;
 }
 
+static bool
+is_described(const struct cm_userdb_files *f, const char *group)
+{
+	char *file = make("%s.group", group);
+	const bool is = file != NULL && has(f, file);
+
+	free(file);
+	return is;
+}
+
 static enum cm_err
 add_groups(const struct cm_account *a, struct cm_userdb_files *out)
 {
@@ -164,7 +174,8 @@ add_groups(const struct cm_account *a, struct cm_userdb_files *out)
 		primary_named = primary_named || g->gid == a->gid;
 		if (!g->local)
 			err = add_group(g->name, g->gid, out);
-		if (err == CM_OK && g->gid != a->gid)
+		/* Of a name that is described nowhere a group of this computer's may come to have it. */
+		if (err == CM_OK && g->gid != a->gid && (g->local || is_described(out, g->name)))
 			err = add(out, make("%s:%s.membership", a->name, g->name), strdup("{}\n"), false);
 	}
 	/* A primary group that the directory has no name for gets the user's own. */

@@ -104,6 +104,19 @@ class Mobile(ServiceScenario):
         self.assertIn('alice.user', self.names())
         self.check_inside(*self.enter())    # and is not asked again
 
+    def test_who_has_no_pin_decides_nothing(self):
+        """Whoever finds the card may say "never", and it is written down with the right PIN alone."""
+        self.again(accounts__mobile='ask')
+        asked = rb'(?s)3  do not keep it, and do not ask again.*Which one, 1 to 3: '
+        terminal = self.background(['login'])
+        terminal.expect(asked)
+        terminal.type('3\n')
+        terminal.expect(PROMPT)
+        terminal.kill()
+        self.check_inside(*self.enter(first=(asked, '3')))
+        self.check_inside(*self.enter())    # and is not asked again
+        self.assertEqual(self.names(), [])
+
     def test_hostile_values(self):
         """What a directory may say of somebody, and what of it comes to this computer."""
         self.give('alice', homeDirectory='/etc')

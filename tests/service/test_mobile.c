@@ -428,6 +428,46 @@ groups_of_others(void **state)
 	expect_file(f, "10001.user", "alice.user");
 }
 
+/* A primary group without a name would get the user's own, by which sudo and others give rights. */
+static void
+own_group_of_this_computer(void **state)
+{
+	struct fixture *f = *state;
+	struct cm_account a = account("games", 10001), b = account("docker", 10002), c = account("carol", 10003);
+	char path[80];
+	FILE *group;
+
+	a.group_count = b.group_count = c.group_count = 0;
+	snprintf(path, sizeof(path), "%s/group", f->folder);
+	assert_non_null(group = fopen(path, "we"));
+	assert_true(fputs("root:x:0:\ngames:x:60:\n", group) >= 0);
+	assert_int_equal(fclose(group), 0);
+	f->h.etc = f->folder;
+	assert_int_equal(log_in(f, &a, false, cm_clock_now()), CM_OK);
+	expect_warning(f, "is a group of this computer's");
+	assert_int_equal(log_in(f, &b, false, cm_clock_now()), CM_OK);
+	expect_warning(f, "gives rights on this computer");
+	assert_int_equal(count_files(f), 0);
+	assert_int_equal(log_in(f, &c, false, cm_clock_now()), CM_OK);
+	expect_file(f, "carol.group", "{\"gid\":10000,\"groupName\":\"carol\"}\n");
+}
+
+/* Two groups of one number: the second has no record, and a member of it none. */
+static void
+member_of_what_is_described(void **state)
+{
+	static struct cm_group same[] = { { .name = (char *)(uintptr_t)"laptops", .gid = 10003 },
+		{ .name = (char *)(uintptr_t)"printers", .gid = 10003 } };
+	struct fixture *f = *state;
+	struct cm_account a = account("alice", 10001);
+
+	a.groups = same;
+	assert_int_equal(log_in(f, &a, false, cm_clock_now()), CM_OK);
+	expect_file(f, "alice:laptops.membership", "{}\n");
+	expect_file(f, "printers.group", NULL);
+	expect_file(f, "alice:printers.membership", NULL);
+}
+
 /* Of hostile directories: what an account's check lets through is written as JSON and nothing else. */
 static void
 texts_of_a_directory(void **state)
@@ -645,7 +685,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_login_makes_records), T(a_login_refreshes_them), T(a_group_of_ones_own), cmocka_unit_test(policy_says_who),
 		T(who_was_asked_is_not_asked_again), T(policy_that_changed_ends_it), cmocka_unit_test(homes_stay_below_their_roots),
-		T(records_of_others_stay), T(a_uid_is_one_accounts), T(groups_of_others), T(texts_of_a_directory), T(rests_after_its_time),
+		T(records_of_others_stay), T(a_uid_is_one_accounts), T(groups_of_others), T(own_group_of_this_computer),
+		T(member_of_what_is_described), T(texts_of_a_directory), T(rests_after_its_time),
 		T(ends_with_its_account), cmocka_unit_test(damage_takes_no_names_away), T(settling_mends), T(dies_at_each_file),
 		T(folders_that_are_not_used),
 	};
