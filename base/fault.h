@@ -22,18 +22,25 @@ cm_fault_is_due(void)
 
 /*
  * CM_ERR_SYSTEM when the environment's CM_FAULT names this point; "kill:" before
- * the name ends this process as kill -9 does.  Only in builds for tests.
+ * the name ends this process as kill -9 does, "stop:" halts it there, until
+ * somebody sends SIGCONT.  Only in builds for tests.
  */
 static inline enum cm_err
 cm_fault_point(const char *name)
 {
+	static const struct {
+		const char *word;
+		int signal;
+	} signals[] = { { "kill:", SIGKILL }, { "stop:", SIGSTOP } };
 	const char *want = getenv("CM_FAULT");
 
 	if (want == NULL)
 		return CM_OK;
-	if (strncmp(want, "kill:", 5) == 0) {
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		if (strncmp(want, signals[i].word, 5) != 0)
+			continue;
 		if (strcmp(want + 5, name) == 0 && cm_fault_is_due())
-			raise(SIGKILL);
+			raise(signals[i].signal);
 		return CM_OK;
 	}
 	return strcmp(want, name) == 0 && cm_fault_is_due() ? CM_ERR_SYSTEM : CM_OK;

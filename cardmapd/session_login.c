@@ -1,11 +1,11 @@
 /* cardmapd/session_login.c - a login with a card that is prepared: the PIN asked for, handed on, and what comes of it. */
+#include <poll.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cardmapd/record.h"
 #include "cardmapd/removal.h"
 #include "cardmapd/session_internal.h"
+#include "krb5/ccache_put.h"
 #include "service/mobile.h"
 
 #define WATCHER_MS	3000	/* until the watcher has seen what a card helper has */
@@ -129,15 +129,29 @@ list_warnings(const struct cm_trace *t)
 	return list;
 }
 
-/* Of a caller who went while the last stages ran nothing is left: a ccache of a file is the account's own, so root takes away just that. */
+/* Of a caller who went while the last stages ran nothing is left: the account itself, not root, takes its ccache away. */
 static void
-take_back(const struct cm_login *l)
+take_back(const struct cm_daemon *d, const struct cm_login *l)
 {
-	struct stat st;
+	const struct cm_ccache_put p = { .program = d->ccache_program, .pattern = d->conf->kerberos.ccache,
+		.account = cm_grant_account(l->grant) };
+	struct cm_trace *t = NULL;
+	enum cm_err err;
 
-	if (l->ccache != NULL && strncmp(l->ccache, "FILE:", 5) == 0 && lstat(l->ccache + 5, &st) == 0 &&
-	    S_ISREG(st.st_mode) && st.st_uid == cm_grant_account(l->grant)->uid)
-		(void)unlink(l->ccache + 5);
+	if (l->ccache == NULL || cm_trace_new(&t) != CM_OK)
+		return;
+	if ((err = cm_ccache_remove(&p, cm_deadline_in(d->conf->kerberos.timeout), t)) != CM_OK)
+		cm_log_event(d->conf->service.log, "login", err, cm_trace_reason(t), "a ccache of nobody is left: %s", cm_trace_message(t));
+	cm_trace_free(&t);
+}
+
+/* Whether or not the main thread has come to see it. */
+static bool
+is_caller_gone(const struct cm_work *w)
+{
+	struct pollfd p = { .fd = attempt_of(w)->pidfd, .events = POLLIN };
+
+	return is_cancelled(w) || (p.fd >= 0 && poll(&p, 1, 0) > 0);
 }
 
 static void
@@ -150,8 +164,8 @@ grant(struct cm_work *w)
 		.kept_age = l->account_kept ? l->kept_age : -1, .warnings = list_warnings(w->trace),
 	};
 
-	if (is_cancelled(w))
-		take_back(l);
+	if (is_caller_gone(w))
+		take_back(w->session->daemon, l);
 	else
 		cm_removal_admitted(w->session->daemon->removal, w->session, a, g.account);
 	a->secret = cm_apart_take_secret(w->apart);	/* the main thread looks at it once the grant is told */

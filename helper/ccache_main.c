@@ -1,8 +1,8 @@
 /*
  * helper/ccache_main.c - cardmap-ccache: write the ticket on standard input into a ccache.
  *
- * cardmap-ccache CCACHE PRINCIPAL, as the user whose it is.  Ends with 0; or
- * with 1, and why on standard output.
+ * cardmap-ccache CCACHE PRINCIPAL, as the user whose it is; with --remove behind
+ * it takes that one away instead.  Ends with 0; or with 1, and why on standard output.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -34,28 +34,39 @@ read_ticket(struct cm_buf *ticket, struct cm_buf *why)
 	return cm_buf_status(ticket);
 }
 
+static enum cm_err
+put(struct cm_ccache_writer *w, const char *name, struct cm_buf *why)
+{
+	struct cm_buf ticket;
+	enum cm_err err;
+
+	cm_buf_init_secret(&ticket, CM_CCACHE_TICKET_MAX);
+	if ((err = read_ticket(&ticket, why)) == CM_OK)	/* it may be asked for only now */
+		err = cm_ccache_writer_put(w, name, cm_buf_blob(&ticket));
+	cm_buf_free(&ticket);
+	return err;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct cm_ccache_writer *writer = NULL;
-	struct cm_buf ticket, why;
+	struct cm_buf why;
 	enum cm_err err;
 
 	cm_secret_harden_process();
 	umask(077);
-	cm_buf_init_secret(&ticket, CM_CCACHE_TICKET_MAX);
 	cm_buf_init(&why, 0);
-	if (argc != 3) {
-		cm_buf_add_str(&why, "usage: cardmap-ccache CCACHE PRINCIPAL, a ticket on standard input");
+	const bool removes = argc == 4 && strcmp(argv[3], "--remove") == 0;
+	if (argc != 3 && !removes) {
+		cm_buf_add_str(&why, "usage: cardmap-ccache CCACHE PRINCIPAL [--remove], a ticket on standard input");
 		err = CM_ERR_USAGE;
-	} else if ((err = cm_ccache_writer_open(argv[2], &why, &writer)) == CM_OK &&
-	    (err = read_ticket(&ticket, &why)) == CM_OK) {	/* it may be asked for only now */
-		err = cm_ccache_writer_put(writer, argv[1], cm_buf_blob(&ticket));
+	} else if ((err = cm_ccache_writer_open(argv[2], &why, &writer)) == CM_OK) {
+		err = removes ? cm_ccache_writer_remove(writer, argv[1]) : put(writer, argv[1], &why);
 	}
 	if (err != CM_OK)
 		fputs(why.len > 0 ? cm_buf_str(&why) : cm_err_name(err), stdout);
 	cm_ccache_writer_close(&writer);
-	cm_buf_free(&ticket);
 	cm_buf_free(&why);
 	return err == CM_OK ? 0 : 1;
 }

@@ -89,7 +89,8 @@ struct cm_ccache_putting {
 	gid_t *groups;			/* the primary one first */
 	size_t group_count;
 	struct cm_buf name, program;
-	const char *arguments[3];
+	const char *arguments[4];
+	bool removes;
 };
 
 static enum cm_err
@@ -161,6 +162,7 @@ start(struct cm_ccache_putting *u, cm_deadline deadline, struct cm_trace *t)
 
 	u->arguments[0] = cm_buf_str(&u->name);
 	u->arguments[1] = u->principal;
+	u->arguments[2] = u->removes ? "--remove" : NULL;
 	u->child.path = cm_buf_str(&u->program);
 	u->child.arguments = u->arguments;
 	u->child.ours = u->child.fed = true;
@@ -173,8 +175,8 @@ start(struct cm_ccache_putting *u, cm_deadline deadline, struct cm_trace *t)
 	return err;
 }
 
-enum cm_err
-cm_ccache_put_begin(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_trace *t, struct cm_ccache_putting **out)
+static enum cm_err
+begin(const struct cm_ccache_put *p, bool removes, cm_deadline deadline, struct cm_trace *t, struct cm_ccache_putting **out)
 {
 	struct cm_ccache_putting *u = calloc(1, sizeof(*u));
 	enum cm_err err;
@@ -182,11 +184,18 @@ cm_ccache_put_begin(const struct cm_ccache_put *p, cm_deadline deadline, struct 
 	*out = u;
 	if (u == NULL)
 		return CM_ERR_NOMEM;
+	u->removes = removes;
 	cm_buf_init(&u->name, NAME_LEN_MAX);
 	cm_buf_init(&u->program, PATH_LEN_MAX);
 	if ((err = choose(u, p, t)) != CM_OK || (err = start(u, deadline, t)) != CM_OK)
 		cm_ccache_put_drop(out);
 	return err;
+}
+
+enum cm_err
+cm_ccache_put_begin(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_trace *t, struct cm_ccache_putting **out)
+{
+	return begin(p, false, deadline, t, out);
 }
 
 bool
@@ -262,5 +271,17 @@ cm_ccache_put(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_tra
 	*name = NULL;
 	if ((err = cm_ccache_put_begin(p, deadline, t, &u)) == CM_OK)
 		err = cm_ccache_put_end(&u, p->ticket, deadline, t, name);
+	return err;
+}
+
+enum cm_err
+cm_ccache_remove(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_trace *t)
+{
+	struct cm_ccache_putting *u = NULL;
+	enum cm_err err;
+
+	if ((err = begin(p, true, deadline, t, &u)) == CM_OK)
+		err = finish(u, (struct cm_blob){ 0 }, deadline, t);
+	cm_ccache_put_drop(&u);
 	return err;
 }

@@ -43,4 +43,10 @@ CM_MUST_USE enum cm_err cm_ccache_put_end(struct cm_ccache_putting **putting, st
     struct cm_trace *t, char **name);
 void cm_ccache_put_drop(struct cm_ccache_putting **putting);	/* NULL inside: nothing */
 
+/*
+ * Takes away what was put, of any kind, by the same program: if it is still that
+ * principal's.  One that is not there is gone.  The ticket of p is not looked at.
+ */
+CM_MUST_USE enum cm_err cm_ccache_remove(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_trace *t);
+
 #endif /* CM_KRB5_CCACHE_PUT_H */

@@ -303,6 +303,30 @@ write_ccache(struct cm_ccache_writer *w, const char *name)
 }
 
 enum cm_err
+cm_ccache_writer_remove(struct cm_ccache_writer *w, const char *name)
+{
+	krb5_ccache cc = NULL;
+	krb5_principal owner = NULL;
+	krb5_error_code code = krb5_cc_resolve(w->context, name, &cc);
+	enum cm_err err = CM_OK;
+
+	if (code == 0 && (code = krb5_cc_get_principal(w->context, cc, &owner)) == 0) {
+		if (!krb5_principal_compare(w->context, owner, w->client)) {
+			err = say(w, CM_ERR_STATE, "it is another principal's");
+		} else {
+			code = krb5_cc_destroy(w->context, cc);
+			cc = NULL;
+		}
+	}
+	if (code != 0 && code != KRB5_FCC_NOFILE)	/* of every kind: there is none */
+		err = say_code(w, code);
+	krb5_free_principal(w->context, owner);
+	if (cc != NULL)
+		krb5_cc_close(w->context, cc);
+	return err;
+}
+
+enum cm_err
 cm_ccache_writer_open(const char *principal, struct cm_buf *why, struct cm_ccache_writer **out)
 {
 	struct cm_ccache_writer *w = calloc(1, sizeof(*w));

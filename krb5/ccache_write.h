@@ -30,6 +30,11 @@ CM_MUST_USE enum cm_err cm_ccache_write(const char *name, const char *principal,
 struct cm_ccache_writer;
 CM_MUST_USE enum cm_err cm_ccache_writer_open(const char *principal, struct cm_buf *why, struct cm_ccache_writer **out);
 CM_MUST_USE enum cm_err cm_ccache_writer_put(struct cm_ccache_writer *w, const char *name, struct cm_blob ticket);
+/*
+ * Takes it away, of any kind, if it is that principal's; one that is not there is
+ * gone.  CM_ERR_STATE: another principal's, which stays.
+ */
+CM_MUST_USE enum cm_err cm_ccache_writer_remove(struct cm_ccache_writer *w, const char *name);
 void cm_ccache_writer_close(struct cm_ccache_writer **writer);
 
 #endif /* CM_KRB5_CCACHE_WRITE_H */

@@ -17,10 +17,14 @@ import service_scenario  # noqa: E402
 from scenario import NEW_PIN, PIN, SECONDS, WRONG_PIN, Counts, wait_until  # noqa: E402
 from service_scenario import ServiceScenario  # noqa: E402
 
+import rig as rig_module  # noqa: E402
 import varlink  # noqa: E402
+from rig import WORK  # noqa: E402
+from test_service_seat import Caller  # noqa: E402
 from service import CARD, CONF, HOME, RESOLVER, RUN, processes  # noqa: E402
 
 SOCKET = RUN / 'io.cardmap'
+CCACHE = 'cardmap-ccache'
 ENDS = ('granted', 'refused')
 BEGIN = """
 import json, socket, sys, time
@@ -374,6 +378,52 @@ class LoginTest(LiveScenario):
     def test_cards_are_off(self):
         self.again(enforcement__allow_cards='no')
         self.assertEqual(self.login()['reason'], 'cards_off')
+
+
+class GoneTest(LiveScenario):
+    """Who logs in goes while the account's own program writes the ccache, which is then taken away as it came."""
+    starts = False
+
+    def one(self, leave):
+        once = WORK / 'faults/once'
+        once.parent.mkdir(exist_ok=True)
+        once.parent.chmod(0o777)  # the account's program takes it away
+        once.touch()
+        service_scenario.SERVICE.start(CM_FAULT='stop:ccache.written', CM_FAULT_ONCE=once)
+        self.said = len(service_scenario.SERVICE.log)
+        self.wait_card()
+        caller = Caller(lambda command: command)
+        self.addCleanup(caller.end)
+        self.assertEqual(caller.begin(user='alice', service='login')['parameters']['state'], 'pin')
+        caller.say(f'pin {PIN}')
+        wait_until(lambda: not once.exists() and self.pids(CCACHE), 'the ticket to be written')
+        writer, = self.pids(CCACHE)
+        wait_until(lambda: rig_module.process_state(writer) == 'T', 'its writer to halt')
+        leave(caller, writer)
+        wait_until(lambda: 'login ok' in service_scenario.SERVICE.log[self.said:], 'the login to be through')
+        wait_until(lambda: not self.tickets(), 'the ccache to go')
+        self.assertEqual(self.login()['state'], 'granted')
+        self.assertEqual(self.tickets(), [f'krb5cc_{scenario.ALICE_UID}'])
+
+    def test_noticed_while_it_is_written(self):
+        def leave(caller, writer):
+            caller.end()
+            for _ in range(2):  # what came before it is seen before it
+                self.status()
+            os.kill(writer, signal.SIGCONT)
+        self.one(leave)
+
+    def test_noticed_by_nobody_yet(self):
+        def leave(caller, writer):
+            service = service_scenario.SERVICE.pid
+            os.kill(service, signal.SIGSTOP)
+            try:
+                caller.end()
+                os.kill(writer, signal.SIGCONT)
+                wait_until(self.tickets, 'the ccache')
+            finally:
+                os.kill(service, signal.SIGCONT)
+        self.one(leave)
 
 
 class KeptTest(LiveScenario):
