@@ -57,6 +57,14 @@ store_for(const struct cm_account *account, const char *program, const char *pat
 }
 
 static enum cm_err
+remove_for(const struct cm_account *account, const char *pattern)
+{
+	const struct cm_ccache_put p = { .program = CM_CCACHE_PROGRAM, .pattern = pattern, .account = account };
+
+	return cm_ccache_remove(&p, cm_deadline_in(20000), l.trace);
+}
+
+static enum cm_err
 store(const char *pattern, char **name)
 {
 	return store_for(&l.account, CM_CCACHE_PROGRAM, pattern, 5000, name);
@@ -550,6 +558,35 @@ test_begun_before_the_ticket(void **state)
 	unlink(path);
 }
 
+/* What was put is taken away by who put it; another principal's stays, and what is not there is gone. */
+static void
+test_removed(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], out[4096], *name = NULL;
+	char *const klist[] = { "klist", "-c", pattern, NULL }, *const clean[] = { "rm", "-r", path, NULL };
+	struct cm_account other = l.account;
+
+	(void)state;
+	if (!other_users)
+		skip();
+	other.principal = (char[]){ "bob@CARDMAP.TEST" };
+	place("removed", path, pattern);
+	for (unsigned folders = 0; folders < 2; folders++) {
+		if (folders)
+			snprintf(pattern, sizeof(pattern), "DIR:%.400s/removed", folder);
+		assert_int_equal(store(pattern, &name), CM_OK);
+		free(name);
+		assert_int_equal(remove_for(&other, pattern), CM_ERR_SYSTEM);
+		assert_non_null(strstr(cm_trace_message(l.trace), "another principal's"));
+		cm_trace_clear_reason(l.trace);
+		assert_int_equal(run(klist, out, sizeof(out)), 0);
+		assert_int_equal(remove_for(&l.account, pattern), CM_OK);
+		assert_int_equal(remove_for(&l.account, pattern), CM_OK);
+		assert_int_not_equal(run(klist, out, sizeof(out)), 0);
+	}
+	assert_int_equal(run(clean, out, sizeof(out)), 0);
+}
+
 /* From threads at once, over one name: each is whole, and one remains. */
 static void
 test_threads(void **state)
@@ -641,6 +678,7 @@ main(void)
 		cmocka_unit_test(test_folder_of_caches),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_begun_before_the_ticket),
+		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_what_is_no_ticket),
 	};
