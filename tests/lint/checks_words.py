@@ -316,7 +316,7 @@ def messages(root, build):
         text = path.read_text()
         for literal in re.finditer(r'^(?!#include).*', text, re.M):
             for match in re.finditer(rf'"[^"\n]*?(?<![\w/.])((?:{sections})\.([a-z_]+))\b(?!\()[^"\n]*"', literal[0]):
-                if match[1] not in known and match[2] not in ('h', 'c', 'pem'):
+                if match[1] not in known and match[2] not in ('h', 'c', 'pem', 'log'):
                     yield f'{path.relative_to(root)}:{line_of(text, literal.start())}: no key {match[1]}'
 
 

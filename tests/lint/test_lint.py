@@ -82,7 +82,7 @@ MISTAKES = [
 
 # check, file, what is changed in it, into what, what the complaint must hold
 WRONG_WORDS = [
-    ('man_commands', 'doc/man/cardmap.1.scd', '*cards*\n', '*whose*\n', 'command cards is missing'),
+    ('man_commands', 'doc/man/cardmap.1.scd', '*cards*', '*whose*', 'command cards is missing'),
     ('man_commands', 'doc/man/cardmap.1.scd', '*cards*\n', '*whose*\n', 'command whose: the program has none'),
     ('man_commands', 'doc/man/cardmap.1.scd', '--pin-fd* _N_', '--pin* _N_', 'option -p, --pin-fd N is missing'),
     ('man_commands', 'doc/man/cardmap.1.scd', '*78*\n', '*79*\n', 'exit status 78 is missing'),
