@@ -199,7 +199,7 @@ class LogTest(CommandScenario):
         for stage in ('certificate', 'chain', 'account', 'revocation', 'pin', 'possession', 'admit', 'remember', 'session'):
             self.assertRegex(entry['stages'], rf'\b{stage} \d+\.\d ms')
         line = self.cardmap('log', '--last', '1').out
-        self.assertRegex(line, r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC login ok: alice .*; service su; reader Virtual PCD 00 00; '
+        self.assertRegex(line, r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC login ok: alice .*; service su; at /dev/pts/\d+; reader Virtual PCD 00 00; '
                                r'serial [0-9a-f]+; stages ')
         found = service_scenario.COMPUTER.journal.find(CARDMAP_USER='alice', CARDMAP_RESULT='ok')
         if found:  # where it is logged to the journal
