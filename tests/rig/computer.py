@@ -68,7 +68,7 @@ SERVICES = {  # as Debian has them, without what waits (pam_faildelay) and what 
     # Debian's asks pam_nologin before, and with that for a name, which the card is to give.
     'sudo': ALL, 'sudo-i': ALL, 'login': 'account requisite pam_nologin.so\n' + ALL,
     'sshd': '@include common-auth\naccount required pam_nologin.so\n' + ALL.partition('\n')[2], 'other': ALL,
-    'gdm-smartcard': ALL, 'swaylock': ALL,
+    'gdm-smartcard': ALL, 'swaylock': ALL, 'vlock': ALL,
 }
 
 

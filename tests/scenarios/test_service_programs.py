@@ -1,0 +1,114 @@
+#!/usr/bin/python3
+"""test_service_programs.py: polkit and a screen locker of this system, each by the PAM service that it has here."""
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+
+import scenario
+import service_scenario
+from scenario import PIN, WRONG_PIN, Counts
+from service_scenario import PROMPT, ServiceScenario
+
+BUS = Path('/run/dbus/system_bus_socket')
+ACTION = 'org.freedesktop.policykit.exec'  # pkexec's own, of any program: an administrator's word (auth_admin)
+
+
+class PolkitTest(ServiceScenario):
+    """pkexec(1), polkitd(8), pkttyagent(1) and its helper, which is root's and speaks PAM as "polkit-1"."""
+
+    @classmethod
+    def setUpClass(cls):
+        # sd-login(3) tells polkitd of sessions; the administrators are alice and bob.
+        rules = Path('/etc/polkit-1/rules.d')
+        shutil.rmtree(rules, ignore_errors=True)
+        rules.mkdir(parents=True)
+        (rules / '10-test.rules').write_text('polkit.addAdminRule(function(action, subject) { return ["unix-user:alice"]; });\n')
+        Path('/run/dbus').mkdir(exist_ok=True)
+        scenario.RIG.launch('dbus', ['dbus-daemon', '--system', '--nofork', '--nopidfile'], BUS.exists)
+        cls.addClassCleanup(scenario.RIG.stop, 'dbus')
+        scenario.RIG.launch('polkitd', ['/usr/lib/polkit-1/polkitd', '--no-debug'], lambda: subprocess.run(
+            ['pkaction', '--action-id', ACTION], capture_output=True, check=False).returncode == 0)
+        cls.addClassCleanup(scenario.RIG.stop, 'polkitd')
+
+    def pkexec(self):
+        """The agent says by a descriptor that it is there, and then has the terminal. pkexec serves no child of process 1."""
+        session = self.seat = service_scenario.COMPUTER.logind.open('alice')
+        return self.terminal(['sh', '-c', '(pkttyagent --process $$ --notify-fd 9 9>&1 >/dev/tty 2>&1 &) | cat; '
+                              'pkexec --disable-internal-agent /usr/bin/id -un; echo "status $?"'], session)
+
+    def refused_for(self, reason):
+        with Counts() as counts:
+            _, text = self.ended(self.pkexec())
+        self.assertIn(f'({reason})', text)
+        self.assertIn('\nstatus 127\n', text)
+        self.assertNotRegex(text, r'(?m)root$')
+        self.assertEqual((counts.verifies(), self.tries()), (0, 3))
+
+    def test_the_administrators_card(self):
+        with Counts() as counts:
+            terminal = self.pkexec()
+            terminal.enter(PROMPT, PIN)
+            _, text = self.ended(terminal)
+        self.assertRegex(text, r'AUTHENTICATION COMPLETE [^\n]*\n[^\n]*root\nstatus 0\n')
+        self.assertEqual((counts.verifies(), counts.signatures()), (1, 1))
+
+    def test_other_cards(self):
+        for card, reason in (('bob', 'not_this_user'), ('revoked', 'revoked'), ('look-alike', 'cert_untrusted')):
+            with self.subTest(card):
+                self.take_out()
+                self.put_in(card)
+                self.wait_card()
+                self.refused_for(reason)
+
+    def test_a_wrong_pin(self):
+        terminal = self.pkexec()
+        terminal.enter(PROMPT, WRONG_PIN)
+        terminal.enter(rb'(?s)2 tries left.*: ?$', WRONG_PIN)
+        _, text = self.ended(terminal, WRONG_PIN)
+        self.assertIn('\nstatus 127\n', text)
+        self.assertNotRegex(text, r'(?m)root$')
+
+
+class LockerTest(ServiceScenario):
+    """vlock(1), which is set-uid root: whose terminal it is, who opens it."""
+
+    def lock(self):
+        session = self.seat = service_scenario.COMPUTER.logind.open('alice')
+        terminal = self.terminal(['sh', '-c', 'vlock; echo "status $?"'], session)
+        terminal.expect(rb'TTY is now locked')
+        terminal.type('\n')
+        return terminal
+
+    def unlock(self, terminal):
+        terminal.enter(PROMPT, PIN)
+        _, text = self.ended(terminal)
+        self.assertIn('\nstatus 0\n', text)
+        return text
+
+    def test_unlocked(self):
+        with Counts() as counts:
+            self.unlock(self.lock())
+        self.assertEqual((counts.verifies(), counts.signatures()), (1, 1))
+
+    def test_another_users_card(self):
+        """It stays locked, until hers is in."""
+        self.take_out()
+        self.put_in('bob')
+        self.wait_card()
+        with Counts() as counts:
+            terminal = self.lock()
+            terminal.expect(rb'\(not_this_user\)')
+            terminal.enter(rb"root's Password: $", 'not the password')  # as su: no card stands for root
+            terminal.expect(rb'(?s)failure.*TTY is now locked')
+        self.assertEqual((counts.verifies(), self.tries()), (0, 3))
+        self.assertNotIn(b'status', terminal.text)
+        self.take_out()
+        self.put_in('alice-rsa2048')
+        self.wait_card()
+        terminal.type('\n')
+        self.assertIn('service vlock', self.unlock(terminal) + service_scenario.SERVICE.log)
+
+
+if __name__ == '__main__':
+    service_scenario.main()
