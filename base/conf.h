@@ -29,6 +29,8 @@ enum cm_conf_several { CM_SEVERAL_REFUSE, CM_SEVERAL_HINT };
 enum cm_conf_principal { CM_PRINCIPAL_NAME, CM_PRINCIPAL_DIRECTORY };
 /* On whose word the service lets a card in that it never saw: a KDC's (through the keytab), or the resolver's. */
 enum cm_conf_vouch { CM_VOUCH_KEYTAB, CM_VOUCH_RESOLVER };
+/* Are uid and gid made from an entry's SID: never, where it has neither uidNumber nor gidNumber, or whatever else it has? */
+enum cm_conf_idmap { CM_IDMAP_OFF, CM_IDMAP_SID, CM_IDMAP_ALWAYS };
 /* What taking the card out does to the session. */
 enum cm_conf_mobile { CM_MOBILE_OFF, CM_MOBILE_ALL, CM_MOBILE_GROUP, CM_MOBILE_ASK };
 enum cm_conf_removal { CM_REMOVAL_NONE, CM_REMOVAL_LOCK, CM_REMOVAL_LOGOUT };
@@ -137,6 +139,9 @@ struct cm_conf {
 		char *path;
 		unsigned offline_days, first_uid, first_gid;
 		unsigned mobile;	/* enum cm_conf_mobile */
+		unsigned idmap;		/* enum cm_conf_idmap */
+		unsigned idmap_range_min, idmap_range_max, idmap_range_size;
+		char *idmap_domain_sid;
 		char *mobile_group, *userdb;
 		char **home_roots;
 		bool user_pairing, one_card_per_user;

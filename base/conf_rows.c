@@ -11,6 +11,7 @@ static const char *const principals[] = { "name", "directory", NULL };
 static const char *const vouchers[] = { "keytab", "resolver", NULL };
 static const char *const removals[] = { "none", "lock", "logout", NULL };
 static const char *const mobiles[] = { "off", "all", "group", "ask", NULL };
+static const char *const idmaps[] = { "off", "sid", "always", NULL };
 static const char *const targets[] = { "none", "stderr", "syslog", NULL };
 
 #define ROW(s, k, ty, def, un, lo, hi, wo, he) \
@@ -79,6 +80,11 @@ static const struct cm_conf_row rows[] = {
 	NUMBER(accounts, offline_days, "30", "days", 0, 3650, "days a kept account opens without an online login; 0: for ever"),
 	NUMBER(accounts, first_uid, "1000", "", 1, 2147483647, "no card opens an account with a lower uid"),
 	NUMBER(accounts, first_gid, "1000", "", 1, 2147483647, "groups with a lower gid are not taken from the directory"),
+	CHOICE(accounts, idmap, "off", idmaps, "uid and gid from SIDs, as SSSD makes them: off, sid (of entries without uidNumber and gidNumber) or always"),
+	NUMBER(accounts, idmap_range_min, "200000", "", 1, 2147483647, "the first id made from a SID (ldap_idmap_range_min)"),
+	NUMBER(accounts, idmap_range_max, "2000200000", "", 1, 2147483647, "ids made from SIDs are below this (ldap_idmap_range_max)"),
+	NUMBER(accounts, idmap_range_size, "200000", "", 1, 2147483647, "ids of one slice of a domain's (ldap_idmap_range_size)"),
+	TEXT(accounts, idmap_domain_sid, text, NULL, "the domain that has the first slice (ldap_idmap_default_domain_sid)"),
 	CHOICE(accounts, mobile, "all", mobiles, "whose names, ids and groups this computer keeps while the directory is away: off, all, group or ask"),
 	TEXT(accounts, mobile_group, text, NULL, "with mobile = group: the members of this group"),
 	TEXT(accounts, home_roots, list, "/home", "folders that home directories of mobile accounts are below"),

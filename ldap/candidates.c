@@ -44,7 +44,7 @@ describe(struct cm_finding *f, struct cm_candidate *c, const struct cm_entry *e)
 	enum cm_err err;
 
 	/* A principal belongs to the directory's account of that name, who may be somebody else. */
-	if ((err = cm_account_from_entry(local ? NULL : o->realm, e, f->trace, &c->account)) != CM_OK)
+	if ((err = cm_account_from_entry(local ? NULL : o, e, f->trace, &c->account)) != CM_OK)
 		return err;
 	a = c->account;
 	a->weak = c->term->strength == CM_WEAK;
@@ -55,7 +55,7 @@ describe(struct cm_finding *f, struct cm_candidate *c, const struct cm_entry *e)
 	    (err = take_printable(&a->matched, c->term->value)) != CM_OK ||
 	    (err = take_printable(&a->source, cm_blob_str(c->place->source->uri))) != CM_OK)
 		return err;
-	return cm_groups_new(a, e, o->first_gid, f->trace, &c->groups);
+	return cm_groups_new(a, e, o, f->trace, &c->groups);
 }
 
 /* For messages, also where it makes no account. */

@@ -61,8 +61,11 @@ cm_directory_open(const struct cm_directory_options *o, struct cm_trace *t,
 {
 	struct cm_directory *d = NULL;
 	enum cm_err err = CM_ERR_NOMEM;
+	const char *wrong = cm_idmap_check(&o->idmap);
 	size_t n = 0;
 
+	if (wrong != NULL)
+		return cm_trace_fail(t, CM_REASON_CONFIG, "%s", wrong);
 	while (o->uris != NULL && o->uris[n] != NULL)
 		n++;
 	if (n == 0)
@@ -188,7 +191,7 @@ find_accounts(struct cm_directory *d, struct cm_finding *f, cm_deadline deadline
 	enum cm_err err;
 
 	cm_trace_add(f->trace, "directory", "%s", place->source->uri);
-	cm_account_attributes(&s);
+	cm_account_attributes(&d->options, &s);
 	cm_standing_attributes(&s, f->sid);
 	if (f->facts != NULL)
 		cm_facts_attributes(f->facts, &s);

@@ -53,6 +53,16 @@ CM_MUST_USE enum cm_err cm_account_check(const struct cm_account *a, uid_t first
 /* A group that a directory may put somebody into: not one that gives rights on this host. */
 bool cm_group_is_allowed(const struct cm_group *g, gid_t first_gid);
 
+/*
+ * Ids from SIDs (accounts.idmap): as SSSD makes them, with its ldap_idmap_range_min, _max and _size.
+ * In force it must pass cm_idmap_check().
+ */
+struct cm_idmap {
+	enum cm_conf_idmap use;
+	unsigned min, max, size;
+	const char *domain_sid;		/* of the domain that has the first slice; NULL: none has */
+};
+
 /* All texts are borrowed for the life of the directory; NULL: not set. */
 struct cm_directory_options {
 	const char *const *uris;	/* NULL-terminated: ldap://, ldaps://, ldif:PATH, tried in order; local: alone
@@ -69,6 +79,7 @@ struct cm_directory_options {
 	gid_t first_gid;
 	enum cm_conf_binding binding;
 	enum cm_conf_several several;
+	struct cm_idmap idmap;
 };
 
 struct cm_directory;

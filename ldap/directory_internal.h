@@ -226,25 +226,40 @@ size_t cm_entry_values(const struct cm_entry *e, const char *attribute, struct c
 bool cm_number_parse(struct cm_blob v, unsigned *out);
 
 /*
- * The account an entry describes, not yet checked and without its groups; realm
- * is that of struct cm_directory_options.
+ * The account an entry describes, not yet checked and without its groups; realm and idmap
+ * are those of o.  NULL: an entry of this computer, which has neither.
  * CM_ERR_REFUSED  ACCOUNT_MALFORMED names entry and attribute
  */
-CM_MUST_USE enum cm_err cm_account_from_entry(const char *realm,
+CM_MUST_USE enum cm_err cm_account_from_entry(const struct cm_directory_options *o,
     const struct cm_entry *e, struct cm_trace *t, struct cm_account **out);
 /* Append the attributes that cm_account_from_entry and cm_groups_new read. */
-void cm_account_attributes(struct cm_search *s);
+void cm_account_attributes(const struct cm_directory_options *o, struct cm_search *s);
 /* Append, unless it is there. */
 void cm_search_want(struct cm_search *s, const char *attribute);
 
 /* groups.c */
 struct cm_groups;
-/* What to ask for the groups of the account that e describes.  Keeps account, borrowed. */
+/* What to ask for the groups of the account that e describes.  Keeps account and o, borrowed. */
 CM_MUST_USE enum cm_err cm_groups_new(struct cm_account *account, const struct cm_entry *e,
-    gid_t first_gid, struct cm_trace *t, struct cm_groups **out);
+    const struct cm_directory_options *o, struct cm_trace *t, struct cm_groups **out);
 void cm_groups_free(struct cm_groups **g);
 /* Fill in all but the base; each group shown is added to the account, or dropped and the trace says why. */
 void cm_groups_search(struct cm_groups *g, struct cm_search *s);
+
+/* idmap.c */
+/* What is wrong with it, static text; NULL: nothing. */
+const char *cm_idmap_check(const struct cm_idmap *m);
+/* Do this entry's ids come from its SID, be that there or not? */
+bool cm_idmap_holds(const struct cm_idmap *m, const struct cm_entry *e);
+/* false: it is no SID of a domain's, or the range has no slice left for its RID */
+bool cm_idmap_id(const struct cm_idmap *m, const char *sid, unsigned *id);
+/* gid is its primaryGroupID's.  What is wrong with objectSid, static text; NULL: both are set. */
+const char *cm_idmap_user(const struct cm_idmap *m, const struct cm_entry *e, unsigned *uid, unsigned *gid);
+bool cm_idmap_group(const struct cm_idmap *m, const struct cm_entry *e, unsigned *gid);
+/* Append the primary group's objectSid, as Active Directory is asked for it; nothing where there is none. */
+void cm_idmap_primary(const struct cm_entry *e, struct cm_buf *out);
+/* Append the attributes that the above read. */
+void cm_idmap_attributes(const struct cm_idmap *m, struct cm_search *s);
 
 /* account.c */
 /* All texts "". */

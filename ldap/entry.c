@@ -239,6 +239,21 @@ read_number(const struct cm_entry *e, const char *attribute, struct cm_trace *t,
 }
 
 static enum cm_err
+read_numbers(const struct cm_directory_options *o, const struct cm_entry *e, struct cm_account *a, struct cm_trace *t)
+{
+	const char *wrong;
+	enum cm_err err;
+
+	if (o != NULL && cm_idmap_holds(&o->idmap, e))
+		return (wrong = cm_idmap_user(&o->idmap, e, &a->uid, &a->gid)) == NULL ? CM_OK : malformed(e, CM_SID_ATTRIBUTE, wrong, t);
+	for (size_t i = 0; i < CM_COUNT(number_rows); i++)
+		if ((err = read_number(e, number_rows[i].attribute, t,
+		    (unsigned *)((char *)a + number_rows[i].offset))) != CM_OK)
+			return err;
+	return CM_OK;
+}
+
+static enum cm_err
 made_principal(const struct cm_account *a, const char *realm, struct cm_blob *v,
     struct cm_buf *made)
 {
@@ -289,7 +304,7 @@ out:
 }
 
 static enum cm_err
-fill(const char *realm, const struct cm_entry *e, struct cm_account *a, struct cm_trace *t)
+fill(const struct cm_directory_options *o, const struct cm_entry *e, struct cm_account *a, struct cm_trace *t)
 {
 	enum cm_err err;
 
@@ -301,21 +316,19 @@ fill(const char *realm, const struct cm_entry *e, struct cm_account *a, struct c
 		if ((err = read_text(e, &text_rows[i], t,
 		    (char **)((char *)a + text_rows[i].offset))) != CM_OK)
 			return err;
-	for (size_t i = 0; i < CM_COUNT(number_rows); i++)
-		if ((err = read_number(e, number_rows[i].attribute, t,
-		    (unsigned *)((char *)a + number_rows[i].offset))) != CM_OK)
-			return err;
-	return read_principal(realm, e, a, t);
+	if ((err = read_numbers(o, e, a, t)) != CM_OK)
+		return err;
+	return read_principal(o != NULL ? o->realm : NULL, e, a, t);
 }
 
 enum cm_err
-cm_account_from_entry(const char *realm, const struct cm_entry *e, struct cm_trace *t,
+cm_account_from_entry(const struct cm_directory_options *o, const struct cm_entry *e, struct cm_trace *t,
     struct cm_account **out)
 {
 	struct cm_account *a = NULL;
 	enum cm_err err;
 
-	if ((err = cm_account_new(&a)) != CM_OK || (err = fill(realm, e, a, t)) != CM_OK)
+	if ((err = cm_account_new(&a)) != CM_OK || (err = fill(o, e, a, t)) != CM_OK)
 		goto out;
 	*out = a;
 	a = NULL;
@@ -338,7 +351,7 @@ cm_search_want(struct cm_search *s, const char *attribute)
 }
 
 void
-cm_account_attributes(struct cm_search *s)
+cm_account_attributes(const struct cm_directory_options *o, struct cm_search *s)
 {
 	for (size_t i = 0; i < CM_COUNT(text_rows); i++)
 		for (size_t k = 0; k < CM_COUNT(text_rows[i].attributes); k++)
@@ -348,4 +361,5 @@ cm_account_attributes(struct cm_search *s)
 		cm_search_want(s, number_rows[i].attribute);
 	cm_search_want(s, principal_attribute);
 	cm_search_want(s, "memberOf");
+	cm_idmap_attributes(&o->idmap, s);
 }

@@ -8,13 +8,14 @@
 /* Most groups named by memberOf that are asked for, and most groups of one account. */
 #define MEMBER_OF_MAX	256
 #define GROUPS_MAX	1024
-#define FIXED_TERMS	3
+#define FIXED_TERMS	4
 
 struct cm_groups {
 	struct cm_account *account;	/* borrowed */
-	gid_t first_gid;
+	const struct cm_directory_options *options;	/* borrowed */
 	struct cm_trace *trace;
 	char gid[16];
+	struct cm_buf primary;	/* its objectSid */
 	struct cm_query query;
 	/* the values of memberOf, one after the other; terms point into it */
 	struct cm_buf member_of;
@@ -62,7 +63,7 @@ add_member_of(struct cm_groups *g, const struct cm_entry *e)
 }
 
 enum cm_err
-cm_groups_new(struct cm_account *account, const struct cm_entry *e, gid_t first_gid,
+cm_groups_new(struct cm_account *account, const struct cm_entry *e, const struct cm_directory_options *o,
     struct cm_trace *t, struct cm_groups **out)
 {
 	struct cm_groups *g;
@@ -74,14 +75,19 @@ cm_groups_new(struct cm_account *account, const struct cm_entry *e, gid_t first_
 	if ((g = calloc(1, sizeof(*g) + (FIXED_TERMS + n) * sizeof(g->terms[0]))) == NULL)
 		return err;
 	g->account = account;
-	g->first_gid = first_gid;
+	g->options = o;
 	g->trace = t;
 	g->query.terms = g->terms;
 	snprintf(g->gid, sizeof(g->gid), "%u", account->gid);
 	add_term(g, "memberUid", cm_blob_str(account->name));	/* RFC 2307 */
 	add_term(g, "member", cm_blob_str(account->dn));		/* RFC 2307bis */
-	add_term(g, "gidNumber", cm_blob_str(g->gid));		/* the primary group */
-	if ((err = add_member_of(g, e)) != CM_OK)
+	if (account->local || !cm_idmap_holds(&o->idmap, e))
+		add_term(g, "gidNumber", cm_blob_str(g->gid));		/* the primary group */
+	else
+		cm_idmap_primary(e, &g->primary);
+	if (g->primary.len > 0)
+		add_term(g, CM_SID_ATTRIBUTE, cm_buf_blob(&g->primary));
+	if ((err = cm_buf_status(&g->primary)) != CM_OK || (err = add_member_of(g, e)) != CM_OK)
 		goto out;
 	*out = g;
 	g = NULL;
@@ -96,6 +102,7 @@ cm_groups_free(struct cm_groups **g)
 	if (*g == NULL)
 		return;
 	cm_buf_free(&(*g)->member_of);
+	cm_buf_free(&(*g)->primary);
 	free(*g);
 	*g = NULL;
 }
@@ -160,9 +167,13 @@ visit(void *arg, const struct cm_entry *e)
 	if (cn.len == 0 || cn.len >= sizeof(name) || memchr(cn.ptr, '\0', cn.len) != NULL)
 		return dropped(g, e, "it has no usable cn, or several");
 	memcpy(name, cn.ptr, cn.len);
-	if (!cm_number_parse(only(e, "gidNumber"), &group.gid))
+	if (!g->account->local && cm_idmap_holds(&g->options->idmap, e)) {
+		if (!cm_idmap_group(&g->options->idmap, e, &group.gid))
+			return dropped(g, e, "no gid can be made from its objectSid");
+	} else if (!cm_number_parse(only(e, "gidNumber"), &group.gid)) {
 		return dropped(g, e, "it has no usable gidNumber, or several");
-	if (!cm_group_is_allowed(&group, g->first_gid))
+	}
+	if (!cm_group_is_allowed(&group, g->options->first_gid))
 		return dropped(g, e, "a directory may not hand out this name or gidNumber");
 	return add_group(g->account, &group);
 }
@@ -174,7 +185,7 @@ cm_groups_search(struct cm_groups *g, struct cm_search *s)
 		.query = &g->query,
 		.within = "(|(objectClass=posixGroup)(objectClass=group))",
 		.holds = is_group,
-		.attributes = { "objectClass", "cn", "gidNumber" },
+		.attributes = { "objectClass", "cn", "gidNumber", g->options->idmap.use != CM_IDMAP_OFF ? CM_SID_ATTRIBUTE : NULL },
 		.limit = GROUPS_MAX,
 		.visit = visit,
 		.arg = g,

@@ -243,10 +243,10 @@ static const struct option domain_options[] = {
 	{ "krb5_keytab", take_text, "kerberos.keytab", 0, 0, 0 },
 	{ "krb5_ccname_template", take_note, "see kerberos.ccache, whose %{uid} and %{name} differ", 0, 0, 0 },
 	{ "min_id", take_number, "accounts.first_uid", 1, 1, 2147483647 },
-	{ "ldap_id_mapping", take_note, "ids are those of uidNumber and gidNumber, none is made from a SID", 0, 0, 0 },
-	{ "ldap_idmap_range_min", take_note, "no id is made from a SID", 0, 0, 0 },
-	{ "ldap_idmap_range_max", take_note, "no id is made from a SID", 0, 0, 0 },
-	{ "ldap_idmap_range_size", take_note, "no id is made from a SID", 0, 0, 0 },
+	{ "ldap_idmap_range_min", take_number, "accounts.idmap_range_min", 1, 1, 2147483647 },
+	{ "ldap_idmap_range_max", take_number, "accounts.idmap_range_max", 1, 1, 2147483647 },
+	{ "ldap_idmap_range_size", take_number, "accounts.idmap_range_size", 1, 1, 2147483647 },
+	{ "ldap_idmap_default_domain_sid", take_text, "accounts.idmap_domain_sid", 0, 0, 0 },
 	{ "access_provider", take_note, NOTHING_LIKE_IT ": who may log in is decided by account and card alone", 0, 0, 0 },
 	{ "ldap_access_filter", take_note, NOTHING_LIKE_IT ": who may log in is decided by account and card alone", 0, 0, 0 },
 	{ "override_homedir", take_note, NOTHING_LIKE_IT ": the directory's homeDirectory is taken", 0, 0, 0 },
@@ -265,6 +265,7 @@ static const struct option pam_options[] = {
 /* Keys that are read with something else, or say nothing about who comes in by card. */
 static const char *const quiet[] = {
 	"id_provider", "auth_provider", "chpass_provider", "proxy_lib_name", "ad_domain", "ipa_domain", "enabled",
+	"ldap_id_mapping", "ldap_idmap_autorid_compat", "ldap_idmap_default_domain", "ldap_idmap_helper_table_size",
 	"ldap_user_certificate", "cache_credentials", "enumerate", "ipa_hostname",
 	"krb5_store_password_if_offline", "debug_level", "description",
 	"pam_cert_db_path", "pam_cert_verification", "pam_verbosity",
@@ -417,6 +418,25 @@ out:
 	return cm_import_note(s->out, line, "directory.base must be set");
 }
 
+/*
+ * sssd-ldap(5), ldap_id_mapping: off, but for id_provider = ad.  Where SSSD numbers domains in the order it meets
+ * them, nobody else can know the ids.
+ */
+static enum cm_err
+set_idmap(const struct cm_sssd *s, const struct cm_ini_section *d)
+{
+	const struct cm_ini_key *k = cm_ini_key(d, "ldap_id_mapping"), *autorid = cm_ini_key(d, "ldap_idmap_autorid_compat");
+	bool on = says(d, "id_provider", "ad"), in_order = false;
+	enum cm_err err;
+
+	if ((k != NULL && (err = read_bool(s, k, &on)) != CM_OK) || (autorid != NULL && (err = read_bool(s, autorid, &in_order)) != CM_OK))
+		return err;
+	if (on && in_order)
+		return cm_import_note(s->out, autorid->line, "ldap_idmap_autorid_compat has no counterpart: no id is made from a SID; "
+		    "with accounts.idmap = always the ids would be others than SSSD's");
+	return on ? cm_import_set(s->out, k != NULL ? k->line : d->line, "accounts.idmap", "always") : CM_OK;
+}
+
 /* sssd-ad(5), sssd-ipa(5): what these providers know without being told. */
 static enum cm_err
 set_provider_defaults(const struct cm_sssd *s, const struct cm_ini_section *d)
@@ -483,7 +503,9 @@ read_domain(struct cm_sssd *s)
 	if ((err = cm_import_set(s->out, s->domain->line, "directory.domain", s->domain->name + 7)) != CM_OK ||
 	    (err = take_options(s, s->domain, domain_options, CM_COUNT(domain_options))) != CM_OK)
 		return err;
-	return (err = set_provider_defaults(s, s->domain)) == CM_OK ? note_other_domains(s) : err;
+	if ((err = set_idmap(s, s->domain)) != CM_OK || (err = set_provider_defaults(s, s->domain)) != CM_OK)
+		return err;
+	return note_other_domains(s);
 }
 
 enum cm_err

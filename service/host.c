@@ -61,6 +61,8 @@ open_directory(struct cm_host *h, struct cm_trace *t)
 		.first_gid = c->accounts.first_gid,
 		.binding = (enum cm_conf_binding)c->mapper.binding,
 		.several = (enum cm_conf_several)c->mapper.several_accounts,
+		.idmap = { (enum cm_conf_idmap)c->accounts.idmap, c->accounts.idmap_range_min, c->accounts.idmap_range_max,
+		    c->accounts.idmap_range_size, c->accounts.idmap_domain_sid },
 	};
 
 	return cm_directory_open(&o, t, &h->directory);

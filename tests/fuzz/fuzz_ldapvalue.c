@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char *const attributes[] = {
 	"uid", "uidNumber", "gidNumber", "homeDirectory", "loginShell", "gecos", "krbPrincipalName",
 	"memberOf", "sAMAccountName", "displayName", "cn", "unixHomeDirectory", "objectClass", "mail;x",
-	"objectSid", "userAccountControl", "nsAccountLock",
+	"objectSid", "userAccountControl", "nsAccountLock", "primaryGroupID",
 };
 
 static struct cm_blob
@@ -74,12 +74,14 @@ run(const struct cm_entry *e)
 {
 	struct cm_account *a = NULL, *copy = NULL;
 	struct cm_groups *groups = NULL;
+	static const struct cm_directory_options o = { .realm = "CARDMAP.TEST", .first_uid = 1000, .first_gid = 1000,
+		.idmap = { CM_IDMAP_SID, 200000, 2000200000, 200000, "S-1-5-21-1-2-3" } };
 	struct cm_search s;
 
 	check_standing(e);
-	if (cm_account_from_entry("CARDMAP.TEST", e, NULL, &a) != CM_OK)
+	if (cm_account_from_entry(&o, e, NULL, &a) != CM_OK)
 		return;
-	if (cm_groups_new(a, e, 1000, NULL, &groups) == CM_OK) {
+	if (cm_groups_new(a, e, &o, NULL, &groups) == CM_OK) {
 		struct cm_buf filter = { 0 };
 
 		cm_groups_search(groups, &s);

@@ -141,7 +141,7 @@ settings(void **state)
 		/* what the providers of AD and FreeIPA know */
 		{ "[domain/x]\nid_provider = ad\nad_domain = ad.x.org\nad_server = dc1.x.org, dc2\n[certmap/x/a]\n",
 		  "directory.domain=x\ndirectory.uri=ldap://dc1.x.org\ndirectory.uri=ldap://dc2\nkerberos.kdc=dc1.x.org\n"
-		  "kerberos.kdc=dc2\ndirectory.base=dc=ad,dc=x,dc=org\nkerberos.realm=AD.X.ORG\n"
+		  "kerberos.kdc=dc2\naccounts.idmap=always\ndirectory.base=dc=ad,dc=x,dc=org\nkerberos.realm=AD.X.ORG\n"
 		  "rule x/a [s.conf:5] " MATCH " " MAP " domain=x\n"
 		  "note 1 without ldap_tls_cacert SSSD takes ldap.conf's TLS_CACERT\nnote 1 SSSD binds with this host's Kerberos key\n" },
 		{ "[domain/ipa.org]\nid_provider = ipa\nipa_server = _srv_\n[certmap/ipa.org/a]\n",
@@ -150,6 +150,15 @@ settings(void **state)
 		  "note 3 ipa_server\nnote 3 ipa_server\nnote 1 SSSD binds with this host's Kerberos key\n"
 		  "note 1 SSSD takes the rules that the FreeIPA server holds before those of this file\nnote 1 SSSD asks DNS for the domain's servers\n" },
 		{ "[domain/]\nid_provider = ad\n", "" },
+		/* ids from SIDs: never where SSSD itself hands out slices in the order it meets domains */
+		{ "[domain/d]\nid_provider = ldap\nldap_id_mapping = True\nldap_idmap_range_min = 10000\nldap_idmap_range_max = 2000000000\n"
+		  "ldap_idmap_range_size = 1000000\nldap_idmap_default_domain_sid = S-1-5-21-1-2-3\nldap_idmap_helper_table_size = 20\n[certmap/d/a]\n",
+		  "directory.domain=d\naccounts.idmap_range_min=10000\naccounts.idmap_range_max=2000000000\naccounts.idmap_range_size=1000000\n"
+		  "accounts.idmap_domain_sid=S-1-5-21-1-2-3\naccounts.idmap=always\nrule d/a [s.conf:9] " MATCH " " MAP " domain=d\n" },
+		{ "[domain/d]\nid_provider = ldap\nldap_id_mapping = true\nldap_idmap_autorid_compat = true\n[certmap/d/a]\n",
+		  "directory.domain=d\nrule d/a [s.conf:5] " MATCH " " MAP " domain=d\nnote 4 ldap_idmap_autorid_compat has no counterpart\n" },
+		{ "[domain/d]\nid_provider = ldap\nldap_id_mapping = false\n[certmap/d/a]\n",
+		  "directory.domain=d\nrule d/a [s.conf:4] " MATCH " " MAP " domain=d\n" },
 		/* trust */
 		{ "[pam]\npam_cert_auth = True\np11_child_timeout = 30\n",
 		  "card.timeout=30000\ntrust.anchors=/etc/sssd/pki/sssd_auth_ca_db.pem\ntrust.intermediates=/etc/sssd/pki/sssd_auth_ca_db.pem\ntrust.level=hard\nnote 0 trust.level = hard\n" },
