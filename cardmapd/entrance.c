@@ -132,13 +132,19 @@ run(void *arg)
 	return NULL;
 }
 
+/* Those that are being asked about, and not who waits for a card since: of whom nobody is asked there is none too many. */
 static bool
-is_busy(const struct cm_daemon *d)
+is_busy(struct cm_attempt *one)
 {
+	struct cm_daemon *d = one->daemon;
 	unsigned running = 0;
 
+	if (cm_enforcement_is_exempt(d->conf, one->user))
+		return false;
+	pthread_mutex_lock(&d->lock);
 	for (const struct cm_attempt *a = cm_logins_first(d->logins); a != NULL; a = a->next)
-		running += a->entrance != NULL;
+		running += cm_entrance_runs(a->entrance);
+	pthread_mutex_unlock(&d->lock);
 	return running >= RUNNING_MOST;
 }
 
@@ -175,7 +181,7 @@ cm_entrance_begin(struct cm_attempt *a, int64_t proven_s)
 		judge(&(struct cm_entrance){ .attempt = a, .proven_s = proven_s });
 		return CM_OK;
 	}
-	if (is_busy(a->daemon)) {
+	if (is_busy(a)) {
 		refuse_busy(a);
 		return CM_OK;
 	}
@@ -191,7 +197,7 @@ cm_entrance_ask_password(struct cm_attempt *a)
 		cm_attempt_settle(a, true);
 	} else if (a->uid != 0) {
 		cm_attempt_settle(a, may_use_password(a));
-	} else if (!is_busy(a->daemon)) {
+	} else if (!is_busy(a)) {
 		a->unsettled = true;
 		if (start(a, -1) != CM_OK)
 			a->unsettled = false;

@@ -274,6 +274,14 @@ class LoginTest(LiveScenario):
             reply = json.loads(process.stdout.read())
         return reply['state'], reply.get('reason')
 
+    def test_who_waits_at_a_prompt_keeps_nobody_out(self):
+        """Whether he may use a password is known by then: as many prompts as one likes are no reason for "busy"."""
+        self.again(enforcement__required='no')
+        waiting = [self.begin() for _ in range(40)]
+        for connection in waiting:
+            self.assertNotIn(connection.receive()['parameters']['state'], ENDS)
+        self.assertEqual(self.account(), ('refused', None))
+
     def test_the_account_phase_of_who_was_disabled_since(self):
         self.again(enforcement__required='no')
         searches = self.searches()
