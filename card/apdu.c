@@ -77,7 +77,8 @@ take_status(const struct exchange *x, size_t le, struct cm_blob raw, uint16_t *s
 static enum cm_err
 send_once(const struct exchange *x, const struct link *k, uint16_t *sw)
 {
-	struct cm_buf command = { .secret = true }, raw = { 0 };	/* VERIFY holds a PIN */
+	/* VERIFY holds a PIN; what a Key Management key makes opens a secret */
+	struct cm_buf command = { .secret = true }, raw = { .secret = true };
 	enum cm_err err;
 
 	build(x, k, &command);

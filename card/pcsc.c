@@ -393,6 +393,7 @@ exchange(struct pcsc *p, void (*job)(struct pcsc *p), struct cm_blob command, cm
 	p->command_len = command.len;
 	if ((err = do_job(p, job, deadline, t)) == CM_OK) {
 		cm_buf_add(answer, p->answer, p->answer_len);
+		explicit_bzero(p->answer, p->answer_len);	/* it may open a secret */
 		return cm_buf_status(answer);
 	}
 	/* The reader only says that it failed: see whether there is a card, a reader, a pcscd at all. */

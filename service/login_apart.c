@@ -540,8 +540,7 @@ remember(struct cm_login *l)
 		return err;
 	if (r.account_online && cm_enforcement_keep(a->o.store, r.account->name, &l->said, true, NULL) != CM_OK)
 		cm_trace_add(l->trace, "warning", "what the directory says of %s and cards could not be kept", r.account->name);
-	if (r.account_online)
-		plan = cm_mobile_begin(&h, r.account, l->keep_here, l->trace);
+	plan = r.account_online ? cm_mobile_begin(&h, r.account, l->keep_here, l->trace) : NULL;
 	r.mobile = cm_mobile_plan_row(plan);
 	err = cm_accounts_remember_apart(a->o.store, &r, l->trace);
 	cm_mobile_end(&plan, err, l->trace);

@@ -113,8 +113,14 @@ class Mobile(ServiceScenario):
         terminal.type('3\n')
         terminal.expect(PROMPT)
         terminal.kill()
-        self.check_inside(*self.enter(first=(asked, '3')))
-        self.check_inside(*self.enter())    # and is not asked again
+        for again in False, True:
+            terminal = self.background(['login'])
+            if not again:
+                terminal.expect(asked)
+                terminal.type('3\n')
+            terminal.enter(PROMPT, PIN)
+            self.assertEqual(b'do not keep it' in terminal.text, not again)
+            terminal.end(30)    # who is not known here cannot come in by login(1)
         self.assertEqual(self.names(), [])
 
     def test_hostile_values(self):

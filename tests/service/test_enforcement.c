@@ -13,6 +13,7 @@
 
 #include "cache/pairings.h"
 #include "service/enforcement.h"
+#include "service/host.h"
 
 /* ---- the table, read from the page */
 
@@ -497,6 +498,58 @@ test_no_directory(void **state)
 	}
 }
 
+/* ---- names that NSS may know an account by */
+
+static const char people[] =
+	"dn: uid=alice,dc=x\nobjectClass: inetOrgPerson\nuid: alice\nuidNumber: 10001\ngidNumber: 10000\nhomeDirectory: /home/alice\n"
+	"SmartCardEnforcement: 1\nuserPrincipalName: a.example@corp.test\nmail: alice.example@mail.test\nmail: team@mail.test\n\n"
+	"dn: uid=bob,dc=x\nobjectClass: inetOrgPerson\nuid: bob\nuidNumber: 10002\ngidNumber: 10000\nhomeDirectory: /home/bob\n"
+	"SmartCardEnforcement: 2\nmail: team@mail.test\nkrbPrincipalName: robert@CORP.TEST\n\n";
+
+/* No other name of an account is a way around what the directory says of it. */
+static void
+test_aliases(void **state)
+{
+	static const struct {
+		const char *user;
+		enum cm_fact_kind kind;
+		uint32_t value;
+	} cases[] = {
+		{ "alice", CM_FACT_VALUE, 1 }, { "alice@corp.test", CM_FACT_VALUE, 1 }, { "CORP\\alice", CM_FACT_VALUE, 1 },
+		{ "a.example@corp.test", CM_FACT_VALUE, 1 }, { "alice.example@mail.test", CM_FACT_VALUE, 1 },
+		{ "robert@corp.test", CM_FACT_VALUE, 2 }, { "bob@mail.test", CM_FACT_VALUE, 2 },
+		{ "team@mail.test", CM_FACT_UNKNOWN, 0 },	/* of two nobody knows which */
+		{ "nobody@corp.test", CM_FACT_NONE, 0 }, { "a.example", CM_FACT_NONE, 0 },
+	};
+	static char path[] = "/tmp/cm_test_aliases.XXXXXX", file[64];
+	const char *const files[] = { file, NULL };
+	const struct cm_directory_options o = { .uris = files, .first_uid = 1000, .first_gid = 1000 };
+	struct cm_conf conf = { .enforcement.attribute = (char[]){ "SmartCardEnforcement" } };
+	const struct cm_host host = { .conf = &conf };
+	struct cm_enforcement_asking a = { .host = &host, .deadline = cm_deadline_in(20000) };
+	const int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, people, strlen(people)), strlen(people));
+	close(fd);
+	snprintf(file, sizeof(file), "ldif:%s", path);
+	assert_int_equal(cm_directory_open(&o, NULL, &a.directory), CM_OK);
+	for (size_t i = 0; i < CM_COUNT(cases); i++) {
+		struct cm_account *account = NULL;
+		struct cm_facts said;
+
+		a.user = cases[i].user;
+		assert_int_equal(cm_enforcement_ask(&a, NULL, &account, &said), strchr("ab", a.user[0]) != NULL && strlen(a.user) < 6 ? CM_OK :
+		    CM_ERR_ABSENT);
+		if (said.attribute.kind != cases[i].kind || said.attribute.value != cases[i].value)
+			fail_msg("%s: kind %d, value %u", a.user, said.attribute.kind, said.attribute.value);
+		cm_account_free(&account);
+	}
+	cm_directory_close(&a.directory);
+	unlink(path);
+}
+
 int
 main(void)
 {
@@ -511,6 +564,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_no_group_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pairing_maps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_directory, set_up, tear_down),
+		cmocka_unit_test(test_aliases),
 	};
 
 	return cmocka_run_group_tests(tests, read_page, NULL);
