@@ -367,6 +367,7 @@ class BadRequestTest(ServiceScenario):
         path = self.folder / 'pin'
         path.write_text(PIN)
         file = os.open(path, os.O_RDONLY)
+        path.unlink()  # no PIN stays in a file
         zero = os.open('/dev/zero', os.O_RDONLY)
         for name, descriptor in (('file', file), ('socket', pair[0].fileno()), ('empty', empty[0]), ('zero', zero),
                                  ('endless', ends[0])):
