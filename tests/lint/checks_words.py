@@ -68,6 +68,18 @@ def man_commands(root, build):
                       re.findall(r'\d+', codes))
 
 
+def man_groups(_root, build):
+    """Each command stands in the page of its group, with all its options."""
+    pages = {page: page.read_text() for page in (build / 'doc').glob('cardmap-*.1.scd')}
+    for name, options in commands(build).items():
+        found = [text for text in pages.values() if re.search(rf'^\*cardmap {name}\*', section(text, 'DESCRIPTION'), re.M)]
+        if len(found) != (name != 'completion'):
+            yield f'command {name}: {len(found)} pages cardmap-GROUP(1) have it'
+        for option in sorted(options):
+            if found and not re.search(rf'^\*-\w\*, \*--{option}\*.*\n\t\S', section(found[0], 'OPTIONS'), re.M):
+                yield f'command {name}: its page lacks option {option}'
+
+
 def entry(item):
     """How a key's line in cardmap.conf(5) describes it."""
     span = f', {item["min"]} to {item["max"]} {item["unit"]}'.rstrip() if 'max' in item else ''
@@ -253,6 +265,27 @@ def examples(root, build):
             if not text.startswith('rule "') and \
                     not any(item['origin'].startswith(file.name) for item in values.values()):
                 yield f'{name}: sets nothing'
+    for path in sorted((root / 'doc/examples').glob('*.plist')):
+        yield from example_plist(build, path)
+
+
+def example_plist(build, path):
+    """Taken as it is, and what the service obeys in it by way of import: as it stands, and with what is commented out."""
+    text = path.read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in ((path.name, text), (f'{path.name}, all of it', re.sub(r'<!--\n(?:[^<]*\n)?(\t<key>.*?)-->', r'\1', text, flags=re.S))):
+            plist, conf = Path(folder, 'SmartcardLogin.plist'), Path(folder, 'cardmap.conf')
+            plist.write_text(content)
+            try:
+                conf.write_text(ask(build, 'import', 'plist', plist))
+                ask(build, 'config', 'show', '--config', conf)
+                conf.write_text('')
+                shown = json.loads(ask(build, 'config', 'show', '--json', '--config', conf, '--set', f'mapper.plist={plist}'))
+            except RuntimeError as error:
+                yield f'doc/examples/{name}: {error}'
+                continue
+            if not any('nt_principal_name' in json.dumps(rule) for rule in shown['rules']):
+                yield f'doc/examples/{name}: makes no rule'
 
 
 # ---- prose
@@ -392,4 +425,4 @@ def on_terminal(command, folder):
 
 
 CHECKS = {check.__name__: check for check in (
-    man_commands, man_keys, man_reasons, man_revocation, man_daemon, man_protocol, objections, man_rules, man_pam, examples, prose, folders, messages, completion, readme, help_examples)}
+    man_commands, man_groups, man_keys, man_reasons, man_revocation, man_daemon, man_protocol, objections, man_rules, man_pam, examples, prose, folders, messages, completion, readme, help_examples)}

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """test_install.py BUILD: what `cmake --install` puts where, under a prefix of its own, and what cpack packs."""
+import re
 import stat
 import subprocess
 import sys
@@ -17,7 +18,11 @@ EXPECTED = {
     'share/man/man7/cardmap-login.7': 0o644, 'share/man/man7/cardmap-revocation.7': 0o644, 'share/man/man7/cardmap-enforcement.7': 0o644,
     'share/man/man7/cardmap-protocol.7': 0o644, 'share/man/man8/cardmapd.8': 0o644,
     'share/bash-completion/completions/cardmap': 0o644,
-    'share/doc/cardmap/examples/cardmap.conf': 0o644, 'share/doc/cardmap/examples/login-helper.c': 0o644, 'share/doc/cardmap/copyright': 0o644,
+    **{f'share/doc/cardmap/{name}': 0o644 for name in (
+        'README.md', 'ARCHITECTURE.md', 'examples/cardmap.conf', 'examples/login-helper.c', 'examples/Local-SmartcardLogin.plist',
+        'examples/Mobile-SmartcardLogin.plist')},
+    **{f'share/doc/{package}/copyright': 0o644 for package in (
+        'cardmap', 'libpam-cardmap', 'libcardmap1', 'libcardmap-dev', 'cardmap-doc')},
     'share/polkit-1/actions/io.cardmap.policy': 0o644, 'share/polkit-1/rules.d/io.cardmap.rules': 0o644, 'var/lib/cardmap': 0o700,
     'sbin/cardmapd': 0o755, **{f'libexec/cardmap/{program}': 0o755 for program in ('cardmap-card', 'cardmap-ccache', 'cardmap-resolver')},
     'lib/sysusers.d/cardmap.conf': 0o644, 'lib/tmpfiles.d/cardmap.conf': 0o644,
@@ -30,6 +35,14 @@ EXPECTED = {
 POLICY = 'share/polkit-1/actions/io.cardmap.policy'
 
 
+def group_pages(program):
+    """A page for each command, but where several share one."""
+    said = subprocess.run([program, '--help'], check=True, capture_output=True, text=True).stdout
+    names = re.findall(r'^  ([a-z-]+) ', said.split('Commands:\n')[1].split('\n\n')[0], re.M)
+    return {f'share/man/man1/cardmap-{name}.1': 0o644 for name in names
+            if name not in ('unpair', 'pairings', 'identities', 'log', 'completion')}
+
+
 def check_policy(text, program):
     """polkit goes by the program's path; one that is another's would leave pkexec to its own action, for any program."""
     paths = [node.text for node in ElementTree.fromstring(text).iter('annotate') if node.get('key').endswith('exec.path')]
@@ -38,6 +51,7 @@ def check_policy(text, program):
 
 
 def main():
+    EXPECTED.update(group_pages(Path(sys.argv[1], 'cli/cardmap')))
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(['cmake', '--install', sys.argv[1], '--prefix', folder], check=True, stdout=subprocess.DEVNULL)
         there = {path.relative_to(folder).as_posix(): stat.S_IMODE(path.stat().st_mode)
@@ -49,18 +63,38 @@ def main():
             sys.exit(f'{name}: expected {EXPECTED.get(name, 0):o}, is {there.get(name, 0):o}')
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(['cpack', '-B', folder], cwd=sys.argv[1], check=True, stdout=subprocess.DEVNULL)
-        check_package(next(Path(folder).glob('cardmap_*.deb')))
+        check_packages(sorted(Path(folder).glob('*.deb')))
 
 
-def check_package(package):
-    """Everything under /usr, but the folder of kept accounts, which root alone may enter; pkinit's plugin comes with it."""
-    listed = subprocess.run(['dpkg-deb', '-c', package], check=True, capture_output=True, text=True).stdout
-    there = {line.split()[5]: line[:10] for line in listed.splitlines()}
-    if there.get('./var/lib/cardmap/') != 'drwx------':
-        sys.exit(f'{package.name}: /var/lib/cardmap/ is {there.get("./var/lib/cardmap/", "not there")}')
-    for name in EXPECTED.keys() - {'var/lib/cardmap'}:
-        if './usr/' + name not in there:
-            sys.exit(f'{package.name}: no /usr/{name}')
+def check_packages(packages):
+    """All together they have what is installed, each file once and under /usr, but for the folder of kept accounts, which root
+    alone may enter; what they depend on comes with them."""
+    whose = {}
+    for package in packages:
+        listed = subprocess.run(['dpkg-deb', '-c', package], check=True, capture_output=True, text=True).stdout
+        for line in listed.splitlines():
+            mode, name = line[:10], line.split()[5]
+            if name.endswith('/') and name != './var/lib/cardmap/':
+                continue
+            if name in whose:
+                sys.exit(f'{name}: in {whose[name][0]} and {package.name}')
+            whose[name] = (package.name.split('_')[0], mode)
+    if whose.pop('./var/lib/cardmap/') != ('cardmap', 'drwx------'):
+        sys.exit('/var/lib/cardmap/ is not root\'s alone')
+    want = {'./usr/' + name for name in EXPECTED.keys() - {'var/lib/cardmap'}}
+    if want != whose.keys():
+        sys.exit(f'the packages lack {sorted(want - whose.keys())}, and have {sorted(whose.keys() - want)} besides')
+    for name, (package, _) in whose.items():
+        if PLACES.get(Path(name).name, package) != package:
+            sys.exit(f'{name} is in {package}')
+    check_cardmap(next(package for package in packages if package.name.startswith('cardmap_')))
+
+
+PLACES = {'pam_cardmap.so': 'libpam-cardmap', 'libcardmap.so.1': 'libcardmap1', 'libcardmap.so': 'libcardmap-dev', 'cardmap.h': 'libcardmap-dev',
+          'cardmapd': 'cardmap', 'cardmap-card': 'cardmap', 'cardmap.1': 'cardmap', 'cardmap.conf.5': 'cardmap', 'README.md': 'cardmap-doc'}
+
+
+def check_cardmap(package):
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(['dpkg-deb', '-x', package, folder], check=True)
         check_policy(Path(folder, 'usr', POLICY).read_text(), '/usr/bin/cardmap')

@@ -116,6 +116,7 @@ WRONG_WORDS = [
     ('objections', 'trust/objection.h', 'X(STALE, "stale",', 'X(STALER, "staler",', 'staler: nothing in trust/ makes it'),
     ('objections', 'tests/trust/test_crl.c', '[not_a_list_signer]', '', 'not_a_list_signer: no test asserts it'),
     ('examples', 'doc/examples/cardmap.conf', 'level = soft', 'level = mild', 'trust.level = mild'),
+    ('examples', 'doc/examples/Local-SmartcardLogin.plist', 'Kerberos:$1', 'Kerberos:', 'formatString names no field'),
     ('examples', 'doc/man/cardmap.conf.5.scd', 'level = hard', 'levels = hard', 'no such option'),
     ('prose', 'README.md', 'cardmap accounts list --config', 'cardmap account list --config', 'cardmap account: no such command'),
     ('prose', 'README.md', '--set directory.base=', '--set directory.root=', 'no key directory.root'),

@@ -351,7 +351,7 @@ notes(void **state)
 	    FLAG("Logging", "false") "\n</dict></plist>";
 	static const struct { int line; const char *text; } want[] = {
 		{ 5, "key \"Something\" is not known and has no effect" },
-		{ 6, "NotEnforcedGroup is read and kept, and no login obeys it yet" },
+		{ 6, "NotEnforcedGroup is the service's to obey, which reads cardmap.conf: cardmap import writes it there" },
 		{ 7, "Logging has no counterpart in a file: cardmap cards log-next does the same, once" },
 		{ 6, "NotEnforcedGroup means something only with enforceSmartCard and allowUnmappedUsers = 1" },
 	};
