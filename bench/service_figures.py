@@ -23,7 +23,8 @@ PROGRAM = 'gdm-smartcard'  # logs people in at this computer's seat (service.gre
 USERS = 20_000
 ROUNDS = 15
 CLIENTS = 8
-LOAD_WHOIS, LOAD_LOGINS = 100_000, 2_000
+LOAD_WHOIS, LOAD_LOGINS, LOAD_PARTS = 100_000, 2_000, 10
+WARM_UP_LOGINS = 300  # until then pages of the store and of what is remembered for account phases come in
 TYPING = 0.3  # seconds: nobody types a PIN faster, and what is made ready meanwhile is ready
 FREEZES = (['slapd'], ['kdc'], ['ocsp', 'http'], list(SERVERS))
 
@@ -92,14 +93,14 @@ class Host:
 
     @staticmethod
     def held():
-        """Resident KiB and descriptors, of those that live long."""
+        """Of those that live long: KiB resident, those of them that no file is behind (proc(5), status), and descriptors."""
         found = {}
         for process in service_module.processes_of_service():
             if process.name in ('cardmapd', service_module.RESOLVER):
                 status = Path(f'/proc/{process.pid}/status').read_text(encoding='ascii')
-                kib, files = found.get(process.name, (0, 0))
-                found[process.name] = (kib + int(re.search(r'(?m)^VmRSS:\s+(\d+)', status)[1]),
-                                       files + len(os.listdir(f'/proc/{process.pid}/fd')))
+                one = [int(re.search(rf'(?m)^{key}:\s+(\d+)', status)[1]) for key in ('VmRSS', 'RssAnon')]
+                one.append(len(os.listdir(f'/proc/{process.pid}/fd')))
+                found[process.name] = tuple(map(sum, zip(found.get(process.name, (0, 0, 0)), one)))
         return found
 
     # -- the card alone
@@ -224,6 +225,30 @@ def measure(bench):
         host.service.stop()
 
 
+def parts_of(count, parts):
+    """As equal as they can be, together that many."""
+    return [count * (at + 1) // parts - count * at // parts for at in range(parts)]
+
+
+def load_part(host, questions, logins_of):
+    """Seconds that the questions took, and the logins."""
+    begun = time.monotonic()
+    if questions:
+        host.whois('load', questions)
+    asked = time.monotonic()
+    for _ in range(logins_of):
+        host.log_in(typing=0, wait=False)
+    host.wait_card()
+    return asked - begun, time.monotonic() - asked
+
+
+def tell_held(when, held):
+    for name, (resident, anonymous, files) in held.items():
+        figure(f'load_{name}_rss_{when}', resident, 'kB')
+        figure(f'load_{name}_anonymous_{when}', anonymous, 'kB')
+        figure(f'load_{name}_descriptors_{when}', files, 'descriptors')
+
+
 def load(bench):
     host = Host(bench)
     whois_count, login_count = (int(os.environ.get(f'CM_LOAD_{name}', most)) for name, most in
@@ -231,25 +256,15 @@ def load(bench):
     try:
         host.log_in()
         # Once through, so that pools and caches are as large as they get.
-        host.whois('load', max(whois_count // 10, 1000))
-        for _ in range(70):  # as many are remembered for their account phase
-            host.log_in(typing=0, wait=False)
-        host.wait_card()
-        before = host.held()
-        started = time.monotonic()
-        host.whois('load', whois_count)
-        figure('load_whois_per_second', f'{whois_count / (time.monotonic() - started):.0f}', '/s')
-        started = time.monotonic()
-        for _ in range(login_count):
-            host.log_in(typing=0, wait=False)
-        host.wait_card()
-        figure('load_login_ms', f'{(time.monotonic() - started) * 1000 / login_count:.1f}', 'ms')
-        after = host.held()
-        for name in before:
-            figure(f'load_{name}_rss_before', before[name][0], 'kB')
-            figure(f'load_{name}_rss_after', after[name][0], 'kB')
-            figure(f'load_{name}_descriptors_before', before[name][1], 'descriptors')
-            figure(f'load_{name}_descriptors_after', after[name][1], 'descriptors')
+        load_part(host, max(whois_count // 10, 1000), WARM_UP_LOGINS)
+        tell_held('before', host.held())
+        took = []
+        for at, counts in enumerate(zip(parts_of(whois_count, LOAD_PARTS), parts_of(login_count, LOAD_PARTS))):
+            took.append(load_part(host, *counts))
+            tell_held(f'part_{at + 1}', host.held())
+        tell_held('after', host.held())
+        whois_seconds, login_seconds = (sum(part) for part in zip(*took))
+        figure('load_whois_per_second', f'{whois_count / whois_seconds:.0f}' if whois_count else '-', '/s')
+        figure('load_login_ms', f'{login_seconds * 1000 / login_count:.1f}' if login_count else '-', 'ms')
     finally:
         host.service.stop()
-
