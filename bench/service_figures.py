@@ -26,7 +26,8 @@ CLIENTS = 8
 LOAD_WHOIS, LOAD_LOGINS, LOAD_PARTS = 100_000, 2_000, 10
 WARM_UP_LOGINS = 300  # until then pages of the store and of what is remembered for account phases come in
 TYPING = 0.3  # seconds: nobody types a PIN faster, and what is made ready meanwhile is ready
-FREEZES = (['slapd'], ['kdc'], ['ocsp', 'http'], list(SERVERS))
+FREEZES = {'slapd': (['slapd'], ['account']), 'kdc': (['kdc'], ['possession']), 'ocsp': (['ocsp', 'http'], ['revocation']),
+           'all': (list(SERVERS), ['account', 'revocation', 'possession'])}  # who, and the stages that ask them
 
 
 def figure(name, value, unit):
@@ -51,7 +52,7 @@ class Host:
 
     def configure(self, **changes):
         self.service.stop()
-        self.service.conf(service__log='none', **changes)
+        self.service.conf(**{'service__log': 'none', **changes})
         self.service.start()
         self.wait_card()
 
@@ -73,6 +74,11 @@ class Host:
         if wait:
             self.wait_card()
         return login.authenticated - login.answered_pin, login.ended - login.answered_pin
+
+    def stage(self, name):
+        """Milliseconds of the last login's stage of that name, as its line in the log has it: the longest, where it was asked again."""
+        line = [line for line in self.service.log.splitlines() if re.search(rf'\b{name} \d+\.\d ms', line)][-1]
+        return max(map(float, re.findall(rf'\b{name} (\d+\.\d) ms', line)))
 
     def whois(self, *arguments):
         done = subprocess.run([self.bench.build / 'bench/bench_whois', service_module.Service.resolver_socket, *map(str, arguments)],
@@ -189,11 +195,11 @@ def logins(host):
 
 
 def frozen(host):
-    """The first login that meets a silent server, and the next."""
-    for names in FREEZES:
-        host.configure()
+    """The first login that meets a silent server, and the next; what is kept of a card's revocation does not do in its place."""
+    for name, (names, stages) in FREEZES.items():
+        host.service.store = host.bench.store / f'{name}.db'  # where nobody is known to be silent
+        host.configure(trust__ask_always='yes', service__log='stderr')
         host.log_in()
-        name = 'all' if len(names) == len(SERVERS) else names[0]
         host.rig.freeze(*names)
         try:
             for when in ('first', 'next'):
@@ -201,6 +207,8 @@ def frozen(host):
                 after = host.log_in()[0]
                 figure(f'frozen_{name}_{when}_ms', f'{after * 1000:.0f}', 'ms')
                 figure(f'frozen_{name}_{when}_whole_ms', f'{(host.whole + host.prepared) * 1000:.0f}', 'ms')
+                for stage in stages:
+                    figure(f'frozen_{name}_{when}_stage_{stage}_ms', f'{host.stage(stage):.1f}', 'ms')
         finally:
             host.rig.thaw(*names)
         figure(f'frozen_{name}_deadline_ms', sum(host.bench.deadlines(name)), 'ms')

@@ -136,6 +136,14 @@ cm_apart_time_left(cm_deadline deadline)
 	return left > 120000 ? 120000 : (uint64_t)left;
 }
 
+uint64_t
+cm_apart_time_to_ask(cm_deadline deadline)
+{
+	const uint64_t left = cm_apart_time_left(deadline);
+
+	return left - left / 50;
+}
+
 cm_deadline
 cm_apart_with_grace(cm_deadline deadline)
 {

@@ -74,9 +74,15 @@ CM_MUST_USE enum cm_err cm_apart_heard(struct cm_apart *a, enum cm_process which
 CM_MUST_USE enum cm_err cm_apart_judge_tries(struct cm_apart *a, const struct cm_message *m, struct cm_trace *t);
 /* Milliseconds, as a message has them; and until when the answer is waited for. */
 uint64_t cm_apart_time_left(cm_deadline deadline);
+/* ... of a question to servers, after whose silence what is kept is found and judged within the same stage. */
+uint64_t cm_apart_time_to_ask(cm_deadline deadline);
 cm_deadline cm_apart_with_grace(cm_deadline deadline);
 void cm_apart_forget_proof(struct cm_apart *a);
 void cm_apart_forget(struct cm_apart *a);	/* and the card helper goes */
+
+/* service/ccache_apart.c: the program begins; struct cm_login_work's store_ticket. */
+void cm_apart_begin_ccache(struct cm_login *l);
+CM_MUST_USE enum cm_err cm_apart_store_ticket(struct cm_login *l);
 
 /* service/secret_apart.c: the work's open_secret. */
 CM_MUST_USE enum cm_err cm_apart_open_secret(struct cm_login *l);

@@ -10,7 +10,6 @@
 #include <sys/random.h>
 
 #include "cache/slots.h"
-#include "krb5/ccache_put.h"
 #include "service/apart_internal.h"
 #include "service/enforcement.h"
 #include "service/grant_apart.h"
@@ -224,7 +223,7 @@ static enum cm_err
 find_account(struct cm_login *l)
 {
 	const struct cm_message q = { .kind = CM_MESSAGE_ACCOUNT, .user = (char *)(uintptr_t)l->user,
-		.deadline = cm_apart_time_left(l->deadline) };
+		.deadline = cm_apart_time_to_ask(l->deadline) };
 	struct cm_message answer;
 	enum cm_err err;
 
@@ -248,7 +247,7 @@ find_account(struct cm_login *l)
 static enum cm_err
 check_revocation(struct cm_login *l)
 {
-	const struct cm_message q = { .kind = CM_MESSAGE_REVOCATION, .deadline = cm_apart_time_left(l->deadline) };
+	const struct cm_message q = { .kind = CM_MESSAGE_REVOCATION, .deadline = cm_apart_time_to_ask(l->deadline) };
 	struct cm_message answer;
 	enum cm_err err;
 
@@ -375,24 +374,6 @@ judge_ticket(struct cm_login *l, const struct cm_message *k)
 	return CM_OK;
 }
 
-/*
- * While the KDC is asked, the program that will write the ccache becomes the user
- * and waits: there is nothing to write before the grant.  Why it cannot, it tells
- * when it is asked again.
- */
-static void
-begin_ccache(struct cm_login *l)
-{
-	struct cm_apart *a = apart(l);
-	const struct cm_ccache_put p = { .program = a->o.ccache_program, .pattern = a->o.conf->kerberos.ccache, .account = l->account };
-	struct cm_trace *unheard = NULL;
-
-	cm_ccache_put_drop(&a->putting);
-	if (cm_trace_new(&unheard) == CM_OK)
-		(void)!cm_ccache_put_begin(&p, l->deadline, unheard, &a->putting);
-	cm_trace_free(&unheard);
-}
-
 static enum cm_err
 get_ticket(struct cm_login *l)
 {
@@ -406,7 +387,7 @@ get_ticket(struct cm_login *l)
 	q.host_principal = a->o.hostcheck != NULL ? (char *)(uintptr_t)cm_hostcheck_principal(a->o.hostcheck) : NULL;
 	q.deadline = cm_apart_time_left(l->deadline);
 	if ((err = cm_apart_ask(l, &(struct cm_apart_question){ .which = CM_PROCESS_CARD, .m = &q, .answer = CM_MESSAGE_TICKET,
-	    .meanwhile = begin_ccache }, &answer)) == CM_OK && (err = judge_ticket(l, &answer)) == CM_OK)
+	    .meanwhile = cm_apart_begin_ccache }, &answer)) == CM_OK && (err = judge_ticket(l, &answer)) == CM_OK)
 		keep_answer(&a->ticket, &answer);
 	else if (err == CM_ERR_OFFLINE && cm_trace_reason(l->trace) == CM_REASON_KDC_OFFLINE)
 		tell_kdc_silent(l);
@@ -549,19 +530,6 @@ remember(struct cm_login *l)
 	return err;
 }
 
-static enum cm_err
-store_ticket(struct cm_login *l)
-{
-	struct cm_apart *a = apart(l);
-	const struct cm_ccache_put p = { .program = a->o.ccache_program, .pattern = a->o.conf->kerberos.ccache,
-		.account = cm_grant_account(l->grant), .ticket = a->ticket.ticket };
-
-	/* The grant's account may be another than it was. */
-	if (a->putting != NULL && cm_ccache_put_is_for(a->putting, p.account))
-		return cm_ccache_put_end(&a->putting, p.ticket, l->deadline, l->trace, &l->ccache);
-	return cm_ccache_put(&p, l->deadline, l->trace, &l->ccache);
-}
-
 static unsigned
 commands(const struct cm_login *l)
 {
@@ -592,7 +560,7 @@ const struct cm_login_work cm_login_apart = {
 	.read_again = read_again,
 	.admit = admit,
 	.remember = remember,
-	.store_ticket = store_ticket,
+	.store_ticket = cm_apart_store_ticket,
 	.open_secret = cm_apart_open_secret,
 	.commands = commands,
 	.clear = clear,
