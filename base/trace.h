@@ -27,10 +27,14 @@
 	X(CARD_KEY, REFUSED, "the card's key does not belong to its certificate: it may be a copy; report it") \
 	X(CARD_FILE, CONFIG, "name a PEM file with a certificate and its key: --card file:PATH") \
 	X(PIN_WRONG, REFUSED, "type the PIN again with care: the card counts the tries") \
-	X(PIN_BLOCKED, REFUSED, "the PIN is blocked: the card's issuer can unblock it with the PUK") \
+	X(PIN_BLOCKED, REFUSED, "the PIN is blocked: the card's issuer can unblock it, and who has its PUK with cardmap pin unblock") \
 	X(PIN_LAST_TRY, REFUSED, "one try is left and is not spent unasked: say --last-try to use it") \
 	X(PIN_MISSING, USAGE, "type the PIN at the prompt, or hand it over with --pin-fd N") \
 	X(PIN_FORM, REFUSED, "a PIV PIN has 6 to 8 digits") \
+	X(PIN_DIFFERS, REFUSED, "type the new PIN twice alike: nothing was sent to the card") \
+	X(PUK_WRONG, REFUSED, "type the PUK again with care, as the card's issuer gave it: the card counts its tries too") \
+	X(PUK_BLOCKED, REFUSED, "no try of the PUK is left: the card's issuer has to replace the card, or set it up anew") \
+	X(PUK_FORM, REFUSED, "a PUK has 6 to 8 characters") \
 	/* certificate */ \
 	X(CERT_MALFORMED, SYNTAX, "the certificate breaks the encoding rules: have it issued again") \
 	X(CERT_EXPIRED, REFUSED, "have the card renewed") \

@@ -208,6 +208,22 @@ cm_card_change_pin(struct cm_card *c, const struct cm_card_pins *pins, cm_deadli
 	return err;
 }
 
+enum cm_err
+cm_card_unblock_pin(struct cm_card *c, const struct cm_secret *puk, const struct cm_secret *next,
+    cm_deadline deadline, struct cm_trace *t, unsigned *left)
+{
+	const struct cm_card_puk pins = { puk, next };
+	enum cm_err err;
+
+	*left = CM_TRIES_UNKNOWN;
+	if (c->backend->unblock == NULL)
+		return cm_trace_fail(t, CM_REASON_CARD_FILE,
+		    "%s: a file has no PUK: its PIN is the password of its key", cm_buf_str(&c->where));
+	err = c->backend->unblock(c, &pins, deadline, t, left);
+	note_tries(c, CM_TRIES_UNKNOWN);
+	return err;
+}
+
 /* --- Signing and proof --- */
 
 /* The digest as it was signed, with the certificate's own key: RFC 8017 8.2.2, FIPS 186-4 6.4. */

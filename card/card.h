@@ -194,6 +194,18 @@ CM_MUST_USE enum cm_err cm_card_change_pin(struct cm_card *c, const struct cm_ca
     cm_deadline deadline, struct cm_trace *t, unsigned *left);
 
 /*
+ * A new PIN, and all its tries, by the PUK (RESET RETRY COUNTER, SP 800-73-4 Part 2, 3.2.3), whatever
+ * tries the PIN has left.  The PUK's own are not to be had beforehand: a wrong one spends
+ * one of them, and the last ends the PUK.  Resets only the application's PIN (Part 1, table 6).
+ * *left: the PUK's tries, or CM_TRIES_UNKNOWN.
+ *
+ * CM_ERR_REFUSED  PUK_WRONG, PUK_BLOCKED; PUK_FORM, PIN_FORM: nothing was sent, or the card does not take the new PIN
+ * CM_ERR_CONFIG   CARD_FILE; others as cm_card_change_pin()
+ */
+CM_MUST_USE enum cm_err cm_card_unblock_pin(struct cm_card *c, const struct cm_secret *puk, const struct cm_secret *next,
+    cm_deadline deadline, struct cm_trace *t, unsigned *left);
+
+/*
  * Sign with the slot's key.  cert is the certificate of that slot: it says which
  * algorithm to ask the card for.  digest is the hash itself, md its algorithm
  * ("SHA256", "SHA384", "SHA512").  RSA: PKCS #1 v1.5 (RFC 8017 section 9.2); EC:

@@ -120,6 +120,10 @@ struct cm_card {
 	EVP_PKEY *key;		/* NULL until the PIN was given */
 };
 
+struct cm_card_puk {
+	const struct cm_secret *puk, *next;	/* borrowed */
+};
+
 /* What a card can do; the contracts are card.h's.  A new kind of card is one row in card.c. */
 struct cm_backend {
 	const char *prefix;	/* of the source: "reader", "file" */
@@ -142,6 +146,8 @@ struct cm_backend {
 	enum cm_err (*verify_pad)(struct cm_card *c, cm_deadline deadline, struct cm_trace *t,
 	    unsigned *left);
 	enum cm_err (*change)(struct cm_card *c, const struct cm_card_pins *pins,
+	    cm_deadline deadline, struct cm_trace *t, unsigned *left);
+	enum cm_err (*unblock)(struct cm_card *c, const struct cm_card_puk *puk,
 	    cm_deadline deadline, struct cm_trace *t, unsigned *left);
 	enum cm_err (*decipher)(struct cm_card *c, enum cm_slot slot, struct cm_blob input,
 	    cm_deadline deadline, struct cm_trace *t, struct cm_buf *out);
@@ -173,6 +179,8 @@ CM_MUST_USE enum cm_err cm_piv_verify(struct cm_card *c, struct cm_blob pin,
 CM_MUST_USE enum cm_err cm_piv_verify_pad(struct cm_card *c, cm_deadline deadline,
     struct cm_trace *t, unsigned *left);
 CM_MUST_USE enum cm_err cm_piv_change(struct cm_card *c, const struct cm_card_pins *pins,
+    cm_deadline deadline, struct cm_trace *t, unsigned *left);
+CM_MUST_USE enum cm_err cm_piv_unblock(struct cm_card *c, const struct cm_card_puk *puk,
     cm_deadline deadline, struct cm_trace *t, unsigned *left);
 
 /* pad.c: PIN_VERIFY_STRUCTURE (PC/SC Part 10, 2.5.2) for VERIFY of this key reference, seconds for typing. */

@@ -191,5 +191,5 @@ out:
 
 const struct cm_backend cm_backend_file = {
 	"file", file_open, file_certificate, file_tries, file_verify, file_sign, file_close,
-	NULL, NULL, NULL, NULL, NULL, NULL,
+	NULL, NULL, NULL, NULL, NULL, NULL, NULL,
 };

@@ -495,5 +495,5 @@ piv_history(struct cm_card *c, cm_deadline deadline, struct cm_trace *t, struct 
 
 const struct cm_backend cm_backend_piv = {
 	"reader", piv_open, piv_certificate, cm_piv_tries, cm_piv_verify, cm_piv_sign, piv_close,
-	piv_again, cm_piv_verify_pad, cm_piv_change, cm_piv_decipher, piv_history, piv_others,
+	piv_again, cm_piv_verify_pad, cm_piv_change, cm_piv_unblock, cm_piv_decipher, piv_history, piv_others,
 };

@@ -3,6 +3,7 @@
 
 #define INS_VERIFY	0x20
 #define INS_CHANGE	0x24
+#define INS_RESET_RETRY	0x2C
 
 #define PAD_SPARE_MS	2000
 
@@ -158,6 +159,61 @@ cm_piv_change(struct cm_card *c, const struct cm_card_pins *pins, cm_deadline de
 	*left = CM_TRIES_UNKNOWN;
 	if ((err = cm_apdu_exchange(&c->wire, &c->stats, &a, deadline, t, &answer, &sw)) == CM_OK)
 		err = judge_change(sw, before, t, left);
+out:
+	explicit_bzero(both, sizeof(both));
+	cm_buf_free(&answer);
+	return err;
+}
+
+/* --- RESET RETRY COUNTER: SP 800-73-4 Part 2, 3.2.3 --- */
+
+/* Part 2, 2.4.3: 8 bytes of any value; the shorter ones that some cards take are padded as a PIN is. */
+static enum cm_err
+pad_puk(struct cm_blob puk, struct cm_trace *t, uint8_t padded[PIN_MAX])
+{
+	if (puk.len < PIN_MIN || puk.len > PIN_MAX)
+		return cm_trace_fail(t, CM_REASON_PUK_FORM, "this cannot be a card's PUK: nothing was sent, no try was spent");
+	memset(padded, 0xFF, PIN_MAX);
+	memcpy(padded, puk.ptr, puk.len);
+	return CM_OK;
+}
+
+static enum cm_err
+judge_unblock(uint16_t sw, struct cm_trace *t, unsigned *left)
+{
+	if (sw == 0x9000)
+		return CM_OK;
+	if (sw == 0x6A80)
+		return cm_trace_fail(t, CM_REASON_PIN_FORM, "the card does not take the new PIN: nothing was changed");
+	if (!tries_of(sw, left))
+		return cm_trace_fail(t, CM_REASON_CARD_MALFORMED, "the card answered %04X to the PUK", sw);
+	if (*left == 0)
+		return cm_trace_fail(t, CM_REASON_PUK_BLOCKED, "the card takes no PUK any more: no try of it is left");
+	return cm_trace_fail(t, CM_REASON_PUK_WRONG, "the PUK is wrong: %u %s left", *left, *left == 1 ? "try" : "tries");
+}
+
+enum cm_err
+cm_piv_unblock(struct cm_card *c, const struct cm_card_puk *puk, cm_deadline deadline, struct cm_trace *t,
+    unsigned *left)
+{
+	uint8_t both[2 * PIN_MAX];
+	const struct cm_apdu a = { .ins = INS_RESET_RETRY, .p2 = CM_PIN_APPLICATION,
+		.data = { both, sizeof(both) } };
+	struct cm_buf answer = { 0 };
+	uint16_t sw = 0;
+	enum cm_err err;
+
+	/* Part 1, 3.3.2: nothing resets the global PIN; another PIN's tries are not what was asked for */
+	if (c->pin_reference != CM_PIN_APPLICATION)
+		return cm_trace_fail(t, CM_REASON_PUK_BLOCKED, "the card in \"%s\" wants its global PIN, which no PUK resets: "
+		    "nothing was sent", cm_buf_str(&c->where));
+	if ((err = pad_puk(cm_secret_bytes(puk->puk), t, both)) != CM_OK ||
+	    (err = pad_pin(cm_secret_bytes(puk->next), t, both + PIN_MAX)) != CM_OK ||
+	    (err = begin(c, deadline, t)) != CM_OK)
+		goto out;
+	c->stats.verifies++;
+	if ((err = cm_apdu_exchange(&c->wire, &c->stats, &a, deadline, t, &answer, &sw)) == CM_OK)
+		err = judge_unblock(sw, t, left);
 out:
 	explicit_bzero(both, sizeof(both));
 	cm_buf_free(&answer);

@@ -79,6 +79,8 @@ int cm_cli_finish(struct cm_cli *c, enum cm_err err);
 /* The PIN from --pin-fd, or from the terminal without echo, where user and tries left are shown. */
 CM_MUST_USE enum cm_err cm_cli_ask_pin(struct cm_cli *c, const char *user, unsigned tries_left,
     struct cm_secret **out);
+/* The same of a PUK, or a new PIN: the next line of --pin-fd, or the terminal without echo. */
+CM_MUST_USE enum cm_err cm_cli_ask_secret(struct cm_cli *c, const char *prompt, struct cm_secret **out);
 
 /* The certificate of the card that is in, as the stage of the trace that a login of this purpose has.  Card and certificate are the caller's. */
 CM_MUST_USE enum cm_err cm_cli_read_certificate(struct cm_cli *c, enum cm_card_purpose purpose, struct cm_card **card,
@@ -109,6 +111,9 @@ void cm_cli_ldif_add(const char *dn, const char *attribute, const struct cm_blob
     size_t count, struct cm_buf *out);
 CM_MUST_USE enum cm_err cm_cli_tell_ldif(const struct cm_cli *c, const struct cm_buf *ldif);
 
+/* Lines of the help: a command's examples; NULL: all. */
+void cm_cli_print_examples(FILE *out, const char *command);
+
 /* The subcommands; each returns the exit code. */
 int cm_cli_whois(struct cm_cli *c);
 int cm_cli_explain(struct cm_cli *c);
@@ -121,6 +126,7 @@ int cm_cli_config(struct cm_cli *c);
 int cm_cli_enforcement(struct cm_cli *c);
 int cm_cli_import(struct cm_cli *c);
 int cm_cli_rules(struct cm_cli *c);
+int cm_cli_pin(struct cm_cli *c);
 int cm_cli_pair(struct cm_cli *c);
 int cm_cli_unpair(struct cm_cli *c);
 int cm_cli_pairings(struct cm_cli *c);

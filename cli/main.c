@@ -37,6 +37,11 @@ static const struct command {
 	  "Asks the PIN at the terminal. On success prints the account and KRB5CCNAME; what\n"
 	  "was learned is kept, so that the same card opens the same account with no network.\n"
 	  "With USER, it must be that account.\n" },
+	{ "pin", cm_cli_pin, "verify | change | unblock", 1, 1, "pL",
+	  "a card's PIN: is it right? another one; a new one by the PUK",
+	  "PINs are typed at the terminal, or come by --pin-fd, a line each: the PIN, or the PUK\n"
+	  "for unblock, then the new PIN. verify spends no try unless the PIN is wrong; a wrong PUK\n"
+	  "spends one of its own, and a card whose last one is gone is for its issuer.\n" },
 	{ "pair", cm_cli_pair, "USER", 1, 1, "pLlrm",
 	  "let the card in the reader open this account, by its key",
 	  "Takes root, the PIN, and the card's proof that it holds the key. USER is this\n"
@@ -184,66 +189,6 @@ print_options(FILE *out, const struct command *cmd)
 	}
 }
 
-/* With no server and no reader, so that everybody can try them. */
-static void
-print_examples(FILE *out, const struct command *cmd)
-{
-	static const struct { const char *command, *text; } examples[] = {
-		{ "whois", "--card file:alice.pem --directory ldif:people.ldif" },
-		{ "whois", "--json" },
-		{ "explain", "--card file:alice.pem --directory ldif:people.ldif --set trust.anchors=ca.pem" },
-		{ "login", "--card file:alice.pem --directory ldif:people.ldif \\\n"
-		    "      --set trust.anchors=ca.pem --set accounts.path=accounts.db" },
-		{ "login", "--pin-fd 3 3<pin.txt" },
-		{ "pair", "alice --local" },
-		{ "pair", "alice --ldif --card file:alice.pem --directory ldif:people.ldif \\\n"
-		    "      --set trust.anchors=ca.pem" },
-		{ "unpair", "alice" },
-		{ "pairings", "" },
-		{ "identities", "--card file:alice.pem" },
-		{ "secret", "status" },
-		{ "secret", "recover alice --key recovery.key" },
-		{ "selector", "-o map -i 0123456789ABCDEF0123456789ABCDEF01234567 --card file:alice.pem \\\n"
-		    "      --directory ldif:people.ldif" },
-		{ "cards", "" },
-		{ "cards", "--follow" },
-		{ "cards", "--export >card.pem" },
-		{ "cards", "log-next" },
-		{ "cert", "alice.pem" },
-		{ "accounts", "list" },
-		{ "revocation", "check alice.pem" },
-		{ "revocation", "status" },
-		{ "revocation", "refresh --due" },
-		{ "revocation", "import inter.crl" },
-		{ "revocation", "list --revoked" },
-		{ "revocation", "forget 1a2b3c --issuer 'CN=Example CA'" },
-		{ "enforcement", "explain alice" },
-		{ "enforcement", "explain alice --what-if required=yes" },
-		{ "enforcement", "explain --all" },
-		{ "enforcement", "skip-once alice" },
-		{ "status", "" },
-		{ "log", "--last 5" },
-		{ "log", "--follow" },
-		{ "trust", "list --set trust.anchors=ca.pem" },
-		{ "trust", "add ca.pem" },
-		{ "rules", "test --match '<ISSUER>CA' --map '(mail={subject_rfc822_name})' alice.pem" },
-		{ "rules", "generate alice.pem" },
-		{ "rules", "generate alice.pem --renewal" },
-		{ "rules", "generate alice.pem --user alice --ldif --directory ldif:people.ldif" },
-		{ "config", "check" },
-		{ "config", "show" },
-		{ "import", "sssd /etc/sssd/sssd.conf >cardmap.conf" },
-		{ "import", "ntauth --directory ldaps://dc1.example.org --set directory.base=dc=example,dc=org" },
-		{ "import", "freeipa --directory ldap://ipa.example.org --set directory.base=dc=example,dc=org" },
-	};
-
-	fputs("\nExamples:\n", out);
-	for (size_t i = 0; i < CM_COUNT(examples); i++)
-		if (cmd == NULL || strcmp(cmd->name, examples[i].command) == 0)
-			fprintf(out, "  cardmap %s%s%s\n", examples[i].command,
-			    examples[i].text[0] != '\0' ? " " : "", examples[i].text);
-}
-
 static void
 print_help(FILE *out, const struct command *cmd)
 {
@@ -260,7 +205,7 @@ print_help(FILE *out, const struct command *cmd)
 		fputs("  completion   the completion script for bash\n", out);
 	}
 	print_options(out, cmd);
-	print_examples(out, cmd);
+	cm_cli_print_examples(out, cmd != NULL ? cmd->name : NULL);
 	fputs("\nExit codes: 0 yes, 1 no, 2 several accounts, 3 refused, 4 could not ask, "
 	    "64 usage, 78 configuration.\n", out);
 }

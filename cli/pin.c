@@ -65,8 +65,8 @@ read_pin(struct cm_cli *c, const char *prompt, struct cm_secret **out)
 	return err;
 }
 
-static enum cm_err
-get_pin(struct cm_cli *c, const char *prompt, struct cm_secret **out)
+enum cm_err
+cm_cli_ask_secret(struct cm_cli *c, const char *prompt, struct cm_secret **out)
 {
 	enum cm_err err = read_pin(c, prompt, out);
 
@@ -88,7 +88,7 @@ cm_cli_ask_pin(struct cm_cli *c, const char *user, unsigned tries_left, struct c
 	if (tries_left != CM_TRIES_UNKNOWN)
 		cm_buf_addf(&prompt, " (%u %s left)", tries_left, tries_left == 1 ? "try" : "tries");
 	cm_buf_add_str(&prompt, ": ");
-	err = get_pin(c, cm_buf_str(&prompt), out);
+	err = cm_cli_ask_secret(c, cm_buf_str(&prompt), out);
 	cm_buf_free(&prompt);
 	return err;
 }

@@ -138,9 +138,104 @@ test_card_file_has_no_pin_to_change(void **state)
 	assert_false(cm_card_has_pad(card));
 	assert_int_equal(cm_card_change_pin(card, &pins, cm_deadline_in(5000), test_trace(), &left), CM_ERR_CONFIG);
 	assert_int_equal(cm_trace_reason(test_trace()), CM_REASON_CARD_FILE);
+	assert_int_equal(cm_card_unblock_pin(card, pin, pin, cm_deadline_in(5000), test_trace(), &left), CM_ERR_CONFIG);
+	assert_int_equal(cm_trace_reason(test_trace()), CM_REASON_CARD_FILE);
 	assert_int_equal(cm_card_verify_pad(card, false, cm_deadline_in(5000), test_trace(), &left), CM_ERR_USAGE);
 	cm_card_close(&card);
 	cm_secret_free(&pin);
+}
+
+/* --- RESET RETRY COUNTER --- */
+
+#define PUK "71930264"
+
+static enum cm_err
+unblock(const char *puk, const char *next, unsigned *left)
+{
+	const cm_deadline deadline = cm_deadline_in(20000);
+	struct cm_secret *a = secret(puk), *b = secret(next);
+	struct cm_card *card = NULL;
+	enum cm_err err;
+
+	cm_trace_clear_reason(test_trace());
+	assert_int_equal(cm_card_open("reader", CM_CARD_LOGIN, deadline, test_trace(), &card), CM_OK);
+	err = cm_card_unblock_pin(card, a, b, deadline, test_trace(), left);
+	cm_card_close(&card);
+	cm_secret_free(&a);
+	cm_secret_free(&b);
+	return err;
+}
+
+static void
+expect_unblock(const char *puk, const char *next, enum cm_reason reason, unsigned left)
+{
+	unsigned found = 99;
+
+	assert_int_equal(unblock(puk, next, &found), cm_reason_err(reason));
+	assert_int_equal(cm_trace_reason(test_trace()), reason);
+	assert_int_equal(found, left);
+}
+
+/* A card with a PUK, its PIN blocked. */
+static void
+blocked_card(const char *conf)
+{
+	const char *folder = card_make("alice-p256", "alice-p256", conf);
+	char path[600];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/puk", folder);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(fputs(PUK, f) >= 0 && fclose(f) == 0);
+	card_become(folder);
+	card_control("tries 0");
+}
+
+static void
+test_puk_gives_a_blocked_card_a_new_pin_and_its_tries(void **state)
+{
+	struct login l = { .pin = "52640917" };
+
+	(void)state;
+	blocked_card("");
+	expect_unblock(PUK, "52640917", CM_REASON_NONE, CM_TRIES_UNKNOWN);
+	assert_int_equal(card_tries(), 3);
+	assert_int_equal(card_log_count(" 002C008010"), 1);
+	assert_int_equal(login(&l), CM_OK);
+}
+
+static void
+test_wrong_puk_spends_its_own_tries_until_none_is_left(void **state)
+{
+	(void)state;
+	blocked_card("");
+	expect_unblock("71930265", "52640917", CM_REASON_PUK_WRONG, 2);
+	expect_unblock("71930265", "52640917", CM_REASON_PUK_WRONG, 1);
+	expect_unblock("71930265", "52640917", CM_REASON_PUK_BLOCKED, 0);
+	expect_unblock(PUK, "52640917", CM_REASON_PUK_BLOCKED, 0);
+	assert_int_equal(card_tries(), 0);
+}
+
+static void
+test_what_is_no_puk_or_no_pin_is_not_sent(void **state)
+{
+	(void)state;
+	blocked_card("");
+	expect_unblock("12345", "52640917", CM_REASON_PUK_FORM, CM_TRIES_UNKNOWN);
+	expect_unblock("123456789", "52640917", CM_REASON_PUK_FORM, CM_TRIES_UNKNOWN);
+	expect_unblock(PUK, "12345a", CM_REASON_PIN_FORM, CM_TRIES_UNKNOWN);
+	card_control("fault sw=6a80@ins2c");
+	expect_unblock(PUK, "11111111", CM_REASON_PIN_FORM, CM_TRIES_UNKNOWN);
+	card_control("clear");
+	assert_int_equal(card_log_count(" 002C0080"), 1);
+	/* the application's PIN is another than the one that this card wants */
+	blocked_card("pin_policy=global\n");
+	expect_unblock(PUK, "52640917", CM_REASON_PUK_BLOCKED, CM_TRIES_UNKNOWN);
+	card_control("fault sw=6f00@ins2c");
+	blocked_card("");
+	card_control("fault sw=6f00@ins2c");
+	expect_unblock(PUK, "52640917", CM_REASON_CARD_MALFORMED, CM_TRIES_UNKNOWN);
 }
 
 /* --- The pad --- */
@@ -301,6 +396,9 @@ main(void)
 		cmocka_unit_test(test_what_cannot_be_a_pin_does_not_become_one),
 		cmocka_unit_test(test_global_pin_is_changed_where_it_is_the_one),
 		cmocka_unit_test(test_hostile_answers_to_a_change),
+		cmocka_unit_test(test_puk_gives_a_blocked_card_a_new_pin_and_its_tries),
+		cmocka_unit_test(test_wrong_puk_spends_its_own_tries_until_none_is_left),
+		cmocka_unit_test(test_what_is_no_puk_or_no_pin_is_not_sent),
 		cmocka_unit_test(test_card_file_has_no_pin_to_change),
 		cmocka_unit_test(test_pad_structure_byte_for_byte),
 		cmocka_unit_test(test_what_the_pad_says),

@@ -18,8 +18,8 @@ from pathlib import Path
 
 DIGITS = 8
 # The PINs that tests in C use where no card of the rig is.  They stand in the sources, so that a run's own are searched with them.
-FIXED = ('40718259', '40918273', '81736405', '52640917', '30927461', '49207713', '50318824')
-HOLDERS = ('pin', 'pin.global', 'pad.pin', 'rig.pins')
+FIXED = ('40718259', '40918273', '81736405', '52640917', '30927461', '49207713', '50318824', '71930264', '71930265')
+HOLDERS = ('pin', 'pin.global', 'puk', 'pad.pin', 'rig.pins')
 LIST = 'CM_RUN_PINS'  # names a file to which each rig of a run adds its own, for the search at the end of the run
 CHUNK = 4 << 20
 OVERLAP = 64
@@ -77,7 +77,7 @@ def is_program(path):
 
 def is_holder(path):
     """A virtual card's own file, beside its keys, or the list."""
-    return path.name in HOLDERS and (path.suffix != '' or path.name == 'pin' and (any(path.parent.glob('*.crt')) or (path.parent / 'card.conf').exists()))
+    return path.name in HOLDERS and (path.suffix != '' or path.name in ('pin', 'puk') and (any(path.parent.glob('*.crt')) or (path.parent / 'card.conf').exists()))
 
 
 def files(folder):

@@ -57,6 +57,7 @@ load_tries(struct piv *piv)
 	size_t cap = 0;
 	FILE *f = piv->tries_file[0] != '\0' ? fopen(piv->tries_file, "re") : NULL;
 
+	piv->puk_tries = piv->content->retries;
 	for (size_t i = 0; i < PIV_PINS; i++) {
 		piv->tries[i] = piv->content->retries;
 		if (f != NULL && getline(&line, &cap, f) > 0)
@@ -224,6 +225,30 @@ cmd_change(struct piv *piv, const struct command *cmd, struct vbuf *out)
 	return sw;
 }
 
+/* --- RESET RETRY COUNTER: NIST SP 800-73-4 Part 2, 3.2.3; of the application's PIN, by the PUK --- */
+
+static uint16_t
+cmd_reset_retry(struct piv *piv, const struct command *cmd, struct vbuf *out)
+{
+	(void)out;
+	if (!piv->content->has_puk || cmd->p2 != 0x80)
+		return SW_REFERENCE;
+	if (cmd->p1 != 0x00)
+		return SW_P1P2;
+	if (piv->puk_tries == 0)
+		return SW_BLOCKED;
+	if (cmd->len != 2 * PIV_PIN_MAX || !pin_is_well_formed(cmd->data + PIV_PIN_MAX))
+		return SW_DATA;
+	if (CRYPTO_memcmp(cmd->data, piv->content->puk, PIV_PIN_MAX) != 0) {
+		piv->puk_tries--;
+		return piv->puk_tries > 0 ? (uint16_t)(SW_TRIES | piv->puk_tries) : SW_BLOCKED;
+	}
+	piv->puk_tries = piv->content->retries;
+	piv_set_tries(piv, PIV_PIN_APPLICATION, piv->content->retries);
+	memcpy(piv->content->pin[PIV_PIN_APPLICATION], cmd->data + PIV_PIN_MAX, PIV_PIN_MAX);
+	return SW_OK;
+}
+
 /* --- GENERAL AUTHENTICATE: NIST SP 800-73-4 Part 2, 3.2.4 --- */
 
 static const struct key_rule *
@@ -333,6 +358,7 @@ static const struct handler {
 	{ INS_GET_DATA, true, cmd_get_data },
 	{ INS_VERIFY, true, cmd_verify },
 	{ INS_CHANGE, true, cmd_change },
+	{ INS_RESET_RETRY, true, cmd_reset_retry },
 	{ INS_GENERAL_AUTHENTICATE, true, cmd_general_authenticate },
 };
 

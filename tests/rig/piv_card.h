@@ -30,6 +30,7 @@ enum {
 enum {
 	INS_VERIFY = 0x20,
 	INS_CHANGE = 0x24,
+	INS_RESET_RETRY = 0x2c,
 	INS_GENERAL_AUTHENTICATE = 0x87,
 	INS_SELECT = 0xa4,
 	INS_GET_RESPONSE = 0xc0,
@@ -50,7 +51,7 @@ struct piv {
 	bool selected;
 	bool verified[PIV_PINS];
 	bool fresh;			/* VERIFY was the command just before: slot 9C */
-	unsigned int tries[PIV_PINS];
+	unsigned int tries[PIV_PINS], puk_tries;
 	char tries_file[PATH_MAX + 16];	/* "" = kept nowhere */
 	bool wrong_key;			/* fault: sign with another key of the same kind */
 	EVP_PKEY *other_key;		/* owned */

@@ -420,6 +420,9 @@ load_all(struct loader *l)
 	if (!load_conf(l) || !load_pin(l, "pin", c->pin[PIV_PIN_APPLICATION]))
 		return false;
 	memcpy(c->pin[PIV_PIN_GLOBAL], c->pin[PIV_PIN_APPLICATION], PIV_PIN_MAX);
+	if (!load_pin(l, "puk", c->puk))
+		return false;
+	c->has_puk = c->puk[0] != 0;
 	if (!load_pin(l, "pin.global", c->pin[PIV_PIN_GLOBAL]))
 		return false;
 	for (size_t i = 0; i < COUNT(slots); i++)

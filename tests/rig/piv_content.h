@@ -6,6 +6,7 @@
  *                 The key need not be the certificate's.
  *   chuid.bin     the whole CHUID as GET DATA answers it (53...), or what is inside
  *   pin           the application PIN, default 123456; pin.global the global one, default the same
+ *   puk           the PUK; without it the card has none
  *   card.conf     key=value, # starts a comment:
  *     retries=3          tries of each PIN (1-15)
  *     pin_policy=application|both|global   which PIN opens the card, and the discovery object's policy
@@ -49,6 +50,8 @@ struct piv_content {
 	/* Padded with FF to eight bytes: NIST SP 800-73-4 Part 2, 2.4.3. */
 	uint8_t pin[PIV_PINS][PIV_PIN_MAX];
 	bool pin_used[PIV_PINS];
+	uint8_t puk[PIV_PIN_MAX];
+	bool has_puk;
 	unsigned int retries;
 	bool extended;
 	bool persist;

@@ -25,6 +25,56 @@ def setUpModule():
         said(['mount', '-t', 'tmpfs', 'none', '/etc/cardmap'])
 
 
+class PinByHandTest(Scenario):
+    card = 'alice-p256'
+    PUK = '71930264'
+
+    def pin(self, way, *lines, **options):
+        return self.cardmap('pin', way, '--config', self.conf(), '--json', pin='\n'.join(lines), **options)
+
+    def test_a_right_pin_spends_no_try_and_a_wrong_one_does(self):
+        self.pin('verify', PIN)
+        self.assertEqual(self.tries(), 3)
+        answer = self.pin('verify', scenario.WRONG_PIN, status=3)
+        self.assertEqual((answer.reason, answer.json['tries_left'], self.tries()), ('pin_wrong', 2, 2))
+
+    def test_the_new_pin_holds_and_the_old_one_does_not(self):
+        self.pin('change', PIN, scenario.NEW_PIN)
+        self.assertEqual(self.pin('verify', PIN, status=3).reason, 'pin_wrong')
+        self.pin('verify', scenario.NEW_PIN)
+
+    def test_two_new_pins_typed_at_a_terminal_must_be_alike(self):
+        def change(again):
+            terminal = Terminal([scenario.program(), 'pin', 'change', '--config', str(self.conf())], self.environment())
+            self.addCleanup(terminal.kill)
+            terminal.enter(rb'PIN for [^\n]*: $', PIN)
+            terminal.enter(rb'New PIN \(6 to 8 digits\): $', scenario.NEW_PIN)
+            terminal.enter(rb'New PIN, once more: $', again)
+            status, text = terminal.end(scenario.SECONDS)
+            self.assertNotIn(PIN, text)
+            self.assertNotIn(scenario.NEW_PIN, text)
+            return status, text
+        status, text = change(scenario.WRONG_PIN)
+        self.assertEqual(status, 3, text)
+        self.assertIn('pin_differs', text)
+        self.pin('verify', PIN)
+        status, text = change(scenario.NEW_PIN)
+        self.assertEqual(status, 0, text)
+        self.pin('verify', scenario.NEW_PIN)
+
+    def test_a_blocked_card_opens_again_by_its_puk_alone(self):
+        folder = self.card_folder('alice-p256', conf='retries=3\n')
+        (folder / 'puk').write_text(self.PUK)
+        self.control(f'become {folder}')
+        self.control('tries 0')
+        self.assertEqual(self.pin('verify', PIN, status=3).reason, 'pin_blocked')
+        wrong = self.pin('unblock', '71930265', scenario.NEW_PIN, status=3)
+        self.assertEqual((wrong.reason, wrong.json['puk_tries_left']), ('puk_wrong', 2))
+        self.pin('unblock', self.PUK, scenario.NEW_PIN)
+        self.pin('verify', scenario.NEW_PIN)
+        self.assertEqual(self.tries(), 3)
+
+
 class AnswersTest(Scenario):
     card = 'alice-rsa2048'
 
