@@ -3,6 +3,7 @@
 #include <openssl/pem.h>
 #include <stdlib.h>
 
+#include "cli/cards.h"
 #include "cli/service.h"
 
 static const char *
@@ -92,11 +93,15 @@ out:
 	return err;
 }
 
+#define CM_SLOTS_MAX	24	/* the four, and 20 retired ones */
+
 struct listing {
 	struct cm_cli *cli;
 	struct cm_host *host;
 	json_t *readers;
 	unsigned cards;
+	bool status;		/* more of each */
+	enum cm_slot only;	/* this slot alone; 0: all */
 };
 
 static enum cm_err
@@ -120,30 +125,74 @@ list_slot(struct listing *l, struct cm_card *card, enum cm_slot slot, json_t *ce
 		cm_cli_line(c, "slot", "%s", name);
 		cm_cli_certificate(c, object, cert);
 		tell_trust(c, l->host, object, cert);
+		if (l->status)
+			cm_cli_cards_detail(c, object, cert);
 	}
 	json_array_append_new(certificates, object);
 	cm_cert_free(&cert);
 	return err;
 }
 
+/* With status, former Key Management keys too, as far as the card says that it has their certificates. */
+static size_t
+choose_slots(const struct listing *l, struct cm_card *card, enum cm_slot slots[CM_SLOTS_MAX])
+{
+	static const enum cm_slot usual[] = { CM_SLOT_AUTHENTICATION, CM_SLOT_SIGNATURE,
+	    CM_SLOT_KEY_MANAGEMENT, CM_SLOT_CARD_AUTHENTICATION };
+	struct cm_card_history history = { 0 };
+	size_t n = 0;
+
+	if (l->only != 0) {
+		slots[n++] = l->only;
+		return n;
+	}
+	for (size_t i = 0; i < CM_COUNT(usual); i++)
+		slots[n++] = usual[i];
+	if (l->status && cm_card_key_history(card, cm_deadline_in(l->cli->conf->card.timeout), l->cli->trace, &history) != CM_OK)
+		cm_trace_clear_reason(l->cli->trace);
+	for (unsigned i = 0; i < history.with && n < CM_SLOTS_MAX; i++)
+		slots[n++] = (enum cm_slot)(CM_SLOT_RETIRED_FIRST + i);
+	return n;
+}
+
+static void
+tell_tries(const struct listing *l, struct cm_card *card, json_t *object)
+{
+	struct cm_cli *c = l->cli;
+	unsigned tries;
+
+	if (cm_card_pin_tries(card, cm_deadline_in(c->conf->card.timeout), c->trace, &tries) != CM_OK) {
+		cm_trace_clear_reason(c->trace);
+		return;
+	}
+	if (tries == CM_TRIES_UNKNOWN)
+		return;
+	cm_cli_line(c, "PIN tries", "%u", tries);
+	json_object_set_new(object, "tries_left", json_integer(tries));
+}
+
 /* A slot without a certificate is no mistake; any other failure is told, and the next slot is tried. */
 static enum cm_err
 list_card(struct listing *l, const char *source, json_t *object)
 {
-	static const enum cm_slot slots[] = { CM_SLOT_AUTHENTICATION, CM_SLOT_SIGNATURE,
-	    CM_SLOT_KEY_MANAGEMENT, CM_SLOT_CARD_AUTHENTICATION };
+	enum cm_slot slots[CM_SLOTS_MAX];
 	struct cm_cli *c = l->cli;
+	size_t count;
 	struct cm_card *card = NULL;
 	json_t *certificates = json_array();
 	enum cm_err err;
 
 	json_object_set_new(object, "certificates", certificates);
-	if ((err = cm_card_open(source, CM_CARD_LOOK, cm_deadline_in(c->conf->card.timeout),
+	/* which PIN it wants stands in the discovery object, which a login reads */
+	if ((err = cm_card_open(source, l->status ? CM_CARD_LOGIN : CM_CARD_LOOK, cm_deadline_in(c->conf->card.timeout),
 	    c->trace, &card)) != CM_OK) {
 		cm_cli_line(c, "card", "%s", cm_trace_message(c->trace));
 		return err;
 	}
-	for (size_t i = 0; i < CM_COUNT(slots) && err != CM_ERR_OFFLINE; i++) {
+	if (l->status)
+		tell_tries(l, card, object);
+	count = choose_slots(l, card, slots);
+	for (size_t i = 0; i < count && err != CM_ERR_OFFLINE; i++) {
 		err = list_slot(l, card, slots[i], certificates);
 		if (err != CM_OK && err != CM_ERR_ABSENT && !c->export)
 			cm_cli_line(c, "slot", "%02X: %s", slots[i], cm_trace_message(c->trace));
@@ -153,7 +202,7 @@ list_card(struct listing *l, const char *source, json_t *object)
 		cm_cli_line(c, "card commands", "%u", cm_card_stats(card).commands);
 	l->cards++;
 	cm_card_close(&card);
-	return err == CM_ERR_ABSENT ? CM_OK : err;
+	return err == CM_ERR_ABSENT && l->only == 0 ? CM_OK : err;
 }
 
 static enum cm_err
@@ -172,6 +221,8 @@ list_reader(void *arg, const struct cm_reader *r)
 	if (r->card_present) {
 		cm_buf_add_hex(&text, r->atr);
 		cm_cli_set(object, "atr", cm_buf_str(&text));
+		if (l->status)
+			cm_cli_line(c, "ATR", "%s", cm_buf_str(&text));
 		cm_buf_truncate(&text, 0);
 		cm_buf_addf(&text, "reader:%s", r->name);
 		err = list_card(l, cm_buf_str(&text), object);
@@ -200,19 +251,37 @@ list_everything(struct listing *l)
 	return err;
 }
 
+/* By its key reference: SP 800-73-4 Part 1, table 4b. */
+static bool
+read_slot(const char *text, enum cm_slot *slot)
+{
+	char *end;
+	const unsigned long n = strtoul(text, &end, 16);
+
+	if (strlen(text) != 2 || *end != '\0' || !((n >= 0x82 && n <= 0x95) || n == 0x9A || (n >= 0x9C && n <= 0x9E)))
+		return false;
+	*slot = (enum cm_slot)n;
+	return true;
+}
+
 int
 cm_cli_cards(struct cm_cli *c)
 {
 	struct listing l = { .cli = c, .readers = NULL };
 	enum cm_err err;
 
-	if (c->arg_count > 0)
+	l.status = c->arg_count == 1 && strcmp(c->args[0], "status") == 0;
+	if (c->export && c->arg_count == 1 && !read_slot(c->args[0], &l.only))
+		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE, "%s: no slot: 9A, 9C, 9D, 9E, or 82 to 95", c->args[0]));
+	if (c->arg_count > 0 && !l.status && l.only == 0)
 		return cm_cli_finish(c, cm_cli_cards_log(c));
 	if (c->follow || c->service_named)
 		return cm_cli_finish(c, c->follow ? cm_cli_follow_cards(c) : cm_trace_fail(c->trace, CM_REASON_USAGE,
 		    "--service: cards asks the service with --follow alone"));
 	l.readers = json_array();
 	json_object_set_new(c->answer, "readers", l.readers);
+	if (l.status)
+		cm_cli_cards_drivers(c);
 	if ((err = cm_host_open(c->conf, CM_NEED_RULES | CM_NEED_TRUST, c->trace, &l.host)) == CM_OK)
 		err = list_everything(&l);
 	if (err == CM_OK && l.cards > 0)
@@ -269,19 +338,17 @@ tell_urls(const struct cm_cli *c, const char *key, const struct cm_cert *cert, e
 static void
 tell_key_usage(const struct cm_cli *c, const struct cm_cert *cert)
 {
-	static const char *const names[] = { "digitalSignature", "nonRepudiation", "keyEncipherment",
-	    "dataEncipherment", "keyAgreement", "keyCertSign", "cRLSign", "encipherOnly", "decipherOnly" };
 	json_t *list = json_array();
 	unsigned bits = 0;
 
 	if (!cm_cert_key_usage(cert, &bits))
 		bits = 0;
-	for (size_t i = 0; i < CM_COUNT(names); i++) {
+	for (size_t i = 0; i < CM_CLI_KEY_USAGES; i++) {
 		if ((bits >> i & 1) == 0)
 			continue;
-		json_array_append_new(list, json_string(names[i]));
+		json_array_append_new(list, json_string(cm_cli_key_usages[i]));
 		if (!c->json)
-			printf("%-24s %s\n", "keyUsage", names[i]);
+			printf("%-24s %s\n", "keyUsage", cm_cli_key_usages[i]);
 	}
 	json_object_set_new(c->answer, "keyUsage", list);
 }

@@ -11,7 +11,7 @@ cm_cli_cards_log(struct cm_cli *c)
 	enum cm_err err = CM_OK;
 
 	if (strcmp(c->args[0], "log-next") != 0 || (!on && !off && strcmp(what, "status") != 0) || c->follow || c->export)
-		return cm_trace_fail(c->trace, CM_REASON_USAGE, "usage: cardmap cards [log-next [on|off|status]]");
+		return cm_trace_fail(c->trace, CM_REASON_USAGE, "usage: cardmap cards [status | --export [SLOT] | log-next [on|off|status]]");
 	if (on || off)
 		err = cm_card_log_switch(c->conf, on, c->trace);
 	if (err != CM_OK)

@@ -26,6 +26,8 @@ cm_cli_print_examples(FILE *out, const char *command)
 		{ "selector", "-o map -i 0123456789ABCDEF0123456789ABCDEF01234567 --card file:alice.pem \\\n"
 		    "      --directory ldif:people.ldif" },
 		{ "cards", "" },
+		{ "cards", "status" },
+		{ "cards", "--export 9A >card.pem" },
 		{ "cards", "--follow" },
 		{ "cards", "--export >card.pem" },
 		{ "cards", "log-next" },
@@ -41,6 +43,8 @@ cm_cli_print_examples(FILE *out, const char *command)
 		{ "enforcement", "explain alice --what-if required=yes" },
 		{ "enforcement", "explain --all" },
 		{ "enforcement", "skip-once alice" },
+		{ "doctor", "" },
+		{ "doctor", "alice --json" },
 		{ "status", "" },
 		{ "log", "--last 5" },
 		{ "log", "--follow" },

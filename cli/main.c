@@ -66,9 +66,11 @@ static const struct command {
 	  "answer the call of a custom user selector (UserSelector)",
 	  "map prints a line HASH, tab, USER for each key that has one. bind and unbind are pair\n"
 	  "and unpair.\n" },
-	{ "cards", cm_cli_cards, "[log-next [on|off|status]]", 0, 2, "xFS",
+	{ "cards", cm_cli_cards, "[status | SLOT | log-next [on|off|status]]", 0, 2, "xFS",
 	  "readers, cards and their certificates",
-	  "--export writes the certificates as PEM to standard output. --follow tells of cards that\n"
+	  "status tells more of each: drivers, ATR, PIN tries, what a key is for, and the hash that\n"
+	  "pair goes by. --export writes the certificates as PEM to standard output, or that of SLOT\n"
+	  "(9A, 9C, 9D, 9E, 82 to 95) alone. --follow tells of cards that\n"
 	  "are put in and taken out, as the service sees them. log-next writes down what goes to the\n"
 	  "next card that is put in, and comes from it, without what is secret.\n" },
 	{ "cert", cm_cli_cert, "FILE", 1, 1, "",
@@ -96,6 +98,12 @@ static const struct command {
 	  "object) each as it is known, for root.\n"
 	  "skip-once is root's: the next login of USER without a card uses it up, whichever program\n"
 	  "asks; after a day it is gone. It survives a reboot, and is logged when it is made and used.\n" },
+	{ "doctor", cm_cli_doctor, "[USER]", 0, 1, "S",
+	  "will tomorrow's login with no network work?",
+	  "Looks at all that such a login needs, of USER or of every account that is kept; each\n"
+	  "line is ok, a warning or a failure, with the command that mends it. The status is 0, 1\n"
+	  "where there is a warning, 3 where there is a failure. Changes nothing, spends no PIN\n"
+	  "try, and waits for no server longer than it takes to ask. Only root sees what is kept.\n" },
 	{ "status", cm_cli_status_of_service, "", 0, 0, "S",
 	  "what the service does: its processes, cards, silent servers, last decisions",
 	  "Asks the service, for root and the helpdesk's group.\n" },
