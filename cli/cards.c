@@ -102,6 +102,7 @@ struct listing {
 	unsigned cards;
 	bool status;		/* more of each */
 	enum cm_slot only;	/* this slot alone; 0: all */
+	unsigned certificates;
 };
 
 static enum cm_err
@@ -129,6 +130,7 @@ list_slot(struct listing *l, struct cm_card *card, enum cm_slot slot, json_t *ce
 			cm_cli_cards_detail(c, object, cert);
 	}
 	json_array_append_new(certificates, object);
+	l->certificates++;
 	cm_cert_free(&cert);
 	return err;
 }
@@ -202,7 +204,7 @@ list_card(struct listing *l, const char *source, json_t *object)
 		cm_cli_line(c, "card commands", "%u", cm_card_stats(card).commands);
 	l->cards++;
 	cm_card_close(&card);
-	return err == CM_ERR_ABSENT && l->only == 0 ? CM_OK : err;
+	return err == CM_ERR_ABSENT ? CM_OK : err;
 }
 
 static enum cm_err
@@ -284,7 +286,9 @@ cm_cli_cards(struct cm_cli *c)
 		cm_cli_cards_drivers(c);
 	if ((err = cm_host_open(c->conf, CM_NEED_RULES | CM_NEED_TRUST, c->trace, &l.host)) == CM_OK)
 		err = list_everything(&l);
-	if (err == CM_OK && l.cards > 0)
+	if (err == CM_OK && l.cards > 0 && l.only != 0 && l.certificates == 0)
+		err = cm_trace_fail(c->trace, CM_REASON_CARD_NO_CERTIFICATE, "slot %02X holds no certificate", l.only);
+	else if (err == CM_OK && l.cards > 0)
 		cm_trace_clear_reason(c->trace);
 	else if (err == CM_OK && cm_trace_reason(c->trace) != CM_REASON_NONE)
 		err = cm_reason_err(cm_trace_reason(c->trace));	/* of the last card, which cannot be read */

@@ -67,7 +67,10 @@ tell_login(struct cm_doctor *d, const struct cm_kept *k, const struct cm_cert *c
 	bool unknown = false;
 	time_t end;
 
-	if (!opens(d, cert, tomorrow, &why, &unknown)) {
+	if (d->host->trust == NULL) {
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, "cardmap config check", "%s: no login is possible: %s", name,
+		    d->refused != NULL ? d->refused : "the configuration");
+	} else if (!opens(d, cert, tomorrow, &why, &unknown)) {
 		cm_doctor_say(d, CM_DOCTOR_FAILURE, "cardmap revocation refresh; then log in once with the network",
 		    "%s: tomorrow a login with no network is refused: %s", name, cm_buf_str(&why));
 	} else {
