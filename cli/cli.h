@@ -127,6 +127,7 @@ int cm_cli_enforcement(struct cm_cli *c);
 int cm_cli_import(struct cm_cli *c);
 int cm_cli_rules(struct cm_cli *c);
 int cm_cli_doctor(struct cm_cli *c);
+int cm_cli_ssh_keys(struct cm_cli *c);
 int cm_cli_pin(struct cm_cli *c);
 int cm_cli_pair(struct cm_cli *c);
 int cm_cli_unpair(struct cm_cli *c);

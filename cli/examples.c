@@ -43,6 +43,7 @@ cm_cli_print_examples(FILE *out, const char *command)
 		{ "enforcement", "explain alice --what-if required=yes" },
 		{ "enforcement", "explain --all" },
 		{ "enforcement", "skip-once alice" },
+		{ "ssh-keys", "alice" },
 		{ "doctor", "" },
 		{ "doctor", "alice --json" },
 		{ "status", "" },

@@ -98,6 +98,11 @@ static const struct command {
 	  "object) each as it is known, for root.\n"
 	  "skip-once is root's: the next login of USER without a card uses it up, whichever program\n"
 	  "asks; after a day it is gone. It survives a reboot, and is logged when it is made and used.\n" },
+	{ "ssh-keys", cm_cli_ssh_keys, "USER", 1, 1, "",
+	  "for sshd: the keys of a user's certificates in the directory",
+	  "For AuthorizedKeysCommand of sshd_config(5). Only those that would open USER's account by\n"
+	  "card, and that somebody says are not revoked. What could not be asked, or is in doubt,\n"
+	  "prints nothing, is logged, and ends with 0: sshd goes on with its other ways.\n" },
 	{ "doctor", cm_cli_doctor, "[USER]", 0, 1, "S",
 	  "will tomorrow's login with no network work?",
 	  "Looks at all that such a login needs, of USER or of every account that is kept; each\n"

@@ -68,7 +68,7 @@ class DoctorTest(Scenario):
         self.level('account', 'warning', more={'accounts.offline_days': 3})
         self.level('evidence', 'failure', 'revocation_', more={'trust.level': 'hard'})
         self.level('ca', 'failure', more={'trust.anchors': self.empty()})
-        self.level('evidence', 'failure', 'trust.anchors', more={'trust.anchors': self.empty()})
+        self.level('evidence', 'failure', 'no login is possible', more={'trust.anchors': self.empty()})
         self.level('ca', 'warning', 'off', more={'trust.level': 'off'})
 
     def empty(self):
