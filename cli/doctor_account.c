@@ -90,7 +90,7 @@ tell_certificate(struct cm_doctor *d, const struct cm_kept *k, const struct cm_c
 	char text[CM_TIME_SIZE];
 
 	cm_clock_text(end, text);
-	if (end < now + CM_DOCTOR_TOMORROW)
+	if (end <= now + CM_DOCTOR_TOMORROW)
 		cm_doctor_say(d, CM_DOCTOR_FAILURE, "have the card renewed", "%s: the certificate %s %s", k->account->name,
 		    end < now ? "has expired" : "expires", text);
 	else if (end < now + CM_DOCTOR_SOON)
@@ -106,7 +106,7 @@ tell_age(struct cm_doctor *d, const struct cm_kept *k)
 	const time_t end = k->offline_until, now = cm_clock_now();
 	char text[CM_TIME_SIZE];
 
-	if (end != 0 && end < now + CM_DOCTOR_TOMORROW)
+	if (end != 0 && end <= now + CM_DOCTOR_TOMORROW)
 		cm_doctor_say(d, CM_DOCTOR_FAILURE, "log in once with the card and the network", "%s: kept until %s and no longer: "
 		    "accounts.offline_days", name, cm_clock_text(end, text));
 	else if (end != 0 && end < now + 3 * CM_DOCTOR_TOMORROW)
