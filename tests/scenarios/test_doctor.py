@@ -65,7 +65,7 @@ class DoctorTest(Scenario):
 
     def test_what_is_kept(self):
         self.level('account', 'failure', 'offline_days', more={'accounts.offline_days': 1})
-        self.level('account', 'warning', more={'accounts.offline_days': 3})
+        self.level('account', 'warning', more={'accounts.offline_days': 2})
         self.level('evidence', 'failure', 'revocation_', more={'trust.level': 'hard'})
         self.level('ca', 'failure', more={'trust.anchors': self.empty()})
         self.level('evidence', 'failure', 'no login is possible', more={'trust.anchors': self.empty()})
