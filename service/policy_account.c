@@ -252,6 +252,20 @@ judge_password(struct finding *f)
 	return cm_policy_may_use_password(&p, f->trace);
 }
 
+/* Which step decided, and by what value, is for root and for the account itself (io.cardmap's Enforcement). */
+static enum cm_err
+refuse(struct finding *f)
+{
+	const struct cm_entering *e = f->e;
+	struct passwd entry;
+	char texts[CM_LOCAL_TEXTS];
+
+	if (e->asker == 0 || f->found || f->last.carded || (cm_local_find_user(e->user, is_named, &entry, texts) && entry.pw_uid == e->asker))
+		return CM_ERR_REFUSED;
+	cm_trace_clear_reason(f->trace);
+	return cm_trace_fail(f->trace, CM_REASON_CARD_REQUIRED, "%s must use a card", e->user);
+}
+
 /*
  * Public-key ssh skips auth, so enforcement holds here too, and for those who are
  * not ours: they may have no card.  This is the last question: what is used up is used.
@@ -266,7 +280,7 @@ enforce(struct finding *f)
 	if (e->proven || (e->asker == 0 && logs_nobody_in(e->service)))
 		return CM_OK;
 	if ((err = judge_password(f)) != CM_ERR_REFUSED || e->asker != 0)
-		return err;
+		return err == CM_ERR_REFUSED ? refuse(f) : err;
 	if ((err = cm_skip_use(e->store, e->user, cm_clock_now(), NULL, &mark)) == CM_ERR_ABSENT)
 		return CM_ERR_REFUSED;
 	if (err != CM_OK)

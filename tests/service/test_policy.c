@@ -274,6 +274,14 @@ test_enforced(void **state)
 	assert_int_equal(ask(f, "alice", true), CM_OK);
 	assert_int_equal(ask(f, "alice", false), CM_ERR_REFUSED);
 	assert_int_equal(cm_trace_reason(f->trace), CM_REASON_CARD_REQUIRED);
+	/* by which step is for her to know, and for no other user */
+	assert_int_equal(enter(f, "alice", false, 10001), CM_ERR_REFUSED);
+	assert_non_null(strstr(cm_trace_message(f->trace), "step 5 (system)"));
+	assert_int_equal(enter(f, "alice", false, 10002), CM_ERR_REFUSED);
+	assert_int_equal(cm_trace_reason(f->trace), CM_REASON_CARD_REQUIRED);
+	assert_string_equal(cm_trace_message(f->trace), "alice must use a card");
+	assert_int_equal(enter(f, "daemon", false, 1), CM_ERR_REFUSED);
+	assert_non_null(strstr(cm_trace_message(f->trace), "step 5 (system)"));
 	assert_int_equal(ask(f, "nobody-here", false), CM_ERR_REFUSED);
 	assert_int_equal(ask(f, "nobody-here", true), CM_ERR_ABSENT);
 	assert_int_equal(ask(f, "root", false), CM_ERR_ABSENT);
