@@ -88,10 +88,10 @@ cm_mobiles_new(struct cm_daemon *d, struct cm_mobiles **out)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&m->told, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	if (pthread_create(&m->thread, NULL, run, m) == 0) {
-		*out = m;
+	*out = m;	/* the thread's store looks for it there */
+	if (pthread_create(&m->thread, NULL, run, m) == 0)
 		return CM_OK;
-	}
+	*out = NULL;
 	free(m);
 	return CM_ERR_SYSTEM;
 }

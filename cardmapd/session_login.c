@@ -168,7 +168,9 @@ grant(struct cm_work *w)
 		take_back(w->session->daemon, l);
 	else
 		cm_removal_admitted(w->session->daemon->removal, w->session, a, g.account);
-	a->secret = cm_apart_take_secret(w->apart);	/* the main thread looks at it once the grant is told */
+	pthread_mutex_lock(&a->daemon->lock);
+	a->secret = cm_apart_take_secret(w->apart);
+	pthread_mutex_unlock(&a->daemon->lock);
 	cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_GRANTED, .name = g.account->gecos, .user = g.account->name,
 	    .reader = w->session->reader, .online = l->account_kept ? CM_LOG_OFFLINE : CM_LOG_ONLINE, .grant = cm_attempt_grant(&g) });
 	w->granted = true;
