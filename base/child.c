@@ -442,16 +442,17 @@ cm_child_start(const struct cm_child *c, cm_deadline deadline, struct cm_trace *
 	return err;
 }
 
-/* All of it, then its end.  A program that reads no more has its reasons, which its status tells. */
-static void
-feed(struct cm_child_process *r, struct cm_blob left)
+void
+cm_child_feed(struct cm_child_process *r, struct cm_blob part, cm_deadline deadline)
 {
-	while (left.len > 0) {
+	struct cm_blob left = part;
+
+	while (r->feed >= 0 && left.len > 0) {
 		const ssize_t n = send(r->feed, left.ptr, left.len, MSG_NOSIGNAL);
 		struct pollfd p = { .fd = r->feed, .events = POLLOUT };
 
 		if (n < 0 && errno == EAGAIN) {
-			if (poll(&p, 1, cm_deadline_left(r->deadline)) == 0)
+			if (poll(&p, 1, cm_deadline_left(deadline)) == 0)
 				break;
 		} else if (n < 0 && errno != EINTR) {
 			break;
@@ -459,6 +460,13 @@ feed(struct cm_child_process *r, struct cm_blob left)
 		left.ptr += n > 0 ? n : 0;
 		left.len -= n > 0 ? (size_t)n : 0;
 	}
+}
+
+/* With its end. */
+static void
+feed_last(struct cm_child_process *r, struct cm_blob last)
+{
+	cm_child_feed(r, last, r->deadline);
 	close(r->feed);
 	r->feed = -1;
 }
@@ -475,7 +483,7 @@ cm_child_finish(struct cm_child_process **process, const struct cm_child_end *e)
 	r->trace = e->trace;
 	r->deadline = e->deadline;
 	if (r->feed >= 0)
-		feed(r, e->input);
+		feed_last(r, e->input);
 	err = follow(r, e->out);
 	ended = end_and_reap(r);
 	if (err == CM_OK)

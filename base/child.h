@@ -30,7 +30,7 @@ struct cm_child {
 	size_t group_count;
 	bool ours;			/* a program of this installation: who could write it could write us, so its place is not judged */
 	struct cm_blob input;		/* its standard input, in memory; empty: /dev/null */
-	bool fed;			/* its standard input comes with cm_child_finish(), instead */
+	bool fed;			/* its standard input comes by cm_child_feed() and cm_child_finish(), instead */
 	size_t output_max;		/* bytes of standard output; more is an error */
 	size_t memory_max;		/* bytes of address space, program and libraries counted; 0: 256 MiB; SIZE_MAX: any */
 };
@@ -54,7 +54,7 @@ CM_MUST_USE enum cm_err cm_child_run(const struct cm_child *c, cm_deadline deadl
 struct cm_child_process;
 
 struct cm_child_end {
-	struct cm_blob input;		/* of a child that is fed */
+	struct cm_blob input;		/* of a child that is fed: the last of it */
 	cm_deadline deadline;
 	struct cm_trace *trace;
 	struct cm_buf *out;
@@ -64,6 +64,8 @@ struct cm_child_end {
 /* The errors of cm_child_run() that come before it runs. */
 CM_MUST_USE enum cm_err cm_child_start(const struct cm_child *c, cm_deadline deadline, struct cm_trace *t,
     struct cm_child_process **out);
+/* A part of the input of a child that is fed.  One that reads no more has its reasons, which cm_child_finish() tells. */
+void cm_child_feed(struct cm_child_process *process, struct cm_blob part, cm_deadline deadline);
 /* The others; *process is NULL afterwards. */
 CM_MUST_USE enum cm_err cm_child_finish(struct cm_child_process **process, const struct cm_child_end *e);
 void cm_child_drop(struct cm_child_process **process);	/* NULL inside: nothing */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/child.h"
+#include "krb5/ccache_write.h"
 
 #define NAME_LEN_MAX	1024	/* octets of a resolved ccache name */
 #define PATH_LEN_MAX	4096
@@ -91,6 +92,7 @@ struct cm_ccache_putting {
 	struct cm_buf name, program;
 	const char *arguments[4];
 	bool removes;
+	bool is_ahead;			/* it has the ticket */
 };
 
 static enum cm_err
@@ -209,9 +211,23 @@ cm_ccache_put_is_for(const struct cm_ccache_putting *u, const struct cm_account 
 	return same;
 }
 
+void
+cm_ccache_put_ahead(struct cm_ccache_putting *u, struct cm_blob ticket, cm_deadline deadline)
+{
+	const uint8_t head[CM_CCACHE_HEAD] = { (uint8_t)(ticket.len >> 24), (uint8_t)(ticket.len >> 16), (uint8_t)(ticket.len >> 8),
+		(uint8_t)ticket.len };
+
+	if (u->is_ahead)
+		return;
+	cm_child_feed(u->process, (struct cm_blob){ head, sizeof(head) }, deadline);
+	cm_child_feed(u->process, ticket, deadline);
+	u->is_ahead = true;
+}
+
 static enum cm_err
 finish(struct cm_ccache_putting *u, struct cm_blob ticket, cm_deadline deadline, struct cm_trace *t)
 {
+	static const uint8_t give = CM_CCACHE_GIVE;
 	struct cm_trace *inner = NULL;
 	struct cm_buf said;
 	int status = -1;
@@ -220,7 +236,8 @@ finish(struct cm_ccache_putting *u, struct cm_blob ticket, cm_deadline deadline,
 	if ((err = cm_trace_new(&inner)) != CM_OK)
 		return err;
 	cm_buf_init(&said, SAID_MAX);
-	err = cm_child_finish(&u->process, &(struct cm_child_end){ .input = ticket, .deadline = deadline, .trace = inner,
+	cm_ccache_put_ahead(u, ticket, deadline);
+	err = cm_child_finish(&u->process, &(struct cm_child_end){ .input = { &give, 1 }, .deadline = deadline, .trace = inner,
 	    .out = &said, .status = &status });
 	err = judge(u, err, inner, deadline, t);
 	if (err == CM_OK && status != 0 && said.len == 0)

@@ -21,6 +21,8 @@ struct cm_ccache_writer {
 	krb5_principal client;
 	krb5_creds *creds;
 	struct cm_blob ticket;
+	const char *name;
+	int nameless;		/* it is written, and has no name yet; -1: not */
 	struct cm_buf *why;
 };
 
@@ -192,17 +194,6 @@ give_name(int fd, const char *path)
 	return e;
 }
 
-static enum cm_err
-write_nameless(struct cm_ccache_writer *w, int fd, const char *path)
-{
-	enum cm_err err = write_all(w, fd);
-	int e;
-
-	if (err == CM_OK && (e = give_name(fd, path)) != 0)
-		return say(w, CM_ERR_SYSTEM, strerror(e));
-	return err;
-}
-
 /* Where the file system knows no nameless files. */
 static enum cm_err
 write_beside(struct cm_ccache_writer *w, const char *path)
@@ -225,27 +216,34 @@ write_beside(struct cm_ccache_writer *w, const char *path)
 	return err;
 }
 
+/* EISDIR: a kernel, EOPNOTSUPP: a file system without nameless files: nothing is written yet. */
 static enum cm_err
-write_file(struct cm_ccache_writer *w, const char *path)
+write_nameless(struct cm_ccache_writer *w, const char *path)
 {
 	const char *end = strrchr(path, '/');
 	char *folder;
-	enum cm_err err;
-	int fd, e;
+	int e;
 
 	if (path[0] != '/')
 		return say(w, CM_ERR_SYSTEM, "write its whole path");
 	if ((folder = strndup(path, end != path ? (size_t)(end - path) : 1)) == NULL)
 		return CM_ERR_NOMEM;
-	fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	w->nameless = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	e = errno;
 	free(folder);
-	if (fd < 0)
-		/* EISDIR: a kernel, EOPNOTSUPP: a file system without them */
-		return e == EOPNOTSUPP || e == EISDIR ? write_beside(w, path) : say(w, CM_ERR_SYSTEM, strerror(e));
-	err = write_nameless(w, fd, path);
-	close(fd);
-	return err;
+	if (w->nameless < 0)
+		return e == EOPNOTSUPP || e == EISDIR ? CM_OK : say(w, CM_ERR_SYSTEM, strerror(e));
+	return write_all(w, w->nameless);
+}
+
+static enum cm_err
+give_file(struct cm_ccache_writer *w, const char *path)
+{
+	int e;
+
+	if (w->nameless < 0)
+		return write_beside(w, path);
+	return (e = give_name(w->nameless, path)) == 0 ? CM_OK : say(w, CM_ERR_SYSTEM, strerror(e));
 }
 
 /* ---- the others */
@@ -288,18 +286,11 @@ write_by_libkrb5(struct cm_ccache_writer *w, const char *name)
 	return err;
 }
 
-static enum cm_err
-write_ccache(struct cm_ccache_writer *w, const char *name)
+/* NULL: it is libkrb5's. */
+static const char *
+path_of(const char *name)
 {
-	enum cm_err err = CM_OK;
-
-	if (strncmp(name, "FILE:", 5) == 0)
-		return write_file(w, name + 5);
-	if (name[0] == '/')
-		return write_file(w, name);
-	if (strncmp(name, "DIR:", 4) == 0)
-		err = check_folder(w, name + 4);
-	return err == CM_OK ? write_by_libkrb5(w, name) : err;
+	return strncmp(name, "FILE:", 5) == 0 ? name + 5 : name[0] == '/' ? name : NULL;
 }
 
 enum cm_err
@@ -336,6 +327,7 @@ cm_ccache_writer_open(const char *principal, struct cm_buf *why, struct cm_ccach
 	if (w == NULL)
 		return CM_ERR_NOMEM;
 	w->why = why;
+	w->nameless = -1;
 	if ((code = krb5_init_context(&w->context)) != 0 ||
 	    (code = krb5_parse_name_flags(w->context, principal, KRB5_PRINCIPAL_PARSE_REQUIRE_REALM, &w->client)) != 0)
 		return say_code(w, code);
@@ -343,14 +335,27 @@ cm_ccache_writer_open(const char *principal, struct cm_buf *why, struct cm_ccach
 }
 
 enum cm_err
-cm_ccache_writer_put(struct cm_ccache_writer *w, const char *name, struct cm_blob ticket)
+cm_ccache_writer_take(struct cm_ccache_writer *w, const char *name, struct cm_blob ticket)
 {
 	enum cm_err err;
 
 	w->ticket = ticket;
-	if ((err = read_ticket(w)) == CM_OK && (err = cm_fault_point("ccache")) == CM_OK)
-		err = write_ccache(w, name);
+	w->name = name;
+	if ((err = read_ticket(w)) == CM_OK && (err = cm_fault_point("ccache")) == CM_OK && path_of(name) != NULL)
+		err = write_nameless(w, path_of(name));
 	return err;
+}
+
+enum cm_err
+cm_ccache_writer_give(struct cm_ccache_writer *w)
+{
+	enum cm_err err = CM_OK;
+
+	if (path_of(w->name) != NULL)
+		return give_file(w, path_of(w->name));
+	if (strncmp(w->name, "DIR:", 4) == 0)
+		err = check_folder(w, w->name + 4);
+	return err == CM_OK ? write_by_libkrb5(w, w->name) : err;
 }
 
 void
@@ -361,6 +366,8 @@ cm_ccache_writer_close(struct cm_ccache_writer **writer)
 	*writer = NULL;
 	if (w == NULL)
 		return;
+	if (w->nameless >= 0)
+		close(w->nameless);
 	krb5_free_creds(w->context, w->creds);
 	krb5_free_principal(w->context, w->client);
 	krb5_free_context(w->context);
@@ -373,8 +380,8 @@ cm_ccache_write(const char *name, const char *principal, struct cm_blob ticket, 
 	struct cm_ccache_writer *w = NULL;
 	enum cm_err err;
 
-	if ((err = cm_ccache_writer_open(principal, why, &w)) == CM_OK)
-		err = cm_ccache_writer_put(w, name, ticket);
+	if ((err = cm_ccache_writer_open(principal, why, &w)) == CM_OK && (err = cm_ccache_writer_take(w, name, ticket)) == CM_OK)
+		err = cm_ccache_writer_give(w);
 	cm_ccache_writer_close(&w);
 	return err;
 }

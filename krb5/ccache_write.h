@@ -29,12 +29,23 @@ CM_MUST_USE enum cm_err cm_ccache_write(const char *name, const char *principal,
  */
 struct cm_ccache_writer;
 CM_MUST_USE enum cm_err cm_ccache_writer_open(const char *principal, struct cm_buf *why, struct cm_ccache_writer **out);
-CM_MUST_USE enum cm_err cm_ccache_writer_put(struct cm_ccache_writer *w, const char *name, struct cm_blob ticket);
+/* ... and then all that nobody sees: of FILE: it is written, where there are nameless files.  name and ticket are borrowed until closed. */
+CM_MUST_USE enum cm_err cm_ccache_writer_take(struct cm_ccache_writer *w, const char *name, struct cm_blob ticket);
+/* ... and now it is there. */
+CM_MUST_USE enum cm_err cm_ccache_writer_give(struct cm_ccache_writer *w);
 /*
  * Takes it away, of any kind, if it is that principal's; one that is not there is
  * gone.  CM_ERR_STATE: another principal's, which stays.
  */
 CM_MUST_USE enum cm_err cm_ccache_writer_remove(struct cm_ccache_writer *w, const char *name);
 void cm_ccache_writer_close(struct cm_ccache_writer **writer);
+
+/*
+ * What cardmap-ccache is told: the ticket's length in four octets, big end first;
+ * the ticket; and, once the ccache is to be there, CM_CCACHE_GIVE.  Where that does
+ * not come, whoever would have said it has ended, and there is no ccache.
+ */
+#define CM_CCACHE_HEAD		4
+#define CM_CCACHE_GIVE		0x01
 
 #endif /* CM_KRB5_CCACHE_WRITE_H */

@@ -80,8 +80,9 @@ cm_deadline cm_apart_with_grace(cm_deadline deadline);
 void cm_apart_forget_proof(struct cm_apart *a);
 void cm_apart_forget(struct cm_apart *a);	/* and the card helper goes */
 
-/* service/ccache_apart.c: the program begins; struct cm_login_work's store_ticket. */
+/* service/ccache_apart.c: the program begins; it gets the ticket, for the grant's account alone; struct cm_login_work's store_ticket. */
 void cm_apart_begin_ccache(struct cm_login *l);
+void cm_apart_write_ahead(struct cm_login *l);
 CM_MUST_USE enum cm_err cm_apart_store_ticket(struct cm_login *l);
 
 /* service/secret_apart.c: the work's open_secret. */

@@ -1,8 +1,10 @@
 /*
  * service/ccache_apart.c - the user's ccache of a login apart: the program that writes it begins early and is told last.
  *
- * It becomes the user while the KDC is asked, and waits: there is nothing to
- * write before the grant.
+ * It becomes the user while the KDC is asked, and writes the ticket while the
+ * store keeps the account, each of which costs the other nothing.  Before the
+ * grant it gets no ticket, and before the last stage its file gets no name: a
+ * login that ends in between leaves none.
  */
 #include "service/apart_internal.h"
 
@@ -34,6 +36,15 @@ cm_apart_begin_ccache(struct cm_login *l)
 	if (cm_trace_new(&unheard) == CM_OK)
 		(void)!cm_ccache_put_begin(&p, l->deadline, unheard, &a->putting);
 	cm_trace_free(&unheard);
+}
+
+void
+cm_apart_write_ahead(struct cm_login *l)
+{
+	struct cm_apart *a = l->worker;
+
+	if (is_for_grant(l))
+		cm_ccache_put_ahead(a->putting, a->ticket.ticket, l->deadline);
 }
 
 enum cm_err

@@ -517,6 +517,7 @@ remember(struct cm_login *l)
 	};
 	enum cm_err err;
 
+	cm_apart_write_ahead(l);
 	if ((err = cm_slots_keep(a->o.store, a->opened.certificate, &slot, l->trace)) != CM_OK)
 		return err;
 	if (r.account_online && cm_enforcement_keep(a->o.store, r.account->name, &l->said, true, NULL) != CM_OK)

@@ -374,12 +374,12 @@ test_script(void **state)
 {
 	struct rig *r = *state;
 
-	write_program(r, "#!/bin/sh\necho \"$# $1\"; ls /proc/$$/fd | tr '\\n' ' '; ls -l /proc/$$/fd | grep -c program\n");
+	write_program(r, "#!/bin/sh\necho \"$# $1\"; ls /proc/$$/fd; ls -l /proc/$$/fd | grep -c program\n");
 	r->arguments[0] = "first";
 	if (run_for(r, WAIT_MS) != CM_OK)
 		fail_msg("%s", cm_trace_message(r->trace));
 	/* sh opens it again, as 10; nothing of ours is there but 3. */
-	assert_string_equal(cm_buf_str(&r->out), "1 first\n0 1 10 2 3 2\n");
+	assert_string_equal(cm_buf_str(&r->out), "1 first\n0\n1\n10\n2\n3\n2\n");
 }
 
 static void
@@ -511,6 +511,22 @@ test_fed_later(void **state)
 	assert_string_equal(cm_buf_str(&r->out), "1048576\n");
 }
 
+/* By parts, the first of them while it runs. */
+static void
+test_fed_by_parts(void **state)
+{
+	struct rig *r = *state;
+	struct cm_child_process *process = begin(r, "read -r first; echo \"<$first>\"; cat");
+	const struct cm_child_end e = { .input = cm_blob_str("second\n"), .deadline = cm_deadline_in(WAIT_MS), .trace = r->trace,
+		.out = &r->out, .status = &r->status };
+
+	cm_child_feed(process, cm_blob_str("fir"), cm_deadline_in(WAIT_MS));
+	cm_child_feed(process, cm_blob_str("st\n"), cm_deadline_in(WAIT_MS));
+	assert_int_equal(cm_child_finish(&process, &e), CM_OK);
+	assert_int_equal(r->status, 0);
+	assert_string_equal(cm_buf_str(&r->out), "<first>\nsecond\n");
+}
+
 /* One that ends before it has read says why by its status, and its pipe breaks nothing of ours. */
 static void
 test_fed_in_vain(void **state)
@@ -559,6 +575,7 @@ main(void)
 		TEST(test_groups),
 		TEST(test_program_of_ours),
 		TEST(test_fed_later),
+		TEST(test_fed_by_parts),
 		TEST(test_fed_in_vain),
 		TEST(test_dropped),
 	};

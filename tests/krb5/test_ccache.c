@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "krb5/ccache_put.h"
 #include "krb5/ccache_write.h"
 
@@ -342,7 +343,7 @@ test_what_the_program_gets(void **state)
 	assert_int_equal(setenv("CM_SECRET", "of the parent", 1), 0);
 	/* 3 is the script itself and a fourth the folder that ls looks into */
 	snprintf(wanted, sizeof(wanted), "PATH=/usr/bin:/bin/0 1 2 3 4/10001:10000:10000 10003 10004/0077/%zu/KCM: alice@CARDMAP.TEST",
-	    packed.len);
+	    CM_CCACHE_HEAD + packed.len + 1);	/* ... and the word that gives it */
 	fails(path, "KCM:", 5000, wanted);
 	l.account.groups = NULL;
 	l.account.group_count = 0;
@@ -587,6 +588,79 @@ test_removed(void **state)
 	assert_int_equal(run(clean, out, sizeof(out)), 0);
 }
 
+/* It has all of the ticket, and nothing is there before it is told so: nor where who would tell it has ended. */
+static void
+test_ticket_ahead(void **state)
+{
+	char path[RIG_PATH], pattern[RIG_PATH], out[4096];
+	char *const list[] = { "ls", "-A", folder, NULL }, *const argv[] = { "klist", "-c", path, NULL };
+	const struct cm_ccache_put p = { .program = CM_CCACHE_PROGRAM, .pattern = pattern, .account = &l.account };
+	struct cm_ccache_putting *putting = NULL;
+	char *name = NULL;
+
+	(void)state;
+	if (!other_users)
+		skip();
+	place("ahead", path, pattern);
+	for (int dropped = 1; dropped >= 0; dropped--) {
+		assert_int_equal(cm_ccache_put_begin(&p, cm_deadline_in(20000), l.trace, &putting), CM_OK);
+		cm_ccache_put_ahead(putting, cm_buf_blob(&packed), cm_deadline_in(20000));
+		assert_int_equal(run(list, out, sizeof(out)), 0);
+		assert_string_equal(out, "");
+		if (dropped)
+			cm_ccache_put_drop(&putting);
+	}
+	assert_int_equal(cm_ccache_put_end(&putting, cm_buf_blob(&packed), cm_deadline_in(20000), l.trace, &name), CM_OK);
+	assert_string_equal(name, pattern);
+	assert_int_equal(run(argv, out, sizeof(out)), 0);
+	assert_int_equal(run(list, out, sizeof(out)), 0);
+	assert_string_equal(out, "ahead\n");
+	free(name);
+	unlink(path);
+}
+
+/* That the program is told this and no more; it ends with what it says. */
+static void
+told(const char *pattern, struct cm_blob octets, const char *says)
+{
+	const char *const arguments[] = { pattern, "alice@CARDMAP.TEST", NULL };
+	const struct cm_child c = { .path = CM_CCACHE_PROGRAM, .arguments = arguments, .uid = (uid_t)-1, .ours = true, .fed = true,
+		.output_max = 1024, .memory_max = SIZE_MAX };
+	struct cm_child_process *process = NULL;
+	struct cm_buf said = { 0 };
+	int status = -1;
+	const struct cm_child_end e = { .input = octets, .deadline = cm_deadline_in(20000), .trace = l.trace, .out = &said,
+		.status = &status };
+
+	assert_int_equal(cm_child_start(&c, cm_deadline_in(20000), l.trace, &process), CM_OK);
+	assert_int_equal(cm_child_finish(&process, &e), CM_OK);
+	assert_int_equal(status, 1);
+	assert_non_null(strstr(cm_buf_str(&said), says));
+	cm_buf_free(&said);
+}
+
+/* Who would have said more has ended: no ccache. */
+static void
+test_told_less(void **state)
+{
+	const uint8_t head[] = { 0, 0, (uint8_t)(packed.len >> 8), (uint8_t)packed.len };
+	const size_t lengths[] = { 0, 3, sizeof(head), sizeof(head) + packed.len - 1, sizeof(head) + packed.len };
+	char path[RIG_PATH], pattern[RIG_PATH];
+	struct cm_buf whole = { 0 };
+
+	(void)state;
+	place("told", path, pattern);
+	cm_buf_add(&whole, head, sizeof(head));
+	cm_buf_add_blob(&whole, cm_buf_blob(&packed));
+	for (size_t i = 0; i < CM_COUNT(lengths); i++) {
+		told(pattern, (struct cm_blob){ whole.ptr, lengths[i] }, "has ended");
+		assert_int_equal(access(path, F_OK), -1);
+	}
+	told(pattern, cm_blob_str("\377\377\377\377"), "too long");
+	assert_int_equal(access(path, F_OK), -1);
+	cm_buf_free(&whole);
+}
+
 /* From threads at once, over one name: each is whole, and one remains. */
 static void
 test_threads(void **state)
@@ -678,6 +752,8 @@ main(void)
 		cmocka_unit_test(test_folder_of_caches),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_begun_before_the_ticket),
+		cmocka_unit_test(test_ticket_ahead),
+		cmocka_unit_test(test_told_less),
 		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_what_is_no_ticket),
