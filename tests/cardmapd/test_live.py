@@ -612,6 +612,7 @@ class LeakTest(LiveScenario):
     def test_descriptors_come_back(self):
         self.rounds(3)
         wait_until(lambda: self.status()['connections'] == 1, 'all to be gone')
+        self.wait_card()  # which is read anew, by a helper with descriptors of its own
         before = self.descriptors()
         self.rounds(15)
         wait_until(lambda: self.status()['connections'] == 1, 'all to be gone')
