@@ -349,6 +349,7 @@ class HelpTest(Scenario):
             shutil.copy(scenario.RIG.pki / name, folder / copy)
         shutil.copy(scenario.RIG.work / 'www/inter.crl', folder)
         (folder / 'pin.txt').write_text(PIN + '\n')
+        self.addCleanup((folder / 'pin.txt').unlink)
         return folder
 
     def test_every_example_runs_as_printed(self):
