@@ -270,17 +270,15 @@ def examples(root, build):
 
 
 def example_plist(build, path):
-    """Taken as it is, and what the service obeys in it by way of import: as it stands, and with what is commented out."""
+    """What import makes of it is taken and has its rule: as it stands, and with what is commented out."""
     text = path.read_text()
     with tempfile.TemporaryDirectory() as folder:
         for name, content in ((path.name, text), (f'{path.name}, all of it', re.sub(r'<!--\n(?:[^<]*\n)?(\t<key>.*?)-->', r'\1', text, flags=re.S))):
             plist, conf = Path(folder, 'SmartcardLogin.plist'), Path(folder, 'cardmap.conf')
             plist.write_text(content)
             try:
-                conf.write_text(ask(build, 'import', 'plist', plist))
-                ask(build, 'config', 'show', '--config', conf)
-                conf.write_text('')
-                shown = json.loads(ask(build, 'config', 'show', '--json', '--config', conf, '--set', f'mapper.plist={plist}'))
+                conf.write_text(ask(build, 'import', 'plist', str(plist)))
+                shown = json.loads(ask(build, 'config', 'show', '--json', '--config', str(conf)))
             except RuntimeError as error:
                 yield f'doc/examples/{name}: {error}'
                 continue
