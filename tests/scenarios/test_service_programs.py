@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """test_service_programs.py: polkit and a screen locker of this system, each by the PAM service that it has here."""
+import os
 import shutil
 import subprocess
 import unittest
@@ -7,10 +8,11 @@ from pathlib import Path
 
 import scenario
 import service_scenario
-from scenario import PIN, WRONG_PIN, Counts
+from scenario import PIN, WRONG_PIN, Counts, wait_until
 from service_scenario import PROMPT, ServiceScenario
 
 BUS = Path('/run/dbus/system_bus_socket')
+PSELECT6 = {'x86_64': 270, 'aarch64': 72}[os.uname().machine]
 ACTION = 'org.freedesktop.policykit.exec'  # pkexec's own, of any program: an administrator's word (auth_admin)
 
 
@@ -70,18 +72,36 @@ class PolkitTest(ServiceScenario):
         self.assertNotRegex(text, r'(?m)root$')
 
 
+def vlock_reads():
+    """It waits for its terminal alone: select(2) of one descriptor."""
+    for process in Path('/proc').glob('[0-9]*'):
+        try:
+            if (process / 'comm').read_text() == 'vlock-main\n':
+                return (process / 'syscall').read_text().startswith(f'{PSELECT6} 0x1 ')
+        except OSError:
+            pass
+    return False
+
+
 class LockerTest(ServiceScenario):
-    """vlock(1), which is set-uid root: whose terminal it is, who opens it."""
+    """vlock(1), which is set-uid root: whose terminal it is, who opens it. What is typed before it reads it throws away."""
+
+    @staticmethod
+    def type(terminal, text):
+        wait_until(vlock_reads, 'vlock to read')
+        terminal.type(text + '\n')
 
     def lock(self):
         session = self.seat = service_scenario.COMPUTER.logind.open('alice')
         terminal = self.terminal(['sh', '-c', 'vlock; echo "status $?"'], session)
-        terminal.expect(rb'TTY is now locked')
-        terminal.type('\n')
+        terminal.expect(rb'TTY is now locked[^$]*to unlock')
+        self.type(terminal, '')
         return terminal
 
     def unlock(self, terminal):
-        terminal.enter(PROMPT, PIN)
+        terminal.expect(PROMPT)
+        self.assertFalse(terminal.echoes())
+        self.type(terminal, PIN)
         _, text = self.ended(terminal)
         self.assertIn('\nstatus 0\n', text)
         return text
@@ -99,14 +119,15 @@ class LockerTest(ServiceScenario):
         with Counts() as counts:
             terminal = self.lock()
             terminal.expect(rb'\(not_this_user\)')
-            terminal.enter(rb"root's Password: $", 'not the password')  # as su: no card stands for root
-            terminal.expect(rb'(?s)failure.*TTY is now locked')
+            terminal.expect(rb"root's Password: $")  # as su: no card stands for root
+            self.type(terminal, 'not the password')
+            terminal.expect(rb'(?s)failure.*TTY is now locked.*to unlock')
         self.assertEqual((counts.verifies(), self.tries()), (0, 3))
         self.assertNotIn(b'status', terminal.text)
         self.take_out()
         self.put_in('alice-rsa2048')
         self.wait_card()
-        terminal.type('\n')
+        self.type(terminal, '')
         self.assertIn('service vlock', self.unlock(terminal) + service_scenario.SERVICE.log)
 
 
