@@ -28,7 +28,7 @@ def ask(build, *arguments):
 def commands(build):
     """{command: {its options}}, as the program's own help tells."""
     listed = ask(build, '--help').split('Commands:\n')[1].split('\n\n')[0]
-    names = re.findall(r'^  (\w+) ', listed, re.M)
+    names = re.findall(r'^  ([\w-]+) ', listed, re.M)
     return {name: set(re.findall(r'^  -\w, --([a-z-]+)', ask(build, 'help', name), re.M)) for name in names}
 
 
@@ -58,7 +58,7 @@ def man_commands(root, build):
     page = 'doc/man/cardmap.1.scd'
     text = (root / page).read_text()
     real = commands(build)
-    yield from differ(page, 'command', re.findall(r'^\*(\w+)\*', section(text, 'COMMANDS'), re.M), real)
+    yield from differ(page, 'command', re.findall(r'^\*([\w-]+)\*', section(text, 'COMMANDS'), re.M), real)
     helped = {match for name in real for match in
               re.findall(r'^  (-\w, --[a-z-]+(?: [A-Z=]+)?)', ask(build, 'help', name), re.M)}
     written = {re.sub(r'[*_\\]', '', line) for line in re.findall(r'^\*-\w\*,.*', section(text, 'OPTIONS'), re.M)}
@@ -293,7 +293,7 @@ def prose(root, build):
     real, known = commands(build), keys(build)
     for name in PROSE:
         text = (root / name).read_text()
-        for match in re.finditer(r'(?<![\w./-])cardmap ([a-z]+)\b((?:(?!cardmap )[^`\n]|\\\n)*)', code_of(text)):
+        for match in re.finditer(r'(?<![\w./-])cardmap ([a-z]+(?:-[a-z]+)*)\b((?:(?!cardmap )[^`\n]|\\\n)*)', code_of(text)):
             at = f'{name}:{line_of(text, match.start())}'
             if match[1] not in real:
                 yield f'{at}: cardmap {match[1]}: no such command'
