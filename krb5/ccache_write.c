@@ -349,8 +349,10 @@ cm_ccache_writer_take(struct cm_ccache_writer *w, const char *name, struct cm_bl
 enum cm_err
 cm_ccache_writer_give(struct cm_ccache_writer *w)
 {
-	enum cm_err err = CM_OK;
+	enum cm_err err = cm_fault_point("ccache.told");
 
+	if (err != CM_OK)
+		return err;
 	if (path_of(w->name) != NULL)
 		return give_file(w, path_of(w->name));
 	if (strncmp(w->name, "DIR:", 4) == 0)
