@@ -2,12 +2,13 @@
 #include "base/closing.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/thread.h"
 
 #define THREADS_MOST	4		/* of one user; what comes when all are stuck waits behind them */
 #define STACK		((size_t)256 << 10)
@@ -136,22 +137,18 @@ add(struct queue *q, const int *fds, size_t count)
 static void
 start(struct queue *q)
 {
-	sigset_t all, before;
 	pthread_attr_t a;
 	pthread_t thread;
 
 	if (q->threads == THREADS_MOST)
 		return;
-	sigfillset(&all);
 	pthread_attr_init(&a);
 	pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&a, STACK);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&thread, &a, work, q) == 0) {
+	if (cm_thread_start(&thread, &a, work, q) == 0) {
 		q->threads++;
 		q->of->users++;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&a);
 }
 

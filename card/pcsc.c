@@ -13,10 +13,10 @@
  */
 #include <pthread.h>
 #include <reader.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <winscard.h>
 
+#include "base/thread.h"
 #include "card/card_internal.h"
 
 /* How long letting go may take, and how long pcscd may take to see that a card has gone (it polls). */
@@ -276,20 +276,6 @@ run(struct pcsc *p, void (*job)(struct pcsc *p), cm_deadline deadline)
 	return done;
 }
 
-static bool
-start_worker(struct pcsc *p)
-{
-	sigset_t all, before;
-	bool started;
-
-	/* Signals are the program's own business, never the worker's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	started = pthread_create(&p->thread, NULL, work, p) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return started;
-}
-
 static struct pcsc *
 new_pcsc(void)
 {
@@ -304,7 +290,7 @@ new_pcsc(void)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	if (!start_worker(p)) {
+	if (cm_thread_start(&p->thread, NULL, work, p) != 0) {
 		destroy(p);
 		return NULL;
 	}

@@ -1,9 +1,9 @@
 /* helper/guard.c - who asks no more is served no more, whatever a reader is at. */
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "helper/helper.h"
 
 /* For letting go in order: below the 2 s after which cardmapd, or a person, takes the helper for stuck. */
@@ -25,17 +25,11 @@ guard(void *arg)
 enum cm_err
 cm_guard_start(struct cm_guard *g, int fd)
 {
-	sigset_t all, before;
 	pthread_t thread;
-	bool started;
 
 	g->fd = fd;
 	atomic_init(&g->busy, false);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	started = pthread_create(&thread, NULL, guard, g) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!started)
+	if (cm_thread_start(&thread, NULL, guard, g) != 0)
 		return CM_ERR_SYSTEM;
 	pthread_detach(thread);
 	return CM_OK;

@@ -2,11 +2,11 @@
 #include "krb5/ahead.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "krb5/pkinit_internal.h"
 
 enum turn {
@@ -113,20 +113,6 @@ init_lock(struct cm_ahead *h)
 	pthread_condattr_destroy(&a);
 }
 
-/* Signals are for threads that expect them. */
-static bool
-start(struct cm_ahead *h)
-{
-	sigset_t all, before;
-	bool started;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	started = pthread_create(&h->thread, NULL, run, h) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return started;
-}
-
 enum cm_err
 cm_ahead_begin(struct cm_pkinit *p, struct cm_blob certificate, const struct cm_account *account, cm_deadline deadline,
     struct cm_ahead **out)
@@ -150,7 +136,7 @@ cm_ahead_begin(struct cm_pkinit *p, struct cm_blob certificate, const struct cm_
 	cm_trace_begin(h->notes, "ahead");
 	h->attempt.x = (struct cm_exchange){ .pkinit = p, .deadline = deadline, .trace = h->notes, .cancel = &h->cancel };
 	h->attempt.module = (struct cm_module_session){ .deadline = deadline, .trace = h->notes, .await = await_card, .await_arg = h };
-	if (err == CM_OK && (h->cancel < 0 || !start(h)))
+	if (err == CM_OK && (h->cancel < 0 || cm_thread_start(&h->thread, NULL, run, h) != 0))
 		err = CM_ERR_SYSTEM;
 	if (err == CM_OK)
 		*out = h;

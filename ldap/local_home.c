@@ -2,12 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "ldap/local_internal.h"
 
 /* Largest file, bytes. */
@@ -190,21 +190,16 @@ new_job(const char *root, struct cm_blob home, uid_t uid)
 	return NULL;
 }
 
-/* Signals are for the threads that know of them. */
 static bool
 start(struct cm_home_job *j)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t all, before;
 	bool started;
 
-	sigfillset(&all);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	started = pthread_create(&thread, &attr, work, j) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	started = cm_thread_start(&thread, &attr, work, j) == 0;
 	pthread_attr_destroy(&attr);
 	return started;
 }

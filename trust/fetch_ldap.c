@@ -1,10 +1,10 @@
 /* trust/fetch_ldap.c - a question to a directory: libldap waits in a thread of its own. */
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "ldap/fetch.h"
 #include "trust/fetch_internal.h"
 
@@ -26,20 +26,6 @@ ask(void *arg)
 	atomic_store(&q->through, true);
 	curl_multi_wakeup(q->multi);
 	return NULL;
-}
-
-/* Signals are for the threads that expect them. */
-static bool
-start(struct cm_ldap_question *q)
-{
-	sigset_t all, before;
-	bool ok;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ok = pthread_create(&q->thread, NULL, ask, q) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return ok;
 }
 
 static void
@@ -74,7 +60,7 @@ cm_ldap_question_start(struct cm_transfer *t, CURLM *multi)
 		.how = t->o->ldap, .url = t->f->url, .max = t->f->max, .deadline = t->f->deadline,
 		.cancel = eventfd(0, EFD_CLOEXEC), .take = take, .arg = t,
 	};
-	if (q->l.cancel < 0 || !start(q)) {
+	if (q->l.cancel < 0 || cm_thread_start(&q->thread, NULL, ask, q) != 0) {
 		drop(q);
 		return false;
 	}

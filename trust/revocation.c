@@ -1,10 +1,10 @@
 /* trust/revocation.c - an inquiry after revocation, from its beginning to what follows of it. */
 #include <errno.h>
 #include <openssl/x509v3.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/conf.h"
+#include "base/thread.h"
 #include "trust/inquiry_internal.h"
 
 #define CLOSING_MS	100	/* for the thread to say itself who was silent until the deadline */
@@ -99,20 +99,13 @@ object_to_all(struct cm_inquiry *i, enum cm_objection o, const char *why)
 static enum cm_err
 start(struct cm_inquiry *i)
 {
-	sigset_t all, before;
 	enum cm_err err;
-	int failed;
 
 	if ((err = cm_source_fetcher(i->trust, NULL, NULL, &i->fetcher)) != CM_OK)
 		return err;
 	warm(i);
-	/* Signals are for who asked us. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&i->thread, NULL, cm_inquiry_run, i);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	i->runs = failed == 0;
-	return failed == 0 ? CM_OK : CM_ERR_NOMEM;
+	i->runs = cm_thread_start(&i->thread, NULL, cm_inquiry_run, i) == 0;
+	return i->runs ? CM_OK : CM_ERR_NOMEM;
 }
 
 static enum cm_err

@@ -9,7 +9,7 @@ from pathlib import Path
 import scenario
 import service_scenario
 from scenario import wait_until
-from service_scenario import ANY_PROMPT, ServiceScenario
+from service_scenario import ANY_PROMPT, ServiceScenario, memory_has
 
 import service as service_module
 from rig import WORK
@@ -67,7 +67,7 @@ class SecretsTest(ServiceScenario):
     def check_memory(self, state, *names):
         for process in service_module.processes():
             if process.name in names:
-                self.assertEqual(memory_has(process.pid), [], f'{state}: memory of {process}')
+                self.assertEqual(memory_has(process.pid, has), [], f'{state}: memory of {process}')
 
     def check_all(self, state):
         self.check_processes(state)
@@ -154,31 +154,6 @@ class SecretsTest(ServiceScenario):
         self.wait_card()
         self.assertTrue(log.read_text(encoding='ascii').startswith(text[:400]), 'what was written stays')
         self.assertEqual(log.read_text(encoding='ascii').count('reader Virtual'), 1, 'off by itself')
-
-
-def memory_has(pid):
-    """As below; of a process that ended meanwhile none."""
-    try:
-        return search_memory(pid)
-    except FileNotFoundError:
-        return []
-
-
-def search_memory(pid):
-    """In any of its own writable memory."""
-    found = set()
-    with open(f'/proc/{pid}/maps', encoding='utf-8') as maps, open(f'/proc/{pid}/mem', 'rb', 0) as memory:
-        for line in maps:
-            addresses, rights = line.split()[:2]
-            start, end = (int(part, 16) for part in addresses.split('-'))
-            if not rights.startswith('rw') or end - start > 1 << 30:
-                continue
-            try:
-                memory.seek(start)
-                found |= set(has(memory.read(end - start)))
-            except (OSError, ValueError):
-                continue
-    return sorted(found)
 
 
 if __name__ == '__main__':
