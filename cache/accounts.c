@@ -207,7 +207,7 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 		return err;
 	if ((err = cm_store_begin(s, t)) != CM_OK)
 		return err;
-	if (l->account_online)
+	if (l->account_online && (err = cm_store_exec(s, cm_store_indexes, t)) == CM_OK)
 		err = cm_account_row_put(s, l, t);
 	if (err == CM_OK && l->account_online)
 		err = cm_standing_restore(s, l->account, l->now, t);

@@ -85,6 +85,7 @@ CM_MUST_USE bool cm_store_get(sqlite3_stmt *q, struct cm_column *v, size_t count
 
 /* schema.c: statements that make an empty store; and one of version 1 brought to this version, whole or not at all. */
 extern const char cm_store_schema[];
+extern const char cm_store_indexes[];	/* for a store that was made before they were */
 CM_MUST_USE enum cm_err cm_schema_read_version(struct cm_accounts *s, struct cm_trace *t);
 CM_MUST_USE enum cm_err cm_schema_move(struct cm_accounts *s, struct cm_trace *t);
 

@@ -9,6 +9,10 @@
 	" chain BLOB NOT NULL, last_online INTEGER NOT NULL, boottime INTEGER NOT NULL," \
 	" boot_id TEXT NOT NULL, guid BLOB NOT NULL, global_pin INTEGER NOT NULL, key BLOB NOT NULL," \
 	" links BLOB NOT NULL, not_after INTEGER NOT NULL, digest BLOB NOT NULL) STRICT;"
+/* Who is asked about by name or uid is found as fast among ten thousand as alone. */
+#define INDEXES \
+	"CREATE INDEX IF NOT EXISTS account_name ON account (name);" \
+	"CREATE INDEX IF NOT EXISTS account_uid ON account (uid);"
 #define CLOCK \
 	"CREATE TABLE clock (id INTEGER PRIMARY KEY NOT NULL, floor INTEGER NOT NULL," \
 	" wall INTEGER NOT NULL, boottime INTEGER NOT NULL, boot_id TEXT NOT NULL," \
@@ -32,7 +36,8 @@
 	"CREATE TABLE issuer (issuer_key BLOB PRIMARY KEY NOT NULL, cert BLOB NOT NULL," \
 	" digest BLOB NOT NULL) STRICT;"
 
-const char cm_store_schema[] = ACCOUNT CLOCK PAIRING SECOND "PRAGMA user_version = 3";
+const char cm_store_indexes[] = INDEXES;
+const char cm_store_schema[] = ACCOUNT INDEXES CLOCK PAIRING SECOND "PRAGMA user_version = 3";
 
 enum cm_err
 cm_schema_read_version(struct cm_accounts *s, struct cm_trace *t)

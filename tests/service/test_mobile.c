@@ -678,6 +678,38 @@ folders_that_are_not_used(void **state)
 	expect_alice(f, true);
 }
 
+/* Of many accounts none but the one asked about is read: what a login asks goes by an index, in a store of before too. */
+static void
+many_are_as_fast_as_one(void **state)
+{
+	static const char *const asked[] = {
+		"SELECT * FROM account WHERE name = 'alice' ORDER BY last_online", "SELECT name FROM account WHERE uid = 20001 AND name <> 'alice' LIMIT 1",
+		"SELECT * FROM account WHERE cert_sha256 = x'00'", "SELECT * FROM mobile WHERE name = 'alice'",
+		"SELECT name FROM mobile WHERE uid = 20001 AND name <> 'alice' AND declined = 0",
+	};
+	struct fixture *f = *state;
+	const struct cm_account a = account("alice", 20001);
+	sqlite3 *db = NULL;
+
+	assert_int_equal(log_in(f, &a, false, cm_clock_now()), CM_OK);
+	assert_int_equal(sqlite3_open(f->store, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "DROP INDEX account_name; DROP INDEX account_uid; DROP INDEX mobile_uid", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(log_in(f, &a, false, cm_clock_now()), CM_OK);
+	for (size_t i = 0; i < CM_COUNT(asked); i++) {
+		struct cm_buf sql = { 0 };
+		sqlite3_stmt *q = NULL;
+
+		cm_buf_addf(&sql, "EXPLAIN QUERY PLAN %s", asked[i]);
+		assert_int_equal(sqlite3_prepare_v2(db, cm_buf_str(&sql), -1, &q, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+		if (strstr((const char *)sqlite3_column_text(q, 3), "SEARCH") == NULL)
+			fail_msg("%s: %s", asked[i], (const char *)sqlite3_column_text(q, 3));
+		sqlite3_finalize(q);
+		cm_buf_free(&sql);
+	}
+	sqlite3_close(db);
+}
+
 int
 main(void)
 {
@@ -688,7 +720,7 @@ main(void)
 		T(records_of_others_stay), T(a_uid_is_one_accounts), T(groups_of_others), T(own_group_of_this_computer),
 		T(member_of_what_is_described), T(texts_of_a_directory), T(rests_after_its_time),
 		T(ends_with_its_account), cmocka_unit_test(damage_takes_no_names_away), T(settling_mends), T(dies_at_each_file),
-		T(folders_that_are_not_used),
+		T(folders_that_are_not_used), T(many_are_as_fast_as_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
