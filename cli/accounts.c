@@ -1,4 +1,4 @@
-/* cli/accounts.c - mobile accounts: list, show, forget. */
+/* cli/accounts.c - mobile accounts: list, show, forget; and what is done with the store itself. */
 #include "cli/service.h"
 #include "service/mapping.h"
 
@@ -157,6 +157,34 @@ run(struct cm_cli *c, struct telling *t, bool forget)
 	return err;
 }
 
+/* Beside the service, which sees what they wrote at its next question. */
+static const struct {
+	const char *name;
+	int min, max;	/* arguments, with the name */
+	enum cm_err (*run)(struct cm_cli *c, const struct cm_host *host);
+} on_the_store[] = {
+	{ "export", 2, 3, cm_cli_accounts_export },
+	{ "import", 2, 2, cm_cli_accounts_import },
+	{ "records", 1, 1, cm_cli_accounts_records },
+};
+
+static bool
+run_on_the_store(struct cm_cli *c, enum cm_err *err)
+{
+	struct cm_host *host = NULL;
+	size_t i = 0;
+
+	while (i < CM_COUNT(on_the_store) && strcmp(on_the_store[i].name, c->args[0]) != 0)
+		i++;
+	if (i == CM_COUNT(on_the_store) || c->arg_count < on_the_store[i].min || c->arg_count > on_the_store[i].max)
+		return false;
+	if ((*err = cm_host_open(c->conf, CM_NEED_ACCOUNTS, c->trace, &host)) == CM_OK)
+		*err = on_the_store[i].run(c, host);
+	cm_cli_warnings(c);
+	cm_host_close(&host);
+	return true;
+}
+
 int
 cm_cli_accounts(struct cm_cli *c)
 {
@@ -166,9 +194,11 @@ cm_cli_accounts(struct cm_cli *c)
 	enum cm_err err;
 
 	json_object_set_new(c->answer, "accounts", t.list);
+	if (run_on_the_store(c, &err))
+		return cm_cli_finish(c, err);
 	if (!((list && c->arg_count == 1) || ((show || forget) && c->arg_count == 2)))
 		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE,
-		    "usage: cardmap accounts list | show NAME | forget NAME"));
+		    "usage: cardmap accounts list | show NAME | forget NAME | export FILE [NAME] --key FILE | import FILE --key FILE | records"));
 	err = run(c, &t, forget);
 	if (err == CM_OK && forget)
 		cm_cli_line(c, "forgotten", "%s", t.name);

@@ -93,6 +93,11 @@ CM_MUST_USE enum cm_err cm_cli_run_pair(struct cm_cli *c, struct cm_pair *p);
 /* Tell about certificates in the same words everywhere: subject, issuer, serial, validity, key. */
 void cm_cli_certificate(const struct cm_cli *c, json_t *object, const struct cm_cert *cert);
 
+/* accounts export, import, records: with the store */
+CM_MUST_USE enum cm_err cm_cli_accounts_export(struct cm_cli *c, const struct cm_host *host);
+CM_MUST_USE enum cm_err cm_cli_accounts_import(struct cm_cli *c, const struct cm_host *host);
+CM_MUST_USE enum cm_err cm_cli_accounts_records(struct cm_cli *c, const struct cm_host *host);
+
 /* cards log-next */
 CM_MUST_USE enum cm_err cm_cli_cards_log(struct cm_cli *c);
 

@@ -76,9 +76,12 @@ static const struct command {
 	{ "cert", cm_cli_cert, "FILE", 1, 1, "",
 	  "every field of a certificate as the mapper sees it",
 	  "FILE is PEM or DER.\n" },
-	{ "accounts", cm_cli_accounts, "list | show NAME | forget NAME", 1, 2, "NS",
+	{ "accounts", cm_cli_accounts, "list | show NAME | forget NAME | export FILE [NAME] | import FILE | records", 1, 3, "NSK",
 	  "mobile accounts kept for use with no network",
-	  "forget ends what was kept for an account; what is known to be revoked stays.\n" },
+	  "forget ends what was kept for an account; what is known to be revoked stays. export, with\n"
+	  "--key, writes what is kept of all accounts, or of one, for a new computer, and its key into\n"
+	  "a file of its own; import takes it there, where nothing newer is known. records names the\n"
+	  "files that make accounts known to this computer. These three are for root.\n" },
 	{ "revocation", cm_cli_revocation, "check FILE | status | refresh [ISSUER...] | import FILE... | list [ISSUER] | "
 	  "forget SERIAL|FILE", 1, 65536, "DknNS",
 	  "revoked or not: who says so, what is kept, what an offline login will decide",
@@ -171,7 +174,7 @@ static const struct option_row {
 	{ 'D', "due", NULL, false, "with refresh: only what is due, and when to call again" },
 	{ 'k', "revoked", NULL, false, "with list: only what is revoked, or on hold" },
 	{ 'n', "issuer", "NAME", false, "with forget: the CA that has this in its subject" },
-	{ 'K', "key", "FILE", false, "the private key of accounts.secret_recovery, PEM" },
+	{ 'K', "key", "FILE", false, "of secret: the private key of accounts.secret_recovery, PEM; of accounts: the export's key" },
 	{ 'A', "all", NULL, false, "with explain: every account, a line each" },
 	{ 'w', "what-if", "KEY=VALUE", false, "with explain: suppose this; may be repeated" },
 	{ 'N', "no-service", NULL, false, "without the service, though it runs" },
