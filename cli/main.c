@@ -78,10 +78,8 @@ static const struct command {
 	  "FILE is PEM or DER.\n" },
 	{ "accounts", cm_cli_accounts, "list | show NAME | forget NAME | export FILE [NAME] | import FILE | records", 1, 3, "NSK",
 	  "mobile accounts kept for use with no network",
-	  "forget ends what was kept for an account; what is known to be revoked stays. export, with\n"
-	  "--key, writes what is kept of all accounts, or of one, for a new computer, and its key into\n"
-	  "a file of its own; import takes it there, where nothing newer is known. records names the\n"
-	  "files that make accounts known to this computer. These three are for root.\n" },
+	  "forget ends what was kept for an account; what is known to be revoked stays. For root: export\n"
+	  "and import, with --key, carry what is kept to a new computer; records names our files of it.\n" },
 	{ "revocation", cm_cli_revocation, "check FILE | status | refresh [ISSUER...] | import FILE... | list [ISSUER] | "
 	  "forget SERIAL|FILE", 1, 65536, "DknNS",
 	  "revoked or not: who says so, what is kept, what an offline login will decide",

@@ -40,7 +40,7 @@ test ! -e /var/lib/cardmap
 
 class Records(unittest.TestCase):
     def run_script(self, folder):
-        for name, text in (('cardmap', f'exec {BUILD}/cli/cardmap --no-service --config {folder}/cardmap.conf "$@"'),
+        for name, text in (('cardmap', f'exec {BUILD}/cli/cardmap "$@" --no-service --config {folder}/cardmap.conf'),
                            *((n, 'exit 0') for n in ('pam-auth-update', 'systemctl', 'deb-systemd-invoke', 'deb-systemd-helper'))):
             program = folder / 'bin' / name
             program.write_text(f'#!/bin/sh\n{text}\n', encoding='ascii')

@@ -694,7 +694,10 @@ many_are_as_fast_as_one(void **state)
 	assert_int_equal(log_in(f, &a, false, cm_clock_now()), CM_OK);
 	assert_int_equal(sqlite3_open(f->store, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "DROP INDEX account_name; DROP INDEX account_uid; DROP INDEX mobile_uid", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 	assert_int_equal(log_in(f, &a, false, cm_clock_now()), CM_OK);
+	/* Anew: EXPLAIN does not look whether the tables have changed. */
+	assert_int_equal(sqlite3_open(f->store, &db), SQLITE_OK);
 	for (size_t i = 0; i < CM_COUNT(asked); i++) {
 		struct cm_buf sql = { 0 };
 		sqlite3_stmt *q = NULL;
