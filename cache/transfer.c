@@ -6,7 +6,7 @@
 #include "cache/accounts_internal.h"
 #include "cache/standing.h"
 
-static char export_name[] = "the export";
+#define EXPORT	((char *)(uintptr_t)"the export")	/* for messages */
 
 /* ---- out of a store */
 
@@ -68,7 +68,7 @@ write_out(struct cm_accounts *to, struct cm_buf *out)
 enum cm_err
 cm_transfer_collect(struct cm_accounts *s, const char *name, struct cm_trace *t, struct cm_buf *out, size_t *count)
 {
-	struct cm_accounts to = { .path = export_name, .version = CM_STORE_VERSION };
+	struct cm_accounts to = { .path = EXPORT, .version = CM_STORE_VERSION };
 	struct cm_store_clock clock;
 	enum cm_err err;
 
@@ -291,7 +291,7 @@ apply_clock(struct apply *a)
 enum cm_err
 cm_transfer_apply(struct cm_accounts *s, struct cm_blob octets, time_t now, const struct cm_transfer_watch *w, struct cm_trace *t)
 {
-	struct apply a = { .s = s, .from = { .path = export_name }, .watch = w, .now = now, .t = t };
+	struct apply a = { .s = s, .from = { .path = EXPORT }, .watch = w, .now = now, .t = t };
 	const bool guarded = s->guarded;
 	enum cm_err err;
 
