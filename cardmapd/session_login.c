@@ -342,6 +342,24 @@ forgive_pins(struct cm_session *s)
 	s->doubtful = 0;
 }
 
+/* The card went while its helper was at work, and the connection to that was cut: true, and it was said so. */
+static bool
+judge_removed(struct cm_work *w)
+{
+	bool removed;
+
+	pthread_mutex_lock(&w->session->daemon->lock);
+	removed = w->session->removed;
+	pthread_mutex_unlock(&w->session->daemon->lock);
+	if (!removed || cm_trace_reason(w->trace) != CM_REASON_HELPER)
+		return false;
+	if (was_unlocked(w->trace))
+		refuse(w, CM_REASON_CARD_REMOVED, "the card was taken out before the login was through");
+	else
+		cm_work_begin_anew(w->session, attempt_of(w));
+	return true;
+}
+
 /* True: ask again. */
 static bool
 judge(struct cm_work *w, enum cm_err err)
@@ -357,6 +375,8 @@ judge(struct cm_work *w, enum cm_err err)
 		return judge_wrong_pin(w);
 	if (is_cancelled(w)) {
 		refuse(w, CM_REASON_CANCELLED, "the caller went away, or gave up");
+	} else if (judge_removed(w)) {
+		return false;
 	} else if (was_unlocked(w->trace)) {
 		refuse_logged(w);
 	} else if (reason == CM_REASON_CARD_CHANGED || reason == CM_REASON_CARD_REMOVED) {
@@ -434,7 +454,8 @@ change_pin(struct cm_work *w, struct cm_answer *answer)
 		return judge_wrong_pin(w);
 	if (cm_trace_reason(w->trace) == CM_REASON_PIN_FORM)
 		return true;
-	refuse(w, cm_trace_reason(w->trace), cm_trace_message(w->trace));
+	if (!judge_removed(w))
+		refuse(w, cm_trace_reason(w->trace), cm_trace_message(w->trace));
 	return false;
 }
 

@@ -434,6 +434,32 @@ class GoneTest(LiveScenario):
         self.one(leave)
 
 
+class TakenOutTest(LiveScenario):
+    """The service sees the card go while the card's helper has the PIN: that is what it says, not that a helper died."""
+    starts = False
+
+    def test_before_the_card_has_seen_the_pin(self):
+        once = WORK / 'faults/once'
+        once.parent.mkdir(exist_ok=True)
+        once.parent.chmod(0o777)
+        once.touch()
+        service_scenario.SERVICE.start(CM_FAULT='stop:helper.VERIFY', CM_FAULT_ONCE=once)
+        self.said = len(service_scenario.SERVICE.log)
+        self.wait_card()
+        connection = self.begin()
+        with Counts() as counts:
+            self.answer(self.until(connection, 'pin'), PIN)
+            wait_until(lambda: any(rig_module.process_state(pid) == 'T' for pid in self.pids(CARD)), 'the helper to halt')
+            self.take_out()
+            again = self.until(connection, 'reading')
+            self.put_in()
+            asked = self.until(connection, 'pin')
+        self.assertEqual(again.get('reason'), 'card_removed')
+        self.assertEqual(counts.verifies(), 0)
+        self.answer(asked, PIN)
+        self.assertEqual(self.until(connection)['state'], 'granted')
+
+
 class KeptTest(LiveScenario):
     def test_accounts(self):
         self.assertEqual(self.kept(), [])
