@@ -127,7 +127,7 @@ struct cm_conf {
 		char *config, *realm, **kdc, **anchors, **intermediates;
 		char *keytab, *host_principal, *ccache;
 		unsigned principal;	/* enum cm_conf_principal */
-		unsigned timeout;
+		unsigned timeout, renew_days;
 	} kerberos;
 	struct {
 		char *source;

@@ -72,6 +72,7 @@ static const struct cm_conf_row rows[] = {
 	TEXT(kerberos, ccache, text, "FILE:/tmp/krb5cc_%{uid}", "where the ticket goes; %{uid} and %{name} are replaced"),
 	CHOICE(kerberos, principal, "name", principals, "the service takes a ticket for an account if its principal begins with the account's name, or as the directory has it"),
 	NUMBER(kerberos, timeout, "5000", "ms", 50, 60000, "for the KDC, tickets for user and host together"),
+	NUMBER(kerberos, renew_days, "0", "days", 0, 365, "how long tickets are to be renewable; 0: as krb5.conf's renew_lifetime has it, else 7 days"),
 	TEXT(card, source, text, "reader", "reader, reader:NAME, or file:PATH"),
 	TEXT(card, disabled, list, NULL, "what is not used for logins (DisabledTokens): pivtoken, file, reader:NAME"),
 	TEXT(card, slots, slots, NULL, "slots whose certificates may log somebody in, after 9a: 9c, 82 to 95, ranges as 82-95; without it all of these; \"9a\": no other"),

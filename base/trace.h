@@ -87,6 +87,7 @@
 	X(KDC_REFUSED, REFUSED, "see the KDC's log for this principal") \
 	X(KDC_UNTRUSTED, REFUSED, "the KDC's certificate did not verify: see kerberos.anchors") \
 	X(TICKET_FORGED, REFUSED, "the ticket does not come from this host's KDC: see the keytab, and look for an impostor") \
+	X(NO_TICKET, ABSENT, "get another with the card: cardmap login --refresh") \
 	X(CCACHE, SYSTEM, "see kerberos.ccache, and that the folder can be written") \
 	/* offline */ \
 	X(NOT_KEPT, OFFLINE, "log in once with the network: then the account is kept for offline use") \

@@ -21,6 +21,7 @@ static const struct {
 	enum cm_purpose purpose;
 } purposes[] = {
 	{ "login", CM_PURPOSE_LOGIN }, { "account", CM_PURPOSE_ACCOUNT }, { "chauthtok", CM_PURPOSE_CHAUTHTOK },
+	{ "refresh", CM_PURPOSE_REFRESH },
 };
 
 static bool
@@ -73,6 +74,8 @@ judge_seat(const struct cm_client *c, const struct cm_attempt *a, struct cm_trac
 static enum cm_err
 judge_user(const struct cm_attempt *a, struct cm_trace *t)
 {
+	if (a->purpose == CM_PURPOSE_REFRESH && a->uid == 0)
+		return cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN, "no card opens root, and a ticket is got for the caller's own account");
 	return a->user == NULL || !cm_policy_is_root(a->user) ? CM_OK :
 	    cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN, "no card opens %s", a->user);
 }

@@ -164,7 +164,9 @@ grant(struct cm_work *w)
 		.kept_age = l->account_kept ? l->kept_age : -1, .warnings = list_warnings(w->trace),
 	};
 
-	if (is_caller_gone(w))
+	if (is_caller_gone(w) && l->for_ticket)
+		;	/* the ccache was there before, and is its owner's in any case */
+	else if (is_caller_gone(w))
 		take_back(w->session->daemon, l);
 	else
 		cm_removal_admitted(w->session->daemon->removal, w->session, a, g.account);
@@ -467,7 +469,7 @@ is_for_caller(const struct cm_work *w)
 {
 	const struct cm_attempt *a = attempt_of(w);
 
-	return a->uid == 0 || a->uid == w->login.account->uid;
+	return (a->uid == 0 && a->purpose != CM_PURPOSE_REFRESH) || a->uid == w->login.account->uid;
 }
 
 /* The card opens accounts of others; another card that is in may be the wanted user's.  service/login.c has logged it. */
@@ -503,6 +505,7 @@ name(struct cm_work *w)
 	l->rhost = a->rhost;
 	l->tty = a->tty;
 	l->wants_secret = a->wants_secret;
+	l->for_ticket = a->purpose == CM_PURPOSE_REFRESH;
 	return user != NULL ? cm_login_name(l, user) : CM_OK;
 }
 

@@ -29,7 +29,9 @@ struct cm_cli {
 	bool told;			/* the command has said why itself */
 	const char *match, *map;	/* of rules; or NULL */
 	bool renewal;
-	bool due, revoked;		/* of revocation */
+	bool refresh, renew;		/* of login */
+	bool due;			/* of revocation and login */
+	bool revoked;			/* of revocation */
 	const char *issuer;		/* or NULL */
 	const char *what_if[CM_CLI_WHAT_IF_MAX];	/* of enforcement: KEY=VALUE */
 	size_t what_if_count;

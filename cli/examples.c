@@ -12,6 +12,8 @@ cm_cli_print_examples(FILE *out, const char *command)
 		{ "login", "--card file:alice.pem --directory ldif:people.ldif \\\n"
 		    "      --set trust.anchors=ca.pem --set accounts.path=accounts.db" },
 		{ "login", "--pin-fd 3 3<pin.txt" },
+		{ "login", "--refresh" },
+		{ "login", "--renew" },
 		{ "pin", "verify" },
 		{ "pin", "change" },
 		{ "pin", "unblock --pin-fd 3 3<puk-and-pin.txt" },

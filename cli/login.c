@@ -1,4 +1,6 @@
 /* cli/login.c - a login in this process, with what it opened and what was kept. */
+#include <unistd.h>
+
 #include "cli/service.h"
 #include "service/login_here.h"
 
@@ -102,7 +104,7 @@ tell_cost(struct cm_cli *c, const struct cm_login *l)
 static enum cm_err
 login_here(struct cm_cli *c)
 {
-	struct cm_login l = { .work = &cm_login_here, .trace = c->trace, .user = c->args[0] };
+	struct cm_login l = { .work = &cm_login_here, .trace = c->trace, .user = c->args[0], .for_ticket = c->refresh };
 	struct cm_host *host = NULL;
 	enum cm_err err;
 
@@ -112,6 +114,9 @@ login_here(struct cm_cli *c)
 	l.host = host;
 	if (err == CM_OK)
 		err = cm_login_prepare(&l);
+	if (err == CM_OK && c->refresh && l.account->uid != getuid())
+		err = cm_trace_fail(c->trace, CM_REASON_NOT_HERE, "the card opens %s, and --refresh is for the caller's own account",
+		    l.account->name);
 	if (err == CM_OK)
 		err = ask_and_finish(c, &l);
 	if (err == CM_OK) {
@@ -134,6 +139,20 @@ login_here(struct cm_cli *c)
 	return err;
 }
 
+static enum cm_err
+check_options(struct cm_cli *c)
+{
+	if (c->refresh && c->renew)
+		return cm_trace_fail(c->trace, CM_REASON_USAGE, "say one of --refresh, with the card, and --renew, without");
+	if (c->due && !c->renew)
+		return cm_trace_fail(c->trace, CM_REASON_USAGE, "--due goes with --renew");
+	if (c->renew && (c->arg_count > 0 || c->pin_fd >= 0 || c->last_try))
+		return cm_trace_fail(c->trace, CM_REASON_USAGE, "--renew is for the caller's own ticket, and takes no card and no PIN");
+	if (c->refresh && getuid() == 0)
+		return cm_trace_fail(c->trace, CM_REASON_USAGE, "--refresh is for the caller's own account, and no card opens root");
+	return CM_OK;
+}
+
 int
 cm_cli_login(struct cm_cli *c)
 {
@@ -141,6 +160,8 @@ cm_cli_login(struct cm_cli *c)
 	enum cm_err err;
 
 	cm_secret_harden_process();
+	if ((err = check_options(c)) != CM_OK || c->renew)
+		return cm_cli_finish(c, err == CM_OK ? cm_cli_renew(c) : err);
 	err = cm_cli_service_start(c, CM_CLI_DAEMON, &service);
 	if (service != NULL)
 		err = cm_cli_login_by_service(c);

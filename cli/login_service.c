@@ -171,7 +171,8 @@ cm_cli_login_by_service(struct cm_cli *c)
 {
 	static const char prefix[] = "reader:";
 	const char *source = c->conf->card.source;
-	struct cardmap_request r = { .size = sizeof(r), .user = c->args[0], .service = "cardmap" };
+	struct cardmap_request r = { .size = sizeof(r), .user = c->args[0], .service = "cardmap",
+	    .purpose = c->refresh ? "refresh" : NULL };
 	struct cardmap_login *l = NULL;
 	enum cm_err err;
 	int result;

@@ -32,11 +32,13 @@ static const struct command {
 	  "Runs all stages before the PIN, also those after one that refuses. With USER, whom the\n"
 	  "card was expected to open, says what is wrong with that account's values. The first line\n"
 	  "names the cause, the last what mends it. Keeps and changes nothing.\n" },
-	{ "login", cm_cli_login, "[USER]", 0, 1, "pLNS",
+	{ "login", cm_cli_login, "[USER]", 0, 1, "pLgGDNS",
 	  "decide a login: account, proof by the card, Kerberos ticket",
 	  "Asks the PIN at the terminal. On success prints the account and KRB5CCNAME; what\n"
 	  "was learned is kept, so that the same card opens the same account with no network.\n"
-	  "With USER, it must be that account.\n" },
+	  "With USER, it must be that account. --refresh gets the caller's own account a ticket, and\n"
+	  "opens no session. --renew prolongs the ticket that is there, with no card; with --due only\n"
+	  "where half of its life is over, which cardmap-renew.timer does for everybody logged in.\n" },
 	{ "pin", cm_cli_pin, "verify | change | unblock", 1, 1, "pL",
 	  "a card's PIN: is it right? another one; a new one by the PUK",
 	  "PINs are typed at the terminal, or come by --pin-fd, a line each: the PIN, or the PUK\n"
@@ -169,7 +171,9 @@ static const struct option_row {
 	{ 'i', "identity", "HASH", false, "the key's hash; several with commas between them" },
 	{ 'a', "add", NULL, false, "copy the CAs into the folders of trust.anchors and trust.intermediates" },
 	{ 'I', "intermediate", NULL, false, "the CA may stand in a chain, but is no anchor" },
-	{ 'D', "due", NULL, false, "with refresh: only what is due, and when to call again" },
+	{ 'D', "due", NULL, false, "with refresh: only what is due, and when to call again; with --renew: only what is due" },
+	{ 'g', "refresh", NULL, false, "a ticket for whoever calls, with the card, and no session" },
+	{ 'G', "renew", NULL, false, "the ticket that is there lives longer: no card, no PIN" },
 	{ 'k', "revoked", NULL, false, "with list: only what is revoked, or on hold" },
 	{ 'n', "issuer", "NAME", false, "with forget: the CA that has this in its subject" },
 	{ 'K', "key", "FILE", false, "of secret: the private key of accounts.secret_recovery, PEM; of accounts: the export's key" },
@@ -364,6 +368,8 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 'T': c->map = arg; return CM_OK;
 	case 'R': c->renewal = true; return CM_OK;
 	case 'D': c->due = true; return CM_OK;
+	case 'g': c->refresh = true; return CM_OK;
+	case 'G': c->renew = true; return CM_OK;
 	case 'k': c->revoked = true; return CM_OK;
 	case 'n': c->issuer = arg; return CM_OK;
 	case 'K': c->key_file = arg; return CM_OK;

@@ -64,6 +64,9 @@ CM_MUST_USE enum cm_err cm_cli_service_question(struct cm_cli *c, struct cm_wire
 /* login_service.c: a login, which the service decides; told in the answer. */
 CM_MUST_USE enum cm_err cm_cli_login_by_service(struct cm_cli *c);
 
+/* login_renew.c: the caller's own ticket gets a longer life; told in the answer. */
+CM_MUST_USE enum cm_err cm_cli_renew(struct cm_cli *c);
+
 /* enforcement_explain.c: why c->args[1] must use a card; told in the answer. */
 CM_MUST_USE enum cm_err cm_cli_explain_enforcement(struct cm_cli *c);
 

@@ -53,7 +53,8 @@ struct cardmap_request {
 	const char *tty;
 	const char *rhost;	/* where from; NULL: from this computer's seat */
 	const char *reader;
-	const char *purpose;	/* "login" (also NULL), "account" (asks for no card: may this account enter now?), "chauthtok" */
+	const char *purpose;	/* "login" (also NULL), "account" (asks for no card: may this account enter now?), "chauthtok",
+				   "refresh" (a ticket for the caller's own account, and no session) */
 	bool secret;		/* the user's secret is wanted too: cardmap_secret() */
 };
 

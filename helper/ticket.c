@@ -32,6 +32,7 @@ open_parts(struct cm_kerberos *k, const char *config, struct cm_trace *t)
 	o.kdcs = list_or_null(k->conf->kerberos.kdc);
 	o.anchors = list_or_null(k->conf->kerberos.anchors);
 	o.intermediates = list_or_null(k->conf->kerberos.intermediates);
+	o.renew_days = k->conf->kerberos.renew_days;
 	if ((err = cm_pkinit_open(&o, t, &k->pkinit)) == CM_OK)
 		cm_pkinit_warm(k->pkinit);
 	return err;

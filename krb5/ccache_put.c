@@ -50,6 +50,21 @@ expand(const char *pattern, const struct cm_account *a, struct cm_trace *t, stru
 	return CM_OK;
 }
 
+enum cm_err
+cm_ccache_name(const char *pattern, const struct cm_account *account, struct cm_trace *t, char **name)
+{
+	struct cm_buf b;
+	enum cm_err err;
+
+	*name = NULL;
+	cm_buf_init(&b, NAME_LEN_MAX);
+	if ((err = check_kind(pattern, t)) == CM_OK && (err = expand(pattern, account, t, &b)) == CM_OK &&
+	    (*name = cm_buf_take(&b)) == NULL)
+		err = CM_ERR_NOMEM;
+	cm_buf_free(&b);
+	return err;
+}
+
 /*
  * Where it is installed as we are, or built as we are: beside us, so that no
  * variable or setting chooses it.  Whoever could put another there could have

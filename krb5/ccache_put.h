@@ -15,6 +15,9 @@ struct cm_ccache_put {
 	struct cm_blob ticket;			/* cm_ticket_pack()'s octets; opaque here */
 };
 
+/* What the pattern is of this account, whose uid and name alone are read; *name is to be freed.  CM_ERR_SYSTEM CCACHE; CM_ERR_NOMEM */
+CM_MUST_USE enum cm_err cm_ccache_name(const char *pattern, const struct cm_account *account, struct cm_trace *t, char **name);
+
 /*
  * %{uid} and %{name} of the pattern are replaced; *name is what came of it, for
  * KRB5CCNAME; the caller frees it.  The program has the account's uid, gid and

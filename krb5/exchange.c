@@ -287,6 +287,14 @@ check_realm(struct cm_exchange *x, const krb5_data *realm)
 	    (int)(realm->length < 256 ? realm->length : 256), realm->data);
 }
 
+enum cm_err
+cm_exchange_carry(struct cm_exchange *x, const krb5_data *realm, const krb5_data *request)
+{
+	const enum cm_err err = check_realm(x, realm);
+
+	return err == CM_OK ? carry(x, request) : err;
+}
+
 /* One step, then its request carried.  *go_on is false when there is nothing more to carry. */
 static krb5_error_code
 step_and_carry(struct cm_exchange *x, cm_exchange_step step, void *state,
@@ -304,8 +312,7 @@ step_and_carry(struct cm_exchange *x, cm_exchange_step step, void *state,
 	}
 	if (code == 0 && (flags & KRB5_INIT_CREDS_STEP_FLAG_CONTINUE) != 0 &&
 	    (stop == NULL || *stop == CM_OK)) {
-		if ((x->err = check_realm(x, &realm)) == CM_OK)
-			x->err = carry(x, &out);
+		x->err = cm_exchange_carry(x, &realm, &out);
 		*go_on = x->err == CM_OK;
 	}
 	krb5_free_data_contents(x->context, &out);

@@ -26,6 +26,23 @@ find_datagram_max(struct cm_pkinit *p)
 	return CM_OK;
 }
 
+/* Of [libdefaults], where it has one, libkrb5 takes it itself: 0 there is an administrator's "none". */
+static enum cm_err
+find_renew_days(struct cm_pkinit *p, unsigned wanted)
+{
+	profile_t profile = NULL;
+	char *own = NULL;
+
+	if (krb5_get_profile(p->context, &profile) != 0)
+		return CM_ERR_NOMEM;
+	p->renew_days = wanted;
+	if (wanted == 0 && (profile_get_string(profile, "libdefaults", "renew_lifetime", NULL, NULL, &own) != 0 || own == NULL))
+		p->renew_days = CM_RENEW_DAYS;
+	profile_release_string(own);
+	profile_release(profile);
+	return CM_OK;
+}
+
 static size_t
 count(const char *const *list)
 {
@@ -136,9 +153,11 @@ cm_pkinit_open(const struct cm_pkinit_options *o, struct cm_trace *t, struct cm_
 	*out = NULL;
 	if (p == NULL)
 		return CM_ERR_NOMEM;
-	if ((err = cm_krb5_context(o->config, t, &p->context)) == CM_OK &&
+	if (o->config != NULL && (p->config = strdup(o->config)) == NULL)
+		err = CM_ERR_NOMEM;
+	else if ((err = cm_krb5_context(o->config, t, &p->context)) == CM_OK &&
 	    (err = cm_krb5_realm(p->context, o->realm, t, &p->realm)) == CM_OK &&
-	    (err = find_datagram_max(p)) == CM_OK && (err = find_kdcs(p, o, t)) == CM_OK && (err = find_anchors(p, o, t)) == CM_OK)
+	    (err = find_datagram_max(p)) == CM_OK && (err = find_renew_days(p, o->renew_days)) == CM_OK && (err = find_kdcs(p, o, t)) == CM_OK && (err = find_anchors(p, o, t)) == CM_OK)
 		err = open_keytab(p, o, t);
 	if (err == CM_OK)
 		*out = p;
@@ -167,6 +186,7 @@ cm_pkinit_close(struct cm_pkinit **pkinit)
 	free(p->kdcs);
 	free(p->anchors);
 	free(p->realm);
+	free(p->config);
 	cm_hostcheck_close(&p->hostcheck);
 	if (p->context != NULL)
 		krb5_free_context(p->context);

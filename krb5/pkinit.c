@@ -67,6 +67,8 @@ make_options(const struct cm_pkinit *p, krb5_context c, krb5_get_init_creds_opt 
 	if (code != 0)
 		return code;
 	krb5_get_init_creds_opt_set_canonicalize(*out, 0);
+	if (p->renew_days > 0)		/* a KDC that renews none, or for less, gives what it gives */
+		krb5_get_init_creds_opt_set_renew_life(*out, (krb5_deltat)p->renew_days * 86400);
 	code = krb5_get_init_creds_opt_set_pa(c, *out, "X509_user_identity", CM_MODULE_IDENTITY);
 	for (char **a = p->anchors; code == 0 && a != NULL && *a != NULL; a++)
 		code = krb5_get_init_creds_opt_set_pa(c, *out, "X509_anchors", *a);

@@ -19,7 +19,9 @@ struct cm_pkinit_options {
 	const char *const *intermediates;
 	const char *keytab;		/* of this host; NULL or no such file: tickets stay unverified */
 	const char *host_principal;	/* NULL: the first host/ in the keytab */
+	unsigned renew_days;		/* for how long a ticket is to be renewable; 0: as krb5.conf has it, else CM_RENEW_DAYS */
 };
+#define CM_RENEW_DAYS	7
 
 /* For one thread at a time. */
 struct cm_pkinit;

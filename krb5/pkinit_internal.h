@@ -23,6 +23,8 @@ struct cm_pkinit {
 	char **anchors;		/* "FILE:..." for libkrb5, NULL-terminated; NULL: the configuration's */
 	struct cm_hostcheck *hostcheck;	/* NULL: this host has no keytab */
 	unsigned datagram_max;	/* larger requests go by TCP at once */
+	char *config;		/* krb5.conf; NULL: the system's */
+	unsigned renew_days;	/* 0: libkrb5 reads krb5.conf's renew_lifetime */
 };
 
 /* What an exchange learned of the way to the KDCs, for the next one of the same login. */
@@ -75,6 +77,9 @@ void cm_exchange_free(struct cm_exchange *x);
  */
 CM_MUST_USE krb5_error_code cm_exchange_run(struct cm_exchange *x, cm_exchange_step step,
     void *state, const enum cm_err *stop);
+
+/* One request: in x->reply and x->kdc_error is what came; KDC_REFUSED: it is for another realm than ours, KDC_OFFLINE. */
+CM_MUST_USE enum cm_err cm_exchange_carry(struct cm_exchange *x, const krb5_data *realm, const krb5_data *request);
 
 #define CM_AS_REP	0x6B	/* the first octet of that reply; RFC 4120 section 5.10: [APPLICATION 11] */
 

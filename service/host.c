@@ -204,6 +204,7 @@ open_kerberos(struct cm_host *h, struct cm_trace *t)
 		.intermediates = list_or_null(c->kerberos.intermediates),
 		.keytab = c->kerberos.keytab,
 		.host_principal = c->kerberos.host_principal,
+		.renew_days = c->kerberos.renew_days,
 	};
 	enum cm_err err;
 

@@ -196,6 +196,8 @@ prove_possession(struct cm_login *l)
 static enum cm_err
 without_ticket(struct cm_login *l)
 {
+	if (l->for_ticket)
+		return cm_trace_fail(l->trace, CM_REASON_KDC_OFFLINE, "there is no ticket: no KDC answered");
 	if (conf_of(l)->kerberos.ticket == CM_TICKET_REQUIRED && !l->account_kept)
 		return cm_trace_fail(l->trace, CM_REASON_KDC_OFFLINE,
 		    "kerberos.ticket = required, and no KDC answered");
@@ -226,6 +228,9 @@ get_ticket(struct cm_login *l)
 	}
 	if (l->kdc_silent)
 		return without_ticket(l);
+	if (!wants_ticket(l) && l->for_ticket)
+		return cm_trace_fail(l->trace, CM_REASON_NO_KDC, "there is no ticket: %s", conf_of(l)->kerberos.ticket == CM_TICKET_OFF ?
+		    "kerberos.ticket = off" : "the account has no principal in this host's realm");
 	if (!wants_ticket(l) && conf_of(l)->kerberos.ticket == CM_TICKET_REQUIRED)
 		return cm_trace_fail(l->trace, CM_REASON_NO_KDC,
 		    "kerberos.ticket = required, and account %s has no principal in this host's realm: \"%s\"",
@@ -262,7 +267,7 @@ open_session(struct cm_login *l)
 		return CM_OK;
 	if ((err = l->work->store_ticket(l)) == CM_OK)
 		cm_trace_add(l->trace, "ccache", "%s", l->ccache);
-	else if (conf_of(l)->kerberos.ticket != CM_TICKET_REQUIRED) {
+	else if (conf_of(l)->kerberos.ticket != CM_TICKET_REQUIRED && !l->for_ticket) {
 		cm_trace_add(l->trace, "warning", "no ccache: %s", cm_trace_message(l->trace));
 		err = CM_OK;
 	}
@@ -369,7 +374,7 @@ report(const struct cm_login *l, enum cm_err err)
 	const char *subject = l->subject != NULL ? l->subject : "no certificate";
 	struct cm_buf text = { 0 }, times = { 0 };
 	struct cm_log_entry e = {
-		.event = "login", .err = err, .reason = err == CM_OK ? CM_REASON_NONE : cm_trace_reason(l->trace),
+		.event = l->for_ticket ? "refresh" : "login", .err = err, .reason = err == CM_OK ? CM_REASON_NONE : cm_trace_reason(l->trace),
 		.user = l->account != NULL ? l->account->name : l->user, .uid = l->account != NULL ? l->account->uid : CM_LOG_NO_UID,
 		.reader = l->reader, .serial = l->serial, .service = l->service, .rhost = l->rhost, .tty = l->tty,
 	};

@@ -96,6 +96,7 @@ struct cm_login {
 	/* Who logs how it ends, and may keep it; NULL: cm_log_write() does. */
 	void (*told)(void *arg, const struct cm_log_entry *e);
 	void *told_arg;
+	bool for_ticket;		/* a ticket is all that is wanted: without one it is refused */
 	bool wants_secret;		/* the account's secret is to be opened too, where accounts.secret is on */
 	bool ahead;			/* nobody has asked for it yet: a refusal is not logged */
 	bool look_only;			/* set by cm_login_explain(): nothing is kept, changed or granted */

@@ -23,7 +23,7 @@ ARROWS = {
 # The headers that other folders may use; base's all are.
 PUBLIC = {
     'card/card.h', 'card/cert.h', 'card/watch.h', 'mapper/mapper.h', 'mapper/import.h', 'mapper/diagnose.h', 'ldap/directory.h', 'ldap/facts.h', 'ldap/fetch.h',
-    'trust/trust.h', 'krb5/pkinit.h', 'krb5/ahead.h', 'krb5/hostcheck.h', 'krb5/ccache_put.h', 'krb5/ccache_write.h', 'cache/accounts.h', 'cache/mobile.h', 'cache/transfer.h', 'cache/pairings.h', 'cache/sealed.h', 'cache/skip.h', 'cache/slots.h', 'cache/standing.h', 'cache/store_server.h',
+    'trust/trust.h', 'krb5/pkinit.h', 'krb5/ahead.h', 'krb5/hostcheck.h', 'krb5/ccache_put.h', 'krb5/ccache_write.h', 'krb5/renew.h', 'cache/accounts.h', 'cache/mobile.h', 'cache/transfer.h', 'cache/pairings.h', 'cache/sealed.h', 'cache/skip.h', 'cache/slots.h', 'cache/standing.h', 'cache/store_server.h',
     'client/cardmap.h',
     'service/answer.h', 'service/card_log.h', 'service/carry.h', 'service/channel.h', 'service/disabled.h', 'service/enforcement.h', 'service/enforcement_explain.h', 'service/explain.h', 'service/forecast.h', 'service/grant.h', 'service/host.h', 'service/interface.h', 'service/login.h', 'service/login_here.h', 'service/stages.h', 'service/apart.h', 'service/grant_apart.h', 'service/level.h', 'service/local.h', 'service/logind.h', 'service/mapping.h', 'service/message.h', 'service/mobile.h', 'service/userdb.h', 'service/outlook.h', 'service/pair.h', 'service/policy.h', 'service/possession.h', 'service/refresh.h', 'service/seat.h', 'service/secret_card.h', 'service/secret_seal.h', 'service/selector.h', 'service/varlink.h',
 }

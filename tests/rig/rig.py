@@ -346,6 +346,7 @@ def prepare_kdc(rig):
     key_stash_file = {folder}/stash
     acl_file = {folder}/acl
     default_principal_flags = +preauth
+    max_renewable_life = 7d
     pkinit_identity = FILE:{rig.pki}/kdc-chain.pem,{rig.pki}/kdc.key
     pkinit_anchors = FILE:{rig.pki}/root.crt
     pkinit_pool = FILE:{rig.pki}/inter.crt
