@@ -381,7 +381,8 @@ get_ticket(struct cm_login *l)
 	struct cm_message answer, q = { .kind = CM_MESSAGE_GET_TICKET, .principal = l->account->principal };
 	enum cm_err err;
 
-	if ((err = check_kdc_state(l)) != CM_OK || (err = make_nonce(a)) != CM_OK)
+	/* Who wants nothing but a ticket has it asked for, though nobody answered before. */
+	if ((!l->for_ticket && (err = check_kdc_state(l)) != CM_OK) || (err = make_nonce(a)) != CM_OK)
 		return err;
 	q.nonce = nonce_of(a);
 	q.host_principal = a->o.hostcheck != NULL ? (char *)(uintptr_t)cm_hostcheck_principal(a->o.hostcheck) : NULL;

@@ -388,6 +388,57 @@ class LoginTest(LiveScenario):
         self.assertEqual(self.login()['reason'], 'cards_off')
 
 
+class TicketTest(LiveScenario):
+    """A login with no network has no ticket: the next one has, and whoever wants one sooner asks for it."""
+
+    def refresh(self, user, pin=PIN):
+        """By a program of this user's, at the seat."""
+        session = service_scenario.COMPUTER.logind.open(user)
+        caller = Caller(session.command)
+        self.addCleanup(caller.end)
+        reply = caller.begin(service='cardmap', purpose='refresh')
+        if reply.get('parameters', {}).get('state') == 'pin':
+            caller.say(f'pin {pin}')
+            reply = caller.until(*ENDS)
+        return reply['parameters']
+
+    def check_ticket(self):
+        self.assertEqual(self.tickets(), ['krb5cc_10001'])
+        found = (service_scenario.SERVICE.tickets / 'krb5cc_10001').stat()
+        self.assertEqual((found.st_uid, found.st_mode & 0o777), (10001, 0o600))
+        self.drop_tickets()
+
+    def test_the_network_is_back(self):
+        self.assertEqual(self.login()['state'], 'granted')
+        self.drop_tickets()
+        scenario.RIG.stop('slapd', 'kdc')
+        end = self.login()
+        self.assertEqual((end['state'], end['grant']['online'], end['grant'].get('ccache')), ('granted', False, None), end)
+        end = self.refresh('alice')
+        self.assertEqual((end['state'], end['reason']), ('refused', 'kdc_offline'), end)
+        self.assertEqual(self.tickets(), [])
+        scenario.RIG.start('slapd')
+        scenario.RIG.start('kdc')
+        end = self.refresh('alice')     # asked, though it is known to have been silent
+        self.assertEqual((end['state'], end['grant']['user']), ('granted', 'alice'), end)
+        self.check_ticket()
+        wait_until(lambda: not self.status().get('kdc'), 'the KDC to be found alive', 60)
+        end = self.login()      # a screen locker's
+        self.assertEqual(end['state'], 'granted', end)
+        self.check_ticket()
+
+    def test_for_nobody_else(self):
+        with Counts() as counts:
+            self.assertEqual(self.refresh('bob')['reason'], 'not_here')
+            end = self.login(purpose='refresh')
+            self.assertEqual((end['state'], end['reason']), ('refused', 'account_forbidden'), end)
+        self.assertEqual((counts.verifies(), self.tickets()), (0, []))
+
+    def test_without_a_ticket_it_is_refused(self):
+        self.again(kerberos__ticket='off')
+        self.assertEqual(self.refresh('alice')['reason'], 'no_kdc')
+
+
 class GoneTest(LiveScenario):
     """Who logs in goes while the account's own program writes the ccache, which is then taken away as it came."""
     starts = False
