@@ -157,7 +157,8 @@ cm_pkinit_open(const struct cm_pkinit_options *o, struct cm_trace *t, struct cm_
 		err = CM_ERR_NOMEM;
 	else if ((err = cm_krb5_context(o->config, t, &p->context)) == CM_OK &&
 	    (err = cm_krb5_realm(p->context, o->realm, t, &p->realm)) == CM_OK &&
-	    (err = find_datagram_max(p)) == CM_OK && (err = find_renew_days(p, o->renew_days)) == CM_OK && (err = find_kdcs(p, o, t)) == CM_OK && (err = find_anchors(p, o, t)) == CM_OK)
+	    (err = find_datagram_max(p)) == CM_OK && (err = find_renew_days(p, o->renew_days)) == CM_OK &&
+	    (err = find_kdcs(p, o, t)) == CM_OK && (err = find_anchors(p, o, t)) == CM_OK)
 		err = open_keytab(p, o, t);
 	if (err == CM_OK)
 		*out = p;
