@@ -1,6 +1,7 @@
 /* base/log_send.c - datagrams to the system's log, each with a deadline: a log that hangs keeps nobody out. */
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,10 +14,15 @@ static int
 connect_to(const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const int len = snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
 	const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t size = sizeof(a);
 
-	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof(a)) != 0) {
+	if (path[0] == '@') {		/* unix(7): an abstract name has a length, and no NUL at its end */
+		a.sun_path[0] = '\0';
+		size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)len);
+	}
+	if (fd >= 0 && ((size_t)len >= sizeof(a.sun_path) || connect(fd, (const struct sockaddr *)&a, size) != 0)) {
 		close(fd);
 		return -1;
 	}

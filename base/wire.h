@@ -146,6 +146,7 @@ struct cm_wire_inherited {
 	size_t count;
 	struct cm_wire_inherited_socket {
 		int fd;		/* owned; -1: taken */
+		int type;	/* SOCK_... */
 		char name[CM_WIRE_NAME_SIZE];
 	} sockets[CM_WIRE_INHERITED_MAX];
 };
@@ -157,11 +158,11 @@ struct cm_wire_inherited {
  *
  * CM_OK           with none too: count is 0
  * CM_ERR_CONFIG   the variables contradict each other, or what was passed is no
- *                 listening Unix stream socket; all of them are closed
+ *                 listening Unix socket of streams or of sequenced packets; all of them are closed
  */
 CM_MUST_USE enum cm_err cm_wire_inherit(struct cm_trace *t, struct cm_wire_inherited *out);
-/* The first of this name that nobody took, given; -1: none. */
-int cm_wire_inherited_take(struct cm_wire_inherited *i, const char *name);
+/* The first of this name and type (SOCK_...) that nobody took, given; -1: none. */
+int cm_wire_inherited_take(struct cm_wire_inherited *i, const char *name, int type);
 /* Close those that nobody took. */
 void cm_wire_inherited_close(struct cm_wire_inherited *i);
 

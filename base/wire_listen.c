@@ -248,13 +248,13 @@ read_number(const char *text, unsigned long *out)
 }
 
 static bool
-is_listening(int fd)
+is_listening(int fd, int *type)
 {
-	int domain = 0, type = 0, listening = 0;
+	int domain = 0, listening = 0;
 	socklen_t len = sizeof(int), type_len = sizeof(int), listening_len = sizeof(int);
 
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
-	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_STREAM &&
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, type, &type_len) == 0 && (*type == SOCK_STREAM || *type == SOCK_SEQPACKET) &&
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_len) == 0 && listening != 0;
 }
 
@@ -289,7 +289,7 @@ own_sockets(struct cm_wire_inherited *out)
 	for (size_t i = 0; i < out->count; i++) {
 		const int fd = FIRST_INHERITED + (int)i;
 
-		if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || !is_listening(fd) ||
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || !is_listening(fd, &out->sockets[i].type) ||
 		    setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off)) != 0 ||
 		    (flags = fcntl(fd, F_GETFL)) < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
 			all = false;
@@ -308,7 +308,7 @@ inherit(const char *count, const char *names, struct cm_trace *t, struct cm_wire
 	out->count = n;
 	if (!own_sockets(out))
 		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "LISTEN_FDS=%s: not all of them are listening Unix stream sockets: mend the socket unit", count);
+		    "LISTEN_FDS=%s: not all of them are listening Unix sockets of streams or sequenced packets: mend the socket unit", count);
 	if (!read_names(names, out))
 		return cm_trace_fail(t, CM_REASON_CONFIG, "LISTEN_FDNAMES=%s: not one name for each of %s sockets",
 		    names, count);
@@ -339,12 +339,12 @@ cm_wire_inherit(struct cm_trace *t, struct cm_wire_inherited *out)
 }
 
 int
-cm_wire_inherited_take(struct cm_wire_inherited *i, const char *name)
+cm_wire_inherited_take(struct cm_wire_inherited *i, const char *name, int type)
 {
 	for (size_t n = 0; n < i->count; n++) {
 		const int fd = i->sockets[n].fd;
 
-		if (fd >= 0 && strcmp(i->sockets[n].name, name) == 0) {
+		if (fd >= 0 && i->sockets[n].type == type && strcmp(i->sockets[n].name, name) == 0) {
 			i->sockets[n].fd = -1;
 			return fd;
 		}

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/notify.h"
 #include "cardmapd/cards.h"
 #include "cardmapd/jobs.h"
 #include "cardmapd/processes.h"
@@ -37,14 +37,9 @@ cm_daemon_wake(const struct cm_daemon *d)
 static struct beat
 begin_beat(void)
 {
-	struct beat b = { .due = WATCHDOG_NONE };
-	uint64_t us = 0;
+	const unsigned every = cm_notify_watchdog();
 
-	if (sd_watchdog_enabled(0, &us) > 0 && us >= 2000) {
-		b.every = (unsigned)(us / 2000);
-		b.due = cm_deadline_in(0);
-	}
-	return b;
+	return (struct beat){ .every = every, .due = every > 0 ? cm_deadline_in(0) : WATCHDOG_NONE };
 }
 
 static void
@@ -52,7 +47,7 @@ keep_beat(struct beat *b)
 {
 	if (b->every == 0 || !cm_deadline_passed(b->due))
 		return;
-	sd_notify(0, "WATCHDOG=1");
+	(void)cm_notify("WATCHDOG=1");
 	b->due = cm_deadline_in(b->every);
 }
 

@@ -9,11 +9,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/closing.h"
+#include "base/notify.h"
 #include "base/secret.h"
 #include "base/wire.h"
 #include "cardmapd/cards.h"
@@ -240,7 +241,7 @@ listen_for_clients(struct service *s)
 {
 	char path[4096];
 
-	if ((s->loop.listener = cm_wire_inherited_take(&s->inherited, "io.cardmap")) >= 0)
+	if ((s->loop.listener = cm_wire_inherited_take(&s->inherited, "io.cardmap", SOCK_STREAM)) >= 0)
 		return CM_OK;
 	snprintf(path, sizeof(path), "%s/io.cardmap", s->settings.run_dir);
 	return cm_wire_listen(path, 0666, s->trace, &s->loop.listener);
@@ -447,9 +448,9 @@ serve(struct service *s)
 {
 	enum cm_err err;
 
-	sd_notify(0, "READY=1");
+	(void)cm_notify("READY=1");
 	err = cm_loop_run(&s->loop);
-	sd_notify(0, "STOPPING=1");
+	(void)cm_notify("STOPPING=1");
 	if (err != CM_OK)
 		cm_trace_fail(s->trace, CM_REASON_HELPER, "the process that starts the others is gone");
 	return err;

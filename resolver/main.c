@@ -12,10 +12,10 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/secret.h"
 #include "base/wire.h"
 #include "mapper/import.h"
@@ -80,27 +80,20 @@ listens(int fd, int type)
 static bool
 take_sockets(struct program *p)
 {
-	char **names = NULL;
-	const int n = sd_listen_fds_with_names(1, &names);
+	struct cm_wire_inherited inherited;
 
-	if (n > 0) {
-		for (int i = 0; i < n; i++) {
-			int *to = strcmp(names[i], "control") == 0 ? &p->control :
-			    strcmp(names[i], "io.cardmap.Resolver") == 0 ? &p->whois_listener : NULL;
-
-			if (to != NULL && *to < 0)
-				*to = SD_LISTEN_FDS_START + i;
-			else
-				close(SD_LISTEN_FDS_START + i);
-			free(names[i]);
-		}
+	if (cm_wire_inherit(p->trace, &inherited) != CM_OK)
+		return false;
+	if (inherited.count > 0) {
+		p->control = cm_wire_inherited_take(&inherited, "control", SOCK_SEQPACKET);
+		p->whois_listener = cm_wire_inherited_take(&inherited, "io.cardmap.Resolver", SOCK_STREAM);
+		cm_wire_inherited_close(&inherited);
 	} else {
 		p->control = FD_CONTROL;
 		p->whois_listener = FD_WHOIS;
 		p->lifeline = FD_LIFELINE;
 		fcntl(FD_LIFELINE, F_SETFD, FD_CLOEXEC);
 	}
-	free(names);
 	return listens(p->control, SOCK_SEQPACKET) && listens(p->whois_listener, SOCK_STREAM);
 }
 
@@ -298,16 +291,14 @@ serve(struct program *p)
 		{ .fd = p->control, .events = POLLIN }, { .fd = p->signals, .events = POLLIN },
 		{ .fd = p->lifeline, .events = POLLIN },
 	};
+	const unsigned every = cm_notify_watchdog();
 
-	uint64_t us = 0;
-	const bool watched = sd_watchdog_enabled(0, &us) > 0;
-
-	sd_notify(0, "READY=1");
+	(void)cm_notify("READY=1");
 	for (;;) {
-		if (poll(f, CM_COUNT(f), watched ? (int)(us / 2000) : -1) < 0 && errno != EINTR)
+		if (poll(f, CM_COUNT(f), every > 0 ? (int)every : -1) < 0 && errno != EINTR)
 			return;
-		if (watched)
-			sd_notify(0, "WATCHDOG=1");
+		if (every > 0)
+			(void)cm_notify("WATCHDOG=1");
 		if ((f[1].revents | f[2].revents) != 0)
 			return;
 		if (f[0].revents != 0)
@@ -341,6 +332,8 @@ harden(struct program *p)
 	/* ... and none gives back after each question what the next one takes. */
 	(void)mallopt(M_TOP_PAD, HEAP_STEP);
 	(void)mallopt(M_TRIM_THRESHOLD, 2 * HEAP_STEP);
+	/* libldap has SASL load its plugins, and what they want, Berkeley DB too: we bind by other ways, and none is used. */
+	(void)setenv("SASL_PATH", "/nonexistent", 1);
 	cm_secret_harden_process();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return CM_ERR_SYSTEM;
@@ -354,13 +347,13 @@ main(int argc, char **argv)
 		.lock = PTHREAD_MUTEX_INITIALIZER };
 	enum cm_err err;
 
+	if (cm_trace_new(&p.trace) != CM_OK)
+		return EXIT_FAILED;
+	cm_trace_begin(p.trace, "start");
 	if (!parse(argc, argv, &p) || !take_sockets(&p)) {
 		fprintf(stderr, "usage: cardmap-resolver [--config FILE] [--run-dir DIR], started by cardmapd or by its socket units\n");
 		return EXIT_USAGE;
 	}
-	if (cm_trace_new(&p.trace) != CM_OK)
-		return EXIT_FAILED;
-	cm_trace_begin(p.trace, "start");
 	if ((err = catch_signals(&p)) == CM_OK && (err = harden(&p)) == CM_OK && (err = open_all(&p)) == CM_OK) {
 		serve(&p);
 		/* Sessions are let go as they are: what they would answer nobody waits for. */

@@ -799,7 +799,7 @@ test_thousand(void **state)
 
 /* ---- from the service manager */
 
-/* In a process of its own: its descriptors 3 and 4 are listening sockets, 5 is none.  0, or where it went wrong. */
+/* In a process of its own: its descriptors 3 and 4 are listening sockets, of streams and of packets, 5 is none.  0, or where it went wrong. */
 static int
 inherit(const char *pid, const char *count, const char *names, enum cm_err want, const char *name)
 {
@@ -809,7 +809,7 @@ inherit(const char *pid, const char *count, const char *names, enum cm_err want,
 	int fd;
 
 	for (int i = 0; i < 2; i++) {
-		const int s = socket(AF_UNIX, SOCK_STREAM, 0);
+		const int s = socket(AF_UNIX, i == 0 ? SOCK_STREAM : SOCK_SEQPACKET, 0);
 
 		/* An abstract name of the kernel's choice: unix(7), "autobind". */
 		if (bind(s, (const struct sockaddr *)&anonymous, sizeof(sa_family_t)) != 0 || listen(s, 1) != 0 || dup2(s, 3 + i) < 0)
@@ -827,13 +827,15 @@ inherit(const char *pid, const char *count, const char *names, enum cm_err want,
 	if (getenv("LISTEN_PID") != NULL || getenv("LISTEN_FDS") != NULL || getenv("LISTEN_FDNAMES") != NULL)
 		return 2;
 	if (want != CM_OK)
-		return got.count == 0 && cm_wire_inherited_take(&got, "cardmapd") == -1 ? 0 : 3;
+		return got.count == 0 && cm_wire_inherited_take(&got, "cardmapd", SOCK_STREAM) == -1 ? 0 : 3;
 	if (name == NULL)
 		return got.count == 0 ? 0 : 4;
-	if ((fd = cm_wire_inherited_take(&got, name)) != 4 || fcntl(fd, F_GETFD) != FD_CLOEXEC ||
+	if (cm_wire_inherited_take(&got, name, SOCK_STREAM) != -1)
+		return 8;
+	if ((fd = cm_wire_inherited_take(&got, name, SOCK_SEQPACKET)) != 4 || fcntl(fd, F_GETFD) != FD_CLOEXEC ||
 	    (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0 || fcntl(3, F_GETFD) != FD_CLOEXEC)
 		return 5;
-	if (cm_wire_inherited_take(&got, name) != -1)
+	if (cm_wire_inherited_take(&got, name, SOCK_SEQPACKET) != -1)
 		return 6;
 	cm_wire_inherited_close(&got);
 	return fcntl(3, F_GETFD) == -1 && fcntl(4, F_GETFD) != -1 && fcntl(5, F_GETFD) != -1 ? 0 : 7;
