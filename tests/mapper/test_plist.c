@@ -158,7 +158,11 @@ mistakes(void **state)
 		{ "not xml", "f.plist:1: not well-formed XML" },
 		{ "<html/>", "f.plist:1: not a property list; the outermost element is <plist>" },
 		{ "<plist/>", "f.plist:1: <plist> is empty; write a <dict>" },
-		{ "<plist></plist>", "f.plist:1: <plist> has no place in a property list" },
+		{ "<plist>\n</plist>", "f.plist:2: <plist> is empty; write a <dict>" },
+		{ "<plist><dict>\n<key>a</key><string>x</strong></dict></plist>",
+		    "f.plist:2: the closing tag does not match: <string> of line 2 is closed by </strong>" },
+		{ "<plist>text<dict/></plist>", "f.plist:1: text between the elements" },
+		{ "<plist><dict>\n<key>a</key><true/><key>b<key/></key></dict></plist>", "f.plist:2: <key> has no place in text" },
 		{ "<plist><array/></plist>", "f.plist:1: the outermost value is no <dict>" },
 		{ "<plist><dict/>\n<dict/></plist>", "f.plist:2: <dict> has no place in <plist> behind" },
 		{ "<plist><dict/></plist>\n<plist/>", "f.plist:2: not well-formed XML" },
@@ -171,8 +175,13 @@ mistakes(void **state)
 		{ "<plist><dict><key>a</key><string>x", "f.plist:1: not well-formed XML" },
 		/* entities: neither from a file nor grown from few bytes */
 		{ "<!DOCTYPE plist [<!ENTITY e SYSTEM \"file:///etc/hostname\">]>\n<plist><dict>"
-		    "<key>a</key><string>&e;</string></dict></plist>", "f.plist:2: " },
-		{ "<!DOCTYPE plist [<!ENTITY e \"$1\">]>\n<plist><dict>\n&e;</dict></plist>", ": an entity of its own has no place here" },
+		    "<key>a</key><string>&e;</string></dict></plist>", "f.plist:1: an entity of its own has no place here" },
+		{ "<!DOCTYPE plist [<!ENTITY e \"$1\">]>\n<plist><dict>\n&e;</dict></plist>", "f.plist:1: an entity of its own has no place here" },
+		{ "<!DOCTYPE plist [<!ENTITY % e \"<!ENTITY f 'x'>\"> %e;]>\n<plist version=\"&f;\"><dict/></plist>",
+		    "f.plist:1: an entity of its own has no place here" },
+		{ HEAD "<dict>\n<key>a</key><string>&e;</string></dict></plist>", "f.plist:5: an entity of its own has no place here" },
+		{ "<plist><dict>\n<key>a</key><string>&e;</string></dict></plist>", "f.plist:2: not well-formed XML" },
+		{ "<?xml version=\"1.0\" encoding=\"UTF-7\"?><plist><dict/></plist>", "f.plist:1: not well-formed XML" },
 	};
 
 	(void)state;

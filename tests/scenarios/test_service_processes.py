@@ -22,7 +22,7 @@ from service import CARD, RESOLVER
 
 ROOT = Path(__file__).resolve().parents[2]
 ONCE, LIE = WORK / 'faults/once', WORK / 'lie'
-PARSERS = ('libldap', 'liblber', 'libcurl', 'libpcsclite', 'libxml2', 'libp11', 'libsasl', 'libgnutls')
+PARSERS = ('libldap', 'liblber', 'libcurl', 'libpcsclite', 'libexpat', 'libp11', 'libsasl', 'libgnutls')
 
 
 def status_of(pid):
