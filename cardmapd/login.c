@@ -178,6 +178,7 @@ cm_attempt_grant(const struct cm_granting *g)
 	for (size_t i = 0; o != NULL && i < CM_COUNT(texts); i++)
 		cm_answer_set_text(o, texts[i].key, texts[i].text);
 	cm_answer_add_text(o, "ccache", g->ccache);
+	cm_answer_add_text(o, "ccache_later", g->ccache_later);
 	cm_answer_add_text(o, "principal", a->principal);
 	if (o != NULL && g->kept_age >= 0)
 		json_object_set_new(o, "kept_age", json_integer(g->kept_age));

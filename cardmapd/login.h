@@ -95,10 +95,10 @@ void cm_attempt_settle(struct cm_attempt *a, bool may_use_password);
 bool cm_attempt_take_answer(struct cm_attempt *a, struct cm_answer *out);
 void cm_answer_clear(struct cm_answer *a);
 
-/* The interface's Grant.  ccache NULL: none; kept_age -1: the directory answered. */
+/* The interface's Grant.  ccache NULL: none, and ccache_later is where the next ticket will be, or NULL; kept_age -1: the directory answered. */
 struct cm_granting {
 	const struct cm_account *account;
-	const char *ccache, *serial, *subject;
+	const char *ccache, *ccache_later, *serial, *subject;
 	int64_t kept_age;
 	json_t *warnings;	/* given; NULL: none */
 };

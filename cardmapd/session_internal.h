@@ -1,4 +1,4 @@
-/* cardmapd/session_internal.h - what a session's thread has to itself; session.c prepares, session_login.c lets in. */
+/* cardmapd/session_internal.h - what a session's thread has to itself; session.c prepares, session_login.c lets in, session_grant.c says so. */
 #ifndef CM_CARDMAPD_SESSION_INTERNAL_H
 #define CM_CARDMAPD_SESSION_INTERNAL_H
 
@@ -25,6 +25,10 @@ enum cm_work_event cm_work_wait(struct cm_work *w, cm_deadline deadline);
 
 /* The login that was handed over, to its end, or until it must begin anew with the same card or another. */
 void cm_work_serve(struct cm_work *w);
+/* Whoever logs in has given up. */
+bool cm_work_is_cancelled(const struct cm_work *w);
+/* What the login came to is told; the attempt is still to be let go of.  Who has gone meanwhile is left no ccache. */
+void cm_work_grant(struct cm_work *w, struct cm_attempt *a);
 /* The card was asked how many tries it has: that tells what became of a PIN that nobody told of. */
 void cm_work_settle_doubt(struct cm_session *s, unsigned tries);
 /* For struct cm_login: arg is the work. */

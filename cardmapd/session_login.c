@@ -1,11 +1,8 @@
 /* cardmapd/session_login.c - a login with a card that is prepared: the PIN asked for, handed on, and what comes of it. */
-#include <poll.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "cardmapd/record.h"
-#include "cardmapd/removal.h"
 #include "cardmapd/session_internal.h"
-#include "krb5/ccache_put.h"
 #include "service/mobile.h"
 
 #define WATCHER_MS	3000	/* until the watcher has seen what a card helper has */
@@ -100,8 +97,8 @@ cm_work_begin_anew(struct cm_session *s, struct cm_attempt *a)
 		begin_anew(s, a, CM_REASON_CARD_REMOVED, "the card was taken out");
 }
 
-static bool
-is_cancelled(const struct cm_work *w)
+bool
+cm_work_is_cancelled(const struct cm_work *w)
 {
 	struct cm_attempt *a = attempt_of(w);
 	bool cancelled;
@@ -110,73 +107,6 @@ is_cancelled(const struct cm_work *w)
 	cancelled = a->cancelled;
 	pthread_mutex_unlock(&a->daemon->lock);
 	return cancelled;
-}
-
-/* ---- the one who is let in */
-
-static json_t *
-list_warnings(const struct cm_trace *t)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < cm_trace_count(t); i++) {
-		const struct cm_trace_stage *s = cm_trace_stage(t, i);
-
-		for (size_t n = 0; n < s->count; n++)
-			if (strcmp(s->items[n].key, "warning") == 0)
-				json_array_append_new(list, json_string(s->items[n].text));
-	}
-	return list;
-}
-
-/* Of a caller who went while the last stages ran nothing is left: the account itself, not root, takes its ccache away. */
-static void
-take_back(const struct cm_daemon *d, const struct cm_login *l)
-{
-	const struct cm_ccache_put p = { .program = d->ccache_program, .pattern = d->conf->kerberos.ccache,
-		.account = cm_grant_account(l->grant) };
-	struct cm_trace *t = NULL;
-	enum cm_err err;
-
-	if (l->ccache == NULL || cm_trace_new(&t) != CM_OK)
-		return;
-	if ((err = cm_ccache_remove(&p, cm_deadline_in(d->conf->kerberos.timeout), t)) != CM_OK)
-		cm_log_event(d->conf->service.log, "login", err, cm_trace_reason(t), "a ccache of nobody is left: %s", cm_trace_message(t));
-	cm_trace_free(&t);
-}
-
-/* Whether or not the main thread has come to see it. */
-static bool
-is_caller_gone(const struct cm_work *w)
-{
-	struct pollfd p = { .fd = attempt_of(w)->pidfd, .events = POLLIN };
-
-	return is_cancelled(w) || (p.fd >= 0 && poll(&p, 1, 0) > 0);
-}
-
-static void
-grant(struct cm_work *w)
-{
-	const struct cm_login *l = &w->login;
-	struct cm_attempt *a = attempt_of(w);
-	const struct cm_granting g = {
-		.account = cm_grant_account(l->grant), .ccache = l->ccache, .serial = l->serial, .subject = l->subject,
-		.kept_age = l->account_kept ? l->kept_age : -1, .warnings = list_warnings(w->trace),
-	};
-
-	if (is_caller_gone(w) && l->for_ticket)
-		;	/* the ccache was there before, and is its owner's in any case */
-	else if (is_caller_gone(w))
-		take_back(w->session->daemon, l);
-	else
-		cm_removal_admitted(w->session->daemon->removal, w->session, a, g.account);
-	pthread_mutex_lock(&a->daemon->lock);
-	a->secret = cm_apart_take_secret(w->apart);
-	pthread_mutex_unlock(&a->daemon->lock);
-	cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_GRANTED, .name = g.account->gecos, .user = g.account->name,
-	    .reader = w->session->reader, .online = l->account_kept ? CM_LOG_OFFLINE : CM_LOG_ONLINE, .grant = cm_attempt_grant(&g) });
-	w->granted = true;
-	detach(w->session, a);
 }
 
 /* ---- the PIN */
@@ -370,12 +300,13 @@ judge(struct cm_work *w, enum cm_err err)
 
 	if (err == CM_OK) {
 		forgive_pins(w->session);
-		grant(w);
+		cm_work_grant(w, attempt_of(w));
+		detach(w->session, attempt_of(w));
 		return false;
 	}
 	if (reason == CM_REASON_PIN_WRONG)
 		return judge_wrong_pin(w);
-	if (is_cancelled(w)) {
+	if (cm_work_is_cancelled(w)) {
 		refuse(w, CM_REASON_CANCELLED, "the caller went away, or gave up");
 	} else if (judge_removed(w)) {
 		return false;

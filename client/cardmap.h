@@ -117,6 +117,8 @@ gid_t cardmap_grant_gid(const struct cardmap_login *l);
 const char *cardmap_grant_home(const struct cardmap_login *l);
 const char *cardmap_grant_shell(const struct cardmap_login *l);
 const char *cardmap_grant_ccache(const struct cardmap_login *l);	/* for KRB5CCNAME; NULL: no ticket */
+/* For KRB5CCNAME too, of a session that begins without a ticket since no KDC answered: where a later one will be.  Else NULL. */
+const char *cardmap_grant_ccache_later(const struct cardmap_login *l);
 long long cardmap_grant_kept_age(const struct cardmap_login *l);	/* seconds; -1: the directory answered */
 const char *cardmap_grant_warning(const struct cardmap_login *l, unsigned i);	/* NULL: no more */
 

@@ -23,7 +23,7 @@ struct cm_client_state {
 	struct cm_client_choice *choices;
 	size_t choice_count;
 	struct cm_client_grant {	/* of CARDMAP_GRANTED */
-		char *user, *home, *shell, *ccache;
+		char *user, *home, *shell, *ccache, *ccache_later;
 		uid_t uid;
 		gid_t gid;
 		long long kept_age;	/* -1: online */

@@ -157,6 +157,7 @@ read_grant(struct reader *outer, struct cm_client_grant *g)
 		g->home = read_name(&r, "home");
 		g->shell = read_name(&r, "shell");
 		g->ccache = read_name(&r, "ccache");
+		g->ccache_later = read_name(&r, "ccache_later");
 		g->uid = (uid_t)read_number(&r, "uid", ID_MAX, 0);
 		g->gid = (gid_t)read_number(&r, "gid", ID_MAX, 0);
 		g->kept_age = read_flag(&r, "online") ? -1 : read_number(&r, "kept_age", INT64_MAX, 0);
@@ -249,6 +250,7 @@ cm_client_state_clear(struct cm_client_state *s)
 	free(s->grant.home);
 	free(s->grant.shell);
 	free(s->grant.ccache);
+	free(s->grant.ccache_later);
 	free(s->name);
 	free(s->user);
 	free(s->reader);

@@ -113,6 +113,12 @@ cardmap_grant_ccache(const struct cardmap_login *l)
 	return l->now.grant.ccache;
 }
 
+const char *
+cardmap_grant_ccache_later(const struct cardmap_login *l)
+{
+	return l->now.grant.ccache_later;
+}
+
 long long
 cardmap_grant_kept_age(const struct cardmap_login *l)
 {

@@ -76,7 +76,7 @@ cm_pam_session_password(struct cm_pam *p)
 int
 cm_pam_session_keep(struct cm_pam *p, const struct cardmap_login *l)
 {
-	const char *name = cardmap_grant_ccache(l);
+	const char *now = cardmap_grant_ccache(l), *name = now != NULL ? now : cardmap_grant_ccache_later(l);
 	struct session *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)

@@ -414,6 +414,7 @@ class TicketTest(LiveScenario):
         scenario.RIG.stop('slapd', 'kdc')
         end = self.login()
         self.assertEqual((end['state'], end['grant']['online'], end['grant'].get('ccache')), ('granted', False, None), end)
+        self.assertEqual(end['grant']['ccache_later'], f'FILE:{service_scenario.SERVICE.tickets}/krb5cc_10001')
         end = self.refresh('alice')
         self.assertEqual((end['state'], end['reason']), ('refused', 'kdc_offline'), end)
         self.assertEqual(self.tickets(), [])

@@ -170,7 +170,7 @@ static void
 test_login(void **state)
 {
 	struct peer p = { .begin = STATE("card", "") STATE("reading", ",\"reader\":\"R\"") PIN_STATE STATE("working", "")
-	    GRANT(",\"online\":false,\"kept_age\":259200,\"ccache\":\"FILE:/tmp/krb5cc_10001\",\"warnings\":[\"one\",\"two\"]"),
+	    GRANT(",\"online\":false,\"kept_age\":259200,\"ccache\":\"FILE:/tmp/krb5cc_10001\",\"ccache_later\":\"KCM:\",\"warnings\":[\"one\",\"two\"]"),
 	    .answer = "{\"parameters\":{}}\n" };
 	static const enum cardmap_state want[] = { CARDMAP_CARD, CARDMAP_READING, CARDMAP_PIN };
 	const unsigned before = descriptors();
@@ -201,6 +201,7 @@ test_login(void **state)
 		assert_string_equal(cardmap_grant_home(l), "/home/alice");
 		assert_string_equal(cardmap_grant_shell(l), "/bin/sh");
 		assert_string_equal(cardmap_grant_ccache(l), "FILE:/tmp/krb5cc_10001");
+		assert_string_equal(cardmap_grant_ccache_later(l), "KCM:");
 		assert_int_equal(cardmap_grant_kept_age(l), 259200);
 		assert_string_equal(cardmap_grant_warning(l, 1), "two");
 		assert_null(cardmap_grant_warning(l, 2));
@@ -371,6 +372,7 @@ test_hostile(void **state)
 		{ END("granted", ",\"grant\":{\"user\":\"\",\"uid\":10001,\"gid\":1}"), -EPROTO },
 		{ END("granted", ",\"grant\":{\"user\":\"al\\u001bice\",\"uid\":10001,\"gid\":1}"), -EPROTO },
 		{ GRANT(",\"warnings\":[1]"), -EPROTO }, { GRANT(",\"ccache\":7"), -EPROTO },
+		{ GRANT(",\"ccache_later\":{}"), -EPROTO },
 		/* a grant that goes on, and a state that does not */
 		{ "{\"parameters\":{\"handle\":\"h1\",\"state\":\"granted\",\"grant\":{\"user\":\"alice\",\"uid\":1,\"gid\":1}},\"continues\":true}\n", -EPROTO },
 		{ END("pin", ""), -EPROTO }, { END("card", ""), -EPROTO },

@@ -27,7 +27,8 @@ static void
 look(const struct cardmap_login *l, enum cardmap_state state, int result)
 {
 	const char *const texts[] = { cardmap_name(l), cardmap_user(l), cardmap_reader(l), cardmap_reason(l), cardmap_text(l),
-	    cardmap_remedy(l), cardmap_grant_user(l), cardmap_grant_home(l), cardmap_grant_shell(l), cardmap_grant_ccache(l) };
+	    cardmap_remedy(l), cardmap_grant_user(l), cardmap_grant_home(l), cardmap_grant_shell(l), cardmap_grant_ccache(l),
+	    cardmap_grant_ccache_later(l) };
 	const bool granted = result == 0 && state == CARDMAP_GRANTED;
 	const char *id, *text;
 

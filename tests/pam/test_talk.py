@@ -197,6 +197,11 @@ class Session(unittest.TestCase):
         said = self.run_calls('authenticate', 'establish', 'open', 'close', 'delete')
         self.assertEqual((set(said.codes.values()), said.env), ({SUCCESS}, {}))
         self.assertEqual(self.run_calls('authenticate', 'establish', ccache=None).env, {})
+        # No KDC answered; a ticket that comes later is found there.
+        said = self.run_calls('authenticate', 'establish', ccache=None, ccache_later=self.CCACHE)
+        self.assertEqual(said.env, {'KRB5CCNAME': self.CCACHE})
+        said = self.run_calls('authenticate', 'establish', ccache=self.CCACHE, ccache_later='FILE:/elsewhere')
+        self.assertEqual(said.env, {'KRB5CCNAME': self.CCACHE})
 
     def test_the_session_of_another(self):
         """sudo and su: alice is asked, root's session begins: her ticket is not his."""
