@@ -16,6 +16,7 @@ cm_finding_clear(struct cm_finding *f)
 		free(c->other_sid);
 		cm_account_free(&c->account);
 		cm_groups_free(&c->groups);
+		cm_buf_free(&c->primary);
 	}
 	free(f->hidden);
 	free(f->hidden_part);
@@ -83,6 +84,10 @@ add_candidate(struct cm_finding *f, const struct cm_entry *e, const struct cm_ju
 	cm_trace_add(f->trace, "entry", "%s: rule %s, %s%s", c->dn, j->term->rule,
 	    j->term->strength == CM_STRONG ? "strong" : "weak", j->term->pairing ? " pairing" : "");
 	c->disabled = cm_entry_disabled(e);
+	if (f->place->source->backend != &cm_backend_local)
+		cm_idmap_primary(e, &c->primary);
+	if ((err = cm_buf_status(&c->primary)) != CM_OK)
+		return err;
 	if (f->facts != NULL)
 		cm_facts_of_entry(f->facts, e, &c->facts);
 	if ((err = cm_entry_other_sid(e, f->sid, &c->other_sid)) != CM_OK)

@@ -9,10 +9,11 @@
 #define GROUPS_MOST	1024	/* that an account is in, through any others */
 #define LEVELS_MOST	16
 #define AT_ONCE		32	/* groups that one search asks about */
-#define OWN_TERMS	2	/* of the first: memberUid and the primary group */
+#define OWN_TERMS	3	/* of the first: memberUid and the primary group, by both its names */
 
 struct cm_climb {
 	const char *group, *user;	/* borrowed */
+	struct cm_blob primary;		/* borrowed */
 	char gid[16];
 	struct rung {
 		char *dn;
@@ -37,6 +38,7 @@ cm_climb_new(const char *group, const struct cm_climber *who, struct cm_climb **
 	c->count = 1;
 	c->group = group;
 	c->user = who->name;
+	c->primary = who->primary;
 	if (who->gid != 0)
 		snprintf(c->gid, sizeof(c->gid), "%u", (unsigned)who->gid);
 	*out = c;
@@ -129,6 +131,8 @@ cm_climb_next(struct cm_climb *c, struct cm_search *s)
 		add_term(c, "memberUid", c->user);	/* RFC 2307 */
 	if (c->asked == 0 && c->gid[0] != '\0')
 		add_term(c, "gidNumber", c->gid);
+	if (c->asked == 0 && c->primary.len > 0)	/* which lists nobody it is the primary group of */
+		c->terms[c->query.count++] = (struct cm_query_term){ .attribute = (char *)(uintptr_t)CM_SID_ATTRIBUTE, .value = c->primary };
 	for (size_t n = 0; n < AT_ONCE && c->asked < c->count && c->rungs[c->asked].level == c->level; n++) {
 		add_term(c, "member", c->rungs[c->asked].dn);
 		add_term(c, "uniqueMember", c->rungs[c->asked++].dn);

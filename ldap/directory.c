@@ -162,41 +162,23 @@ has_terms(const struct cm_asked *a)
 }
 
 static enum cm_err
-run(const struct cm_source *source, struct cm_search *s, const char *what, cm_deadline deadline,
-    struct cm_trace *t)
-{
-	const int64_t start = cm_clock_us();
-	const enum cm_err err = source->backend->search(source->state, s, deadline, t);
-
-	cm_trace_add(t, what, "%lld us", (long long)(cm_clock_us() - start));
-	return err;
-}
-
-/* Files hold one tree; a server many. */
-static const char *
-base_of(const struct cm_directory *d, const struct cm_source *source)
-{
-	return source->backend->needs_base ? d->options.base : NULL;
-}
-
-static enum cm_err
 find_accounts(struct cm_directory *d, struct cm_finding *f, cm_deadline deadline, bool *elsewhere)
 {
 	const struct cm_place *place = f->place;
 	struct cm_search s = {
-		.base = base_of(d, place->source), .query = &place->asked->query,
+		.base = cm_source_base(place->source, &d->options), .query = &place->asked->query,
 		.filters = place->asked->filters, .limit = CM_CANDIDATES_MAX,
 		.visit = cm_finding_see, .arg = f,
 	};
 	enum cm_err err;
 
 	cm_trace_add(f->trace, "directory", "%s", place->source->uri);
-	cm_account_attributes(&d->options, &s);
+	cm_account_attributes(&s);
 	cm_standing_attributes(&s, f->sid);
 	if (f->facts != NULL)
 		cm_facts_attributes(f->facts, &s);
 	cm_asked_attributes(place->asked, &s);
-	err = run(place->source, &s, "account search", deadline, f->trace);
+	err = cm_source_search(place->source, &s, "account search", deadline, f->trace);
 	if (err == CM_OK)
 		cm_asked_note_hits(place->asked, f->trace);
 	*elsewhere = s.elsewhere;
@@ -204,73 +186,42 @@ find_accounts(struct cm_directory *d, struct cm_finding *f, cm_deadline deadline
 	return err;
 }
 
-static const char *
-group_base_of(const struct cm_directory *d, const struct cm_source *source)
-{
-	return d->options.group_base != NULL && source->backend->needs_base ? d->options.group_base : base_of(d, source);
-}
-
-static enum cm_err
-find_groups(const struct cm_directory *d, const struct cm_candidate *c, const struct question *q,
-    cm_deadline deadline, bool *elsewhere)
-{
-	const struct cm_source *source = c->place->source;
-	struct cm_search s;
-	enum cm_err err;
-
-	cm_groups_search(c->groups, &s);
-	s.base = group_base_of(d, source);
-	err = run(source, &s, "groups search", deadline, q->trace);
-	*elsewhere = s.elsewhere;
-	if (err == CM_OK && s.more)
-		err = cm_trace_fail(q->trace, CM_REASON_DIRECTORY_REFUSED,
-		    "%s: account %s is in more groups than the server shows, or in more than %zu",
-		    source->uri, c->account->name, s.limit);
-	return err;
-}
-
-/* A climb that breaks off says nothing: the fact stays unknown, and the account is what it is. */
-static enum cm_err
-climb(const struct cm_directory *d, const struct cm_candidate *c, struct question *q, cm_deadline deadline)
-{
-	const struct cm_climber who = { .name = c->name, .dn = c->dn, .gid = c->account != NULL ? c->account->gid : 0 };
-	struct cm_climb *k = NULL;
-	struct cm_search s;
-	bool more = false;
-	enum cm_err err = cm_climb_new(q->wanted->group, &who, &k);
-
-	while (err == CM_OK && cm_climb_next(k, &s)) {
-		s.base = group_base_of(d, c->place->source);
-		err = run(c->place->source, &s, "group search", deadline, q->trace);
-		more = more || s.more;
-	}
-	if (err == CM_OK)
-		cm_climb_fact(k, more, &q->facts.group);
-	cm_climb_free(&k);
-	return err;
-}
-
-/* The reason of the account stays what it is. */
+/* A question that breaks off says nothing: the fact stays unknown, and the account, with its reason, is what it is. */
 static void
-take_facts(const struct cm_directory *d, struct cm_finding *f, const struct cm_candidate *decided, struct question *q,
-    cm_deadline deadline)
+take_facts(struct cm_finding *f, const struct cm_candidate *decided, struct cm_membership *m, struct question *q)
 {
 	bool none;
 	const struct cm_candidate *c = cm_finding_subject(f, decided, &none);
 	const struct cm_fact nothing = cm_fact_make(CM_FACT_NONE, 0, NULL);
-	struct question k = { .wanted = q->wanted };
 
 	if (none)
 		q->facts = (struct cm_facts){ nothing, nothing, nothing, nothing };
 	if (c == NULL)
 		return;
-	k.facts = c->facts;
-	if (q->wanted->group != NULL) {
-		k.facts.group = (struct cm_fact){ .kind = CM_FACT_UNKNOWN };
-		if (climb(d, c, &k, deadline) != CM_OK)
-			cm_trace_add(q->trace, "warning", "whether %s is in %s could not be asked", c->name, q->wanted->group);
+	q->facts = c->facts;
+	if (q->wanted->group == NULL)
+		return;
+	q->facts.group = (struct cm_fact){ .kind = CM_FACT_UNKNOWN };
+	m->candidate = c;
+	m->trace = NULL;
+	if (cm_membership_judge(m, q->wanted->group, &q->facts.group) != CM_OK)
+		cm_trace_add(q->trace, "warning", "whether %s is in %s could not be asked", c->name, q->wanted->group);
+}
+
+static enum cm_err
+find_groups(struct cm_candidate *c, struct cm_membership *m, struct question *q, bool *elsewhere)
+{
+	enum cm_err err;
+
+	m->candidate = c;
+	m->trace = q->trace;
+	err = cm_membership_find(m);
+	*elsewhere = m->elsewhere;
+	if (err == CM_OK) {
+		q->account = c->account;
+		c->account = NULL;
 	}
-	q->facts = k.facts;
+	return err;
 }
 
 /*
@@ -298,6 +249,7 @@ ask_account(struct cm_directory *d, struct question *q, const struct cm_source *
 	struct cm_finding f = {
 		.options = &d->options, .user = q->user, .trace = q->trace, .sid = q->local->query.sid, .facts = q->wanted,
 	};
+	struct cm_membership m = { .options = &d->options, .deadline = deadline };
 	struct cm_candidate *c = NULL;
 	bool asked;
 	enum cm_err err = CM_OK;
@@ -316,11 +268,10 @@ ask_account(struct cm_directory *d, struct question *q, const struct cm_source *
 	if (asked)
 		err = cm_finding_decide(&f, &c);
 	if (asked && q->wanted != NULL)
-		take_facts(d, &f, c, q, deadline);
-	if (err == CM_OK && (err = find_groups(d, c, q, deadline, elsewhere)) == CM_OK) {
-		q->account = c->account;
-		c->account = NULL;
-	}
+		take_facts(&f, c, &m, q);
+	if (err == CM_OK)
+		err = find_groups(c, &m, q, elsewhere);
+	cm_membership_clear(&m);
 	cm_finding_clear(&f);
 	return err;
 }
@@ -450,7 +401,7 @@ ask_walk(struct cm_directory *d, struct question *q, const struct cm_source *sou
 
 	for (bool first = true; err == CM_OK && (first || page.more); first = false) {
 		struct cm_search s = {
-			.base = base_of(d, source), .query = &q->directory->query, .filters = q->directory->filters,
+			.base = cm_source_base(source, &d->options), .query = &q->directory->query, .filters = q->directory->filters,
 			.limit = SIZE_MAX - 1, .page = &page, .visit = cm_facts_walk_entry, .arg = (void *)(uintptr_t)w,
 		};
 
@@ -505,7 +456,7 @@ look_in(struct cm_directory *d, const struct question *q, const struct cm_source
 {
 	const struct cm_look *l = q->look->look;
 	struct cm_search s = {
-		.base = l->base != NULL ? l->base : base_of(d, source), .base_only = l->base_only,
+		.base = l->base != NULL ? l->base : cm_source_base(source, &d->options), .base_only = l->base_only,
 		.query = &a->query, .filters = a->filters, .limit = l->limit, .visit = look_at, .arg = q->look,
 	};
 	enum cm_err err;
@@ -513,7 +464,7 @@ look_in(struct cm_directory *d, const struct question *q, const struct cm_source
 	cm_trace_add(q->trace, "directory", "%s", source->uri);
 	for (size_t i = 0; l->attributes != NULL && l->attributes[i] != NULL; i++)
 		cm_search_want(&s, l->attributes[i]);
-	err = run(source, &s, "look", deadline, q->trace);
+	err = cm_source_search(source, &s, "look", deadline, q->trace);
 	*elsewhere = s.elsewhere;
 	q->look->look->more = q->look->look->more || s.more;
 	return err;

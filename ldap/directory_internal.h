@@ -125,6 +125,7 @@ void cm_term_text(const struct cm_query_term *term, struct cm_buf *out);
 
 /* standing.c */
 #define CM_SID_ATTRIBUTE	"objectSid"
+#define CM_SID_OCTETS		68	/* most: MS-DTYP section 2.4.2.2 */
 /* *out: the entry's SID, if it shows one that is not sid; else NULL, as without sid.  CM_ERR_NOMEM. */
 CM_MUST_USE enum cm_err cm_entry_other_sid(const struct cm_entry *e, const char *sid, char **out);
 /* Append S-1-..., of bytes (MS-DTYP section 2.4.2.2) or text; anything else as it is. */
@@ -144,6 +145,7 @@ CM_MUST_USE enum cm_err cm_facts_walk_entry(void *arg, const struct cm_entry *e)
 struct cm_climber {
 	const char *name, *dn;
 	gid_t gid;		/* primary group; 0: none */
+	struct cm_blob primary;	/* its objectSid, in Active Directory; {NULL, 0}: none */
 };
 struct cm_climb;
 CM_MUST_USE enum cm_err cm_climb_new(const char *group, const struct cm_climber *who, struct cm_climb **out);
@@ -173,6 +175,7 @@ struct cm_candidate {
 	char *other_sid;		/* its SID, where the certificate's is another */
 	struct cm_facts facts;		/* where they were asked for */
 	struct cm_groups *groups;
+	struct cm_buf primary;		/* objectSid of the primary group; empty: no account of Active Directory's */
 };
 struct cm_finding {
 	const struct cm_directory_options *options;
@@ -197,6 +200,41 @@ CM_MUST_USE enum cm_err cm_finding_decide(struct cm_finding *f, struct cm_candid
 /* Whose facts are told; NULL: *none says whether that is because there is no such entry, or because nobody knows which. */
 const struct cm_candidate *cm_finding_subject(struct cm_finding *f, const struct cm_candidate *decided, bool *none);
 void cm_finding_clear(struct cm_finding *f);
+
+/* membership.c: one search, timed in the trace under what; errors as of the backend */
+CM_MUST_USE enum cm_err cm_source_search(const struct cm_source *source, struct cm_search *s, const char *what, cm_deadline deadline,
+    struct cm_trace *t);
+/* Where its accounts are; NULL: everywhere. */
+const char *cm_source_base(const struct cm_source *source, const struct cm_directory_options *o);
+/* The groups of a candidate; what Active Directory says of them is asked once.  All but out is borrowed. */
+struct cm_membership {
+	const struct cm_directory_options *options;
+	const struct cm_candidate *candidate;
+	struct cm_trace *trace;
+	cm_deadline deadline;
+	bool elsewhere;			/* out: a search failed, and another server may answer */
+	bool asked;
+	struct cm_tokens *tokens;	/* owned */
+};
+/* Into the candidate's account; errors as cm_directory_find(). */
+CM_MUST_USE enum cm_err cm_membership_find(struct cm_membership *m);
+/* Is it in the group of this name, itself or through others?  *out is set where CM_OK is returned. */
+CM_MUST_USE enum cm_err cm_membership_judge(struct cm_membership *m, const char *group, struct cm_fact *out);
+void cm_membership_clear(struct cm_membership *m);
+
+/* tokens.c: SIDs of the groups that an account of Active Directory's is in (MS-ADTS section 3.1.1.4.5.19, tokenGroups) */
+struct cm_tokens;
+CM_MUST_USE enum cm_err cm_tokens_new(struct cm_tokens **out);
+void cm_tokens_free(struct cm_tokens **k);
+/* Fill in all: the account is shown, and what it is in is taken. */
+void cm_tokens_search(struct cm_tokens *k, const char *dn, struct cm_search *s);
+size_t cm_tokens_count(const struct cm_tokens *k);
+bool cm_tokens_are_cut(const struct cm_tokens *k);
+struct cm_blob cm_tokens_get(const struct cm_tokens *k, size_t i);
+/* Fill in all but the base: which SID has the group of that name?  group is borrowed until the fact is told. */
+void cm_tokens_search_named(struct cm_tokens *k, const char *group, struct cm_search *s);
+/* false: it cannot be told by SIDs */
+CM_MUST_USE bool cm_tokens_fact(const struct cm_tokens *k, bool more, struct cm_fact *out);
 
 /* entry.c: values */
 
@@ -233,7 +271,7 @@ bool cm_number_parse(struct cm_blob v, unsigned *out);
 CM_MUST_USE enum cm_err cm_account_from_entry(const struct cm_directory_options *o,
     const struct cm_entry *e, struct cm_trace *t, struct cm_account **out);
 /* Append the attributes that cm_account_from_entry and cm_groups_new read. */
-void cm_account_attributes(const struct cm_directory_options *o, struct cm_search *s);
+void cm_account_attributes(struct cm_search *s);
 /* Append, unless it is there. */
 void cm_search_want(struct cm_search *s, const char *attribute);
 
@@ -243,6 +281,8 @@ struct cm_groups;
 CM_MUST_USE enum cm_err cm_groups_new(struct cm_account *account, const struct cm_entry *e,
     const struct cm_directory_options *o, struct cm_trace *t, struct cm_groups **out);
 void cm_groups_free(struct cm_groups **g);
+/* From here on they are asked for by these SIDs.  CM_ERR_NOMEM. */
+CM_MUST_USE enum cm_err cm_groups_take_tokens(struct cm_groups *g, const struct cm_tokens *k);
 /* Fill in all but the base; each group shown is added to the account, or dropped and the trace says why. */
 void cm_groups_search(struct cm_groups *g, struct cm_search *s);
 
@@ -259,7 +299,7 @@ bool cm_idmap_group(const struct cm_idmap *m, const struct cm_entry *e, unsigned
 /* Append the primary group's objectSid, as Active Directory is asked for it; nothing where there is none. */
 void cm_idmap_primary(const struct cm_entry *e, struct cm_buf *out);
 /* Append the attributes that the above read. */
-void cm_idmap_attributes(const struct cm_idmap *m, struct cm_search *s);
+void cm_idmap_attributes(struct cm_search *s);
 
 /* account.c */
 /* All texts "". */

@@ -351,7 +351,7 @@ cm_search_want(struct cm_search *s, const char *attribute)
 }
 
 void
-cm_account_attributes(const struct cm_directory_options *o, struct cm_search *s)
+cm_account_attributes(struct cm_search *s)
 {
 	for (size_t i = 0; i < CM_COUNT(text_rows); i++)
 		for (size_t k = 0; k < CM_COUNT(text_rows[i].attributes); k++)
@@ -361,5 +361,5 @@ cm_account_attributes(const struct cm_directory_options *o, struct cm_search *s)
 		cm_search_want(s, number_rows[i].attribute);
 	cm_search_want(s, principal_attribute);
 	cm_search_want(s, "memberOf");
-	cm_idmap_attributes(&o->idmap, s);
+	cm_idmap_attributes(s);
 }

@@ -19,7 +19,7 @@ struct cm_groups {
 	struct cm_query query;
 	/* the values of memberOf, one after the other; terms point into it */
 	struct cm_buf member_of;
-	struct cm_query_term terms[];	/* FIXED_TERMS, and one for each of memberOf */
+	struct cm_query_term *terms;	/* FIXED_TERMS, and one for each of memberOf or each token */
 };
 
 /* A query's texts are not const, since whoever maps owns them; these are never written or freed. */
@@ -72,8 +72,8 @@ cm_groups_new(struct cm_account *account, const struct cm_entry *e, const struct
 	size_t n = cm_entry_values(e, "memberOf", &first);
 
 	n = n < MEMBER_OF_MAX ? n : MEMBER_OF_MAX;
-	if ((g = calloc(1, sizeof(*g) + (FIXED_TERMS + n) * sizeof(g->terms[0]))) == NULL)
-		return err;
+	if ((g = calloc(1, sizeof(*g))) == NULL || (g->terms = calloc(FIXED_TERMS + n, sizeof(g->terms[0]))) == NULL)
+		goto out;
 	g->account = account;
 	g->options = o;
 	g->trace = t;
@@ -103,8 +103,30 @@ cm_groups_free(struct cm_groups **g)
 		return;
 	cm_buf_free(&(*g)->member_of);
 	cm_buf_free(&(*g)->primary);
+	free((*g)->terms);
 	free(*g);
 	*g = NULL;
+}
+
+/* These are all: only the group that gidNumber names may not be among them. */
+enum cm_err
+cm_groups_take_tokens(struct cm_groups *g, const struct cm_tokens *k)
+{
+	const size_t n = cm_tokens_count(k);
+	struct cm_query_term *terms = calloc(n + 1, sizeof(*terms));
+	size_t count = 0;
+
+	if (terms == NULL)
+		return CM_ERR_NOMEM;
+	for (size_t i = 0; i < g->query.count; i++)
+		if (strcmp(g->terms[i].attribute, "gidNumber") == 0)
+			terms[count++] = g->terms[i];
+	free(g->terms);
+	g->query.terms = g->terms = terms;
+	g->query.count = count;
+	for (size_t i = 0; i < n; i++)
+		add_term(g, CM_SID_ATTRIBUTE, cm_tokens_get(k, i));
+	return CM_OK;
 }
 
 static enum cm_err

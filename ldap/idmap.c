@@ -203,10 +203,8 @@ cm_idmap_primary(const struct cm_entry *e, struct cm_buf *out)
 }
 
 void
-cm_idmap_attributes(const struct cm_idmap *m, struct cm_search *s)
+cm_idmap_attributes(struct cm_search *s)
 {
-	if (m->use == CM_IDMAP_OFF)
-		return;
 	cm_search_want(s, CM_SID_ATTRIBUTE);
 	cm_search_want(s, PRIMARY);
 }

@@ -32,6 +32,8 @@ attributetype ( 2.16.840.1.113719.1.301.4.1.1 NAME 'krbPrincipalName'
   EQUALITY caseExactIA5Match SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )
 attributetype ( 1.2.840.113556.1.4.146 NAME 'objectSid'
   EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.98 NAME 'primaryGroupID'
+  EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
 attributetype ( 1.2.840.113556.1.4.8 NAME 'userAccountControl'
   EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
 attributetype ( 2.16.840.1.113730.3.1.610 NAME 'nsAccountLock'
@@ -44,7 +46,7 @@ attributetype ( 1.3.6.1.4.1.4203.666.11.77.3 NAME 'SmartCardEnforcement'
   EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 objectclass ( 1.3.6.1.4.1.4203.666.11.77.1 NAME 'cardPerson' SUP top AUXILIARY
   MAY ( altSecurityIdentities $ userPrincipalName $ sAMAccountName $ krbPrincipalName $ objectSid $
-    userAccountControl $ SmartCardEnforcement $ nsAccountLock $ cardNote $ emailAddress ) )
+    primaryGroupID $ userAccountControl $ SmartCardEnforcement $ nsAccountLock $ cardNote $ emailAddress ) )
 """
 
 # FreeIPA's rules and the values they compare (its OIDs; install/share/73certmap.ldif).

@@ -25,6 +25,7 @@ import argparse
 import atexit
 import base64
 import contextlib
+import importlib
 import json
 import os
 import pwd
@@ -419,6 +420,12 @@ def card_is_in(rig, reader=READER):
     return seen
 
 
+def samba():
+    """Its module, which uses this one."""
+    sys.modules.setdefault('rig', sys.modules[__name__])
+    return importlib.import_module('samba_ad')
+
+
 REPLACEABLE = {'ocsp': OCSP_PORT, 'http': HTTP_PORT}  # by bad_http.py
 CONF_LISTS = {'directory.uri', 'trust.anchors', 'trust.intermediates', 'trust.pins', 'trust.ocsp_url', 'trust.crl',
               'trust.crl_mirror', 'kerberos.kdc', 'kerberos.anchors', 'kerberos.intermediates'}
@@ -716,6 +723,7 @@ class Rig:
             'CM_RIG_CARD_LOG': self.card_log,
             'CM_RIG_PIN_FILE': PIN_FILE, 'CM_RIG_CONF': self.work / 'cardmap.conf', 'CM_RIG': HERE / 'rig.py',
             'KRB5_CONFIG': self.work / 'krb5.conf', 'SSSD_KRB5_LOCATOR_DISABLE': '1',
+            **(samba().environment(self) if self.is_running('samba') else {}),
         }
         pids = {f'CM_RIG_PID_{name.upper()}': self.pid(name) for name in self.running()}
         return {name: str(value) for name, value in {**rig, **pids}.items()}
@@ -740,6 +748,7 @@ SERVERS = {
     'http': Server(Rig.prepare_revocation, http_command, lambda rig: listening(HTTP_PORT)),
     'pcscd': Server(prepare_pcscd, pcscd_command, pcscd_ready),
     'card': Server(nothing, card_command, card_is_in),
+    'samba': Server(lambda rig: samba().prepare(rig), lambda rig: samba().command(rig), lambda rig: samba().ready(rig)),
 }
 
 
