@@ -143,7 +143,7 @@ struct cm_conf {
 		unsigned idmap_range_min, idmap_range_max, idmap_range_size;
 		char *idmap_domain_sid;
 		char *mobile_group, *userdb;
-		char **home_roots;
+		char **home_roots, **local_groups;
 		bool user_pairing, one_card_per_user;
 		bool secret;
 		char *secret_recovery;	/* NULL: none */

@@ -81,6 +81,7 @@ static const struct cm_conf_row rows[] = {
 	NUMBER(accounts, offline_days, "30", "days", 0, 3650, "days a kept account opens without an online login; 0: for ever"),
 	NUMBER(accounts, first_uid, "1000", "", 1, 2147483647, "no card opens an account with a lower uid"),
 	NUMBER(accounts, first_gid, "1000", "", 1, 2147483647, "groups with a lower gid are not taken from the directory"),
+	TEXT(accounts, local_groups, list, NULL, "groups that directory accounts may be in although this computer has them, or their gid is below first_gid"),
 	CHOICE(accounts, idmap, "off", idmaps, "uid and gid from SIDs, as SSSD makes them: off, sid (of entries without uidNumber and gidNumber) or always"),
 	NUMBER(accounts, idmap_range_min, "200000", "", 1, 2147483647, "the first id made from a SID (ldap_idmap_range_min)"),
 	NUMBER(accounts, idmap_range_max, "2000200000", "", 1, 2147483647, "ids made from SIDs are below this (ldap_idmap_range_max)"),

@@ -82,8 +82,7 @@ cm_accounts_open(const struct cm_accounts_options *o, struct cm_trace *t,
 	if (s == NULL || (s->path = strdup(o->path)) == NULL)
 		goto out;
 	s->offline_max = o->offline_max;
-	s->first_uid = o->first_uid;
-	s->first_gid = o->first_gid;
+	s->limits = (struct cm_account_limits){ o->first_uid, o->first_gid, o->local_groups, false };
 	s->ended = o->ended;
 	s->ended_arg = o->ended_arg;
 	s->busy_ms = BUSY_MS;
@@ -141,7 +140,7 @@ enum cm_err
 cm_accounts_check_row(struct cm_accounts *s, const struct cm_account_row *r, time_t now, struct cm_trace *t,
     int64_t *age_s)
 {
-	const enum cm_err err = cm_account_check(&r->account, s->first_uid, s->first_gid, t);
+	const enum cm_err err = cm_account_check(&r->account, &s->limits, t);
 
 	return err == CM_OK ? check_age(s, r, now, t, age_s) : err;
 }
@@ -203,7 +202,7 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 	if (l->chain_count > CM_CHAIN_MAX || s->remote != NULL)
 		return CM_ERR_STATE;
 	if (l->account_online &&
-	    (err = cm_account_check(l->account, s->first_uid, s->first_gid, t)) != CM_OK)
+	    (err = cm_account_check(l->account, &s->limits, t)) != CM_OK)
 		return err;
 	if ((err = cm_store_begin(s, t)) != CM_OK)
 		return err;

@@ -26,6 +26,7 @@ struct cm_accounts_options {
 	int64_t offline_max;	/* seconds an account may stay without an online login; 0: for ever */
 	uid_t first_uid;	/* kept accounts are checked again when they are read */
 	gid_t first_gid;
+	const char *const *local_groups;	/* struct cm_account_limits; NULL: none.  Borrowed while the store is open */
 	void (*ended)(void *arg);	/* NULL, or: called after something that was kept was withdrawn or forgotten through this */
 	void *ended_arg;
 };

@@ -10,8 +10,7 @@ struct cm_accounts {
 	sqlite3 *db;
 	char *path;
 	int64_t offline_max;
-	uid_t first_uid;
-	gid_t first_gid;
+	struct cm_account_limits limits;
 	void (*ended)(void *arg);
 	void *ended_arg;
 	unsigned busy_ms;	/* how long another process may hold the store */

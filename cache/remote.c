@@ -438,7 +438,7 @@ cm_remote_find(const struct cm_accounts *s, const struct cm_cert *c, time_t now,
 	err = ask_locked(s->remote, &s->remote->asking, &q, t);
 	if (err == CM_ERR_ABSENT)
 		return cm_accounts_not_kept(c, t);
-	if (err == CM_OK && (err = cm_account_check(f.account, s->first_uid, s->first_gid, t)) == CM_OK) {
+	if (err == CM_OK && (err = cm_account_check(f.account, &s->limits, t)) == CM_OK) {
 		*out = f.account;
 		*age_s = f.age;
 		return CM_OK;

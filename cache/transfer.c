@@ -199,7 +199,7 @@ judge(struct apply *a, const struct cm_account_row *r, struct cm_buf *left)
 		cm_buf_add_str(left, "its last login with the network lies ahead of this computer's clock");
 	else if (a->s->offline_max > 0 && a->now - last > a->s->offline_max)
 		cm_buf_add_str(left, "its last login with the network is longer ago than accounts.offline_days allows");
-	else if ((err = take_refusal(a, cm_account_check(&r->account, a->s->first_uid, a->s->first_gid, a->t), left)) != CM_OK ||
+	else if ((err = take_refusal(a, cm_account_check(&r->account, &a->s->limits, a->t), left)) != CM_OK ||
 	    (left->len == 0 && (err = ask_store(a, r, left)) != CM_OK) ||
 	    (left->len == 0 && (err = take_refusal(a, a->watch->permit(a->watch->arg, &row, a->t), left)) != CM_OK))
 		return err;

@@ -219,6 +219,7 @@ cm_daemon_open_store(const struct cm_daemon *d, struct cm_trace *t, struct cm_ac
 	const struct cm_accounts_options o = {
 		.path = d->conf->accounts.path, .offline_max = (int64_t)d->conf->accounts.offline_days * 86400,
 		.first_uid = d->conf->accounts.first_uid, .first_gid = d->conf->accounts.first_gid,
+		.local_groups = (const char *const *)d->conf->accounts.local_groups,
 		.ended = tell_ended, .ended_arg = d->mobiles,
 	};
 

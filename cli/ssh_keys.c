@@ -132,7 +132,7 @@ check_account(struct keys *k, const struct cm_cert *cert, struct cm_account **ac
 	cm_mapping_clear(&m);
 	if (err == CM_OK && strcmp((*account)->name, k->user) != 0)
 		err = cm_trace_fail(t, CM_REASON_NOT_THIS_USER, "the certificate opens %s", (*account)->name);
-	return err == CM_OK ? cm_local_check(NULL, *account, t) : err;
+	return err == CM_OK ? cm_local_check(NULL, k->cli->conf, *account, t) : err;
 }
 
 /* At a level that asks about revocation "nobody said so" is a doubt, as at hard. */

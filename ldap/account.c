@@ -175,12 +175,21 @@ static const char *const privileged[] = {
 };
 
 bool
-cm_group_is_allowed(const struct cm_group *g, gid_t first_gid)
+cm_group_is_privileged(const char *name)
 {
 	for (size_t i = 0; i < CM_COUNT(privileged); i++)
-		if (strcmp(privileged[i], g->name) == 0)
-			return false;
-	return g->gid != 0 && g->gid >= first_gid && is_portable(g->name);
+		if (strcmp(privileged[i], name) == 0)
+			return true;
+	return false;
+}
+
+bool
+cm_group_is_listed(const char *const *names, const char *name)
+{
+	for (size_t i = 0; names != NULL && names[i] != NULL; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
 }
 
 /* 65534 is nobody's, 65535 was (uid_t)-1 (systemd's "Users, Groups, UIDs and GIDs"). */
@@ -190,22 +199,50 @@ is_reserved(unsigned id)
 	return id == 65534 || id == 65535 || id > INT32_MAX;
 }
 
-static enum cm_err
-check_ids(const struct cm_account *a, uid_t first_uid, gid_t first_gid, struct cm_trace *t)
+bool
+cm_group_is_allowed(const struct cm_group *g, const struct cm_account_limits *l)
 {
+	if (g->gid == 0 || is_reserved(g->gid) || !is_portable(g->name) || strcmp(g->name, "root") == 0)
+		return false;
+	return cm_group_is_listed(l->local_groups, g->name) || (g->gid >= l->first_gid && !cm_group_is_privileged(g->name));
+}
+
+/* The group that files get: whoever may be in sudo need not make files that are sudo's. */
+static enum cm_err
+check_primary(const struct cm_account *a, const struct cm_account_limits *l, struct cm_trace *t)
+{
+	bool listed = l->groups_unknown && l->local_groups != NULL && l->local_groups[0] != NULL;
+
+	for (size_t i = 0; i < a->group_count; i++) {
+		if (a->groups[i].gid != a->gid)
+			continue;
+		if (cm_group_is_privileged(a->groups[i].name))
+			return cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN, "account %s (%s) has %s as its primary group (gid %u), which gives "
+			    "rights on this computer", a->name, a->dn, a->groups[i].name, a->gid);
+		listed = listed || cm_group_is_listed(l->local_groups, a->groups[i].name);
+	}
+	if (a->gid != 0 && !is_reserved(a->gid) && (a->gid >= l->first_gid || listed))
+		return CM_OK;
+	return cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN, "account %s (%s) has gid %u; the first allowed is %u", a->name, a->dn, a->gid,
+	    l->first_gid);
+}
+
+static enum cm_err
+check_ids(const struct cm_account *a, const struct cm_account_limits *l, struct cm_trace *t)
+{
+	enum cm_err err;
+
 	if (strcmp(a->name, "root") == 0)
 		return cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN,
 		    "the entry %s names itself root", a->dn);
-	if (a->uid == 0 || a->uid < first_uid || is_reserved(a->uid))
+	if (a->uid == 0 || a->uid < l->first_uid || is_reserved(a->uid))
 		return cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN,
 		    "account %s (%s) has uid %u; the first allowed is %u",
-		    a->name, a->dn, a->uid, first_uid);
-	if (a->gid == 0 || a->gid < first_gid || is_reserved(a->gid))
-		return cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN,
-		    "account %s (%s) has gid %u; the first allowed is %u",
-		    a->name, a->dn, a->gid, first_gid);
+		    a->name, a->dn, a->uid, l->first_uid);
+	if ((err = check_primary(a, l, t)) != CM_OK)
+		return err;
 	for (size_t i = 0; i < a->group_count; i++)
-		if (!cm_group_is_allowed(&a->groups[i], first_gid))
+		if (!cm_group_is_allowed(&a->groups[i], l))
 			return cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN,
 			    "account %s (%s) is in group %s (gid %u), which gives rights on this computer",
 			    a->name, a->dn, a->groups[i].name, a->groups[i].gid);
@@ -213,8 +250,7 @@ check_ids(const struct cm_account *a, uid_t first_uid, gid_t first_gid, struct c
 }
 
 enum cm_err
-cm_account_check(const struct cm_account *a, uid_t first_uid, gid_t first_gid,
-    struct cm_trace *t)
+cm_account_check(const struct cm_account *a, const struct cm_account_limits *l, struct cm_trace *t)
 {
 	for (size_t i = 0; i < CM_COUNT(checks); i++) {
 		const char *text = *(char *const *)((const char *)a + checks[i].offset);
@@ -223,5 +259,5 @@ cm_account_check(const struct cm_account *a, uid_t first_uid, gid_t first_gid,
 			return cm_trace_fail(t, CM_REASON_ACCOUNT_MALFORMED,
 			    "the entry %s: its %s: \"%s\"", a->dn, checks[i].what, text);
 	}
-	return check_ids(a, first_uid, first_gid, t);
+	return check_ids(a, l, t);
 }

@@ -346,13 +346,14 @@ static enum cm_err
 judge_account(struct cm_finding *f, const struct cm_candidate *c)
 {
 	const struct cm_directory_options *o = f->options;
+	const struct cm_account_limits limits = { o->first_uid, o->first_gid, o->local_groups, .groups_unknown = true };
 	enum cm_err err;
 
 	if (c->account == NULL) {
 		(void)cm_trace_fail(f->trace, c->reason, "%s", c->why);
 		return c->err;
 	}
-	if ((err = cm_account_check(c->account, o->first_uid, o->first_gid, f->trace)) != CM_OK)
+	if ((err = cm_account_check(c->account, &limits, f->trace)) != CM_OK)
 		return err;
 	if (c->other_sid != NULL)
 		return cm_trace_fail(f->trace, CM_REASON_OTHER_SID, "account %s (%s) has the SID %s, and the "

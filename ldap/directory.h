@@ -48,10 +48,22 @@ CM_MUST_USE enum cm_err cm_account_copy(const struct cm_account *a, struct cm_ac
  * The checks named above, for every source of accounts (directory, LDIF, kept).
  * CM_ERR_REFUSED  ACCOUNT_FORBIDDEN (uid, gid), ACCOUNT_MALFORMED (name, home, shell, ...)
  */
-CM_MUST_USE enum cm_err cm_account_check(const struct cm_account *a, uid_t first_uid,
-    gid_t first_gid, struct cm_trace *t);
-/* A group that a directory may put somebody into: not one that gives rights on this host. */
-bool cm_group_is_allowed(const struct cm_group *g, gid_t first_gid);
+struct cm_account_limits {
+	uid_t first_uid;
+	gid_t first_gid;
+	/*
+	 * accounts.local_groups, borrowed; NULL: none.  A group of such a name counts whatever its gid is, 0 apart; as
+	 * primary group below first_gid too, where the account is in it and the name is none of cm_group_is_privileged().
+	 */
+	const char *const *local_groups;
+	bool groups_unknown;	/* they are not asked for yet: such a primary group is looked at when they are */
+};
+CM_MUST_USE enum cm_err cm_account_check(const struct cm_account *a, const struct cm_account_limits *l, struct cm_trace *t);
+/* A group that a directory may put somebody into: not one that gives rights on this host, unless its name is listed. */
+bool cm_group_is_allowed(const struct cm_group *g, const struct cm_account_limits *l);
+/* Whose members own a host, or nearly: by the names that Debian, and what runs containers, give them. */
+bool cm_group_is_privileged(const char *name);
+bool cm_group_is_listed(const char *const *names, const char *name);
 
 /*
  * Ids from SIDs (accounts.idmap): as SSSD makes them, with its ldap_idmap_range_min, _max and _size.
@@ -77,6 +89,7 @@ struct cm_directory_options {
 	const char *realm;		/* principal = name@realm where the entry has none; NULL: "" */
 	uid_t first_uid;		/* accounts below are refused; never below 1 */
 	gid_t first_gid;
+	const char *const *local_groups;	/* struct cm_account_limits; NULL: none */
 	enum cm_conf_binding binding;
 	enum cm_conf_several several;
 	struct cm_idmap idmap;

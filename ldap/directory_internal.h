@@ -285,6 +285,8 @@ void cm_groups_free(struct cm_groups **g);
 CM_MUST_USE enum cm_err cm_groups_take_tokens(struct cm_groups *g, const struct cm_tokens *k);
 /* Fill in all but the base; each group shown is added to the account, or dropped and the trace says why. */
 void cm_groups_search(struct cm_groups *g, struct cm_search *s);
+/* When that is done: may its primary group be so low?  As cm_account_check(). */
+CM_MUST_USE enum cm_err cm_groups_judge(const struct cm_groups *g);
 
 /* idmap.c */
 /* What is wrong with it, static text; NULL: nothing. */

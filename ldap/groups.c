@@ -182,6 +182,7 @@ visit(void *arg, const struct cm_entry *e)
 	struct cm_groups *g = arg;
 	const struct cm_blob cn = only(e, "cn");
 	char name[256] = "";
+	const struct cm_account_limits limits = { .first_gid = g->options->first_gid, .local_groups = g->options->local_groups };
 	struct cm_group group = { .name = name };
 
 	if (!is_group(e))
@@ -195,7 +196,7 @@ visit(void *arg, const struct cm_entry *e)
 	} else if (!cm_number_parse(only(e, "gidNumber"), &group.gid)) {
 		return dropped(g, e, "it has no usable gidNumber, or several");
 	}
-	if (!cm_group_is_allowed(&group, g->options->first_gid))
+	if (!cm_group_is_allowed(&group, &limits))
 		return dropped(g, e, "a directory may not hand out this name or gidNumber");
 	return add_group(g->account, &group);
 }
@@ -212,4 +213,12 @@ cm_groups_search(struct cm_groups *g, struct cm_search *s)
 		.visit = visit,
 		.arg = g,
 	};
+}
+
+enum cm_err
+cm_groups_judge(const struct cm_groups *g)
+{
+	const struct cm_account_limits limits = { g->options->first_uid, g->options->first_gid, g->options->local_groups, false };
+
+	return cm_account_check(g->account, &limits, g->trace);
 }

@@ -84,7 +84,7 @@ cm_membership_find(struct cm_membership *m)
 		err = cm_trace_fail(m->trace, CM_REASON_DIRECTORY_REFUSED,
 		    "%s: account %s is in more groups than the server shows, or in more than %zu",
 		    c->place->source->uri, c->account->name, s.limit);
-	return err;
+	return err == CM_OK ? cm_groups_judge(c->groups) : err;
 }
 
 static enum cm_err

@@ -186,6 +186,7 @@ open_asked(struct cm_resolver *r, struct cm_trace *t)
 		.path = r->conf->accounts.path, .remote = true, .answer_ms = STORE_MS, .unpaired_ms = r->conf->service.whois_age,
 		.offline_max = (int64_t)r->conf->accounts.offline_days * 86400,
 		.first_uid = r->conf->accounts.first_uid, .first_gid = r->conf->accounts.first_gid,
+		.local_groups = (const char *const *)r->conf->accounts.local_groups,
 	};
 
 	return cm_accounts_open(&o, t, &r->asked);

@@ -195,7 +195,7 @@ permit(void *arg, const struct cm_transfer_row *row, struct cm_trace *t)
 	cm_account_free(&c->permitted);
 	if ((err = check_key(row, t)) != CM_OK || (err = cm_account_copy(row->account, &c->permitted)) != CM_OK)
 		return err;
-	return cm_local_check(c->how->etc, c->permitted, t);
+	return cm_local_check(c->how->etc, c->how->host->conf, c->permitted, t);
 }
 
 static void

@@ -27,8 +27,7 @@ struct cm_grant_basis {
 	const struct cm_verdict *verdict;
 	const struct cm_proof *proof;
 	const struct cm_ticket *ticket;
-	uid_t first_uid;
-	gid_t first_gid;
+	struct cm_account_limits limits;
 };
 CM_MUST_USE enum cm_err cm_grant_make(const struct cm_grant_basis *b, struct cm_trace *t,
     struct cm_grant **out);

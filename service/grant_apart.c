@@ -44,11 +44,12 @@ check_whole(struct making *m)
 enum cm_err
 cm_grant_check_account(const struct cm_conf *conf, const char *etc, struct cm_account *a, struct cm_trace *t)
 {
+	const struct cm_account_limits limits = cm_local_limits(conf);
 	enum cm_err err;
 
-	if ((err = cm_local_check(etc, a, t)) != CM_OK)
+	if ((err = cm_local_check(etc, conf, a, t)) != CM_OK)
 		return err;
-	return cm_account_check(a, conf->accounts.first_uid, conf->accounts.first_gid, t);
+	return cm_account_check(a, &limits, t);
 }
 
 static enum cm_err

@@ -27,7 +27,7 @@ cm_grant_make(const struct cm_grant_basis *b, struct cm_trace *t, struct cm_gran
 		return cm_trace_fail(t, CM_REASON_PROOF_MISSING,
 		    "nothing proves that the card holds the key of %s",
 		    cm_cert_subject_text(b->cert));
-	if ((err = cm_account_check(b->account, b->first_uid, b->first_gid, t)) != CM_OK)
+	if ((err = cm_account_check(b->account, &b->limits, t)) != CM_OK)
 		return err;
 	return cm_grant_new(b->account, out);
 }

@@ -59,6 +59,7 @@ open_directory(struct cm_host *h, struct cm_trace *t)
 		.realm = c->kerberos.realm,
 		.first_uid = c->accounts.first_uid,
 		.first_gid = c->accounts.first_gid,
+		.local_groups = list(c->accounts.local_groups),
 		.binding = (enum cm_conf_binding)c->mapper.binding,
 		.several = (enum cm_conf_several)c->mapper.several_accounts,
 		.idmap = { (enum cm_conf_idmap)c->accounts.idmap, c->accounts.idmap_range_min, c->accounts.idmap_range_max,
@@ -228,6 +229,7 @@ open_accounts(struct cm_host *h, struct cm_trace *t)
 		.offline_max = (int64_t)h->conf->accounts.offline_days * 86400,
 		.first_uid = h->conf->accounts.first_uid,
 		.first_gid = h->conf->accounts.first_gid,
+		.local_groups = list(h->conf->accounts.local_groups),
 	};
 
 	return cm_accounts_open(&o, t, &h->accounts);

@@ -136,29 +136,56 @@ check_users(const char *etc, struct cm_account *a, struct cm_trace *t)
 	return err;
 }
 
-static void
-drop_group(struct cm_account *a, size_t i, const char *here, struct cm_trace *t)
+struct cm_account_limits
+cm_local_limits(const struct cm_conf *conf)
 {
-	cm_trace_add(t, "group dropped", "%s (gid %u): %s is a group of this computer's", a->groups[i].name, a->groups[i].gid, here);
+	return (struct cm_account_limits){
+		.first_uid = conf->accounts.first_uid, .first_gid = conf->accounts.first_gid,
+		.local_groups = (const char *const *)conf->accounts.local_groups,
+	};
+}
+
+static void
+drop_group(struct cm_account *a, size_t i, const struct group *here, struct cm_trace *t)
+{
+	cm_trace_add(t, "group dropped", "%s (gid %u): %s is a group of this computer's (gid %u)", a->groups[i].name, a->groups[i].gid,
+	    here->gr_name, here->gr_gid);
 	free(a->groups[i].name);
 	memmove(&a->groups[i], &a->groups[i + 1], (a->group_count - i - 1) * sizeof(*a->groups));
 	a->group_count--;
 }
 
-static enum cm_err
-meet_group(const struct group *g, struct cm_account *a, struct cm_trace *t)
+/* One and the same, as glibc's "[SUCCESS=merge]" means it: not a name here that is a number there. */
+static bool
+is_same_group(const struct group *here, const struct cm_group *g)
 {
-	if (g->gr_gid == a->gid)
+	return here->gr_gid == g->gid && strcmp(here->gr_name, g->name) == 0;
+}
+
+static bool
+may_be_primary(const struct group *here, const char *const *listed, const struct cm_account *a)
+{
+	for (size_t i = 0; i < a->group_count; i++)
+		if (is_same_group(here, &a->groups[i]))
+			return cm_group_is_listed(listed, here->gr_name) && !cm_group_is_privileged(here->gr_name);
+	return false;
+}
+
+static enum cm_err
+meet_group(const struct group *g, const char *const *listed, struct cm_account *a, struct cm_trace *t)
+{
+	if (g->gr_gid == a->gid && !may_be_primary(g, listed, a))
 		return cm_trace_fail(t, CM_REASON_LOCAL_COLLISION, "the directory's account %s (%s) has gid %u, which is group %s of "
 		    "this computer's", a->name, a->dn, a->gid, g->gr_name);
 	for (size_t i = a->group_count; i-- > 0;)
-		if (a->groups[i].gid == g->gr_gid || strcmp(a->groups[i].name, g->gr_name) == 0)
-			drop_group(a, i, g->gr_name, t);
+		if ((a->groups[i].gid == g->gr_gid || strcmp(a->groups[i].name, g->gr_name) == 0) &&
+		    !(is_same_group(g, &a->groups[i]) && cm_group_is_listed(listed, g->gr_name)))
+			drop_group(a, i, g, t);
 	return CM_OK;
 }
 
 static enum cm_err
-check_groups(const char *etc, struct cm_account *a, struct cm_trace *t)
+check_groups(const char *etc, const char *const *listed, struct cm_account *a, struct cm_trace *t)
 {
 	struct group entry, *g = NULL;
 	struct files s;
@@ -166,7 +193,7 @@ check_groups(const char *etc, struct cm_account *a, struct cm_trace *t)
 	enum cm_err err = open_file(etc, "group", t, &s);
 
 	while (err == CM_OK && (error = fgetgrent_r(s.f, &entry, s.line, LINE_MAX_OCTETS, &g)) == 0)
-		err = meet_group(g, a, t);
+		err = meet_group(g, listed, a, t);
 	if (err == CM_OK && error != ENOENT)
 		err = broken(&s, error, t);
 	close_file(&s);
@@ -174,12 +201,13 @@ check_groups(const char *etc, struct cm_account *a, struct cm_trace *t)
 }
 
 enum cm_err
-cm_local_check(const char *etc, struct cm_account *a, struct cm_trace *t)
+cm_local_check(const char *etc, const struct cm_conf *conf, struct cm_account *a, struct cm_trace *t)
 {
+	const char *const *listed = (const char *const *)conf->accounts.local_groups;
 	enum cm_err err = check_users(etc, a, t);
 
 	if (err != CM_OK || !a->local)
-		return err != CM_OK ? err : check_groups(etc, a, t);
+		return err != CM_OK ? err : check_groups(etc, listed, a, t);
 	while (a->group_count > 0)
 		free(a->groups[--a->group_count].name);
 	return CM_OK;

@@ -4,12 +4,17 @@
 
 #include <pwd.h>
 
+#include "base/conf.h"
 #include "base/trace.h"
 #include "ldap/directory.h"
 
+/* What accounts of a directory may have here (accounts.first_uid, first_gid, local_groups); its list is the configuration's. */
+struct cm_account_limits cm_local_limits(const struct cm_conf *conf);
+
 /*
  * An account of a directory takes neither name nor id of one of this computer's;
- * its groups that do are dropped, each with an item "group dropped".  An account
+ * its groups that do are dropped, each with an item "group dropped", but for those of accounts.local_groups that have
+ * name and gid of one group here and no other: it may be the primary one too, unless cm_group_is_privileged().  An account
  * that is said to be local is there, with that uid, and group, home, shell and
  * gecos become what is written there; it brings no groups.
  * etc: the folder of both files, NULL for /etc.
@@ -19,7 +24,7 @@
  * CM_ERR_SYSTEM   SYSTEM: a file cannot be read, or others may write it: nobody is let in
  * CM_ERR_NOMEM
  */
-CM_MUST_USE enum cm_err cm_local_check(const char *etc, struct cm_account *a, struct cm_trace *t);
+CM_MUST_USE enum cm_err cm_local_check(const char *etc, const struct cm_conf *conf, struct cm_account *a, struct cm_trace *t);
 
 /*
  * The first entry of /etc/passwd that is(entry, name), without NSS: that may mean asking the

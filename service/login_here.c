@@ -6,6 +6,7 @@
 
 #include "cache/slots.h"
 #include "service/enforcement.h"
+#include "service/local.h"
 #include "service/login_internal.h"
 #include "service/possession.h"
 #include "service/stages.h"
@@ -184,8 +185,7 @@ admit(struct cm_login *l)
 	const struct cm_grant_basis basis = {
 		.account = l->account, .cert = h->cert, .verdict = h->verdict,
 		.proof = h->proof, .ticket = h->ticket,
-		.first_uid = l->host->conf->accounts.first_uid,
-		.first_gid = l->host->conf->accounts.first_gid,
+		.limits = cm_local_limits(l->host->conf),
 	};
 
 	return cm_grant_make(&basis, l->trace, &l->grant);

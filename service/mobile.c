@@ -191,17 +191,29 @@ drop_group(struct cm_account *a, size_t i, const char *why, struct cm_trace *t)
 	a->group_count--;
 }
 
+/* accounts.local_groups: the account's check has let through what /etc/group has under that very name and gid. */
+static enum cm_err
+check_listed(struct cm_mobile_plan *p, struct cm_group *g, struct cm_trace *t)
+{
+	const char *const *listed = (const char *const *)p->h->conf->accounts.local_groups;
+
+	return cm_group_is_listed(listed, g->name) ? cm_local_has_group(p->h->etc, g->name, t, &g->local) : CM_OK;
+}
+
 /* Whom others describe keeps that description, and gets a member; two that do not agree are not mixed. */
 static enum cm_err
 check_groups(struct cm_mobile_plan *p, struct cm_trace *t)
 {
 	struct cm_account *a = p->account;
+	enum cm_err err;
 
 	for (size_t i = a->group_count; i-- > 0;) {
 		struct cm_group *g = &a->groups[i];
 		struct cm_buf name = { 0 }, number = { 0 };
 		bool foreign;
 
+		if ((err = check_listed(p, g, t)) != CM_OK)
+			return err;
 		cm_buf_addf(&name, "%s.group", g->name);
 		cm_buf_addf(&number, "%u.group", g->gid);
 		foreign = cm_mobile_is_foreign(p->h, p->folder, cm_buf_str(&name)) || cm_mobile_is_foreign(p->h, p->folder, cm_buf_str(&number));
@@ -223,6 +235,7 @@ static enum cm_err
 check_own_group(struct cm_mobile_plan *p, struct cm_trace *t)
 {
 	const struct cm_account *a = p->account;
+	const struct cm_account_limits limits = { .first_gid = p->h->conf->accounts.first_gid };
 	const struct cm_group own = { .name = a->name, .gid = a->gid };
 	bool there = false;
 	enum cm_err err;
@@ -230,7 +243,7 @@ check_own_group(struct cm_mobile_plan *p, struct cm_trace *t)
 	for (size_t i = 0; i < a->group_count; i++)
 		if (a->groups[i].gid == a->gid || strcmp(a->groups[i].name, a->name) == 0)
 			return CM_OK;
-	if (!cm_group_is_allowed(&own, p->h->conf->accounts.first_gid))
+	if (!cm_group_is_allowed(&own, &limits))
 		return cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN, "account %s: the directory has no name for its primary group (gid %u), and "
 		    "a group %s gives rights on this computer", a->name, (unsigned)a->gid, a->name);
 	if ((err = cm_local_has_group(p->h->etc, a->name, t, &there)) == CM_OK && there)

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "service/local.h"
 #include "service/mobile_internal.h"
 
 struct ended {
@@ -85,19 +86,39 @@ want(struct view *v, const struct cm_account *a)
 }
 
 static enum cm_err
-visit_row(void *arg, const struct cm_mobile *m, enum cm_mobile_state state)
+visit_row(struct view *v, const struct cm_mobile *m, enum cm_mobile_state state, bool is_allowed)
 {
-	struct view *v = arg;
-
 	if (state == CM_MOBILE_DECLINED)
 		return CM_OK;
 	if (state == CM_MOBILE_GONE)
 		return add_ended(v, m->account, CM_MOBILE_END_GONE);
-	if (!cm_mobile_is_permitted(v->h->conf, m->account))
+	if (!is_allowed || !cm_mobile_is_permitted(v->h->conf, m->account))
 		return add_ended(v, m->account, CM_MOBILE_END_POLICY);
 	if (state == CM_MOBILE_RESTS)
 		return add_ended(v, m->account, CM_MOBILE_END_RESTS);
 	return want(v, m->account);
+}
+
+/* A group that root no longer lists (accounts.local_groups) is away now, not at the next login; so is who has such a primary one. */
+static enum cm_err
+visit(void *arg, const struct cm_mobile *m, enum cm_mobile_state state)
+{
+	struct view *v = arg;
+	const struct cm_account_limits limits = cm_local_limits(v->h->conf);
+	struct cm_account a = *m->account;
+	struct cm_mobile row = *m;
+	enum cm_err err;
+
+	row.account = &a;
+	a.group_count = 0;
+	if ((a.groups = calloc(m->account->group_count + 1, sizeof(*a.groups))) == NULL)
+		return CM_ERR_NOMEM;
+	for (size_t i = 0; i < m->account->group_count; i++)
+		if (cm_group_is_allowed(&m->account->groups[i], &limits))
+			a.groups[a.group_count++] = m->account->groups[i];
+	err = visit_row(v, &row, state, cm_account_check(&a, &limits, NULL) == CM_OK);
+	free(a.groups);
+	return err;
 }
 
 static enum cm_err
@@ -176,7 +197,7 @@ load(struct view *v, time_t now)
 	bool rows = false, marks = false;
 	enum cm_err err;
 
-	if ((err = cm_mobile_each(v->h->store, now, v->t, &rows, visit_row, v)) == CM_OK)
+	if ((err = cm_mobile_each(v->h->store, now, v->t, &rows, visit, v)) == CM_OK)
 		err = cm_marks_each(v->h->store, v->t, &marks, visit_mark, v);
 	v->whole = rows && marks;
 	if (err == CM_OK)

@@ -294,13 +294,14 @@ enforce(struct finding *f)
 enum cm_err
 cm_policy_account(const struct cm_entering *e, struct cm_trace *t, struct cm_account **out)
 {
+	const struct cm_account_limits limits = cm_local_limits(e->conf);
 	struct finding f = { .e = e, .trace = t };
 	enum cm_err err = find(&f);
 	bool stranger;
 
 	*out = NULL;
 	if (err == CM_OK)
-		err = cm_account_check(f.account, e->conf->accounts.first_uid, e->conf->accounts.first_gid, t);
+		err = cm_account_check(f.account, &limits, t);
 	stranger = err == CM_ERR_ABSENT && cm_trace_reason(t) == CM_REASON_NONE;
 	if (err == CM_OK || stranger) {
 		const enum cm_err enforced = enforce(&f);

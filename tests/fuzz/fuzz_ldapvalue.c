@@ -90,7 +90,7 @@ run(const struct cm_entry *e)
 		if (s.visit(s.arg, e) != CM_OK)	/* the entry as a group of itself */
 			abort();
 	}
-	if (cm_account_check(a, 1000, 1000, NULL) == CM_OK)
+	if (cm_account_check(a, &(struct cm_account_limits){ .first_uid = 1000, .first_gid = 1000 }, NULL) == CM_OK)
 		check(a);
 	if (cm_account_copy(a, &copy) != CM_OK)
 		abort();

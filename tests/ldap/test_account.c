@@ -8,8 +8,8 @@
 
 #include "ldap/directory.h"
 
-#define FIRST_UID	1000
-#define FIRST_GID	1000
+static const char *const listed[] = { "users", "sudo", "docker", "plugdev", "root", "a:b", NULL };
+static const struct cm_account_limits limits = { .first_uid = 1000, .first_gid = 1000 };
 
 static struct cm_group groups[] = { { .name = "users", .gid = 10000 }, { .name = "engineering", .gid = 10101 } };
 
@@ -87,10 +87,10 @@ texts_are_checked(void **state)
 
 		*(char **)((char *)&a + c->field) = (char *)(uintptr_t)c->text;
 		assert_int_equal(cm_trace_new(&t), CM_OK);
-		if (cm_account_check(&a, FIRST_UID, FIRST_GID, t) != cm_reason_err(c->reason) ||
+		if (cm_account_check(&a, &limits, t) != cm_reason_err(c->reason) ||
 		    cm_trace_reason(t) != c->reason)
 			fail_msg("case %zu \"%s\": %s", i, c->text, cm_trace_message(t));
-		assert_int_equal(cm_account_check(&a, FIRST_UID, FIRST_GID, NULL), cm_reason_err(c->reason));
+		assert_int_equal(cm_account_check(&a, &limits, NULL), cm_reason_err(c->reason));
 		cm_trace_free(&t);
 	}
 }
@@ -128,7 +128,7 @@ root_and_system_ids_are_refused(void **state)
 		a.uid = c->uid;
 		a.gid = c->gid;
 		a.group_count = 0;
-		assert_int_equal(cm_account_check(&a, c->first_uid, c->first_gid, NULL),
+		assert_int_equal(cm_account_check(&a, &(struct cm_account_limits){ c->first_uid, c->first_gid, NULL, false }, NULL),
 		    c->allowed ? CM_OK : CM_ERR_REFUSED);
 	}
 }
@@ -150,8 +150,53 @@ privileged_groups_are_refused(void **state)
 
 		a.groups = &one;
 		a.group_count = 1;
-		assert_int_equal(cm_account_check(&a, FIRST_UID, FIRST_GID, NULL),
+		assert_int_equal(cm_account_check(&a, &limits, NULL),
 		    cases[i].allowed ? CM_OK : CM_ERR_REFUSED);
+	}
+}
+
+/* What accounts.local_groups lets through, and what it never does: gid 0, root, and as primary group what gives rights. */
+static const struct listed_case {
+	const char *name;	/* the group that the account is in; NULL: none */
+	gid_t gid, primary;
+	bool is_listed, groups_unknown;
+	bool allowed;
+} listed_cases[] = {
+	{ "users", 100, 10000, false, false, false }, { "users", 100, 10000, true, false, true },
+	{ "users", 100, 100, false, false, false }, { "users", 100, 100, true, false, true },
+	{ "games", 100, 10000, true, false, false }, { "games", 100, 100, true, false, false },
+	{ "users", 101, 100, true, false, false }, { NULL, 0, 100, true, false, false },
+	{ NULL, 0, 100, true, true, true }, { NULL, 0, 100, false, true, false },
+	{ NULL, 0, 0, true, true, false }, { NULL, 0, 65534, true, true, false },
+	{ "users", 0, 10000, true, false, false }, { "users", 0, 0, true, false, false },
+	{ "users", 65534, 10000, true, false, false }, { "users", 65534, 65534, true, false, false },
+	{ "users", (gid_t)-1, 10000, true, false, false }, { "laptops", (gid_t)-1, 10000, false, false, false },
+	{ "users", 10102, 10000, true, false, true }, { "users", 1, 10000, true, false, true },
+	{ "sudo", 27, 10000, false, false, false }, { "sudo", 27, 10000, true, false, true },
+	{ "sudo", 27, 27, true, false, false }, { "sudo", 10000, 10000, true, false, false },
+	{ "sudo", 27, 27, true, true, false }, { "docker", 998, 10000, true, false, true },
+	{ "docker", 998, 998, true, false, false }, { "plugdev", 46, 46, true, false, false },
+	{ "root", 10102, 10000, true, false, false }, { "root", 0, 10000, true, false, false },
+	{ "root", 10102, 10102, true, false, false }, { "a:b", 10102, 10000, true, false, false },
+	{ "USERS", 100, 10000, true, false, false }, { "users ", 100, 10000, true, false, false },
+	{ "user", 100, 10000, true, false, false }, { "", 100, 10000, true, false, false },
+};
+
+static void
+listed_groups_are_let_through(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CM_COUNT(listed_cases); i++) {
+		const struct listed_case *c = &listed_cases[i];
+		const struct cm_account_limits l = { 1000, 1000, c->is_listed ? listed : NULL, c->groups_unknown };
+		struct cm_group one = { .name = (char *)(uintptr_t)c->name, .gid = c->gid };
+		struct cm_account a = good();
+
+		a.gid = c->primary;
+		a.groups = &one;
+		a.group_count = c->name != NULL;
+		if (cm_account_check(&a, &l, NULL) != (c->allowed ? CM_OK : CM_ERR_REFUSED))
+			fail_msg("case %zu: %s (gid %u), primary %u", i, c->name != NULL ? c->name : "no group", c->gid, c->primary);
 	}
 }
 
@@ -190,6 +235,7 @@ main(void)
 		cmocka_unit_test(texts_are_checked),
 		cmocka_unit_test(root_and_system_ids_are_refused),
 		cmocka_unit_test(privileged_groups_are_refused),
+		cmocka_unit_test(listed_groups_are_let_through),
 		cmocka_unit_test(a_copy_is_equal_and_separate),
 	};
 

@@ -64,6 +64,7 @@ set_up(void **state)
 	write_text(f, "group", "root:x:0:\nsudo:x:27:\n");
 	f->conf.accounts.mobile = CM_MOBILE_ALL;
 	f->conf.accounts.userdb = f->userdb;
+	f->conf.accounts.first_uid = f->conf.accounts.first_gid = 1000;
 	assert_int_equal(cm_list_add(&f->conf.accounts.home_roots, cm_blob_str("/home")), CM_OK);
 	assert_int_equal(cm_trace_new(&f->t), CM_OK);
 	cm_trace_begin(f->t, "test");

@@ -339,7 +339,7 @@ test_grant_needs_all_three(void **state)
 	assert_int_equal(run(&other), CM_OK);
 	const struct cm_grant_basis whole = {
 		.account = f.login.account, .cert = cm_login_here_cert(&f.login), .verdict = cm_login_here_verdict(&f.login),
-		.ticket = cm_login_here_ticket(&f.login), .first_uid = 1000, .first_gid = 1000,
+		.ticket = cm_login_here_ticket(&f.login), .limits = { .first_uid = 1000, .first_gid = 1000 },
 	};
 	struct cm_grant_basis bad[7];
 
@@ -351,7 +351,7 @@ test_grant_needs_all_three(void **state)
 	bad[3].verdict = cm_login_here_verdict(&other.login);	/* good, but of another certificate */
 	bad[4].ticket = cm_login_here_ticket(&other.login);	/* proof of another's card */
 	bad[5].account = other.login.account;	/* not the ticket's principal */
-	bad[6].first_uid = 20000;
+	bad[6].limits.first_uid = 20000;
 	assert_int_equal(cm_grant_make(&whole, NULL, &g), CM_OK);
 	cm_grant_free(&g);
 	for (size_t i = 0; i < CM_COUNT(bad); i++) {

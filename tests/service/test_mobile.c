@@ -30,7 +30,8 @@ struct fixture {
 static void
 reopen(struct fixture *f)
 {
-	const struct cm_accounts_options o = { .path = f->store, .offline_max = 30 * (int64_t)DAY, .first_uid = 1000, .first_gid = 1000 };
+	const struct cm_accounts_options o = { .path = f->store, .offline_max = 30 * (int64_t)DAY, .first_uid = 1000, .first_gid = 1000,
+		.local_groups = (const char *const *)f->conf.accounts.local_groups };
 
 	cm_accounts_close(&f->h.store);
 	assert_int_equal(cm_accounts_open(&o, f->t, &f->h.store), CM_OK);
@@ -52,6 +53,7 @@ set_up(void **state)
 	snprintf(f->userdb, sizeof(f->userdb), "%s/userdb", f->folder);
 	f->conf.accounts.mobile = CM_MOBILE_ALL;
 	f->conf.accounts.userdb = f->userdb;
+	f->conf.accounts.first_uid = f->conf.accounts.first_gid = 1000;
 	assert_int_equal(cm_list_add(&f->conf.accounts.home_roots, cm_blob_str("/home")), CM_OK);
 	f->h.conf = &f->conf;
 	assert_int_equal(cm_trace_new(&f->t), CM_OK);
@@ -69,6 +71,7 @@ tear_down(void **state)
 	cm_accounts_close(&f->h.store);
 	cm_trace_free(&f->t);
 	cm_list_free(&f->conf.accounts.home_roots);
+	cm_list_free(&f->conf.accounts.local_groups);
 	snprintf(command, sizeof(command), "rm -rf %s", f->folder);
 	assert_int_equal(system(command), 0);
 	free(f);
@@ -452,6 +455,53 @@ own_group_of_this_computer(void **state)
 	expect_file(f, "carol.group", "{\"gid\":10000,\"groupName\":\"carol\"}\n");
 }
 
+/* accounts.local_groups: whom /etc/group describes gets a member and no record; whom nobody describes both; not listed any more, neither. */
+static void
+listed_groups(void **state)
+{
+	struct cm_group both[] = { { .name = "users", .gid = 100 }, { .name = "plugdev", .gid = 46 }, { .name = "lab", .gid = 300 } };
+	struct fixture *f = *state;
+	struct cm_account a = account("alice", 10001);
+	char path[80];
+	FILE *group;
+
+	a.gid = 100;
+	a.groups = both;
+	a.group_count = CM_COUNT(both);
+	snprintf(path, sizeof(path), "%s/group", f->folder);
+	assert_non_null(group = fopen(path, "we"));
+	assert_true(fputs("root:x:0:\nusers:x:100:\nplugdev:x:46:\n", group) >= 0);
+	assert_int_equal(fclose(group), 0);
+	f->h.etc = f->folder;
+	for (size_t i = 0; i < CM_COUNT(both); i++)
+		assert_int_equal(cm_list_add(&f->conf.accounts.local_groups, cm_blob_str(both[i].name)), CM_OK);
+	reopen(f);
+	assert_int_equal(log_in(f, &a, false, cm_clock_now()), CM_OK);
+	expect_file(f, "users.group", NULL);
+	expect_file(f, "alice.group", NULL);
+	expect_file(f, "alice:users.membership", NULL);	/* it is the primary one */
+	expect_file(f, "plugdev.group", NULL);
+	expect_file(f, "alice:plugdev.membership", "{}\n");
+	expect_file(f, "lab.group", "{\"gid\":300,\"groupName\":\"lab\"}\n");
+	expect_file(f, "alice:lab.membership", "{}\n");
+	assert_int_equal(settle(f, cm_clock_now()), CM_OK);
+	assert_int_equal(count_files(f), 6);
+	free(f->conf.accounts.local_groups[1]);
+	f->conf.accounts.local_groups[1] = NULL;	/* "users" is left */
+	assert_int_equal(settle(f, cm_clock_now()), CM_OK);
+	expect_file(f, "10001.user", "alice.user");
+	expect_file(f, "alice:plugdev.membership", NULL);
+	expect_file(f, "lab.group", NULL);
+	free(f->conf.accounts.local_groups[2]);
+	f->conf.accounts.local_groups[2] = NULL;
+	cm_list_free(&f->conf.accounts.local_groups);
+	assert_int_equal(settle(f, cm_clock_now()), CM_OK);
+	assert_int_equal(f->ended[CM_MOBILE_END_POLICY], 1);
+	assert_int_equal(count_files(f), 0);
+	reopen(f);
+	assert_int_equal(log_in(f, &a, false, cm_clock_now()), CM_ERR_REFUSED);
+}
+
 /* Two groups of one number: the second has no record, and a member of it none. */
 static void
 member_of_what_is_described(void **state)
@@ -720,7 +770,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_login_makes_records), T(a_login_refreshes_them), T(a_group_of_ones_own), cmocka_unit_test(policy_says_who),
 		T(who_was_asked_is_not_asked_again), T(policy_that_changed_ends_it), cmocka_unit_test(homes_stay_below_their_roots),
-		T(records_of_others_stay), T(a_uid_is_one_accounts), T(groups_of_others), T(own_group_of_this_computer),
+		T(records_of_others_stay), T(a_uid_is_one_accounts), T(groups_of_others), T(own_group_of_this_computer), T(listed_groups),
 		T(member_of_what_is_described), T(texts_of_a_directory), T(rests_after_its_time),
 		T(ends_with_its_account), cmocka_unit_test(damage_takes_no_names_away), T(settling_mends), T(dies_at_each_file),
 		T(folders_that_are_not_used), T(many_are_as_fast_as_one),
