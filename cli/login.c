@@ -153,6 +153,17 @@ check_options(struct cm_cli *c)
 	return CM_OK;
 }
 
+/* Of this computer's own accounts a user has neither the keytab nor what is kept: a ticket by the system's configuration is the service's to get. */
+static enum cm_err
+find_service(struct cm_cli *c, struct cm_wire **out)
+{
+	enum cm_err err = cm_cli_service_start(c, CM_CLI_DAEMON, out);
+
+	if (err == CM_OK && *out == NULL && c->refresh && !c->alone && !c->configured)
+		err = cm_cli_service_need(c, CM_CLI_DAEMON, out);
+	return err;
+}
+
 int
 cm_cli_login(struct cm_cli *c)
 {
@@ -162,7 +173,7 @@ cm_cli_login(struct cm_cli *c)
 	cm_secret_harden_process();
 	if ((err = check_options(c)) != CM_OK || c->renew)
 		return cm_cli_finish(c, err == CM_OK ? cm_cli_renew(c) : err);
-	err = cm_cli_service_start(c, CM_CLI_DAEMON, &service);
+	err = find_service(c, &service);
 	if (service != NULL)
 		err = cm_cli_login_by_service(c);
 	else if (err == CM_OK)

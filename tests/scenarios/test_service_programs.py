@@ -111,6 +111,22 @@ class LockerTest(ServiceScenario):
             self.unlock(self.lock())
         self.assertEqual((counts.verifies(), counts.signatures()), (1, 1))
 
+    def test_a_ticket_once_the_network_is_back(self):
+        """Of a session that began offline: the first unlocking after that puts it where the session's programs look."""
+        self.check_inside(*self.log_in())
+        self.drop_tickets()
+        scenario.RIG.stop('slapd', 'kdc')
+        terminal = self.su(script=f'{service_scenario.SEEN}; echo offline; read again; klist; echo "said=$?"')
+        terminal.enter(service_scenario.ANY_PROMPT, PIN)
+        terminal.expect(rb'offline\r\n')
+        scenario.RIG.start('slapd', 'kdc')
+        wait_until(lambda: not self.status().get('kdc'), 'the KDC to be found alive', 60)
+        self.unlock(self.lock())
+        terminal.type('\n')
+        status, text = self.ended(terminal)
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, rf'(?s)offline\r?\n.*FILE:{service_scenario.SERVICE.tickets}/krb5cc_10001\r?\n.*alice@CARDMAP.TEST.*said=0')
+
     def test_another_users_card(self):
         """It stays locked, until hers is in."""
         self.take_out()
