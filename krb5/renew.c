@@ -145,20 +145,31 @@ carry(krb5_context context, void *data, const krb5_data *realm, const krb5_data 
 
 /* libkrb5 takes it whosever it is, and whoever made it would choose whose ticket this user has. */
 static enum cm_err
-check_file(struct renewing *w)
+check_owner(struct renewing *w)
 {
 	const char *name = w->request->ccache;
+	const bool folder = strncmp(name, "DIR:", 4) == 0;
 	struct stat st;
 
-	if (strncmp(name, "FILE:", 5) == 0)
+	if (folder)
+		name += 4;
+	else if (strncmp(name, "FILE:", 5) == 0)
 		name += 5;
-	else if (name[0] != '/')
+	if (name[0] != '/')
 		return CM_OK;
 	if (lstat(name, &st) != 0)
 		return errno == ENOENT ? fail_ticket(w, "there is none") : fail_ccache(w, errno);
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
-		return fail_ticket(w, "it is no file of this user's");
+	if (st.st_uid != geteuid() || !(folder ? S_ISDIR(st.st_mode) && (st.st_mode & 022) == 0 : S_ISREG(st.st_mode)))
+		return fail_ticket(w, folder ? "it is no folder of this user's alone" : "it is no file of this user's");
 	return CM_OK;
+}
+
+static krb5_error_code
+find_tgt(struct renewing *w, krb5_creds *out)
+{
+	krb5_creds wanted = { .client = w->client, .server = w->service };
+
+	return krb5_cc_retrieve_cred(w->x.context, w->cc, 0, &wanted, out);
 }
 
 static enum cm_err
@@ -166,7 +177,6 @@ read_ccache(struct renewing *w)
 {
 	const char *realm = w->x.pkinit->realm;
 	krb5_context c = w->x.context;
-	krb5_creds wanted = { 0 };
 	krb5_error_code code;
 
 	if ((code = krb5_cc_resolve(c, w->request->ccache, &w->cc)) != 0)
@@ -177,9 +187,7 @@ read_ccache(struct renewing *w)
 		return fail_ticket(w, "its ticket is of another realm");
 	if (krb5_build_principal(c, &w->service, (unsigned)strlen(realm), realm, KRB5_TGS_NAME, realm, (char *)NULL) != 0)
 		return CM_ERR_NOMEM;
-	wanted.client = w->client;
-	wanted.server = w->service;
-	if (krb5_cc_retrieve_cred(c, w->cc, 0, &wanted, &w->old) != 0)
+	if (find_tgt(w, &w->old) != 0)
 		return fail_ticket(w, "there is no ticket in it that others are got by");
 	return CM_OK;
 }
@@ -224,19 +232,6 @@ ask(struct renewing *w)
 	return CM_OK;
 }
 
-/* A login by card may have written a newer one meanwhile. */
-static bool
-is_still_there(struct renewing *w)
-{
-	krb5_creds wanted = { .client = w->client, .server = w->service }, found = { 0 };
-	bool same = krb5_cc_retrieve_cred(w->x.context, w->cc, 0, &wanted, &found) == 0 &&
-	    found.ticket.length == w->old.ticket.length &&
-	    memcmp(found.ticket.data, w->old.ticket.data, found.ticket.length) == 0;
-
-	krb5_free_cred_contents(w->x.context, &found);
-	return same;
-}
-
 static enum cm_err
 put(struct renewing *w, const char *principal)
 {
@@ -267,25 +262,36 @@ tell(struct renewing *w, const krb5_creds *creds, struct cm_renewed *out)
 	return out->principal != NULL ? CM_OK : CM_ERR_NOMEM;
 }
 
+/* Meanwhile a login by card may have written a newer one, or the user thrown it away (kdestroy(1)). */
+static enum cm_err
+replace(struct renewing *w, struct cm_renewed *out)
+{
+	krb5_creds now = { 0 };
+	enum cm_err err;
+
+	if (find_tgt(w, &now) != 0) {
+		err = fail_ticket(w, "it was taken away meanwhile");
+	} else if (now.ticket.length != w->old.ticket.length || memcmp(now.ticket.data, w->old.ticket.data, now.ticket.length) != 0) {
+		cm_trace_add(w->x.trace, "left alone", "a newer ticket was written meanwhile");
+		err = tell(w, &now, out);
+	} else if ((err = tell(w, &w->fresh, out)) == CM_OK && (err = put(w, out->principal)) == CM_OK) {
+		out->renewed = true;
+	}
+	krb5_free_cred_contents(w->x.context, &now);
+	return err;
+}
+
 static enum cm_err
 renew(struct renewing *w, struct cm_renewed *out)
 {
 	bool wanted = false;
 	enum cm_err err;
 
-	if ((err = check_file(w)) != CM_OK || (err = read_ccache(w)) != CM_OK || (err = judge(w, &wanted)) != CM_OK)
+	if ((err = check_owner(w)) != CM_OK || (err = read_ccache(w)) != CM_OK || (err = judge(w, &wanted)) != CM_OK)
 		return err;
 	if (!wanted)
 		return tell(w, &w->old, out);
-	if ((err = ask(w)) != CM_OK || (err = tell(w, &w->fresh, out)) != CM_OK)
-		return err;
-	if (!is_still_there(w)) {
-		cm_trace_add(w->x.trace, "left alone", "a newer ticket was written meanwhile");
-		return CM_OK;
-	}
-	if ((err = put(w, out->principal)) == CM_OK)
-		out->renewed = true;
-	return err;
+	return (err = ask(w)) == CM_OK ? replace(w, out) : err;
 }
 
 static void

@@ -17,7 +17,7 @@ ENVIRONMENT = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'DEBIAN_FRONTEND': 'noni
 COMMON = [Path('/etc/pam.d', f'common-{name}') for name in ('auth', 'account', 'session', 'session-noninteractive', 'password')]
 NAMES = ('cardmap', 'libpam-cardmap', 'libcardmap1', 'libcardmap-dev', 'cardmap-doc')
 UNITS = {'cardmapd.service', 'cardmapd.socket', 'cardmap-resolver.socket', 'cardmap-resolver-control.socket', 'cardmap-card.socket',
-         'cardmap-refresh.timer'}
+         'cardmap-refresh.timer', 'cardmap-renew.timer'}
 # Where dpkg and its triggers keep their books; users are never taken away again (Debian Policy 9.2.2).
 BOOKS = re.compile(r'/var/lib/(dpkg|pam|systemd)/|/var/(cache|log|backups)/|/etc/(passwd|shadow|group|gshadow)-?$|/etc/\.(pwd\.lock|updated)$'
                    r'|/etc/ld\.so\.cache$')
@@ -85,8 +85,8 @@ def stacks():
 
 
 def units():
-    """Those that are enabled."""
-    return {path.name for path in Path('/etc/systemd/system').glob('*.wants/cardmap*')}
+    """Those that are enabled, the system's and each user's."""
+    return {path.name for folder in ('system', 'user') for path in Path('/etc/systemd', folder).glob('*.wants/cardmap*')}
 
 
 def everything():
@@ -127,12 +127,13 @@ class Package(unittest.TestCase):
         run('pam-auth-update', '--enable', 'cardmap')
         self.assertIn('pam_cardmap.so', str(stacks()['common-auth']))
         run('systemctl', 'disable', 'cardmap-refresh.timer')
+        run('systemctl', '--global', 'disable', 'cardmap-renew.timer')
         Path('/var/lib/cardmap/accounts.db').touch()
         old = versions()
         install(*packages('2').values())
         self.assertEqual({name: (f'{version}-2', state) for name, (version, state) in old.items()}, versions())
         self.assertIn('pam_cardmap.so', str(stacks()['common-auth']))
-        self.assertNotIn('cardmap-refresh.timer', units())
+        self.assertEqual(units(), UNITS - {'cardmap-refresh.timer', 'cardmap-renew.timer'})
         self.assertTrue(Path('/var/lib/cardmap/accounts.db').exists())
 
         run('dpkg', '-r', *NAMES)

@@ -119,6 +119,7 @@ class LockerTest(ServiceScenario):
         terminal = self.su(script=f'{service_scenario.SEEN}; echo offline; read again; klist; echo "said=$?"')
         terminal.enter(service_scenario.ANY_PROMPT, PIN)
         terminal.expect(rb'offline\r\n')
+        self.assertEqual(self.tickets(), [])
         scenario.RIG.start('slapd', 'kdc')
         wait_until(lambda: not self.status().get('kdc'), 'the KDC to be found alive', 60)
         self.unlock(self.lock())

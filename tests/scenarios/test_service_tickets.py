@@ -5,9 +5,11 @@ The whole program, of a process of the user's at the seat; the KDC is MIT's.
 """
 import json
 import os
+import socket
 import stat
 import struct
 import subprocess
+import threading
 from datetime import datetime, timezone
 
 import scenario
@@ -81,6 +83,32 @@ class TicketScenario(ServiceScenario):
         self.assertEqual((stat.S_ISREG(found.st_mode), found.st_uid, stat.S_IMODE(found.st_mode)), (True, ALICE_UID, 0o600))
         said = scenario.said(self.session('alice').command(['kvno', '-c', self.ccache, rig_module.HOST_PRINCIPAL]))
         self.assertIn(f'{rig_module.HOST_PRINCIPAL}: kvno', said)
+
+
+class Between(threading.Thread):
+    """A KDC's address where something happens before it is asked, or another answers."""
+
+    def __init__(self, happens=None, answer=None):
+        super().__init__(daemon=True)
+        self.happens, self.answer = happens or (lambda: None), answer
+        self.link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.link.bind(('127.0.0.1', 0))
+        self.start()
+
+    @property
+    def option(self):
+        return f'kerberos.kdc=127.0.0.1:{self.link.getsockname()[1]}'
+
+    def run(self):
+        request, whose = self.link.recvfrom(65536)
+        self.happens()
+        reply = self.answer
+        if reply is None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as kdc:
+                kdc.settimeout(SECONDS)
+                kdc.sendto(request, ('127.0.0.1', rig_module.KDC_PORT))
+                reply = kdc.recv(65536)
+        self.link.sendto(reply, whose)
 
 
 class RefreshTest(TicketScenario):
@@ -234,6 +262,32 @@ class RenewTest(TicketScenario):
         self.assertFalse(self.unchanged(DUE)['renewed'])    # nobody is asked
         self.age(20 * HOUR)
         self.unchanged(DUE, status=4, reason='kdc_offline')
+
+    def renew_between(self, *arguments, status=0, reason=None):
+        between = Between(*arguments)
+        answer = self.renew('--set', between.option, '--set', 'kerberos.timeout=10000', status=status, reason=reason)
+        between.join(SECONDS)
+        between.link.close()
+        return answer
+
+    def test_what_happens_meanwhile(self):
+        """A newer ticket stays, and one that its user threw away does not come back."""
+        old = self.ccache.read_bytes()
+        self.assertTrue(self.renew()['renewed'])
+        newer = self.ccache.read_bytes()
+        self.ccache.write_bytes(old)
+        answer = self.renew_between(lambda: self.ccache.write_bytes(newer))
+        self.assertEqual((answer['renewed'], self.ccache.read_bytes()), (False, newer))
+        self.assertTrue(self.renew_between()['renewed'])
+        answer = self.renew_between(self.ccache.unlink, status=1, reason='no_ticket')
+        self.assertIn('meanwhile', answer['message'])
+        self.assertEqual(self.tickets(), [])
+
+    def test_who_is_no_kdc(self):
+        before = self.ccache.read_bytes()
+        for answer in (b'x', b'\x6d\x03\x02\x01\x05', b'\x7e\x84\xff\xff\xff\xff', bytes(4000)):
+            self.renew_between(None, answer, status=3, reason='kdc_refused')
+            self.assertEqual(self.ccache.read_bytes(), before)
 
     def none(self, text):
         """There is nothing to be renewed; to a timer that is no news."""
