@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """test_service_secret.py: the card's Key Management key opens the user's secret, for the modules that follow in a PAM stack.
 
-The programs that take it are others': pam_exec, which is given what a password would be, and gocryptfs.
+The programs that take it are others': pam_exec, which is given what a password would be, gocryptfs and gnome-keyring.
 CM_PAM_DRIVER: tests/pam/pam_driver.c.
 """
 import base64
 import os
+import pwd
 import shutil
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ import service_scenario
 from scenario import PIN, Counts
 from service_scenario import ServiceScenario, memory_has
 
+import people
 import service as service_module
 from rig import WORK
 
@@ -52,19 +54,19 @@ class SecretScenario(ServiceScenario):
         path.chmod(0o755)
         return path
 
-    def call(self, options='authtok', program='take', pin=PIN):
+    def call(self, options='authtok', program='take', pin=PIN, behind='', calls=('authenticate',)):
         """A login by the driver at the seat; what pam_exec was given, None: nothing."""
         SEEN.unlink(missing_ok=True)
         folder = Path(tempfile.mkdtemp(dir=WORK))
         (folder / 'test').write_text(f'auth required {service_scenario.SERVICE.module} {options}\n'
-                                     f'auth optional pam_exec.so expose_authtok quiet {WORK / program}\n', encoding='ascii')
+                                     f'auth optional pam_exec.so expose_authtok quiet {WORK / program}\n{behind}', encoding='ascii')
         (folder / 'other').write_text('auth required pam_deny.so\n', encoding='ascii')
-        command = [os.environ['CM_PAM_DRIVER'], folder, 'test', 'user=alice', f'answer={pam_rig.masked(pin)}', 'authenticate']
+        command = [os.environ['CM_PAM_DRIVER'], folder, 'test', 'user=alice', f'answer={pam_rig.masked(pin)}', *calls]
         done = subprocess.run(list(map(str, self.seat.command(command, 'root'))), capture_output=True, text=True,
                               errors='replace', timeout=60, stdin=subprocess.DEVNULL, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.said = pam_rig.Said(done.stdout)
-        self.assertEqual(self.said.code, SUCCESS, self.said.text)
+        self.assertEqual(set(self.said.codes.values()), {SUCCESS}, self.said.text)
         return SEEN.read_text(encoding='ascii') if SEEN.exists() else None
 
     def logged_in(self, **options):
@@ -212,6 +214,52 @@ class EncryptedHomeTest(SecretScenario):
         self.secret('forget', 'alice')
         self.logged_in(program='open')
         self.assertFalse(os.path.ismount(HOME / 'plain'), 'another secret')
+
+
+KEYRING = """auth optional pam_gnome_keyring.so
+session optional pam_gnome_keyring.so auto_start
+"""
+LOCKED = ('gdbus call --session --dest org.freedesktop.secrets --object-path /org/freedesktop/secrets/collection/login '
+          '--method org.freedesktop.DBus.Properties.Get org.freedesktop.Secret.Collection Locked')
+
+
+class KeyringTest(SecretScenario):
+    """gnome-keyring's own module and daemon make the login keyring with it, and open it at the next login; without it, nobody."""
+
+    def setUp(self):
+        super().setUp()
+        self.home = Path(pwd.getpwnam('alice').pw_dir)
+        self.runtime = Path(tempfile.mkdtemp(dir=WORK))
+        self.home.mkdir()
+        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+        for folder in (self.home, self.runtime):
+            os.chown(folder, scenario.ALICE_UID, people.USERS_GID)
+
+    def in_session(self, script, **options):
+        """The secret of a login, and what this wrote, run by alice in that session with a message bus of its own."""
+        self.wait_card()
+        secret = self.call(behind=KEYRING, calls=['authenticate', 'establish', 'open'], **options)
+        script = f'gnome-keyring-daemon --start --components=secrets >&2; {script}'
+        environment = {**os.environ, **self.said.env, 'HOME': str(self.home), 'XDG_RUNTIME_DIR': str(self.runtime)}
+        done = subprocess.run(['dbus-run-session', '--', 'sh', '-c', script], env=environment, user=scenario.ALICE_UID,
+                              group=people.USERS_GID, extra_groups=[], cwd=self.home, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return secret, done.stdout.strip()
+
+    def test_login_keyring(self):
+        secret, said = self.in_session(f'printf "what she keeps" | secret-tool store --label=x site mail && {LOCKED}')
+        self.assertEqual(said, '(<false>,)')
+        self.assertEqual(self.in_session('secret-tool lookup site mail'), (secret, 'what she keeps'))
+        self.assertEqual(self.in_session(LOCKED, options=''), (None, '(<true>,)'))
+        files = [path for path in self.home.rglob('*') if path.is_file()]
+        self.assertIn('login.keyring', [path.name for path in files])
+        for path in files:
+            for form in (secret.encode(), base64.b64decode(secret), b'what she keeps'):
+                self.assertNotIn(form, path.read_bytes(), path)
+        self.secret('forget', 'alice')
+        other, said = self.in_session(LOCKED)
+        self.assertEqual(said, '(<true>,)')
+        self.assertNotIn(other, (None, secret))
 
 
 if __name__ == '__main__':
