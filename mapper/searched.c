@@ -11,19 +11,22 @@ add(struct cm_blob name, char ***out)
 	for (char *const *have = *out; have != NULL && *have != NULL; have++)
 		if (strlen(*have) == name.len && strncasecmp(*have, (const char *)name.ptr, name.len) == 0)
 			return CM_OK;
-	return name.len > 0 ? cm_list_add(out, name) : CM_OK;
+	return cm_list_add(out, name);
 }
 
 /* RFC 4515 section 3: attr, and what kind of match follows it; options are no part of what is asked for. */
 static struct cm_blob
 description(const struct cm_buf *before)
 {
-	const struct cm_blob whole = cm_buf_blob(before);
+	struct cm_blob whole = cm_buf_blob(before);
 	size_t len = 0;
 
+	for (; whole.len > 0 && strchr(" \t\n", whole.ptr[0]) != NULL; whole.len--)
+		whole.ptr++;
 	while (len < whole.len && strchr(":<>~; \t\n", whole.ptr[len]) == NULL)
 		len++;
-	return (struct cm_blob){ whole.ptr, len };
+	/* without it all are searched (section 4, extensible), and this one everybody has */
+	return len > 0 ? (struct cm_blob){ whole.ptr, len } : cm_blob_str("objectClass");
 }
 
 /* Text of a filter: what stands between "(" and "=" is before, until the item ends. */
