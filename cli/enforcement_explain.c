@@ -110,7 +110,8 @@ tell(const struct cm_cli *c, const json_t *told)
 {
 	const json_t *before = json_object_get(told, "before");
 	const char *kept = json_string_value(json_object_get(told, "kept")), *offline = json_string_value(json_object_get(told, "offline")),
-	    *skip = json_string_value(json_object_get(told, "skip_once")), *without = json_string_value(json_object_get(told, "without"));
+	    *skip = json_string_value(json_object_get(told, "skip_once")), *made = json_string_value(json_object_get(told, "skip_once_made")),
+	    *without = json_string_value(json_object_get(told, "without"));
 
 	if (without != NULL)
 		cm_cli_line(c, "without", "%s", without);
@@ -123,7 +124,8 @@ tell(const struct cm_cli *c, const json_t *told)
 		cm_cli_line(c, "as kept", "since %s", kept);
 	tell_steps(c, told);
 	if (skip != NULL)
-		cm_cli_line(c, "skip once", "root lets %s in once without a card, until %s", c->args[1], skip);
+		cm_cli_line(c, "skip once", "root lets %s in once without a card: said at %s, holds until %s", c->args[1], made != NULL ? made : "?",
+		    skip);
 }
 
 enum cm_err

@@ -52,6 +52,12 @@ unasked(const struct look *l)
 	return l->facts->no_directory ? "no directory is configured" : NULL;
 }
 
+bool
+cm_enforcement_can_name(const char *name)
+{
+	return strcmp(cm_fact_make(CM_FACT_VALUE, 1, name).text, name) == 0;
+}
+
 static enum cm_enforcement_says
 look_exempt(const struct look *l)
 {

@@ -79,11 +79,17 @@ CM_MUST_USE enum cm_err cm_enforcement_gather(const struct cm_enforcement_source
 
 /*
  * Mistakes, each an item "mistake" of t: where a card is required nobody would have a way in
- * by password, or a group exempts nobody; what is not in force, an item "to be considered".
- * etc: the folder of shadow, NULL for /etc; where that cannot be read, passwords are taken to be there.
+ * by password, or no card opens anything; a group exempts nobody, or it or the attribute has a name
+ * that none has.  What has no effect, or not what one may think, is an item "to be considered".
+ * etc: the folder of shadow and group, NULL for /etc; where those cannot be read, passwords and groups are taken to be there.
  * CM_ERR_CONFIG  CONFIG: there is one
  */
 CM_MUST_USE enum cm_err cm_enforcement_check(const struct cm_conf *conf, const char *etc, struct cm_trace *t);
+
+/* Is a directory configured (local: alone is none)? */
+bool cm_enforcement_has_directory(const struct cm_conf *conf);
+/* Can a fact say that it is about a group, or an attribute, of this name (struct cm_fact's text)? */
+bool cm_enforcement_can_name(const char *name);
 
 /* Has somebody of this name anything to ask a directory for: one is configured, he is not exempt, and not of this computer? */
 bool cm_enforcement_wants_directory(const struct cm_conf *conf, const char *user);

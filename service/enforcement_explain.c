@@ -1,6 +1,7 @@
 /* service/enforcement_explain.c - why somebody must use a card, or need not: each step's value, and what a change would do. */
 #include "service/enforcement_explain.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +11,8 @@
 #include "service/answer.h"
 
 /* ---- what is supposed */
+
+#define SHOWN	80	/* of what is refused, so that what was expected is read */
 
 struct supposed {
 	struct cm_conf conf;		/* as it would be; shallow: its texts are others' */
@@ -47,34 +50,49 @@ static bool
 suppose_group_name(struct supposed *s)
 {
 	s->conf.enforcement.not_enforced_group = (char *)(uintptr_t)s->value;
-	return true;
+	return cm_enforcement_can_name(s->value);
 }
 
-/* A number, or what means nothing; "": no such attribute. */
-static struct cm_fact
-read_number(const char *text, const char *name)
+/* What a number of 32 bits is written as: decimal, of either sign (as Active Directory stores flags), or with 0x. */
+static bool
+read_number(const char *text, uint32_t *out)
 {
+	const bool minus = text[0] == '-';
 	char *end;
-	const unsigned long n = strtoul(text, &end, 0);
+	unsigned long long n;
 
-	if (text[0] == '\0')
-		return cm_fact_make(CM_FACT_NONE, 0, NULL);
-	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && n <= UINT32_MAX ? cm_fact_make(CM_FACT_VALUE, (uint32_t)n, name) :
-	    cm_fact_make(CM_FACT_MALFORMED, 0, text);
+	if (text[minus] < '0' || text[minus] > '9')
+		return false;
+	errno = 0;
+	n = strtoull(text + minus, &end, strncasecmp(text + minus, "0x", 2) == 0 ? 16 : 10);
+	*out = minus ? (uint32_t)0 - (uint32_t)n : (uint32_t)n;
+	return errno == 0 && *end == '\0' && n <= (minus ? (unsigned long long)INT32_MAX + 1 : UINT32_MAX);
 }
 
+/* What means nothing may be supposed too: it may be written there.  "": no such attribute. */
 static bool
 suppose_attribute(struct supposed *s)
 {
-	s->facts->account.attribute = read_number(s->value, s->conf.enforcement.attribute);
-	return true;
+	struct cm_fact *f = &s->facts->account.attribute;
+	uint32_t n;
+
+	if (s->value[0] == '\0')
+		*f = cm_fact_make(CM_FACT_NONE, 0, NULL);
+	else if (read_number(s->value, &n))
+		*f = cm_fact_make(CM_FACT_VALUE, n, s->conf.enforcement.attribute);
+	else
+		*f = cm_fact_make(CM_FACT_MALFORMED, 0, s->value);
+	return strlen(s->value) < CM_FACT_TEXT;
 }
 
 static bool
 suppose_control(struct supposed *s)
 {
-	s->facts->account.control = read_number(s->value, "userAccountControl");
-	return true;
+	uint32_t n = 0;
+	const bool is = read_number(s->value, &n);
+
+	s->facts->account.control = is ? cm_fact_make(CM_FACT_VALUE, n, "userAccountControl") : cm_fact_make(CM_FACT_NONE, 0, NULL);
+	return is || s->value[0] == '\0';
 }
 
 static bool
@@ -112,21 +130,24 @@ suppose_local(struct supposed *s)
 	return read_flag(s->value, &s->facts->local);
 }
 
+#define FLAG	"yes or no"
 static const struct supposition {
 	const char *key;	/* NULL: what enforcement.attribute names */
 	bool fact;
 	bool (*take)(struct supposed *s);
+	const char *expected;
 } suppositions[] = {
-	{ "required", false, suppose_required },
-	{ "allow_unmapped_users", false, suppose_unmapped },
-	{ "not_enforced_group", false, suppose_group_name },
-	{ NULL, true, suppose_attribute },
-	{ "userAccountControl", true, suppose_control },
-	{ "group", true, suppose_group },
-	{ "mapped", true, suppose_mapped },
-	{ "exempt", true, suppose_exempt },
-	{ "local", true, suppose_local },
+	{ "required", false, suppose_required, FLAG },
+	{ "allow_unmapped_users", false, suppose_unmapped, FLAG },
+	{ "not_enforced_group", false, suppose_group_name, "a group's name of at most 63 octets, without control characters, or nothing" },
+	{ NULL, true, suppose_attribute, "0, 1, 2, nothing, or another value that may stand there, of at most 63 octets" },
+	{ "userAccountControl", true, suppose_control, "a number of 32 bits (512, 0x40200, -2147221504), or nothing" },
+	{ "group", true, suppose_group, FLAG },
+	{ "mapped", true, suppose_mapped, FLAG },
+	{ "exempt", true, suppose_exempt, FLAG },
+	{ "local", true, suppose_local, FLAG },
 };
+_Static_assert(CM_FACT_TEXT == 64, "what is expected says so");
 
 static const struct supposition *
 find(const struct cm_conf *conf, const char *key)
@@ -160,7 +181,8 @@ suppose(const json_t *what_if, struct supposed *s, struct cm_trace *t)
 			continue;
 		s->value = json_string_value(value);
 		if (s->value == NULL || !row->take(s))
-			return cm_trace_fail(t, CM_REASON_USAGE, "%s = %s: expected yes or no", key, s->value != NULL ? s->value : "");
+			return cm_trace_fail(t, CM_REASON_USAGE, "%s = %.*s%s: expected %s", key, SHOWN, s->value != NULL ? s->value : "",
+			    s->value != NULL && strlen(s->value) > SHOWN ? "..." : "", row->expected);
 	}
 	return CM_OK;
 }
@@ -259,8 +281,10 @@ tell(const struct cm_enforcement_explaining *x, struct supposed *s, const struct
 	json_object_set_new(*out, "steps", tell_steps(&d));
 	set_time(*out, "kept", facts.kept);
 	cm_answer_add_text(*out, "offline", f->offline);
-	if (x->store != NULL && cm_skip_find(x->store, x->user, cm_clock_now(), NULL, &mark) == CM_OK)
+	if (x->store != NULL && cm_skip_find(x->store, x->user, cm_clock_now(), NULL, &mark) == CM_OK) {
 		set_time(*out, "skip_once", mark.expires);
+		set_time(*out, "skip_once_made", mark.made);
+	}
 	return CM_OK;
 }
 

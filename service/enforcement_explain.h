@@ -25,7 +25,7 @@ struct cm_enforcement_explaining {
 /*
  * *out: an object: user, card_required, decided (the step's name), step (its number), steps (each:
  * number, step, value, says, reached), local, kept (since when what is kept speaks), offline (why nobody
- * answered), skip_once (until when root lets him in once), and with what_if: before (card_required,
+ * answered), skip_once and skip_once_made (until when root lets him in once, and since when), and with what_if: before (card_required,
  * decided, as it is now).  Nothing is kept or used up.
  *
  * CM_ERR_USAGE   USAGE: what is supposed is no key, or no value of it

@@ -14,8 +14,8 @@ is_named(const struct passwd *e, const char *name)
 }
 
 /* local: alone asks none (ldap/directory.h). */
-static bool
-has_directory(const struct cm_conf *conf)
+bool
+cm_enforcement_has_directory(const struct cm_conf *conf)
 {
 	for (char *const *uri = conf->directory.uri; uri != NULL && *uri != NULL; uri++)
 		if (strncasecmp(*uri, "local:", strlen("local:")) != 0)
@@ -29,7 +29,7 @@ cm_enforcement_wants_directory(const struct cm_conf *conf, const char *user)
 	struct passwd entry;
 	char texts[CM_LOCAL_TEXTS];
 
-	return has_directory(conf) && !cm_enforcement_is_exempt(conf, user) && !cm_local_find_user(user, is_named, &entry, texts);
+	return cm_enforcement_has_directory(conf) && !cm_enforcement_is_exempt(conf, user) && !cm_local_find_user(user, is_named, &entry, texts);
 }
 
 /* Fact by fact: of two answers the later one, and where there is none what was said last. */
@@ -167,7 +167,7 @@ cm_enforcement_gather(const struct cm_enforcement_sources *s, const char *user, 
 
 	*out = (struct cm_enforcement_facts){
 		.local = cm_local_find_user(user, is_named, &entry, texts), .exempt = cm_enforcement_is_exempt(s->conf, user),
-		.no_directory = !has_directory(s->conf),
+		.no_directory = !cm_enforcement_has_directory(s->conf),
 	};
 	if (out->local)
 		m.gid = entry.pw_gid;
