@@ -4,7 +4,11 @@
 Each cell of the table of steps is in tests/service/test_enforcement.c; here are the ways that lead to it.
 """
 import json
+import os
+import re
 import shutil
+import subprocess
+from pathlib import Path
 
 import scenario
 import service_scenario
@@ -17,6 +21,7 @@ from rig import WORK
 
 REQUIRED, NORMAL = '262656', '512'   # userAccountControl with and without SMARTCARD_REQUIRED
 GROUP = 'card-exempt'
+USERS = 1020
 
 
 class EnforcementScenario(PamScenario):
@@ -151,14 +156,20 @@ class GroupTest(EnforcementScenario):
         self.assertEqual((self.by_password(), self.by_password('bob')), (True, True))
         scenario.RIG.start('slapd')
 
-    def test_the_same_by_the_service_and_alone(self):
-        self.give('bob', SmartCardEnforcement='1')
+    @staticmethod
+    def alone():
+        """A configuration as the service's, for who asks beside it."""
         alone = WORK / 'alone.conf'
         service = service_scenario.service_module
         password = service.CONF.parent / 'bind.password'
         shutil.copy(password, WORK / 'bind.password')
         (WORK / 'bind.password').chmod(0o400)
         alone.write_text(service.CONF.read_text(encoding='utf-8').replace(str(password), str(WORK / 'bind.password')), encoding='utf-8')
+        return alone
+
+    def test_the_same_by_the_service_and_alone(self):
+        self.give('bob', SmartCardEnforcement='1')
+        alone, service = self.alone(), service_scenario.service_module
         for user, more in (('alice', []), ('bob', []), ('root', []), (LOCAL, []), ('nobody-here', []),
                            ('alice', ['--what-if', 'userAccountControl=0x40000'])):
             with self.subTest(user=user, more=more):
@@ -178,6 +189,24 @@ class GroupTest(EnforcementScenario):
         said = self.cardmap('enforcement', 'explain', 'bob', '--service', service.RUN, '--what-if', 'nonsense=1', status=64)
         self.assertIn('cannot be supposed', said.err)
 
+    def test_a_thousand_accounts(self):
+        """Each of them once, in no more memory than the first page takes: a pipe of one page holds it up meanwhile."""
+        told, used = [], []
+        child = subprocess.Popen([os.environ['CM_CARDMAP_PLAIN'], 'enforcement', 'explain', '--all', '--config', self.alone(), '--json'],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pipesize=4096, text=True, encoding='utf-8')
+        for line in child.stdout:
+            if line == '{\n':
+                break
+            told.append(json.loads(line)['user'])
+            if len(told) % 100 == 0:
+                used.append(int(re.search(r'VmHWM:\s+(\d+)', Path(f'/proc/{child.pid}/status').read_text(encoding='ascii'))[1]))
+        counted = json.loads('{' + child.stdout.read())
+        self.assertEqual((child.wait(), counted['accounts']), (0, len(told)))
+        self.assertEqual(len(told), len(set(told)), 'nobody is told twice')
+        self.assertLessEqual({person.name for person in scenario.people.people(USERS)}, set(told))
+        self.assertGreater(len(told), USERS)
+        self.assertLess(used[-1], used[2] + 1024, f'KiB: {used}')
+
 
 if __name__ == '__main__':
-    service_scenario.main()
+    service_scenario.main(users=USERS)

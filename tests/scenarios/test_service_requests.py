@@ -188,6 +188,24 @@ class WhoMayTest(ServiceScenario):
         self.check_denied(self.ask_as(LOCAL, 'Status'))
         self.assertIn('status', self.ask_as('root', 'Status'))
 
+    def test_who_must_use_a_card(self):
+        """Root and the helpdesk about anybody, others about the account that is theirs by its uid, whatever they suppose; no other
+        is told whether there is such an account."""
+        def explained(user, about, **supposed):
+            return self.ask_as(user, 'Enforcement', {'action': 'explain', 'user': about, 'parameters': {'what_if': supposed}})
+        for user, about in (('root', 'alice'), ('root', 'root'), ('root', 'no-such-user'), ('bob', 'alice'), ('bob', 'root'), ('bob', 'bob'),
+                            ('alice', 'alice'), (LOCAL, LOCAL)):
+            with self.subTest(user=user, about=about):
+                told = explained(user, about, required='no')['result']
+                self.assertEqual((told['user'], told['before']['card_required']), (about, about != 'root'))
+        for about, supposed in (('alice', {}), ('alice', {'local': 'yes'}), ('alice', {'required': 'perhaps'}), ('root', {}),
+                                ('no-such-user', {}), (LOCAL.upper(), {}), (f'CORP\\{LOCAL}', {})):
+            with self.subTest(about=about, supposed=supposed):
+                self.check_denied(explained(LOCAL, about, **supposed))
+        self.check_denied(explained('alice', 'bob'))
+        for user in ('bob', LOCAL):
+            self.check_denied(self.ask_as(user, 'Enforcement', {'action': 'skip_once', 'user': user}))
+
     def test_whois_of_a_card(self):
         certificate = base64.b64encode((scenario.RIG.pki / 'erin.der').read_bytes()).decode()
         for user in ('root', 'bob'):
