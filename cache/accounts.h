@@ -59,9 +59,8 @@ CM_MUST_USE enum cm_err cm_accounts_select(const struct cm_accounts *s, const st
     struct cm_buf *answer);
 
 /*
- * What the host knows, for trust/: every piece of evidence kept for any
- * certificate of these issuers, and the clock's floor.  now is this host's
- * clock.  known borrows from the struct made here.
+ * What the host knows, for trust/: sources, the clock's floor, and evidence.
+ * now is this host's clock.  known borrows from the struct made here.
  */
 struct cm_keeping;
 struct cm_remote_keeping;
@@ -75,8 +74,19 @@ struct cm_memory {
 	struct cm_snapshot *snapshot;	/* of a store on a socket: what known borrows from; the store outlives it */
 	struct cm_remote_keeping *remote_keeping;
 };
+/* Of evidence every piece there is, of any certificate; a remote store tells what is revoked, and no more. */
 CM_MUST_USE enum cm_err cm_accounts_recall(struct cm_accounts *s, time_t now,
     struct cm_trace *t, struct cm_memory **out);
+/*
+ * What a login needs, however many are kept: of evidence what is revoked, whoever
+ * it is of (who signs answers may be among them); and, once its chain is there,
+ * what is kept of the certificates below the anchor is added.  A failure leaves
+ * m as it was.
+ */
+CM_MUST_USE enum cm_err cm_accounts_recall_revoked(struct cm_accounts *s, time_t now,
+    struct cm_trace *t, struct cm_memory **out);
+CM_MUST_USE enum cm_err cm_accounts_recall_chain(struct cm_accounts *s, const struct cm_verdict *v, struct cm_trace *t,
+    struct cm_memory *m);
 void cm_memory_free(struct cm_memory **m);
 
 /*

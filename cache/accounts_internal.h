@@ -99,6 +99,9 @@ CM_MUST_USE enum cm_err cm_evidence_keep(struct cm_accounts *s, const struct cm_
     time_t now, struct cm_trace *t);
 CM_MUST_USE enum cm_err cm_evidence_find(struct cm_accounts *s, struct cm_blob issuer_key,
     struct cm_blob serial, struct cm_trace *t, struct cm_evidence *out);
+/* recall.c: add what is kept of these certificates (issuer_key and serial) to m. */
+CM_MUST_USE enum cm_err cm_accounts_recall_about(struct cm_accounts *s, const struct cm_evidence *names, size_t count,
+    struct cm_trace *t, struct cm_memory *m);
 /* Good evidence that ended a month ago says nothing any more. */
 CM_MUST_USE enum cm_err cm_evidence_expire(struct cm_accounts *s, time_t now, struct cm_trace *t);
 
@@ -131,6 +134,8 @@ CM_MUST_USE enum cm_err cm_clock_load(struct cm_accounts *s, struct cm_trace *t,
     struct cm_store_clock *out);
 CM_MUST_USE enum cm_err cm_clock_keep(struct cm_accounts *s, time_t signed_time, time_t now,
     bool account_online, struct cm_trace *t);
+/* Within one boot CLOCK_BOOTTIME tells how far the wall clock must have come: it has not. */
+bool cm_clock_contradicts(const struct cm_store_clock *c, time_t now);
 /* Seconds since (wall, boottime, boot_id): the greater of both clocks; negative: no clock can tell. */
 int64_t cm_clock_age_since(time_t wall, int64_t boottime, const char *boot_id, time_t now);
 

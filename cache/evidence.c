@@ -1,4 +1,4 @@
-/* cache/evidence.c - what was learned of certificates, and what the time is at least. */
+/* cache/evidence.c - what was learned of certificates, row by row, and what the time is at least. */
 #include <stdlib.h>
 
 #include "cache/store_wire_internal.h"
@@ -14,7 +14,6 @@ enum { SOURCE_1 = CONFIRMED, EVIDENCE_COLUMNS_1 };
 /* Added to the status. */
 enum { STATUS_MASK = 15, ON_HOLD = 16, BY_LIST = 32 };
 
-#define EVIDENCE_MAX		(1 << 18)	/* rows: more is no store of a login host */
 #define EXPIRED_KEPT		(30 * 24 * 3600)
 
 static const struct cm_column evidence_kinds[EVIDENCE_COLUMNS] = {
@@ -205,13 +204,15 @@ cm_accounts_forget_evidence(struct cm_accounts *s, const uint8_t issuer_key[32],
 	return err;
 }
 
+/* As the index of what ends has it (schema.c). */
+_Static_assert(CM_STATUS_GOOD == 1, "the statement and that index");
 enum cm_err
 cm_evidence_expire(struct cm_accounts *s, time_t now, struct cm_trace *t)
 {
-	const struct cm_column v[] = { cm_value_int(CM_STATUS_GOOD), cm_value_int(now - EXPIRED_KEPT) };
+	const struct cm_column v[] = { cm_value_int(now - EXPIRED_KEPT) };
 
-	return cm_store_run(s, "DELETE FROM evidence WHERE (status & 15) = ?1 AND learned < ?2 AND "
-	    "next_update < ?2", v, CM_COUNT(v), t);
+	return cm_store_run(s, "DELETE FROM evidence WHERE (status & 15) = 1 AND max(learned, next_update) < ?1", v,
+	    CM_COUNT(v), t);
 }
 
 /* The columns of table clock. */
@@ -261,9 +262,8 @@ cm_clock_age_since(time_t wall, int64_t boottime, const char *boot_id, time_t no
 	return awake > age ? awake : age;
 }
 
-/* Within one boot CLOCK_BOOTTIME tells how far the wall clock must have come. */
-static bool
-contradicts(const struct cm_store_clock *c, time_t now)
+bool
+cm_clock_contradicts(const struct cm_store_clock *c, time_t now)
 {
 	return same_boot(c->boot_id) &&
 	    now + CM_CLOCK_SKEW < c->wall + (cm_clock_boottime() - c->boottime);
@@ -288,7 +288,7 @@ cm_clock_keep(struct cm_accounts *s, time_t signed_time, time_t now, bool accoun
 	if (signed_time > c.floor && signed_time <= now)
 		c.floor = signed_time;
 	/* A clock set back offline does not become the new measure. */
-	if (account_online || !contradicts(&c, now)) {
+	if (account_online || !cm_clock_contradicts(&c, now)) {
 		c.wall = now;
 		c.boottime = cm_clock_boottime();
 		if (cm_clock_boot_id(c.boot_id) != CM_OK)
@@ -298,98 +298,4 @@ cm_clock_keep(struct cm_accounts *s, time_t signed_time, time_t now, bool accoun
 	    [ID] = cm_value_int(1), [FLOOR] = cm_value_int(c.floor), [WALL] = cm_value_int(c.wall),
 	    [BOOTTIME] = cm_value_int(c.boottime), [BOOT_ID] = cm_value_text(c.boot_id),
 	}, CLOCK_COLUMNS, t);
-}
-
-static enum cm_err
-recall_evidence(struct cm_accounts *s, struct cm_trace *t, struct cm_memory *m)
-{
-	sqlite3_stmt *q = NULL;
-	size_t cap = 0;
-	enum cm_err err;
-
-	if ((err = cm_store_prepare(s, "SELECT * FROM evidence", NULL, 0, t, &q)) != CM_OK)
-		goto out;
-	while ((err = cm_store_step(s, q, t)) == CM_OK) {
-		if (m->known.count == cap) {
-			struct cm_evidence *more;
-
-			cap = cap == 0 ? 16 : cap * 2;
-			more = cap <= EVIDENCE_MAX ? reallocarray(m->evidence, cap, sizeof(*more)) : NULL;
-			if (more == NULL) {
-				err = CM_ERR_NOMEM;
-				break;
-			}
-			m->evidence = more;
-		}
-		if ((err = cm_evidence_read(s, q, t, &m->evidence[m->known.count])) != CM_OK)
-			break;
-		m->known.count++;
-	}
-out:
-	sqlite3_finalize(q);
-	return err == CM_ERR_ABSENT ? CM_OK : err;
-}
-
-void
-cm_memory_date(struct cm_memory *m, const struct cm_store_clock *c, time_t now)
-{
-	m->known.keeper = &m->keeper;
-	m->known.now = now;
-	m->known.floor = c->floor;
-	m->known.stale_clock = now < c->floor || contradicts(c, now);
-}
-
-enum cm_err
-cm_accounts_clock(struct cm_accounts *s, time_t now, struct cm_trace *t, struct cm_known *out)
-{
-	struct cm_store_clock c;
-	enum cm_err err;
-
-	*out = (struct cm_known){ .now = now };
-	if (s->remote != NULL)
-		return CM_ERR_STATE;
-	if ((err = cm_clock_load(s, t, &c)) != CM_OK)
-		return err;
-	out->floor = c.floor;
-	out->stale_clock = now < c.floor || contradicts(&c, now);
-	return CM_OK;
-}
-
-enum cm_err
-cm_accounts_recall(struct cm_accounts *s, time_t now, struct cm_trace *t, struct cm_memory **out)
-{
-	struct cm_memory *m = NULL;
-	struct cm_store_clock c;
-	enum cm_err err;
-
-	*out = NULL;
-	if (s->remote != NULL)
-		return cm_remote_recall(s, now, t, out);
-	if ((m = calloc(1, sizeof(*m))) == NULL)
-		return CM_ERR_NOMEM;
-	if ((err = cm_clock_load(s, t, &c)) == CM_OK && (err = recall_evidence(s, t, m)) == CM_OK &&
-	    (err = cm_sources_recall(s, t, &m->sources, &m->known.source_count)) == CM_OK &&
-	    (err = cm_keeping_new(s, &m->keeping, &m->keeper)) == CM_OK) {
-		m->known.evidence = m->evidence;
-		m->known.sources = m->sources;
-		cm_memory_date(m, &c, now);
-		*out = m;
-		m = NULL;
-	}
-	cm_memory_free(&m);
-	return err;
-}
-
-void
-cm_memory_free(struct cm_memory **m)
-{
-	if (*m == NULL)
-		return;
-	cm_keeping_free(&(*m)->keeping);
-	cm_remote_keeping_free(&(*m)->remote_keeping);
-	cm_snapshot_release(&(*m)->snapshot);
-	free((*m)->sources);
-	free((*m)->evidence);
-	free(*m);
-	*m = NULL;
 }

@@ -2,8 +2,8 @@
  * cache/remote.c - a store that another process has: asked over its socket, so that whoever maps cards opens no file of root's.
  *
  * One connection for what logins ask and another for what they learn, each with
- * a lock; both are made again when they end.  What is known of revocation comes
- * once, and then only when it has changed.
+ * a lock; both are made again when they end.  What is known to be revoked comes
+ * once, and then only when it has changed; what is good, of a chain.
  */
 #include <errno.h>
 #include <poll.h>
@@ -403,6 +403,25 @@ cm_remote_recall(const struct cm_accounts *s, time_t now, struct cm_trace *t, st
 	}
 	cm_memory_free(&m);
 	return err;
+}
+
+static enum cm_err
+take_evidence(struct cm_got *g, void *out)
+{
+	cm_get_evidence(g, out);
+	return CM_OK;
+}
+
+enum cm_err
+cm_remote_find_evidence(const struct cm_accounts *s, struct cm_blob issuer_key, struct cm_blob serial, struct cm_trace *t,
+    struct cm_evidence *out)
+{
+	struct cm_remote_question q = { .take = take_evidence, .out = out };
+
+	cm_remote_begin(&q, CM_STORE_FIND_EVIDENCE);
+	cm_put_octets(&q.request, issuer_key);
+	cm_put_octets(&q.request, serial);
+	return ask_locked(s->remote, &s->remote->asking, &q, t);
 }
 
 /* ---- accounts and pairings */

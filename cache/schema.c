@@ -36,8 +36,14 @@
 	"CREATE TABLE issuer (issuer_key BLOB PRIMARY KEY NOT NULL, cert BLOB NOT NULL," \
 	" digest BLOB NOT NULL) STRICT;"
 
-const char cm_store_indexes[] = INDEXES;
-const char cm_store_schema[] = ACCOUNT INDEXES CLOCK PAIRING SECOND "PRAGMA user_version = 3";
+/* What is revoked is read at each login, what ended is looked for; conditions as in recall.c and evidence.c. */
+#define EVIDENCE_INDEXES \
+	"CREATE INDEX IF NOT EXISTS account_guid ON account (guid);" \
+	"CREATE INDEX IF NOT EXISTS evidence_revoked ON evidence (issuer_key, serial) WHERE (status & 15) = 2;" \
+	"CREATE INDEX IF NOT EXISTS evidence_ends ON evidence (max(learned, next_update)) WHERE (status & 15) = 1;"
+
+const char cm_store_indexes[] = INDEXES EVIDENCE_INDEXES;
+const char cm_store_schema[] = ACCOUNT INDEXES CLOCK PAIRING SECOND EVIDENCE_INDEXES "PRAGMA user_version = 3";
 
 enum cm_err
 cm_schema_read_version(struct cm_accounts *s, struct cm_trace *t)

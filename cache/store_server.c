@@ -23,6 +23,7 @@ struct server {
 	struct cm_trace *asked;		/* of the requests */
 	struct cm_keeping *keeping;	/* a connection of its own to the file */
 	struct cm_keeper keeper;
+	int64_t evidence_room, sources_room;	/* rows that may be added before they are counted again */
 	int64_t session;		/* no other connection's versions are this one's */
 	uint8_t *buffer;		/* CM_STORE_WIRE_MAX */
 	struct cm_buf reply;
@@ -184,7 +185,7 @@ recall(struct server *v, struct cm_got *g)
 		cm_put_number(&v->reply, 0);
 		return CM_OK;
 	}
-	if ((err = cm_accounts_recall(v->store, cm_clock_now(), v->asked, &m)) == CM_OK)
+	if ((err = cm_accounts_recall_revoked(v->store, cm_clock_now(), v->asked, &m)) == CM_OK)
 		err = tell_memory(v, version, &c, m);
 	cm_memory_free(&m);
 	return err;
@@ -286,16 +287,26 @@ find_evidence(struct server *v, struct cm_got *g)
 	return err;
 }
 
+/*
+ * Counting reads all of them, so a sixteenth of what is left may be added unseen,
+ * by each connection: it is the disk that is spared, not a number that is kept.
+ */
 static enum cm_err
-check_room(struct server *v, const char *sql, int64_t most)
+check_room(struct server *v, const char *sql, int64_t most, int64_t *room)
 {
 	sqlite3_stmt *q = NULL;
+	int64_t left = 0;
 	enum cm_err err;
 
+	if (*room > 0) {
+		--*room;
+		return CM_OK;
+	}
 	if ((err = cm_store_prepare(v->store, sql, NULL, 0, v->asked, &q)) == CM_OK &&
-	    (err = cm_store_step(v->store, q, v->asked)) == CM_OK && sqlite3_column_int64(q, 0) >= most)
+	    (err = cm_store_step(v->store, q, v->asked)) == CM_OK && (left = most - sqlite3_column_int64(q, 0)) <= 0)
 		err = cm_trace_fail(v->asked, CM_REASON_STORE, "%s: full: no more than %lld answers about revocation, or "
 		    "servers, are kept for others", v->store->path, (long long)most);
+	*room = left > 0 ? left / 16 : 0;
 	sqlite3_finalize(q);
 	return err;
 }
@@ -346,7 +357,7 @@ keep_evidence(struct server *v, struct cm_got *g)
 		return cm_trace_fail(v->asked, CM_REASON_REVOKED, "the store says revoked%s: only root changes that, by "
 		    "cardmap revocation refresh or forget", old.on_hold ? " (on hold)" : "");
 	if (err != CM_OK && (err != CM_ERR_ABSENT ||
-	    (err = check_room(v, "SELECT count(*) FROM evidence", EVIDENCE_MOST)) != CM_OK))
+	    (err = check_room(v, "SELECT count(*) FROM evidence", EVIDENCE_MOST, &v->evidence_room)) != CM_OK))
 		return err;
 	return tell_keeper(v, v->keeper.keep(v->keeper.arg, &e));
 }
@@ -362,7 +373,7 @@ keep_source(struct server *v, struct cm_got *g)
 	issuer = cm_get_octets(g, 1, CM_STORE_CERT_MAX);
 	if (!cm_got_all(g) || !is_sound(s.url) || !is_sound(s.why))
 		return CM_ERR_USAGE;
-	if ((err = check_room(v, "SELECT count(*) FROM source", SOURCES_MOST)) != CM_OK)
+	if ((err = check_room(v, "SELECT count(*) FROM source", SOURCES_MOST, &v->sources_room)) != CM_OK)
 		return err;
 	return tell_keeper(v, v->keeper.keep_source(v->keeper.arg, &s, issuer));
 }

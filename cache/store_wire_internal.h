@@ -32,7 +32,7 @@
  * account is added, no pairing, no key, and nobody who is revoked is forgiven.
  */
 #define CM_STORE_REQUESTS(X) \
-	X(RECALL)		/* number number (the version that is known; 0 0: none) -> memory */ \
+	X(RECALL)		/* number number (the version that is known; 0 0: none) -> memory, what is revoked */ \
 	X(FIND)			/* octets (DER) number (now) -> account number (age) */ \
 	X(WITHDRAW)		/* octets (SHA-256 of the certificate) -> */ \
 	X(WITHDRAW_USER)	/* octets text (name) -> */ \
@@ -87,6 +87,9 @@ CM_MUST_USE enum cm_err cm_remote_new(const struct cm_accounts_options *o, struc
 void cm_remote_free(struct cm_remote **r);
 CM_MUST_USE enum cm_err cm_remote_recall(const struct cm_accounts *s, time_t now, struct cm_trace *t,
     struct cm_memory **out);
+/* CM_ERR_ABSENT: nothing is kept of it, and no reason is set. */
+CM_MUST_USE enum cm_err cm_remote_find_evidence(const struct cm_accounts *s, struct cm_blob issuer_key, struct cm_blob serial,
+    struct cm_trace *t, struct cm_evidence *out);
 CM_MUST_USE enum cm_err cm_remote_find(const struct cm_accounts *s, const struct cm_cert *c, time_t now,
     struct cm_trace *t, struct cm_account **out, int64_t *age_s);
 /* name NULL: whoever it is of; uid -1: the account so named, else all but that. */

@@ -77,12 +77,12 @@ open_parts(struct cm_doctor *d)
 	/* Opening would make the file. */
 	d->nothing_kept = access(c->conf->accounts.path, F_OK) != 0 && errno == ENOENT;
 	if (!d->nothing_kept && (err = cm_host_open(c->conf, needs | CM_NEED_ACCOUNTS, c->trace, &d->host)) == CM_OK)
-		err = cm_accounts_recall(d->host->accounts, cm_clock_now(), c->trace, &d->memory);
+		err = cm_accounts_recall_revoked(d->host->accounts, cm_clock_now(), c->trace, &d->memory);
 	/* what is kept is there all the same, whatever is wrong with rules and CAs */
 	if (err != CM_OK && err != CM_ERR_NOMEM && d->host == NULL && cm_trace_reason(c->trace) != CM_REASON_STORE) {
 		keep_reason(d);
 		if ((err = cm_host_open(c->conf, CM_NEED_ACCOUNTS | CM_LOOKS_ONLY, c->trace, &d->host)) == CM_OK)
-			err = cm_accounts_recall(d->host->accounts, cm_clock_now(), c->trace, &d->memory);
+			err = cm_accounts_recall_revoked(d->host->accounts, cm_clock_now(), c->trace, &d->memory);
 	}
 	if (err == CM_ERR_NOMEM)
 		return err;

@@ -171,7 +171,7 @@ run(struct cm_varlink_request *r, const struct action *action, const json_t *par
 
 	a.host.accounts = asker->resolver->asked;
 	if ((err = cm_trace_new(&a.trace)) == CM_OK &&
-	    (err = cm_accounts_recall(a.host.accounts, cm_clock_now(), a.trace, &a.memory)) == CM_OK) {
+	    (err = cm_accounts_recall_revoked(a.host.accounts, cm_clock_now(), a.trace, &a.memory)) == CM_OK) {
 		a.known = a.memory->known;
 		err = action->run(&a, result);
 	}

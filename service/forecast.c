@@ -1,6 +1,8 @@
 /* service/forecast.c - the stages of a login, asked for another time and with nobody answering. */
 #include "service/forecast.h"
 
+#include <stdlib.h>
+
 #include "service/mapping.h"
 
 /* One login that nobody makes. */
@@ -8,6 +10,7 @@ struct forecast {
 	const struct cm_host *host;
 	const struct cm_cert *cert;
 	struct cm_known known;		/* at the time that is asked about */
+	struct cm_memory memory;	/* ... and what is kept of this chain */
 	struct cm_trace *trace;
 	struct cm_verdict *verdict;
 	struct cm_account *account;
@@ -16,7 +19,14 @@ struct forecast {
 static enum cm_err
 check_chain(struct forecast *f)
 {
-	return cm_trust_check_chain(f->host->trust, f->cert, &f->known, f->trace, &f->verdict);
+	enum cm_err err;
+
+	if ((err = cm_trust_check_chain(f->host->trust, f->cert, &f->known, f->trace, &f->verdict)) != CM_OK)
+		return err;
+	f->memory.known = f->known;
+	if ((err = cm_accounts_recall_chain(f->host->accounts, f->verdict, f->trace, &f->memory)) == CM_OK)
+		f->known = f->memory.known;
+	return err;
 }
 
 /* A selector's answer cannot be foretold. */
@@ -85,5 +95,6 @@ cm_forecast_login(const struct cm_host *h, const struct cm_known *known, const s
 	}
 	cm_account_free(&f.account);
 	cm_verdict_free(&f.verdict);
+	free(f.memory.evidence);
 	return err;
 }

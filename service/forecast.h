@@ -12,8 +12,8 @@
  * called.  Asks nobody, keeps nothing.
  *
  * h has trust and accounts; without rules it is not looked at whether they
- * still lead to the account.  known is what the host knows; its clock is not
- * used.
+ * still lead to the account.  known is what the host knows, of
+ * evidence what is revoked at least; its clock is not used.
  * CM_OK  it goes on to the PIN; the item "status" of t says on what evidence
  * Else the first stage that says no, its reason in t
  */

@@ -74,7 +74,7 @@ check_chain(struct cm_pair *p)
 	enum cm_err err = CM_OK;
 
 	if (p->host->accounts != NULL &&
-	    (err = cm_accounts_recall(p->host->accounts, known.now, p->trace, &memory)) == CM_OK)
+	    (err = cm_accounts_recall_revoked(p->host->accounts, known.now, p->trace, &memory)) == CM_OK)
 		known = memory->known;
 	if (err == CM_OK)
 		err = cm_trust_check_chain(p->host->trust, p->cert, &known, p->trace, &verdict);

@@ -67,6 +67,22 @@ cm_stages_clear(struct cm_login *l)
 	l->worker = NULL;
 }
 
+/* What is kept of others' certificates is not read: a login among ten thousand kept accounts reads as much as one alone. */
+static enum cm_err
+recall_chain(struct cm_login *l)
+{
+	struct cm_here *h = cm_here(l);
+	enum cm_err err;
+
+	if (h->memory == NULL)
+		return CM_OK;
+	if ((err = cm_accounts_recall_chain(l->host->accounts, h->verdict, l->trace, h->memory)) != CM_OK)
+		return err;
+	h->known.evidence = h->memory->known.evidence;
+	h->known.count = h->memory->known.count;
+	return CM_OK;
+}
+
 /*
  * No network here: a stranger's card must not make this host send a byte.
  * What the host knows is read first, for the clock's floor; a host that cannot
@@ -85,14 +101,15 @@ cm_stages_chain(struct cm_login *l)
 	cm_here(l)->known = (struct cm_known){ .now = cm_clock_now() };
 	cm_trace_add(l->trace, "certificate", "%s", cm_cert_subject_text(cm_here(l)->cert));
 	if (l->host->accounts != NULL) {
-		if ((err = cm_accounts_recall(l->host->accounts, cm_here(l)->known.now, l->trace,
+		if ((err = cm_accounts_recall_revoked(l->host->accounts, cm_here(l)->known.now, l->trace,
 		    &cm_here(l)->memory)) != CM_OK)
 			return err;
 		cm_here(l)->known = cm_here(l)->memory->known;
 	}
 	if (l->look_only)
 		cm_here(l)->known.keeper = NULL;
-	return cm_trust_check_chain(l->host->trust, cm_here(l)->cert, &cm_here(l)->known, l->trace, &cm_here(l)->verdict);
+	err = cm_trust_check_chain(l->host->trust, cm_here(l)->cert, &cm_here(l)->known, l->trace, &cm_here(l)->verdict);
+	return err == CM_OK ? recall_chain(l) : err;
 }
 
 /* It stands on a rule still, and is the one that is wanted. */

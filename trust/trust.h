@@ -232,6 +232,11 @@ const struct cm_evidence *cm_verdict_evidence(const struct cm_verdict *v, size_t
 time_t cm_verdict_signed_time(const struct cm_verdict *v);
 /* The verified chain, leaf first, DER each; borrowed. */
 const struct cm_blob *cm_verdict_chain(const struct cm_verdict *v, size_t *count);
+/*
+ * Whom evidence about the certificate number i of that chain names, the leaf's is 0: issuer_key and serial of *name, all else zero.
+ * CM_ERR_ABSENT: it is the anchor, or there is none; CM_ERR_SYNTAX: its serial number is longer than 20 octets; CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_verdict_name(const struct cm_verdict *v, size_t i, struct cm_evidence *name);
 void cm_verdict_free(struct cm_verdict **v);
 
 /*

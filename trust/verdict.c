@@ -80,6 +80,14 @@ cm_verdict_chain(const struct cm_verdict *v, size_t *count)
 	return v->der;
 }
 
+enum cm_err
+cm_verdict_name(const struct cm_verdict *v, size_t i, struct cm_evidence *name)
+{
+	if (v->chain == NULL || i + 1 >= (size_t)sk_X509_num(v->chain))
+		return CM_ERR_ABSENT;
+	return cm_evidence_name(sk_X509_value(v->chain, (int)i), sk_X509_value(v->chain, (int)i + 1), name);
+}
+
 void
 cm_verdict_free(struct cm_verdict **v)
 {

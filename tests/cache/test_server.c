@@ -402,7 +402,7 @@ much_is_recalled_once(void **state)
 	begin(&l, state);
 	all = test_calloc(MANY, sizeof(*all));
 	for (unsigned i = 0; i < MANY; i++) {
-		all[i] = rig_evidence(1, CM_STATUS_GOOD, NOW);
+		all[i] = rig_evidence(1, CM_STATUS_REVOKED, NOW);
 		all[i].serial[0] = (uint8_t)(0x10 + i / 256);
 		all[i].serial[1] = (uint8_t)i;
 	}
@@ -461,7 +461,10 @@ learned_and_found(void **state)
 	assert_int_equal(m->keeper.keep_source(m->keeper.arg, &s, cm_cert_der(l.r->other)), CM_OK);
 	cm_memory_free(&m);
 	assert_int_equal(cm_accounts_recall(remote, NOW, l.r->trace, &m), CM_OK);
+	assert_int_equal(m->known.count, 0);
+	assert_int_equal(cm_accounts_recall_about(remote, &e, 1, l.r->trace, m), CM_OK);
 	assert_int_equal(m->known.count, 1);
+	assert_memory_equal(&m->known.evidence[0], &e, sizeof(e));
 	assert_int_equal(m->known.source_count, 1);
 	assert_memory_equal(&m->known.sources[0], &s, sizeof(s));
 	/* revoked is there for good, and said so where it is refused */
