@@ -391,16 +391,14 @@ out:
 }
 
 static enum cm_err
-list(struct cm_accounts *s, const char *name, struct cm_trace *t, cm_kept_visit visit, void *arg)
+list(struct cm_accounts *s, const char *sql, const struct cm_column *key, struct cm_trace *t, cm_kept_visit visit, void *arg)
 {
-	const struct cm_column key = cm_value_text(name);
 	sqlite3_stmt *q = NULL;
 	enum cm_err err;
 
 	if (s->remote != NULL)
 		return CM_ERR_STATE;
-	if ((err = cm_store_prepare(s, name != NULL ? "SELECT * FROM account WHERE name = ?1 ORDER BY last_online" :
-	    "SELECT * FROM account ORDER BY name, last_online", &key, name != NULL, t, &q)) != CM_OK)
+	if ((err = cm_store_prepare(s, sql, key, key != NULL, t, &q)) != CM_OK)
 		goto out;
 	while ((err = cm_store_step(s, q, t)) == CM_OK)
 		if ((err = visit_row(s, q, t, visit, arg)) != CM_OK)
@@ -416,13 +414,41 @@ out:
 enum cm_err
 cm_accounts_list(struct cm_accounts *s, struct cm_trace *t, cm_kept_visit visit, void *arg)
 {
-	return list(s, NULL, t, visit, arg);
+	return list(s, "SELECT * FROM account ORDER BY name, last_online", NULL, t, visit, arg);
 }
 
 enum cm_err
 cm_accounts_list_of(struct cm_accounts *s, const char *name, struct cm_trace *t, cm_kept_visit visit, void *arg)
 {
-	return list(s, name, t, visit, arg);
+	const struct cm_column key = cm_value_text(name);
+
+	return list(s, "SELECT * FROM account WHERE name = ?1 ORDER BY last_online", &key, t, visit, arg);
+}
+
+static enum cm_err
+count_accounts(struct cm_accounts *s, struct cm_trace *t, size_t *count)
+{
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	if ((err = cm_store_prepare(s, "SELECT count(*) FROM account", NULL, 0, t, &q)) == CM_OK &&
+	    (err = cm_store_step(s, q, t)) == CM_OK)
+		*count = (size_t)sqlite3_column_int64(q, 0);
+	sqlite3_finalize(q);
+	return err;
+}
+
+/* Only those rows are sorted whole. */
+enum cm_err
+cm_accounts_list_latest(struct cm_accounts *s, size_t most, struct cm_trace *t, cm_kept_visit visit, void *arg, size_t *more)
+{
+	const struct cm_column limit = cm_value_int((int64_t)most);
+	size_t all = 0;
+	enum cm_err err = s->remote != NULL ? CM_ERR_STATE : count_accounts(s, t, &all);
+
+	*more = all > most ? all - most : 0;
+	return err != CM_OK ? err : list(s, "SELECT * FROM account WHERE cert_sha256 IN (SELECT cert_sha256 FROM account"
+	    " ORDER BY last_online DESC LIMIT ?1) ORDER BY last_online DESC, name", &limit, t, visit, arg);
 }
 
 enum cm_err

@@ -219,6 +219,10 @@ struct cm_kept {
 typedef enum cm_err (*cm_kept_visit)(void *arg, const struct cm_kept *k);
 CM_MUST_USE enum cm_err cm_accounts_list(struct cm_accounts *s, struct cm_trace *t,
     cm_kept_visit visit, void *arg);
+/* The ones last used online, newest first, at most so many certificates; *more: how many there are beside them. */
+#define CM_KEPT_LATEST	16	/* what a person reads */
+CM_MUST_USE enum cm_err cm_accounts_list_latest(struct cm_accounts *s, size_t most, struct cm_trace *t, cm_kept_visit visit,
+    void *arg, size_t *more);
 /* Those of one account, the oldest first. */
 CM_MUST_USE enum cm_err cm_accounts_list_of(struct cm_accounts *s, const char *name, struct cm_trace *t,
     cm_kept_visit visit, void *arg);

@@ -5,32 +5,10 @@
 #include "cardmapd/record.h"
 #include "service/answer.h"
 
-static bool
-is_revoked(const struct cm_kept *k)
-{
-	for (size_t i = 0; i < k->evidence_count; i++)
-		if (k->evidence[i].status == CM_STATUS_REVOKED)
-			return true;
-	return false;
-}
-
-/* The certificate as it is: whoever asks decodes it, this process does not. */
 static enum cm_err
 tell(void *arg, const struct cm_kept *k)
 {
-	json_t *o = json_pack("{s:o, s:b}", "account", cm_answer_account(k->account), "revoked", is_revoked(k));
-	json_t *evidence = json_array();
-	struct cm_buf der = { 0 };
-
-	cm_kept_time(o, "last_online", k->last_online);
-	cm_kept_time(o, "offline_until", is_revoked(k) ? 0 : k->offline_until);
-	cm_buf_add_base64(&der, k->cert_der);
-	json_object_set_new(o, "certificate", json_string(cm_buf_str(&der)));
-	cm_buf_free(&der);
-	for (size_t i = 0; i < k->evidence_count; i++)
-		json_array_append_new(evidence, cm_kept_evidence(&k->evidence[i]));
-	json_object_set_new(o, "evidence", evidence);
-	return json_array_append_new(arg, o) == 0 ? CM_OK : CM_ERR_NOMEM;
+	return json_array_append_new(arg, cm_kept_account(k)) == 0 ? CM_OK : CM_ERR_NOMEM;
 }
 
 static enum cm_err

@@ -114,6 +114,7 @@ guard_##name(struct cm_varlink_request *r) \
 }
 GUARD(cards)
 GUARD(accounts)
+GUARD(doctor)
 GUARD(revocation)
 GUARD(enforcement)
 GUARD(status)
@@ -127,6 +128,7 @@ static const struct cm_varlink_method cardmap_methods[] = {
 	{ "Explain", cm_method_elsewhere, 0 },
 	{ "Cards", guard_cards, CM_VARLINK_MORE | CM_VARLINK_LATER },
 	{ "Accounts", guard_accounts, CM_VARLINK_LATER },
+	{ "Doctor", guard_doctor, CM_VARLINK_LATER },
 	{ "Revocation", guard_revocation, CM_VARLINK_LATER },
 	{ "Enforcement", guard_enforcement, CM_VARLINK_LATER },
 	{ "Status", guard_status, CM_VARLINK_LATER },

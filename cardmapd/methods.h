@@ -10,6 +10,7 @@ extern const struct cm_varlink_interface cm_methods_cardmap, cm_methods_login;
 /* The bodies; each has been let through by the table of permissions, and finds in r->context its struct cm_client. */
 enum cm_err cm_method_cards(struct cm_varlink_request *r);
 enum cm_err cm_method_accounts(struct cm_varlink_request *r);
+enum cm_err cm_method_doctor(struct cm_varlink_request *r);
 enum cm_err cm_method_revocation(struct cm_varlink_request *r);
 enum cm_err cm_method_enforcement(struct cm_varlink_request *r);
 enum cm_err cm_method_status(struct cm_varlink_request *r);

@@ -19,7 +19,8 @@ static const struct cm_permission_row rows[] = {
 	{ "io.cardmap.Explain",       { CM_MAY, CM_MAY, CM_MAY_OWN } },	/* at the resolver's socket */
 	{ "io.cardmap.Cards",         { CM_MAY, CM_MAY, CM_MAY_OWN } },
 	{ "io.cardmap.Accounts",      { CM_MAY, CM_MAY_NOT, CM_MAY_NOT } },
-	{ "io.cardmap.Revocation",    { CM_MAY, CM_MAY, CM_MAY_NOT } },	/* forget: root alone */
+	{ "io.cardmap.Doctor",        { CM_MAY, CM_MAY_OWN, CM_MAY_OWN } },
+	{ "io.cardmap.Revocation",    { CM_MAY, CM_MAY, CM_MAY_OWN } },	/* forget: root alone; own: outlook, of the resolver */
 	{ "io.cardmap.Enforcement",   { CM_MAY, CM_MAY, CM_MAY_OWN } },	/* skip_once: root alone */
 	{ "io.cardmap.Status",        { CM_MAY, CM_MAY, CM_MAY_NOT } },
 	{ "io.cardmap.Log",           { CM_MAY, CM_MAY_NOT, CM_MAY_NOT } },

@@ -162,6 +162,8 @@ cm_method_revocation(struct cm_varlink_request *r)
 	if (strcmp(action, "refresh") == 0)
 		return cm_varlink_error(&r->turn, "io.cardmap.NotServedHere", json_pack("{s:s}", "where", "cardmap revocation refresh"),
 		    r->deadline);
+	if (cm_permissions_of(r->call->method, c->who) == CM_MAY_OWN)
+		return cm_varlink_error(&r->turn, CM_VARLINK_PERMISSION_DENIED, json_object(), r->deadline);
 	/* The helpdesk reads it. */
 	if (c->who != CM_CALLER_ROOT && strcmp(action, "forget") == 0)
 		return cm_varlink_error(&r->turn, CM_VARLINK_PERMISSION_DENIED, json_object(), r->deadline);

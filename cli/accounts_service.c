@@ -116,8 +116,8 @@ read_one(const json_t *o, struct reading *r, struct cm_kept *k)
 	    CM_OK : CM_ERR_SYNTAX;
 }
 
-static enum cm_err
-each(struct cm_cli *c, const json_t *list, cm_kept_visit visit, void *arg)
+enum cm_err
+cm_cli_each_kept(struct cm_cli *c, const json_t *list, cm_kept_visit visit, void *arg)
 {
 	enum cm_err err = json_is_array(list) ? CM_OK : CM_ERR_SYNTAX;
 
@@ -142,7 +142,7 @@ cm_cli_accounts_of_service(struct cm_cli *c, struct cm_wire *w, const char *forg
 	    forget != NULL ? json_pack("{s:s}", "forget", forget) : NULL, ASK_MS, &reply);
 
 	if (err == CM_OK && forget == NULL)
-		err = each(c, json_object_get(reply, "accounts"), visit, arg);
+		err = cm_cli_each_kept(c, json_object_get(reply, "accounts"), visit, arg);
 	json_decref(reply);
 	/* asked, and there is none: as cm_accounts_forget() says it */
 	return err != CM_OK && forget != NULL && cm_trace_reason(c->trace) == CM_REASON_NOT_KEPT ? CM_ERR_ABSENT : err;

@@ -1,13 +1,7 @@
 /* cli/doctor.c - will tomorrow's login with no network work?  A table of checks, each told with what mends it. */
 #include "cli/doctor.h"
 
-#include <errno.h>
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "cache/accounts.h"
 
 /* In the order in which a login meets them; those of the network last: they are asked meanwhile. */
 static const struct check {
@@ -58,43 +52,6 @@ cm_doctor_say(struct cm_doctor *d, enum cm_doctor_level level, const char *remed
 		cm_cli_line(d->cli, "", "%-12s -> %s", "", remedy);
 }
 
-/* Why a part could not be had is what a check says; the others go on without it. */
-static void
-keep_reason(struct cm_doctor *d)
-{
-	if (d->refused == NULL)
-		d->refused = strdup(cm_trace_message(d->cli->trace));
-	cm_trace_clear_reason(d->cli->trace);
-}
-
-static enum cm_err
-open_parts(struct cm_doctor *d)
-{
-	struct cm_cli *c = d->cli;
-	const unsigned needs = CM_NEED_RULES | CM_NEED_TRUST | CM_LOOKS_ONLY;
-	enum cm_err err = CM_OK;
-
-	/* Opening would make the file. */
-	d->nothing_kept = access(c->conf->accounts.path, F_OK) != 0 && errno == ENOENT;
-	if (!d->nothing_kept && (err = cm_host_open(c->conf, needs | CM_NEED_ACCOUNTS, c->trace, &d->host)) == CM_OK)
-		err = cm_accounts_recall_revoked(d->host->accounts, cm_clock_now(), c->trace, &d->memory);
-	/* what is kept is there all the same, whatever is wrong with rules and CAs */
-	if (err != CM_OK && err != CM_ERR_NOMEM && d->host == NULL && cm_trace_reason(c->trace) != CM_REASON_STORE) {
-		keep_reason(d);
-		if ((err = cm_host_open(c->conf, CM_NEED_ACCOUNTS | CM_LOOKS_ONLY, c->trace, &d->host)) == CM_OK)
-			err = cm_accounts_recall_revoked(d->host->accounts, cm_clock_now(), c->trace, &d->memory);
-	}
-	if (err == CM_ERR_NOMEM)
-		return err;
-	if (err != CM_OK)
-		keep_reason(d);
-	if (d->host == NULL && (err = cm_host_open(c->conf, needs, c->trace, &d->host)) != CM_OK && err != CM_ERR_NOMEM) {
-		keep_reason(d);
-		err = CM_OK;
-	}
-	return err == CM_ERR_NOMEM ? err : CM_OK;
-}
-
 int
 cm_cli_doctor(struct cm_cli *c)
 {
@@ -103,16 +60,14 @@ cm_cli_doctor(struct cm_cli *c)
 
 	json_object_set_new(c->answer, "checks", d.list);
 	d.servers = cm_doctor_servers_begin(c->conf);
-	if ((err = d.servers != NULL ? open_parts(&d) : CM_ERR_NOMEM) == CM_OK)
+	if ((err = d.servers != NULL ? cm_doctor_open(&d) : CM_ERR_NOMEM) == CM_OK)
 		for (size_t i = 0; i < CM_COUNT(checks); i++) {
 			d.check = checks[i].name;
 			checks[i].run(&d);
 			cm_trace_clear_reason(c->trace);
 		}
 	cm_doctor_servers_end(&d.servers);
-	cm_memory_free(&d.memory);
-	cm_host_close(&d.host);
-	free(d.refused);
+	cm_doctor_close(&d);
 	if (err != CM_OK)
 		return cm_cli_finish(c, err);
 	cm_cli_set(c->answer, "worst", levels[d.worst].name);

@@ -1,14 +1,16 @@
 /* cli/doctor_account.c - what is kept of accounts, and until when it opens them: evidence, certificates, tickets. */
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "cache/accounts.h"
 #include "cli/doctor.h"
-#include "service/forecast.h"
+#include "cli/service.h"
+#include "krb5/renew.h"
 
-#define HORIZON		((time_t)400 * 24 * 3600)
-#define STEPS		20		/* of a search by halves: to about half a minute */
+/* What mends it. */
+#define ONLINE	"with the network: cardmap login"
+#define REFRESH	"cardmap revocation refresh"
+#define RENEW	"have the card renewed: cardmap cards status shows what is on it"
 
 struct looking {
 	struct cm_doctor *doctor;
@@ -16,71 +18,53 @@ struct looking {
 	bool tickets;			/* the row is that of tickets */
 };
 
-/* A login with nobody answering, at that time; why not, where why is given. */
-static bool
-opens(struct cm_doctor *d, const struct cm_cert *cert, time_t at, struct cm_buf *why, bool *unknown)
+/* Opens tomorrow, and until then. */
+static void
+tell_end(struct cm_doctor *d, const char *name, const json_t *o, bool unknown)
 {
-	struct cm_trace *t = NULL;
-	const struct cm_trace_stage *failed;
-	bool yes = false;
+	const time_t after = cm_clock_now() + 2 * CM_DOCTOR_TOMORROW;
+	time_t end = 0;
+	char text[CM_TIME_SIZE];
+	bool soon;
 
-	if (cm_trace_new(&t) != CM_OK)
-		return false;
-	yes = cm_forecast_login(d->host, &d->memory->known, cert, at, t) == CM_OK;
-	failed = cm_trace_failed(t);
-	if (!yes && why != NULL)
-		cm_buf_addf(why, "%s: %s", cm_reason_name(failed != NULL ? failed->reason : cm_trace_reason(t)), cm_trace_why(t, failed));
-	for (size_t i = 0; yes && unknown != NULL && i < cm_trace_count(t); i++)
-		for (size_t k = 0; k < cm_trace_stage(t, i)->count; k++)
-			*unknown |= strcmp(cm_trace_stage(t, i)->items[k].key, "status") == 0 &&
-			    strstr(cm_trace_stage(t, i)->items[k].text, "unknown: ") != NULL;
-	cm_trace_free(&t);
-	return yes;
+	if (!cm_cli_read_time(o, "until", &end))
+		end = after - 1;
+	soon = end != 0 && end < after;
+	cm_doctor_say(d, soon ? CM_DOCTOR_WARNING : CM_DOCTOR_OK, soon ? REFRESH : NULL, "%s: opens with no network %s%s%s", name,
+	    end == 0 ? "for more than a year" : "until ", end == 0 ? "" : cm_clock_text(end, text),
+	    unknown ? "; nobody has said that the card is not revoked" : "");
 }
 
-/* What opens at from, and not at the horizon, ends in between; it does not begin again. */
-static time_t
-end_of(struct cm_doctor *d, const struct cm_cert *cert, time_t from)
+static const char *
+text_of(const json_t *o, const char *key)
 {
-	time_t good = from, bad = from + HORIZON;
+	const char *text = json_string_value(json_object_get(o, key));
 
-	if (opens(d, cert, bad, NULL, NULL))
-		return bad;
-	for (unsigned i = 0; i < STEPS; i++) {
-		const time_t middle = good + (bad - good) / 2;
-
-		if (opens(d, cert, middle, NULL, NULL))
-			good = middle;
-		else
-			bad = middle;
-	}
-	return good;
+	return text != NULL ? text : "";
 }
 
 static void
 tell_login(struct cm_doctor *d, const struct cm_kept *k, const struct cm_cert *cert)
 {
-	const time_t tomorrow = cm_clock_now() + CM_DOCTOR_TOMORROW;
 	const char *name = k->account->name;
-	struct cm_buf why = { 0 };
-	char text[CM_TIME_SIZE];
-	bool unknown = false;
-	time_t end;
+	const json_t *tomorrow;
+	json_t *o = NULL;
 
-	if (d->host->trust == NULL) {
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, "cardmap config check", "%s: no login is possible: %s", name,
-		    d->refused != NULL ? d->refused : "the configuration");
-	} else if (!opens(d, cert, tomorrow, &why, &unknown)) {
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, "cardmap revocation refresh; then log in once with the network",
-		    "%s: tomorrow a login with no network is refused: %s", name, cm_buf_str(&why));
+	/* what the service keeps to itself then is no more than this */
+	if (k->offline_until != 0 && k->offline_until <= cm_clock_now()) {
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, ONLINE, "%s: a login with no network is refused: %s", name,
+		    cm_reason_name(CM_REASON_KEPT_TOO_OLD));
+	} else if (cm_doctor_outlook(d, cert, &o) != CM_OK) {
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, "cardmap config check", "%s: no login is possible: %s", name, cm_trace_message(d->cli->trace));
 	} else {
-		end = end_of(d, cert, tomorrow);
-		cm_doctor_say(d, end < tomorrow + CM_DOCTOR_TOMORROW ? CM_DOCTOR_WARNING : CM_DOCTOR_OK,
-		    end < tomorrow + CM_DOCTOR_TOMORROW ? "cardmap revocation refresh" : NULL,
-		    "%s: opens with no network %s%s%s", name, end >= tomorrow + HORIZON ? "for more than a year" : "until ",
-		    end >= tomorrow + HORIZON ? "" : cm_clock_text(end, text), unknown ? "; nobody has said that the card is not revoked" : "");
+		tomorrow = json_object_get(o, "tomorrow");
+		if (json_is_true(json_object_get(tomorrow, "opens")))
+			tell_end(d, name, o, json_is_true(json_object_get(tomorrow, "unknown")));
+		else
+			cm_doctor_say(d, CM_DOCTOR_FAILURE, REFRESH "; then, " ONLINE, "%s: tomorrow a login with no network is refused: %s: %s",
+			    name, text_of(tomorrow, "reason"), text_of(tomorrow, "text"));
 	}
-	cm_buf_free(&why);
+	json_decref(o);
 }
 
 static void
@@ -91,10 +75,10 @@ tell_certificate(struct cm_doctor *d, const struct cm_kept *k, const struct cm_c
 
 	cm_clock_text(end, text);
 	if (end <= now + CM_DOCTOR_TOMORROW)
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, "have the card renewed", "%s: the certificate %s %s", k->account->name,
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, RENEW, "%s: the certificate %s %s", k->account->name,
 		    end < now ? "has expired" : "expires", text);
 	else if (end < now + CM_DOCTOR_SOON)
-		cm_doctor_say(d, CM_DOCTOR_WARNING, "have the card renewed", "%s: the certificate expires %s", k->account->name, text);
+		cm_doctor_say(d, CM_DOCTOR_WARNING, RENEW, "%s: the certificate expires %s", k->account->name, text);
 	else
 		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s: the certificate is valid until %s", k->account->name, text);
 }
@@ -107,35 +91,64 @@ tell_age(struct cm_doctor *d, const struct cm_kept *k)
 	char text[CM_TIME_SIZE];
 
 	if (end != 0 && end <= now + CM_DOCTOR_TOMORROW)
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, "log in once with the card and the network", "%s: kept until %s and no longer: "
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, ONLINE, "%s: kept until %s and no longer: "
 		    "accounts.offline_days", name, cm_clock_text(end, text));
 	else if (end != 0 && end < now + 3 * CM_DOCTOR_TOMORROW)
-		cm_doctor_say(d, CM_DOCTOR_WARNING, "log in once with the card and the network", "%s: kept until %s",
+		cm_doctor_say(d, CM_DOCTOR_WARNING, ONLINE, "%s: kept until %s",
 		    name, cm_clock_text(end, text));
 	else
 		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s is kept, last online %s", name, cm_clock_text(k->last_online, text));
 }
 
-/* krb5/ccache_put.c puts it there; what is in it is its owner's to read (klist(1)). */
+/* krb5/ccache_put.c puts it there; what is in it is its owner's to read. */
+static void
+tell_own(struct cm_doctor *d, const char *name, const char *ccache)
+{
+	struct cm_renewed seen;
+	char text[CM_TIME_SIZE];
+	const enum cm_err err = cm_ticket_look(ccache, d->cli->trace, &seen);
+
+	if (err != CM_OK)
+		cm_doctor_say(d, CM_DOCTOR_WARNING, "cardmap login --refresh", "%s: no ticket: %s", name, cm_trace_message(d->cli->trace));
+	else if (seen.expires <= cm_clock_now())
+		cm_doctor_say(d, CM_DOCTOR_WARNING, "cardmap login --refresh", "%s: the ticket in %s has expired %s", name, ccache,
+		    cm_clock_text(seen.expires, text));
+	else
+		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s: of %s, in %s until %s; a flight needs none", name, seen.principal, ccache,
+		    cm_clock_text(seen.expires, text));
+	cm_renewed_clear(&seen);
+}
+
+static void
+tell_file(struct cm_doctor *d, const char *name, uid_t uid, const char *ccache)
+{
+	struct cm_buf remedy = { 0 };
+	struct stat s;
+
+	if (lstat(ccache + 5, &s) == 0 && (!S_ISREG(s.st_mode) || s.st_uid != uid)) {
+		cm_buf_addf(&remedy, "rm %s", ccache + 5);
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, cm_buf_str(&remedy), "%s: %s is another's: no ticket can be put there", name, ccache + 5);
+		cm_buf_free(&remedy);
+	} else if (uid == geteuid()) {
+		tell_own(d, name, ccache);
+	} else {
+		cm_doctor_say(d, CM_DOCTOR_OK, NULL, access(ccache + 5, F_OK) == 0 ? "%s: in %s; klist, as that user, tells more" :
+		    "%s: none in %s: the first login or unlock with the network gets one", name, ccache + 5);
+	}
+}
+
 static void
 tell_ticket(struct cm_doctor *d, const struct cm_kept *k)
 {
 	const char *pattern = d->cli->conf->kerberos.ccache, *mark = strstr(pattern, "%{uid}");
 	struct cm_buf path = { 0 };
-	struct stat s;
 
 	if (strncmp(pattern, "FILE:", 5) != 0 || mark == NULL || strchr(mark + 1, '%') != NULL) {
 		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s: in %s: klist, as that user, tells", k->account->name, pattern);
 		return;
 	}
-	cm_buf_addf(&path, "%.*s%u%s", (int)(mark - pattern) - 5, pattern + 5, (unsigned)k->account->uid, mark + 6);
-	if (lstat(cm_buf_str(&path), &s) != 0)
-		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s: none now; the first login or unlock with the network gets one", k->account->name);
-	else if (!S_ISREG(s.st_mode) || s.st_uid != k->account->uid)
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, "remove that file", "%s: %s is another's: no ticket can be put there",
-		    k->account->name, cm_buf_str(&path));
-	else
-		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s: in %s; a flight needs none", k->account->name, cm_buf_str(&path));
+	cm_buf_addf(&path, "%.*s%u%s", (int)(mark - pattern), pattern, (unsigned)k->account->uid, mark + 6);
+	tell_file(d, k->account->name, k->account->uid, cm_buf_str(&path));
 	cm_buf_free(&path);
 }
 
@@ -163,27 +176,22 @@ visit(void *arg, const struct cm_kept *k)
 	return CM_OK;
 }
 
-static enum cm_err
-each(struct looking *l)
-{
-	struct cm_doctor *d = l->doctor;
-
-	return d->user != NULL ? cm_accounts_list_of(d->host->accounts, d->user, d->cli->trace, visit, l) :
-	    cm_accounts_list(d->host->accounts, d->cli->trace, visit, l);
-}
-
 void
 cm_doctor_account(struct cm_doctor *d)
 {
 	struct looking l = { .doctor = d };
 
-	if (d->memory == NULL && !d->nothing_kept)
-		cm_doctor_say(d, CM_DOCTOR_WARNING, "sudo cardmap doctor", "what is kept cannot be read");
-	else if (d->memory != NULL && each(&l) != CM_OK)
+	if (d->denied)
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, ONLINE, "%s is not kept, or not this user's to ask about", d->user != NULL ? d->user : "");
+	else if (!d->knows && !d->nothing_kept)
+		cm_doctor_say(d, CM_DOCTOR_WARNING, "systemctl start cardmapd.socket, or sudo cardmap doctor", "what is kept cannot be read");
+	else if (d->knows && cm_doctor_each_kept(d, visit, &l) != CM_OK)
 		cm_doctor_say(d, CM_DOCTOR_FAILURE, "cardmap accounts list", "%s", cm_trace_message(d->cli->trace));
 	else if (l.found == 0)
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, "log in once with the card and the network", "%s%s", d->user != NULL ? d->user : "",
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, ONLINE, "%s%s", d->user != NULL ? d->user : "",
 		    d->user != NULL ? " is not kept" : "no account is kept");
+	if (d->more > 0)
+		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%zu more are kept, and last used before these: cardmap doctor USER tells", d->more);
 }
 
 void
@@ -193,7 +201,7 @@ cm_doctor_ticket(struct cm_doctor *d)
 
 	if (d->cli->conf->kerberos.ticket == CM_TICKET_OFF)
 		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "kerberos.ticket = off: none is asked for");
-	else if (d->memory == NULL || each(&l) != CM_OK || l.found == 0)
+	else if (!d->knows || cm_doctor_each_kept(d, visit, &l) != CM_OK || l.found == 0)
 		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "nobody's is known here");
 }
 
@@ -216,7 +224,7 @@ see_ca(void *arg, const struct cm_trust_ca *ca)
 		return CM_OK;
 	a->bad++;
 	cm_doctor_say(a->doctor, ca->not_after < now + CM_DOCTOR_TOMORROW ? CM_DOCTOR_FAILURE : CM_DOCTOR_WARNING,
-	    "cardmap trust add its successor, and trust remove it", "%s %s %s", ca->subject,
+	    "cardmap trust add FILE, of its successor; cardmap trust remove ends it", "%s %s %s", ca->subject,
 	    ca->not_after < now ? "has expired" : "expires", cm_clock_text(ca->not_after, text));
 	return CM_OK;
 }
@@ -228,7 +236,7 @@ cm_doctor_cas(struct cm_doctor *d)
 	struct authorities a = { .doctor = d };
 
 	if (d->cli->conf->trust.level.level == CM_TRUST_OFF)
-		cm_doctor_say(d, CM_DOCTOR_WARNING, "set trust.level = soft", "trust.level = off: no CA is asked for");
+		cm_doctor_say(d, CM_DOCTOR_WARNING, "write trust.level = soft; cardmap config check", "trust.level = off: no CA is asked for");
 	else if (cm_trust_each(&o, d->cli->trace, see_ca, &a) != CM_OK)
 		cm_doctor_say(d, CM_DOCTOR_FAILURE, "cardmap trust list", "%s", cm_trace_message(d->cli->trace));
 	else if (a.anchors == 0)

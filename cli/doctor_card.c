@@ -66,7 +66,7 @@ look_at_card(struct cm_doctor *d)
 
 	if (cm_card_open(c->conf->card.source, CM_CARD_LOGIN, deadline, c->trace, &card) != CM_OK ||
 	    cm_card_pin_tries(card, deadline, c->trace, &tries) != CM_OK)
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, cm_reason_remedy(cm_trace_reason(c->trace)), "%s", cm_trace_message(c->trace));
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, "put it in again; cardmap cards status tells more", "%s", cm_trace_message(c->trace));
 	else
 		tell_tries(d, cm_card_where(card), tries);
 	cm_card_close(&card);
@@ -84,7 +84,7 @@ cm_doctor_card(struct cm_doctor *d)
 	}
 	d->check = "reader";
 	if (cm_card_readers(cm_deadline_in(READERS_MS), c->trace, see_reader, &seen) != CM_OK || seen.all == 0) {
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, cm_reason_remedy(CM_REASON_NO_READER), "%s", cm_trace_message(c->trace));
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, "plug a reader in; cardmap cards status shows those that are seen", "%s", cm_trace_message(c->trace));
 		return;
 	}
 	cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%u %s", seen.all, seen.all == 1 ? "reader" : "readers");
@@ -92,5 +92,5 @@ cm_doctor_card(struct cm_doctor *d)
 	if (seen.cards > 0)
 		look_at_card(d);
 	else
-		cm_doctor_say(d, CM_DOCTOR_WARNING, "put the card in, and ask again", "no card is in: its PIN tries are not known");
+		cm_doctor_say(d, CM_DOCTOR_WARNING, "put the card in; cardmap cards status shows it", "no card is in: its PIN tries are not known");
 }

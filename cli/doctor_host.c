@@ -14,6 +14,7 @@
 #include "cli/service.h"
 
 #define DISK_MIN	((uint64_t)16 << 20)	/* bytes: SQLite's log and a list or two */
+#define DISK_NONE	((uint64_t)64 << 10)
 #define TEXT_MAX	((size_t)1 << 20)
 #define PAM_FOLDER	"/etc/pam.d"
 #define NSSWITCH	"/etc/nsswitch.conf"
@@ -25,10 +26,13 @@ cm_doctor_clock(struct cm_doctor *d)
 	struct timex t = { 0 };
 	char text[CM_TIME_SIZE];
 
-	if (d->memory != NULL && d->memory->known.stale_clock)
+	if (d->knows && d->unsound && d->floor <= cm_clock_now())
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, "timedatectl set-ntp true",
+		    "this computer's clock was set back, to %s: what is kept does not count", cm_clock_text(cm_clock_now(), text));
+	else if (d->knows && d->unsound)
 		cm_doctor_say(d, CM_DOCTOR_FAILURE, "timedatectl set-ntp true",
 		    "this computer's clock is behind what was signed before %s: what is kept does not count",
-		    cm_clock_text(d->memory->known.floor, text));
+		    cm_clock_text(d->floor, text));
 	else if (adjtimex(&t) == TIME_ERROR)
 		cm_doctor_say(d, CM_DOCTOR_WARNING, "timedatectl set-ntp true", "%s; no time server keeps it right",
 		    cm_clock_text(cm_clock_now(), text));
@@ -61,10 +65,13 @@ cm_doctor_disk(struct cm_doctor *d)
 	}
 	free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
 	if ((v.f_flag & ST_RDONLY) != 0)
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, "mount -o remount,rw the disk", "%s is on a disk that cannot be written to",
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, "mount -o remount,rw its disk, which findmnt -T FOLDER names",
+		    "%s is on a disk that cannot be written to", cm_buf_str(&folder));
+	else if (free_bytes < DISK_NONE || (v.f_files > 0 && v.f_favail == 0))
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, "make room: df -h shows the disks", "%s: its disk is full: nothing that a login learns is kept",
 		    cm_buf_str(&folder));
 	else if (free_bytes < DISK_MIN || (v.f_files > 0 && v.f_favail < 16))
-		cm_doctor_say(d, CM_DOCTOR_WARNING, "make room on the disk", "%s: %llu KiB are left: what a login learns may not be kept",
+		cm_doctor_say(d, CM_DOCTOR_WARNING, "make room: df -h shows the disks", "%s: %llu KiB are left: what a login learns may not be kept",
 		    cm_buf_str(&folder), (unsigned long long)(free_bytes >> 10));
 	else
 		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s: %llu MiB are left", cm_buf_str(&folder), (unsigned long long)(free_bytes >> 20));
@@ -77,12 +84,13 @@ cm_doctor_store(struct cm_doctor *d)
 {
 	const char *path = d->cli->conf->accounts.path;
 
-	if (d->memory != NULL)
+	if (d->knows || d->denied)	/* or the service had not opened it */
 		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s is its owner's alone", path);
 	else if (d->nothing_kept)
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, "log in once with the card and the network", "%s: nothing is kept yet", path);
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, "with the network: cardmap login", "%s: nothing is kept yet", path);
 	else if (geteuid() != 0)
-		cm_doctor_say(d, CM_DOCTOR_WARNING, "sudo cardmap doctor", "%s is root's to read: what is kept is not looked at", path);
+		cm_doctor_say(d, CM_DOCTOR_WARNING, "systemctl start cardmapd.socket, or sudo cardmap doctor",
+		    "%s is root's to read: what is kept is not looked at", path);
 	else
 		cm_doctor_say(d, CM_DOCTOR_FAILURE, "chown root FILE; chmod 600 FILE", "%s", d->refused != NULL ? d->refused : path);
 }
@@ -100,7 +108,7 @@ cm_doctor_keytab(struct cm_doctor *d)
 	if (conf->kerberos.ticket == CM_TICKET_OFF)
 		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "kerberos.ticket = off: none is needed");
 	else if (stat(path, &s) != 0)
-		cm_doctor_say(d, CM_DOCTOR_WARNING, "have the directory's administrator export the host's keytab",
+		cm_doctor_say(d, CM_DOCTOR_WARNING, "have the realm's administrator make one: kadmin, ktadd host/NAME",
 		    "%s: %s: tickets prove nothing here", path, strerror(errno));
 	else if (s.st_uid != 0 || (s.st_mode & (S_IRWXO | S_IWGRP)) != 0)
 		cm_doctor_say(d, CM_DOCTOR_FAILURE, "chown root FILE; chmod 600 FILE", "%s: others than root may read or write it", path);
@@ -112,12 +120,14 @@ void
 cm_doctor_service(struct cm_doctor *d)
 {
 	struct cm_wire *service = NULL;
-	const enum cm_err err = cm_cli_service_need(d->cli, CM_CLI_DAEMON, &service);
+	const bool asked = d->daemon != NULL || d->silent != NULL;	/* once is enough: it may take its time */
+	const enum cm_err err = !asked ? cm_cli_service_need(d->cli, CM_CLI_DAEMON, &service) : d->silent == NULL ? CM_OK : CM_ERR_SYSTEM;
 
 	if (err == CM_OK)
 		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "cardmapd answers in %s", d->cli->run_dir);
 	else
-		cm_doctor_say(d, CM_DOCTOR_FAILURE, "systemctl start cardmapd.socket", "%s", cm_trace_message(d->cli->trace));
+		cm_doctor_say(d, CM_DOCTOR_FAILURE, "systemctl start cardmapd.socket", "%s",
+		    d->silent != NULL ? d->silent : cm_trace_message(d->cli->trace));
 	cm_wire_free(&service);
 }
 
@@ -245,7 +255,7 @@ place_of(const char *line, const char *source)
 static void
 judge_nss(struct cm_doctor *d, const char *line)
 {
-	static const char remedy[] = "write \"passwd: files systemd\" and \"group: files systemd\" into " NSSWITCH;
+	static const char remedy[] = "sudoedit " NSSWITCH ": \"passwd: files systemd\" and \"group: files [SUCCESS=merge] systemd\"";
 	const unsigned files = place_of(line, "files"), records = place_of(line, "systemd");
 
 	if (records == 0)

@@ -22,17 +22,21 @@ static const char ldap_hello[] = "\x30\x25\x02\x01\x01\x63\x20\x04\x00\x0a\x01\x
 static const char kdc_hello[] = "\x7f\xff\xff\xff";
 static const char http_hello[] = "HEAD / HTTP/1.0\r\n\r\n";
 
+#define DIRECTORY	"see that it runs and can be reached: cardmap whois"
+#define RESPONDER	"see that it runs and can be reached: cardmap revocation refresh"
+
 /* hello NULL: that it takes connections is all that is seen; its first words would be TLS. */
 static const struct kind {
 	const char *scheme, *port, *hello;
 	size_t len;
 	const char *key;		/* of the deadline that a login has for it */
+	const char *remedy;		/* how to see that it is there again */
 } kinds[] = {
-	{ "ldap://", "389", ldap_hello, sizeof(ldap_hello) - 1, "directory.timeout" },
-	{ "ldaps://", "636", NULL, 0, "directory.timeout" },
-	{ "http://", "80", http_hello, sizeof(http_hello) - 1, "trust.timeout" },
-	{ "https://", "443", NULL, 0, "trust.timeout" },
-	{ "", "88", kdc_hello, sizeof(kdc_hello) - 1, "kerberos.timeout" },
+	{ "ldap://", "389", ldap_hello, sizeof(ldap_hello) - 1, "directory.timeout", DIRECTORY },
+	{ "ldaps://", "636", NULL, 0, "directory.timeout", DIRECTORY },
+	{ "http://", "80", http_hello, sizeof(http_hello) - 1, "trust.timeout", RESPONDER },
+	{ "https://", "443", NULL, 0, "trust.timeout", RESPONDER },
+	{ "", "88", kdc_hello, sizeof(kdc_hello) - 1, "kerberos.timeout", "see that it runs and can be reached: cardmap login --refresh" },
 };
 
 struct server {
@@ -198,7 +202,7 @@ cm_doctor_ask_servers(struct cm_doctor *d)
 			cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s answers in %lld ms, of %u ms that a login has for it (%s)", row->name,
 			    (long long)(row->us + 999) / 1000, row->login_ms, row->kind->key);
 		else
-			cm_doctor_say(d, CM_DOCTOR_WARNING, "see that this server runs and can be reached",
+			cm_doctor_say(d, CM_DOCTOR_WARNING, row->kind->remedy,
 			    "%s: %s within %d ms; a login waits %u ms for it (%s)", row->name, row->why, CM_DOCTOR_ASK_MS,
 			    row->login_ms, row->kind->key);
 	}

@@ -108,10 +108,11 @@ static const struct command {
 	  "prints nothing, is logged, and ends with 0: sshd goes on with its other ways.\n" },
 	{ "doctor", cm_cli_doctor, "[USER]", 0, 1, "S",
 	  "will tomorrow's login with no network work?",
-	  "Looks at all that such a login needs, of USER or of every account that is kept; each\n"
+	  "Looks at all that such a login needs, of USER or of the cards last used online; each\n"
 	  "line is ok, a warning or a failure, with the command that mends it. The status is 0, 1\n"
 	  "where there is a warning, 3 where there is a failure. Changes nothing, spends no PIN\n"
-	  "try, and waits for no server longer than it takes to ask. Only root sees what is kept.\n" },
+	  "try, and waits 150 ms for all servers together. What is kept is the service's to tell:\n"
+	  "everybody about himself, root about all.\n" },
 	{ "status", cm_cli_status_of_service, "", 0, 0, "S",
 	  "what the service does: its processes, cards, silent servers, last decisions",
 	  "Asks the service, for root and the helpdesk's group.\n" },

@@ -81,6 +81,8 @@ CM_MUST_USE enum cm_err cm_cli_accounts_of_service(struct cm_cli *c, struct cm_w
     cm_kept_visit visit, void *arg);
 
 /* A time as it is written for people, null: 0; and evidence as cardmapd tells of it.  False: it is none. */
+/* Of a list as Accounts and Doctor have it. */
+CM_MUST_USE enum cm_err cm_cli_each_kept(struct cm_cli *c, const json_t *list, cm_kept_visit visit, void *arg);
 bool cm_cli_read_time(const json_t *o, const char *key, time_t *out);
 bool cm_cli_read_evidence(const json_t *o, struct cm_evidence *e);
 

@@ -37,6 +37,12 @@ CM_MUST_USE enum cm_err cm_ticket_renew(struct cm_pkinit *p, const struct cm_ren
     struct cm_trace *t, struct cm_renewed *out);
 void cm_renewed_clear(struct cm_renewed *r);
 
+/*
+ * What is in it, with nobody asked and nothing judged: expires may be over.  Of a ccache of this process's user alone.
+ * CM_ERR_ABSENT NO_TICKET; CM_ERR_SYSTEM CCACHE; CM_ERR_CONFIG CONFIG: krb5.conf; CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_ticket_look(const char *ccache, struct cm_trace *t, struct cm_renewed *out);
+
 /* Half of its life is over, the rest is not, and there is more to be had. */
 bool cm_renewal_is_due(time_t start, time_t end, time_t renew_till, time_t now);
 

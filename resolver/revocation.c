@@ -14,6 +14,8 @@ struct asking {
 	struct cm_known known;
 	struct cm_trace *trace;
 	const json_t *parameters;	/* borrowed; NULL: none */
+	bool own;			/* only about the caller's account: */
+	uid_t caller;
 	json_t *list;
 };
 
@@ -57,6 +59,32 @@ read_certificate(const struct asking *a, struct cm_cert **out)
 	    "outlook takes a certificate, base64 of its DER") : err;
 }
 
+/* What opens nobody's account here, or another's, is not the caller's to know. */
+static enum cm_err
+check_own(const struct asking *a, const struct cm_cert *cert)
+{
+	struct cm_account *account = NULL;
+	int64_t age;
+	bool own;
+
+	if (!a->own)
+		return CM_OK;
+	own = cm_accounts_find(a->host.accounts, cert, a->known.now, NULL, &account, &age) == CM_OK && account->uid == a->caller;
+	cm_account_free(&account);
+	return own ? CM_OK : CM_ERR_STATE;
+}
+
+static void
+tell_until(const struct asking *a, const struct cm_cert *cert, json_t *o)
+{
+	const time_t tomorrow = a->known.now + cm_outlook_times[1].seconds;
+	const bool opens = json_is_true(json_object_get(json_object_get(o, cm_outlook_times[1].name), "opens"));
+	const time_t until = opens ? cm_outlook_until(&a->host, &a->known, cert, tomorrow) : 0;
+	char text[CM_TIME_SIZE];
+
+	json_object_set_new(o, "until", until != 0 ? json_string(cm_clock_text(until, text)) : json_null());
+}
+
 static enum cm_err
 outlook(struct asking *a, json_t *result)
 {
@@ -64,8 +92,12 @@ outlook(struct asking *a, json_t *result)
 	json_t *o = NULL;
 	enum cm_err err = read_certificate(a, &cert);
 
-	if (err == CM_OK && (err = cm_outlook_login(&a->host, &a->known, cert, &o)) == CM_OK)
+	if (err == CM_OK && (err = check_own(a, cert)) == CM_OK &&
+	    (err = cm_outlook_login(&a->host, &a->known, cert, &o)) == CM_OK) {
+		if (json_is_true(json_object_get(a->parameters, "until")))
+			tell_until(a, cert, o);
 		json_object_set(result, "outlook", o);
+	}
 	json_decref(o);
 	cm_cert_free(&cert);
 	return err;
@@ -133,10 +165,11 @@ unlist(struct asking *a, json_t *result)
 
 static const struct action {
 	const char *name;
-	bool is_roots;
+	bool is_roots, is_everybodys;
 	enum cm_err (*run)(struct asking *, json_t *result);
 } actions[] = {
-	{ "lists", false, status }, { "outlook", false, outlook }, { "listed", false, listed }, { "unlist", true, unlist },
+	{ "lists", false, false, status }, { "outlook", false, true, outlook }, { "listed", false, false, listed },
+	{ "unlist", true, false, unlist },
 };
 
 static const struct action *
@@ -162,10 +195,11 @@ fail(struct cm_varlink_request *r, const struct cm_trace *t)
 }
 
 static enum cm_err
-run(struct cm_varlink_request *r, const struct action *action, const json_t *parameters)
+run(struct cm_varlink_request *r, const struct action *action, const json_t *parameters, bool own)
 {
 	const struct cm_asker *asker = r->context;
-	struct asking a = { .host = *asker->resolver->host, .parameters = parameters, .list = json_array() };
+	struct asking a = { .host = *asker->resolver->host, .parameters = parameters, .list = json_array(), .own = own,
+		.caller = asker->uid };
 	json_t *result = json_object();
 	enum cm_err err;
 
@@ -177,6 +211,8 @@ run(struct cm_varlink_request *r, const struct action *action, const json_t *par
 	}
 	if (err == CM_OK)
 		err = cm_varlink_answer(&r->turn, json_pack("{s:O}", "result", result), cm_deadline_in(CM_QUESTION_SEND_MS));
+	else if (err == CM_ERR_STATE)
+		err = cm_varlink_error(&r->turn, CM_VARLINK_PERMISSION_DENIED, json_object(), cm_deadline_in(CM_QUESTION_SEND_MS));
 	else if (a.trace != NULL)
 		err = fail(r, a.trace);
 	json_decref(result);
@@ -195,7 +231,10 @@ cm_question_revocation(struct cm_varlink_request *r)
 	const struct action *action = find_action(name);
 	const cm_deadline deadline = cm_deadline_in(CM_QUESTION_SEND_MS);
 
-	if (!cm_asker_may_ask_all(asker) || (action != NULL && action->is_roots && asker->uid != 0 && asker->uid != geteuid()))
+	const bool all = cm_asker_may_ask_all(asker);
+
+	if ((!all && (action == NULL || !action->is_everybodys)) ||
+	    (action != NULL && action->is_roots && asker->uid != 0 && asker->uid != geteuid()))
 		return cm_varlink_error(&r->turn, CM_VARLINK_PERMISSION_DENIED, json_object(), deadline);
 	if (name == NULL)
 		return cm_varlink_invalid(&r->turn, "action", deadline);
@@ -204,5 +243,5 @@ cm_question_revocation(struct cm_varlink_request *r)
 	if (action == NULL)	/* of the store */
 		return cm_varlink_error(&r->turn, "io.cardmap.NotServedHere",
 		    json_pack("{s:s}", "where", asker->resolver->daemon), deadline);
-	return run(r, action, parameters);
+	return run(r, action, parameters, !all);
 }

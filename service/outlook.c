@@ -7,6 +7,7 @@
 #include "service/forecast.h"
 
 #define DAY	86400
+#define HALVES	20		/* of CM_OUTLOOK_FAR */
 
 const struct cm_outlook_time cm_outlook_times[CM_OUTLOOK_TIMES] = {
 	{ "now", "now", 0 },
@@ -147,4 +148,35 @@ cm_outlook_login(const struct cm_host *h, const struct cm_known *known, const st
 
 	*out = json_object();
 	return look_ahead(&s, judge_login, *out);
+}
+
+static bool
+opens(const struct cm_host *h, const struct cm_known *known, const struct cm_cert *c, time_t at)
+{
+	struct cm_trace *t = NULL;
+	bool yes;
+
+	if (cm_trace_new(&t) != CM_OK)
+		return false;
+	yes = cm_forecast_login(h, known, c, at, t) == CM_OK;
+	cm_trace_free(&t);
+	return yes;
+}
+
+time_t
+cm_outlook_until(const struct cm_host *h, const struct cm_known *known, const struct cm_cert *c, time_t from)
+{
+	time_t good = from, bad = from + CM_OUTLOOK_FAR;
+
+	if (opens(h, known, c, bad))
+		return 0;
+	for (unsigned i = 0; i < HALVES; i++) {
+		const time_t middle = good + (bad - good) / 2;
+
+		if (opens(h, known, c, middle))
+			good = middle;
+		else
+			bad = middle;
+	}
+	return good;
 }

@@ -30,4 +30,11 @@ CM_MUST_USE enum cm_err cm_outlook_list(const struct cm_host *h, const struct cm
 CM_MUST_USE enum cm_err cm_outlook_login(const struct cm_host *h, const struct cm_known *known,
     const struct cm_cert *c, json_t **out);
 
+/*
+ * Until when such a login opens, if it does at from: then it ends once, and does not begin again.
+ * 0: for longer than CM_OUTLOOK_FAR seconds.  To about half a minute.
+ */
+#define CM_OUTLOOK_FAR	((time_t)400 * 24 * 3600)
+time_t cm_outlook_until(const struct cm_host *h, const struct cm_known *known, const struct cm_cert *c, time_t from);
+
 #endif /* CM_SERVICE_OUTLOOK_H */

@@ -86,7 +86,7 @@ good(unsigned n)
 }
 
 static void
-keep_one(struct rig *r, unsigned n)
+keep_at(struct rig *r, unsigned n, time_t now)
 {
 	struct person p;
 	struct cm_store_login l;
@@ -95,7 +95,7 @@ keep_one(struct rig *r, unsigned n)
 
 	describe(r, n, &p);
 	l = (struct cm_store_login){ .account = &p.account, .cert_sha256 = { p.sha256, 32 }, .cert_der = p.cert,
-		.chain = &p.cert, .chain_count = 1, .now = NOW, .account_online = true, .card = { .guid = { p.guid, 16 },
+		.chain = &p.cert, .chain_count = 1, .now = now, .account_online = true, .card = { .guid = { p.guid, 16 },
 		.key = { p.key, 32 }, .links = p.links, .link_count = 1, .not_after = NOW + 1000 * DAY } };
 	m = (struct cm_mobile){ .account = &p.account, .made = NOW, .files = &p.mark, .file_count = 1 };
 	assert_int_equal(cm_account_row_put(r->store, &l, r->trace), CM_OK);
@@ -108,7 +108,7 @@ keep_many(struct rig *r, unsigned from, unsigned to)
 {
 	assert_int_equal(cm_store_begin(r->store, r->trace), CM_OK);
 	for (unsigned n = from; n < to; n++)
-		keep_one(r, n);
+		keep_at(r, n, NOW);
 	assert_int_equal(cm_store_end(r->store, CM_OK, r->trace), CM_OK);
 }
 
@@ -261,6 +261,48 @@ a_store_of_before_gets_its_indexes(void **state)
 	assert_int_equal(counts.scanned, with.scanned);
 }
 
+struct seen {
+	unsigned count, last;
+};
+
+static enum cm_err
+see(void *arg, const struct cm_kept *k)
+{
+	struct seen *s = arg;
+
+	assert_true(s->count == 0 || k->account->uid < s->last);
+	s->last = k->account->uid;
+	s->count++;
+	return CM_OK;
+}
+
+/* For people: the ones last used, and how many there are beside. */
+static void
+the_latest_are_listed(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = { .count = 0 };
+	size_t more = 99;
+
+	assert_int_equal(cm_accounts_list_latest(r->store, 3, r->trace, see, &s, &more), CM_OK);
+	assert_int_equal(s.count + more, 0);
+	keep_many(r, 0, 20);
+	rig_sql(r, "UPDATE account SET last_online = uid");	/* damages them: each has a digest */
+	assert_int_equal(cm_accounts_list_latest(r->store, 3, r->trace, see, &s, &more), CM_ERR_SYSTEM);
+	rig_sql(r, "DELETE FROM account");
+	for (unsigned n = 0; n < 20; n++)
+		keep_at(r, n, NOW + (time_t)n);
+	s.count = 0;
+	assert_int_equal(cm_accounts_list_latest(r->store, 3, r->trace, see, &s, &more), CM_OK);
+	assert_int_equal(s.count, 3);
+	assert_int_equal(s.last, 20017);
+	assert_int_equal(more, 17);
+	s.count = 0;
+	assert_int_equal(cm_accounts_list_latest(r->store, 20, r->trace, see, &s, &more), CM_OK);
+	assert_int_equal(s.count, 20);
+	assert_int_equal(more, 0);
+}
+
 /* Its limit of rows is looked at, and not by counting all of them for each. */
 static void
 what_is_learned_is_not_counted_each_time(void **state)
@@ -286,6 +328,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
 		T(nothing_is_read_row_by_row),
 		T(a_store_of_before_gets_its_indexes),
+		T(the_latest_are_listed),
 		T(what_is_learned_is_not_counted_each_time),
 	};
 

@@ -29,7 +29,8 @@ static const struct {
 	{ "io.cardmap.Explain",		ALL, ALL, OWN },
 	{ "io.cardmap.Cards",		ALL, ALL, OWN },
 	{ "io.cardmap.Accounts",	ALL, NO,  NO },
-	{ "io.cardmap.Revocation",	ALL, ALL, NO },
+	{ "io.cardmap.Doctor",		ALL, OWN, OWN },
+	{ "io.cardmap.Revocation",	ALL, ALL, OWN },
 	{ "io.cardmap.Enforcement",	ALL, ALL, OWN },	/* skip_once is root's alone: test_live.py */
 	{ "io.cardmap.Status",		ALL, ALL, NO },
 	{ "io.cardmap.Log",		ALL, NO,  NO },

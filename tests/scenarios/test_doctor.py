@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """test_doctor.py: cardmap doctor: each line is made to fail in turn, and says what mends it; cards status and its export."""
 import os
+import re
 import shutil
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import scenario
-from scenario import PIN, Scenario, said, wait_until
+from scenario import PIN, Scenario, clock, plain, said, wait_until
 
 import computer
 import rig as rig_module
@@ -13,6 +15,30 @@ import rig as rig_module
 STACK = 'auth [success=end ignore=ignore default=die] pam_cardmap.so\nauth required pam_unix.so\n' \
     'account [success=ok ignore=ignore default=die] pam_cardmap.so\n'
 NSS = 'passwd: files systemd\ngroup: files [SUCCESS=merge] systemd\n'
+
+
+# Beside cardmap's own, whose commands are looked up in what it says of itself.
+OTHERS = ('systemctl', 'timedatectl', 'systemd-tmpfiles', 'mount', 'df', 'chown', 'kadmin', 'pam-auth-update', 'sudoedit', 'rm')
+
+
+def commands():
+    """{command: the words that may follow}, as the completion script has them."""
+    script = said([scenario.program(), 'completion'])
+    return {name: set(words.split()) for name, words in re.findall(r"(?m)^\t([a-z-]+)\) words='([^']*)' ;;$", script)}
+
+
+def check_remedy(test, remedy):
+    """It names a command, and there is such a one."""
+    own = re.findall(r'\bcardmap ([a-z-]+)((?: [a-z-]+)*)', remedy)
+    known = commands()
+    for name, words in own:
+        test.assertIn(name, known, remedy)
+        word = words.split()[:1]
+        if word and {'list', 'status', 'show', 'check', 'add', 'unblock', 'verify', 'refresh'} & known[name]:
+            test.assertIn(word[0].rstrip(','), known[name] | {'shows', 'tells', 'ends', 'and'}, remedy)
+    for option in re.findall(r'--[a-z-]+', remedy) if own else ():
+        test.assertTrue(any(option in known[name] for name, _ in own), remedy)
+    test.assertTrue(own or any(re.search(rf'\b{name}\b', remedy) for name in OTHERS), remedy)
 
 
 def setUpModule():
@@ -38,12 +64,26 @@ class DoctorTest(Scenario):
         found = {}
         for line in answer.json['checks']:
             self.assertEqual('remedy' in line, line['level'] != 'ok', line)
+            if 'remedy' in line:
+                check_remedy(self, line['remedy'])
             before = found.get(line['check'])
             if before is None or order.index(line['level']) > order.index(before['level']):
                 found[line['check']] = line
         self.assertEqual(answer.json['worst'], max((line['level'] for line in found.values()), key=order.index))
         self.assertEqual(answer.status, {'ok': 0, 'warning': 1, 'failure': 3}[answer.json['worst']])
         return found
+
+    @staticmethod
+    def end_of(certificate):
+        """notAfter, UTC."""
+        text = said(['openssl', 'x509', '-in', scenario.RIG.pki / f'{certificate}.crt', '-noout', '-enddate'])
+        return datetime.strptime(text.strip(), 'notAfter=%b %d %H:%M:%S %Y GMT').replace(tzinfo=timezone.utc)
+
+    def level_at(self, when, check, level, text='', **options):
+        """As level(), with this computer's clock at that time."""
+        if not isinstance(when, str):
+            when = f'+{int((when - datetime.now(timezone.utc)).total_seconds())}'
+        self.level(check, level, text, binary=plain(), wrapper=clock(when), **options)
 
     def level(self, check, level, text='', **options):
         line = self.doctor(**options)[check]
@@ -91,11 +131,33 @@ class DoctorTest(Scenario):
         os.chown(ticket, 0, 0)
         self.level('ticket', 'failure', ticket.name)
 
+    def test_the_clock(self):
+        """adjtimex(2) says whether anything keeps it right."""
+        tell = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=adjtimex,clock_adjtime', '-e']
+        self.level('clock', 'ok', 'UTC', binary=plain(), wrapper=[*tell, 'inject=adjtimex,clock_adjtime:retval=0'])
+        self.level('clock', 'warning', 'no time server', binary=plain(), wrapper=[*tell, 'inject=adjtimex,clock_adjtime:retval=5'])
+        self.level_at('-2d', 'clock', 'failure', 'what is kept does not count')
+
+    def test_what_expires(self):
+        day = timedelta(days=1)
+        card, ca = self.end_of('alice-rsa2048'), self.end_of('inter')
+        for check, end in (('certificate', card), ('ca', ca)):
+            self.level_at(end - 20 * day, check, 'ok')
+            self.level_at(end - 7 * day, check, 'warning', 'expires')
+            self.level_at(end - day / 2, check, 'failure', 'expires')
+            self.level_at(end + day, check, 'failure', 'expired')
+        self.level_at(card - day / 2, 'evidence', 'failure', 'cert_expired', more={'accounts.offline_days': 0})
+        # it opens tomorrow, and not the day after
+        self.level('evidence', 'warning', 'until', more={'accounts.offline_days': 2})
+
     def test_the_disk(self):
         folder = self.empty()
         said(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'small', folder])
         self.addCleanup(said, ['umount', folder])
         self.level('disk', 'warning', 'KiB', more={'accounts.path': folder / 'accounts.db'})
+        with open(folder / 'filler', 'wb') as file:
+            file.write(bytes(1000 << 10))
+        self.level('disk', 'failure', 'full', more={'accounts.path': folder / 'accounts.db'})
         said(['mount', '-o', 'remount,ro', folder])
         self.level('disk', 'failure', more={'accounts.path': folder / 'accounts.db'})
 
@@ -130,6 +192,7 @@ class DoctorTest(Scenario):
         self.control('insert')
 
     def test_no_pcscd(self):
+        self.assertEqual([self.doctor()[name]['level'] for name in ('pcscd', 'reader')], ['ok', 'ok'])
         found = self.doctor(env={'PCSCLITE_CSOCK_NAME': str(self.folder / 'nobody')})
         self.assertEqual((found['pcscd']['level'], found['reader']['level']), ('failure', 'failure'))
 
@@ -143,6 +206,22 @@ class DoctorTest(Scenario):
             self.assertIn('no answer within 150 ms; a login waits 30000 ms', line['text'])
         self.assertLess(answer.seconds, 15)
         scenario.RIG.thaw('slapd', 'kdc')
+
+    def test_packets_that_vanish(self):
+        """However many there are: all are asked at once, and none for longer than it says."""
+        gone = f'{rig_module.DROPPED}'
+        answer = self.ask('doctor', card=None, status=None, more={
+            'directory.uri': [f'ldap://{gone}:{port}' for port in range(3000, 3008)], 'kerberos.kdc': [gone],
+            'trust.ocsp_url': [f'http://{gone}/'], 'directory.timeout': 30000})
+        lines = [line for line in answer.json['checks'] if line['check'] == 'server']
+        self.assertEqual([line['level'] for line in lines], ['warning'] * 10)
+        for line in lines:
+            self.assertIn('no answer within 150 ms', line['text'])
+            check_remedy(self, line['remedy'])
+        self.assertLess(answer.seconds, 15)
+
+    def test_refused(self):
+        self.level('server', 'warning', 'ECONNREFUSED', more={'kerberos.kdc': ['127.0.0.1:1']})
 
 
 class CardsStatusTest(Scenario):

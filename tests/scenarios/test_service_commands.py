@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """test_service_commands.py: the commands and the service: the same answers as alone, and who gets them; status, log, cards, login."""
+import base64
 import json
 import os
 import pwd
 import re
 import shutil
+import ssl
 import subprocess
 import unittest
 from pathlib import Path
@@ -43,13 +45,13 @@ class CommandScenario(ServiceScenario):
             with open(groups, 'a', encoding='ascii') as out:
                 out.write(f'helpdesk:x:20100:{LOCAL}\n')
 
-    def ask_as(self, user, *arguments, status=0):
-        """As somebody at the seat; json."""
+    def ask_as(self, user, *arguments, status=0, **more):
+        """As somebody at the seat; json.  status None: any that is an answer."""
         session = service_scenario.COMPUTER.logind.open(user)
-        environment = {**TERMINAL, 'ASAN_OPTIONS': 'detect_leaks=0', **scenario.RIG.environment()}
+        environment = {**TERMINAL, 'ASAN_OPTIONS': 'detect_leaks=0', **scenario.RIG.environment(), **more}
         done = subprocess.run(session.command(['env', *(f'{k}={v}' for k, v in environment.items()), PROGRAM, *arguments, '--json']),
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
-        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        self.assertIn(done.returncode, (0, 1, 3) if status is None else (status,), done.stdout + done.stderr)
         return json.loads(done.stdout)
 
     def configure(self, more='', **changes):
@@ -150,6 +152,76 @@ class WhoTest(CommandScenario):
     def test_it_is_not_done_alone_instead(self):
         """bob may read the configuration, and could ask the directory himself: the service's no is the answer."""
         self.assertEqual(self.ask_as('bob', 'whois', status=3)['reason'], 'not_root')
+
+
+class DoctorTest(CommandScenario):
+    """What is kept is the service's to tell, to whom it concerns."""
+
+    def lines(self, answer):
+        """{check: (level, text)} of those lines that are told once."""
+        return {line['check']: (line['level'], line['text']) for line in answer['checks']}
+
+    def test_root_hears_the_same_as_alone(self):
+        self.same('doctor', status=None)
+        self.log_in()
+        self.wait_card()
+        answer = self.same('doctor', '--json', status=None)
+        self.same('doctor', status=None)
+        self.same('doctor', 'alice', status=None)
+        self.same('doctor', 'bob', status=3)
+        found = self.lines(answer.json)
+        self.assertEqual({check for check, (level, _) in found.items() if level != 'ok'} - {'clock', 'disk'}, set(), found)
+
+    def test_a_user_about_himself(self):
+        self.ask_as('alice', 'doctor', status=3)
+        self.log_in()
+        self.wait_card()
+        found = self.lines(self.ask_as('alice', 'doctor', status=None))
+        for check in ('permissions', 'service', 'account', 'evidence', 'certificate', 'ca', 'ticket', 'pcscd', 'reader', 'card', 'server'):
+            self.assertEqual(found[check][0], 'ok', (check, found[check]))
+        self.assertRegex(found['account'][1], '^alice is kept, last online ')
+        self.assertRegex(found['evidence'][1], '^alice: opens with no network (until|for more than)')
+        self.assertRegex(found['ticket'][1], r'^alice: of alice@CARDMAP\.TEST, in FILE:.* until ')
+        self.assertEqual(timeless(str(found)), timeless(str(self.lines(self.ask_as('alice', 'doctor', 'alice', status=None)))))
+        # The same that root hears of him, but for what is in his ticket.
+        roots = self.lines(self.cardmap('doctor', 'alice', '--json', status=None).json)
+        for check in ('account', 'evidence', 'certificate', 'ca', 'permissions'):
+            self.assertEqual(found[check], roots[check])
+
+    def test_his_ticket(self):
+        self.log_in()
+        later = {'LD_PRELOAD': scenario.clock('+2d')[1].partition('=')[2], 'FAKETIME': '+2d', 'FAKETIME_DONT_FAKE_MONOTONIC': '1'}
+        level, text = self.lines(self.ask_as('alice', 'doctor', status=None, **later))['ticket']
+        self.assertEqual(level, 'warning')
+        self.assertIn('has expired', text)
+        self.drop_tickets()
+        answer = self.ask_as('alice', 'doctor', status=None)
+        [line] = [line for line in answer['checks'] if line['check'] == 'ticket']
+        self.assertEqual((line['level'], line['remedy']), ('warning', 'cardmap login --refresh'))
+
+    def test_who_is_told_of_whom(self):
+        self.log_in()
+        for user, about in (('bob', 'alice'), ('bob', 'bob'), ('alice', 'bob'), (LOCAL, 'alice')):
+            answer = self.ask_as(user, 'doctor', about, status=3)
+            self.assertEqual(self.lines(answer)['account'], ('failure', f'{about} is not kept, or not this user\'s to ask about'))
+            self.assertNotIn('evidence', self.lines(answer))
+        der = base64.b64encode(ssl.PEM_cert_to_DER_cert((scenario.RIG.pki / 'alice-rsa2048.crt').read_text())).decode()
+        outlook = {'action': 'outlook', 'parameters': {'certificate': der}}
+        self.assertIn('tomorrow', self.varlink_as('alice', 'Resolver', 'io.cardmap.Revocation', outlook)['parameters']['result']['outlook'])
+        for user, socket, method, parameters in (
+                ('bob', 'Resolver', 'io.cardmap.Revocation', outlook), ('alice', 'Resolver', 'io.cardmap.Revocation', {'action': 'lists'}),
+                ('alice', '', 'io.cardmap.Revocation', {'action': 'list'}), ('alice', '', 'io.cardmap.Accounts', {}),
+                ('bob', '', 'io.cardmap.Doctor', {'user': 'alice'}), (LOCAL, '', 'io.cardmap.Doctor', {'user': 'alice'})):
+            self.assertEqual(self.varlink_as(user, socket, method, parameters).get('error'), 'org.varlink.service.PermissionDenied')
+
+    def varlink_as(self, user, socket, method, parameters):
+        path = f'{service_module.RUN}/io.cardmap' + (f'.{socket}' if socket else '')
+        program = ('import json, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n'
+                   's.sendall(sys.argv[2].encode() + b"\\0")\nreply = b""\nwhile not reply.endswith(b"\\0"):\n'
+                   '    reply += s.recv(65536) or sys.exit("closed")\nprint(reply[:-1].decode())\n')
+        call = json.dumps({'method': method, 'parameters': parameters})
+        session = service_scenario.COMPUTER.logind.open(user)
+        return json.loads(scenario.said(session.command(['/usr/bin/python3', '-c', program, path, call])))
 
 
 class StatusTest(CommandScenario):
