@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/place.h"
+
 #define ARGUMENTS_MAX	64
 #define MEMORY_MAX	((size_t)256 << 20)	/* where none is named: a script's interpreter and its libraries */
 #define FILE_MAX	((rlim_t)16 << 20)
@@ -39,92 +41,6 @@ struct cm_child_process {
 	pid_t parent, pid;
 	int pidfd;
 };
-
-static enum cm_err
-refuse_others(const struct stat *st, const char *path, const char *place, struct cm_trace *t)
-{
-	if (st->st_uid != 0)
-		return cm_trace_fail(t, CM_REASON_CHILD, "%s: %s belongs to uid %u: chown root it", path,
-		    place, st->st_uid);
-	if ((st->st_mode & 022) != 0)
-		return cm_trace_fail(t, CM_REASON_CHILD, "%s: others may write %s: chmod go-w it", path, place);
-	return CM_OK;
-}
-
-/* What an open of one part of the path ended with. */
-static enum cm_err
-refuse_part(const char *path, const char *part, struct cm_trace *t)
-{
-	switch (errno) {
-	case ENOENT:
-		return CM_ERR_ABSENT;
-	case ELOOP:
-	case ENOTDIR:	/* a link to a folder, opened as one */
-		return cm_trace_fail(t, CM_REASON_CHILD, "%s: \"%s\" in it is a link, or no folder: name the place itself",
-		    path, part);
-	default:
-		return cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", path, strerror(errno));
-	}
-}
-
-/* Go down one part: *folder is closed and becomes the part's. */
-static enum cm_err
-enter(const char *path, const char *part, bool last, struct cm_trace *t, int *folder)
-{
-	const int flags = O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (last ? O_RDONLY : O_PATH | O_DIRECTORY);
-	const int fd = openat(*folder, part, flags);
-	struct stat st;
-
-	if (fd < 0)
-		return refuse_part(path, part, t);
-	close(*folder);
-	*folder = fd;
-	if (fstat(fd, &st) != 0)
-		return cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", path, strerror(errno));
-	if (last && (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0))
-		return cm_trace_fail(t, CM_REASON_CHILD, "%s: not a program: name one that may be run (chmod 755)", path);
-	return refuse_others(&st, path, last ? "it" : part, t);
-}
-
-/*
- * Down from the root, so that nobody can have put anything else at this place:
- * who owns a folder above could.
- */
-static enum cm_err
-open_program(const char *path, struct cm_trace *t, int *out)
-{
-	enum cm_err err = CM_OK;
-	char *copy = NULL, *part, *next;
-	struct stat st;
-	int fd = -1;
-
-	if (path[0] != '/')
-		return cm_trace_fail(t, CM_REASON_CHILD, "%s: write its whole path", path);
-	if ((copy = strdup(path)) == NULL)
-		return CM_ERR_NOMEM;
-	if ((fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 || fstat(fd, &st) != 0)
-		err = cm_trace_fail(t, CM_REASON_SYSTEM, "/: %s", strerror(errno));
-	else
-		err = refuse_others(&st, path, "/", t);
-	part = copy + strspn(copy, "/");
-	if (err == CM_OK && part[0] == '\0')
-		err = cm_trace_fail(t, CM_REASON_CHILD, "%s: not a program", path);
-	for (; err == CM_OK && part[0] != '\0'; part = next) {
-		next = part + strcspn(part, "/");
-		if (next[0] != '\0') {
-			*next++ = '\0';
-			next += strspn(next, "/");
-		}
-		err = strcmp(part, "..") == 0 ? cm_trace_fail(t, CM_REASON_CHILD,
-		    "%s: write it without \"..\"", path) : enter(path, part, next[0] == '\0', t, &fd);
-	}
-	free(copy);
-	if (err == CM_OK)
-		*out = fd;
-	else if (fd >= 0)
-		close(fd);
-	return err;
-}
 
 static enum cm_err
 open_ours(const char *path, struct cm_trace *t, int *out)
@@ -432,7 +348,7 @@ cm_child_start(const struct cm_child *c, cm_deadline deadline, struct cm_trace *
 		return CM_ERR_NOMEM;
 	*r = (struct cm_child_process){ .c = c, .trace = t, .deadline = deadline, .program = -1, .null = -1, .input = -1, .feed = -1,
 		.output = { -1, -1 }, .trouble = { -1, -1 }, .pidfd = -1 };
-	err = c->ours ? open_ours(c->path, t, &r->program) : open_program(c->path, t, &r->program);
+	err = c->ours ? open_ours(c->path, t, &r->program) : cm_place_open(c->path, CM_PLACE_PROGRAM, t, &r->program);
 	if (err == CM_OK && (err = prepare(r)) == CM_OK && (err = start(r)) == CM_OK) {
 		*out = r;
 		return CM_OK;
