@@ -133,6 +133,7 @@ struct cm_conf {
 		char *source;
 		char **disabled;	/* drivers and readers that are not used; service/disabled.h */
 		char **slots;
+		char **modules;		/* PKCS #11 modules, for cards without a PIV application */
 		unsigned timeout;
 	} card;
 	struct {

@@ -16,7 +16,7 @@ struct cm_conf_type {
 	void (*clear)(void *field);	/* free what the field owns; NULL: it owns nothing */
 };
 extern const struct cm_conf_type cm_conf_text, cm_conf_path, cm_conf_list, cm_conf_number,
-    cm_conf_flag, cm_conf_choice, cm_conf_pair, cm_conf_mirrors, cm_conf_slots, cm_conf_level, cm_conf_rule_level;
+    cm_conf_flag, cm_conf_choice, cm_conf_pair, cm_conf_mirrors, cm_conf_slots, cm_conf_places, cm_conf_level, cm_conf_rule_level;
 extern const char *const cm_conf_levels[];	/* ended by NULL */
 
 /* One key: of a section of struct cm_conf, or of a rule. */

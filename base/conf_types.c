@@ -108,6 +108,13 @@ append_slot(void *field, const struct cm_conf_row *r, const char *text)
 	return append_text(field, r, text);
 }
 
+/* What is run inside our processes is named as a whole. */
+static const char *
+append_place(void *field, const struct cm_conf_row *r, const char *text)
+{
+	return text[0] == '/' ? append_text(field, r, text) : "expected a whole path, from / on";
+}
+
 static void
 show_list(const void *field, const struct cm_conf_row *r, struct cm_buf *out)
 {
@@ -214,6 +221,7 @@ cm_conf_flag = { "yes or no", false, set_flag, show_flag, NULL },
 cm_conf_choice = { "choice", false, set_choice, show_choice, NULL },
 cm_conf_mirrors = { "list", true, append_mirror, show_list, clear_list },
 cm_conf_slots = { "list", true, append_slot, show_list, clear_list },
+cm_conf_places = { "list", true, append_place, show_list, clear_list },
 cm_conf_pair = { "choice", false, set_pair, show_pair, NULL };
 
 void

@@ -21,16 +21,17 @@
 	X(CARD_REMOVED, OFFLINE, "put the card back in and start again") \
 	X(CARD_CHANGED, AGAIN, "leave the card in, and start again") \
 	X(CARD_SILENT, OFFLINE, "take the card out and put it in again; if it goes on, try another reader") \
-	X(CARD_NOT_PIV, ABSENT, "this card has no PIV application: use a PIV or CAC card") \
+	X(CARD_NOT_PIV, ABSENT, "this card has no PIV application: use a PIV or CAC card, or name its PKCS #11 module in card.modules") \
 	X(CARD_NO_CERTIFICATE, ABSENT, "the card holds no certificate in this slot: have it issued again") \
 	X(CARD_MALFORMED, SYNTAX, "the card answered what the standard does not allow: have it replaced") \
 	X(CARD_KEY, REFUSED, "the card's key does not belong to its certificate: it may be a copy; report it") \
 	X(CARD_FILE, CONFIG, "name a PEM file with a certificate and its key: --card file:PATH") \
+	X(CARD_MODULE, CONFIG, "see the PKCS #11 module that is named here (card.modules): it must be root's, and load") \
 	X(PIN_WRONG, REFUSED, "type the PIN again with care: the card counts the tries") \
 	X(PIN_BLOCKED, REFUSED, "the PIN is blocked: the card's issuer can unblock it, and who has its PUK with cardmap pin unblock") \
 	X(PIN_LAST_TRY, REFUSED, "one try is left and is not spent unasked: say --last-try to use it") \
 	X(PIN_MISSING, USAGE, "type the PIN at the prompt, or hand it over with --pin-fd N") \
-	X(PIN_FORM, REFUSED, "a PIV PIN has 6 to 8 digits") \
+	X(PIN_FORM, REFUSED, "a PIV PIN has 6 to 8 digits; one of another token is as long as its maker says") \
 	X(PIN_DIFFERS, REFUSED, "type the new PIN twice alike: nothing was sent to the card") \
 	X(PUK_WRONG, REFUSED, "type the PUK again with care, as the card's issuer gave it: the card counts its tries too") \
 	X(PUK_BLOCKED, REFUSED, "no try of the PUK is left: the card's issuer has to replace the card, or set it up anew") \

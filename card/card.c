@@ -9,6 +9,7 @@
 static const struct cm_backend *const backends[] = {
 	&cm_backend_piv,
 	&cm_backend_file,
+	&cm_backend_token,
 };
 
 /* name is what stands behind "PREFIX:", "" when there is no colon. */
@@ -25,27 +26,53 @@ find_backend(const char *source, const char **name)
 	return NULL;
 }
 
+/* Its PIV application or file, or the token that the source names. */
 static enum cm_err
-open_card(const char *source, enum cm_card_purpose purpose, const struct cm_card_recogniser *r,
-    cm_deadline deadline, struct cm_trace *t, struct cm_card **out)
+open_itself(struct cm_card *c, const struct cm_card_from *from, const char *name, cm_deadline deadline, struct cm_trace *t)
+{
+	enum cm_err err;
+
+	c->recogniser = from->recogniser;
+	if ((err = c->backend->open(c, name, from->purpose, deadline, t)) == CM_OK)
+		c->recogniser = NULL;
+	return err;
+}
+
+static enum cm_err
+new_card(const struct cm_backend *backend, struct cm_card **out)
+{
+	if ((*out = calloc(1, sizeof(**out))) == NULL)
+		return CM_ERR_NOMEM;
+	(*out)->backend = backend;
+	return CM_OK;
+}
+
+enum cm_err
+cm_card_open_from(const struct cm_card_from *from, cm_deadline deadline, struct cm_trace *t, struct cm_card **out)
 {
 	const char *name = "";
-	const struct cm_backend *backend = find_backend(source, &name);
+	const struct cm_backend *backend = find_backend(from->source, &name);
+	const bool by_module = backend == &cm_backend_piv && from->modules != NULL && from->modules[0] != NULL;
 	struct cm_card *c = NULL;
-	enum cm_err err;
+	enum cm_err err = CM_ERR_ABSENT;
 
 	*out = NULL;
 	if (backend == NULL)
 		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "\"%s\" names no card: say reader, reader:NAME or file:PATH", source);
-	if ((c = calloc(1, sizeof(*c))) == NULL)
-		return CM_ERR_NOMEM;
-	c->backend = backend;
-	c->recogniser = r;
-	if ((err = backend->open(c, name, purpose, deadline, t)) != CM_OK)
-		cm_card_close(&c);
-	else
-		c->recogniser = NULL;
+		    "\"%s\" names no card: say reader, reader:NAME, file:PATH or token:PATH", from->source);
+	if (!by_module || !from->modules_only) {
+		if ((err = new_card(backend, &c)) != CM_OK)
+			return err;
+		if ((err = open_itself(c, from, name, deadline, t)) != CM_OK)
+			cm_card_close(&c);
+	}
+	/* ABSENT: a card, and no PIV application on it */
+	if (by_module && err == CM_ERR_ABSENT) {
+		if ((err = new_card(&cm_backend_token, &c)) != CM_OK)
+			return err;
+		if ((err = cm_token_open_card(c, from, name, deadline, t)) != CM_OK)
+			cm_card_close(&c);
+	}
 	*out = c;
 	return err;
 }
@@ -54,14 +81,14 @@ enum cm_err
 cm_card_open(const char *source, enum cm_card_purpose purpose, cm_deadline deadline,
     struct cm_trace *t, struct cm_card **out)
 {
-	return open_card(source, purpose, NULL, deadline, t, out);
+	return cm_card_open_from(&(struct cm_card_from){ .source = source, .purpose = purpose }, deadline, t, out);
 }
 
 enum cm_err
 cm_card_open_known(const char *source, const struct cm_card_recogniser *r, cm_deadline deadline,
     struct cm_trace *t, struct cm_card **out)
 {
-	return open_card(source, CM_CARD_LOGIN, r, deadline, t, out);
+	return cm_card_open_from(&(struct cm_card_from){ .source = source, .purpose = CM_CARD_LOGIN, .recogniser = r }, deadline, t, out);
 }
 
 void
@@ -145,12 +172,12 @@ check_tries(const struct cm_card *c, bool last_try, struct cm_trace *t)
 	return CM_OK;
 }
 
-/* After a wrong PIN its answer counts as asked; short of an answer the card is to be asked again. */
+/* After a wrong PIN its answer counts as asked; short of an answer the card is to be asked again.  A token was. */
 static void
 note_tries(struct cm_card *c, unsigned left)
 {
 	c->tries = left;
-	c->tries_asked = left != CM_TRIES_UNKNOWN;
+	c->tries_asked = left != CM_TRIES_UNKNOWN || (c->token != NULL && c->lost == CM_REASON_NONE);
 }
 
 enum cm_err
@@ -217,7 +244,8 @@ cm_card_unblock_pin(struct cm_card *c, const struct cm_secret *puk, const struct
 
 	*left = CM_TRIES_UNKNOWN;
 	if (c->backend->unblock == NULL)
-		return cm_trace_fail(t, CM_REASON_CARD_FILE,
+		return cm_trace_fail(t, c->token != NULL ? CM_REASON_CARD_MODULE : CM_REASON_CARD_FILE, c->token != NULL ?
+		    "\"%s\" is used by a PKCS #11 module: its maker's program unblocks it" :
 		    "%s: a file has no PUK: its PIN is the password of its key", cm_buf_str(&c->where));
 	err = c->backend->unblock(c, &pins, deadline, t, left);
 	note_tries(c, CM_TRIES_UNKNOWN);
@@ -330,7 +358,9 @@ cm_card_decipher(struct cm_card *c, enum cm_slot slot, struct cm_blob input, cm_
     struct cm_buf *out)
 {
 	if (c->backend->decipher == NULL)
-		return cm_trace_fail(t, CM_REASON_CARD_FILE, "\"%s\" is a card file: it has no Key Management key", cm_buf_str(&c->where));
+		return cm_trace_fail(t, c->token != NULL ? CM_REASON_CARD_MODULE : CM_REASON_CARD_FILE, c->token != NULL ?
+		    "\"%s\" is used by a PKCS #11 module, which opens no secrets here" :
+		    "\"%s\" is a card file: it has no Key Management key", cm_buf_str(&c->where));
 	return c->backend->decipher(c, slot, input, deadline, t, out);
 }
 

@@ -44,6 +44,7 @@ struct cm_card_stats {
  *	"reader:NAME"	the card in the reader so named (a part of the name will do, where none has it whole)
  *	"file:PATH"	a card file: certificate and key in PEM; its key may be
  *			encrypted, and the PIN is then its password
+ *	"token:PATH"	the one token of this PKCS #11 module that holds a certificate, with a reader or without
  * The context says what it is opened for: with CM_CARD_LOGIN the PIV discovery
  * object and the CHUID's head are read too, so that the card is recognised and
  * its PIN policy known; CM_CARD_LOOK reads nothing but what is asked for.
@@ -59,6 +60,29 @@ struct cm_card_stats {
 enum cm_card_purpose { CM_CARD_LOOK, CM_CARD_LOGIN };
 CM_MUST_USE enum cm_err cm_card_open(const char *source, enum cm_card_purpose purpose,
     cm_deadline deadline, struct cm_trace *t, struct cm_card **out);
+
+struct cm_card_recogniser;
+
+/*
+ * The same, and with modules: a card in a reader that has no PIV application is
+ * opened by the first of these PKCS #11 modules (absolute paths, NULL-terminated;
+ * NULL: none) which has a token in a slot of that reader's name.  What such a
+ * card has is told in terms of slots: its certificates for logging in are, by
+ * their CKA_ID, 9A, 82, 83 and so on.  It counts no tries: CM_TRIES_UNKNOWN, 1
+ * or 0; it is never recognised, and has neither a Key Management key nor a PUK here.
+ *
+ * Besides: CM_ERR_CONFIG CARD_MODULE: a module may be written by others than root, does
+ * not load, or does not start
+ */
+struct cm_card_from {
+	const char *source;			/* as of cm_card_open() */
+	enum cm_card_purpose purpose;
+	const char *const *modules;
+	bool modules_only;			/* its PIV application is not looked for */
+	const struct cm_card_recogniser *recogniser;	/* NULL: it is read whole */
+};
+CM_MUST_USE enum cm_err cm_card_open_from(const struct cm_card_from *from, cm_deadline deadline, struct cm_trace *t,
+    struct cm_card **out);
 
 /*
  * What a host kept of a card, to be found by its GUID (of the CHUID).  A card
@@ -159,7 +183,7 @@ CM_MUST_USE enum cm_err cm_card_pin_tries(struct cm_card *c, cm_deadline deadlin
  * *left is what the card says after it, or CM_TRIES_UNKNOWN.
  *
  * CM_ERR_REFUSED  PIN_WRONG (the text says how many tries are left),
- *                 PIN_BLOCKED, PIN_LAST_TRY, PIN_FORM (nothing was sent)
+ *                 PIN_BLOCKED, PIN_LAST_TRY, PIN_FORM (nothing was sent; a token's length)
  * CM_ERR_AGAIN    CARD_CHANGED (nothing was sent)
  * CM_ERR_OFFLINE  CARD_REMOVED, CARD_SILENT
  * CM_ERR_STATE    the tries were not asked for

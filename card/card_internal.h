@@ -4,6 +4,16 @@
 
 #include "card/card.h"
 
+/* worker.c - a thread for calls that have no deadline of their own. */
+
+struct cm_worker;
+/* abandon(arg) is called in it when nobody waits any more: it lets go of arg and frees it.  NULL: no memory, no thread. */
+struct cm_worker *cm_worker_new(void *arg, void (*abandon)(void *arg));
+/* Let it do one job(arg).  false: it was not done by the deadline; arg is the worker's then, for it may be at it still. */
+CM_MUST_USE bool cm_worker_run(struct cm_worker *w, void (*job)(void *arg), cm_deadline deadline);
+/* No more jobs come, and w is gone.  true: arg is the caller's; false: it is still at a job, and abandons arg after it. */
+CM_MUST_USE bool cm_worker_end(struct cm_worker *w);
+
 /* tlv.c - BER-TLV data objects (ISO/IEC 7816-4 5.2.2), a cursor over borrowed bytes. */
 
 struct cm_tlv {
@@ -118,6 +128,11 @@ struct cm_card {
 	struct cm_buf pem;	/* the file as it was opened; wiped */
 	bool others_read;	/* others than its owner may read the file */
 	EVP_PKEY *key;		/* NULL until the PIN was given */
+
+	/* token.c */
+	struct cm_token *token;	/* a token's wire only looks whether it is still there */
+	enum cm_reason lost;	/* why the module is not called any more */
+	bool unlocked;
 };
 
 struct cm_card_puk {
@@ -126,7 +141,7 @@ struct cm_card_puk {
 
 /* What a card can do; the contracts are card.h's.  A new kind of card is one row in card.c. */
 struct cm_backend {
-	const char *prefix;	/* of the source: "reader", "file" */
+	const char *prefix;	/* of the source: "reader", "file", "token" */
 	enum cm_err (*open)(struct cm_card *c, const char *name, enum cm_card_purpose purpose,
 	    cm_deadline deadline, struct cm_trace *t);
 	enum cm_err (*certificate)(struct cm_card *c, enum cm_slot slot, cm_deadline deadline,
@@ -158,6 +173,15 @@ struct cm_backend {
 
 extern const struct cm_backend cm_backend_piv;	/* piv.c: c->wire, once connected */
 extern const struct cm_backend cm_backend_file;	/* file.c */
+extern const struct cm_backend cm_backend_token;/* token.c */
+/*
+ * token.c: the card in the readers whose name holds name, by the first of these modules that knows it;
+ * c is empty, of that backend.  ABSENT CARD_NOT_PIV: none does
+ */
+CM_MUST_USE enum cm_err cm_token_open_card(struct cm_card *c, const struct cm_card_from *from, const char *name,
+    cm_deadline deadline, struct cm_trace *t);
+/* piv_key.c: DER of DigestInfo before a hash of this name and length (RFC 8017 section 9.2); {NULL, 0}: no such */
+struct cm_blob cm_card_digest_info(const char *md, size_t len);
 
 /*
  * piv.c: SELECT, and for a login the CHUID's head, then, unless c->recogniser knows the card,
@@ -198,6 +222,13 @@ CM_MUST_USE enum cm_err cm_piv_sign(struct cm_card *c, enum cm_slot slot,
  * its name goes to where.  It is locked.
  */
 CM_MUST_USE enum cm_err cm_pcsc_connect(const char *name, cm_deadline deadline,
+    struct cm_trace *t, struct cm_wire *wire, struct cm_buf *where);
+
+/*
+ * pcsc.c: the same reader, with no connection made: of the wire there is lock alone, which
+ * fails where the card is not the one that was there now, and close.  where: as pcscd has it.
+ */
+CM_MUST_USE enum cm_err cm_pcsc_look(const char *name, cm_deadline deadline,
     struct cm_trace *t, struct cm_wire *wire, struct cm_buf *where);
 
 /* pcsc_reason.c: why rv is not SCARD_S_SUCCESS; words are static, or valid until the next call. */

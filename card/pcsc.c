@@ -3,20 +3,18 @@
  *
  * PC/SC has none of its own: libpcsclite waits for pcscd in a read that only
  * pcscd's answer ends, and SCardCancel(), which ends nothing but
- * SCardGetStatusChange(), asks pcscd itself.  So a worker thread makes every
- * call, one worker for each connection, and its owner waits no longer than the
+ * SCardGetStatusChange(), asks pcscd itself.  So a worker (worker.c) makes every
+ * call, one for each connection, and its owner waits no longer than the
  * deadline.  A worker that is late is left behind with all that it owns:
  * whenever its call returns, it resets the card, lets go and frees.  Should
  * the process end first, pcscd does the same when it sees its client gone.
  * (libpcsclite 1.9.9 keeps its list of readers in one unlocked array for the
  * whole process: have one card open at a time in a process, as cards do here.)
  */
-#include <pthread.h>
 #include <reader.h>
 #include <stdlib.h>
 #include <winscard.h>
 
-#include "base/thread.h"
 #include "card/card_internal.h"
 
 /* How long letting go may take, and how long pcscd may take to see that a card has gone (it polls). */
@@ -30,19 +28,14 @@
 #define COMMAND_MAX	(4 + 3 + UINT16_MAX + 2)
 
 struct pcsc {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	void (*job)(struct pcsc *p);	/* what the worker is at; NULL: nothing */
-	bool leave;			/* no more jobs will come */
-	bool abandoned;			/* nobody waits for the worker: it frees */
+	struct cm_worker *worker;
 
 	/* The worker's while it is at a job, the owner's otherwise. */
 	LONG rv;			/* of the last call */
 	SCARDCONTEXT context;
 	SCARDHANDLE card;
 	bool has_context, has_card;
-	DWORD disposition;		/* how the card is left */
+	_Atomic DWORD disposition;	/* how the card is left */
 	DWORD protocol;
 	bool extended;			/* card and reader take extended length */
 	DWORD pad;			/* control code of FEATURE_VERIFY_PIN_DIRECT; 0: no pad */
@@ -63,8 +56,9 @@ struct pcsc {
 /* --- Jobs: all that talks to pcscd --- */
 
 static void
-job_scan(struct pcsc *p)
+job_scan(void *arg)
 {
+	struct pcsc *p = arg;
 	DWORD len = sizeof(p->names) - 1;
 
 	p->rv = SCardEstablishContext(SCARD_SCOPE_SYSTEM, NULL, NULL, &p->context);
@@ -126,8 +120,9 @@ reader_takes_extended(SCARDHANDLE card)
  * had it before us may have reset the card; we know nothing of it yet.
  */
 static void
-job_connect(struct pcsc *p)
+job_connect(void *arg)
 {
+	struct pcsc *p = arg;
 	const struct cm_blob atr = { p->reader.rgbAtr, p->reader.cbAtr };
 	const DWORD protocols = SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1;
 
@@ -151,8 +146,10 @@ job_connect(struct pcsc *p)
 }
 
 static void
-job_transmit(struct pcsc *p)
+job_transmit(void *arg)
 {
+	struct pcsc *p = arg;
+
 	p->answer_len = sizeof(p->answer);
 	p->rv = SCardTransmit(p->card,
 	    p->protocol == SCARD_PROTOCOL_T0 ? SCARD_PCI_T0 : SCARD_PCI_T1,
@@ -165,8 +162,10 @@ job_transmit(struct pcsc *p)
 
 /* The PIN never comes here: it goes from the pad to the card. */
 static void
-job_pad(struct pcsc *p)
+job_pad(void *arg)
 {
+	struct pcsc *p = arg;
+
 	p->answer_len = 0;
 	p->rv = SCardControl(p->card, p->pad, p->command, p->command_len, p->answer, sizeof(p->answer),
 	    &p->answer_len);
@@ -174,21 +173,26 @@ job_pad(struct pcsc *p)
 
 /* A reset or a swap since SCardConnect() makes this fail, for this connection and for good. */
 static void
-job_lock(struct pcsc *p)
+job_lock(void *arg)
 {
+	struct pcsc *p = arg;
+
 	p->rv = SCardBeginTransaction(p->card);
 }
 
 static void
-job_unlock(struct pcsc *p)
+job_unlock(void *arg)
 {
+	struct pcsc *p = arg;
+
 	p->rv = SCardEndTransaction(p->card, SCARD_LEAVE_CARD);
 }
 
 /* After a failed transmission: has the card gone?  pcscd may need a moment to see it. */
 static void
-job_look(struct pcsc *p)
+job_look(void *arg)
 {
+	struct pcsc *p = arg;
 	SCARD_READERSTATE now = { .szReader = p->reader.szReader };
 	const DWORD event = p->reader.dwEventState >> 16;	/* counts insertions and removals */
 
@@ -204,9 +208,25 @@ job_look(struct pcsc *p)
 		p->rv = SCARD_E_NO_SERVICE;
 }
 
+/* Is it the insertion that was there when we looked first? */
 static void
-job_release(struct pcsc *p)
+job_same(void *arg)
 {
+	struct pcsc *p = arg;
+	SCARD_READERSTATE now = { .szReader = p->reader.szReader };
+
+	p->rv = SCardGetStatusChange(p->context, 0, &now, 1);
+	if (p->rv == SCARD_S_SUCCESS && (now.dwEventState & SCARD_STATE_PRESENT) == 0)
+		p->rv = SCARD_W_REMOVED_CARD;
+	else if (p->rv == SCARD_S_SUCCESS && now.dwEventState >> 16 != p->reader.dwEventState >> 16)
+		p->rv = SCARD_W_RESET_CARD;
+}
+
+static void
+job_release(void *arg)
+{
+	struct pcsc *p = arg;
+
 	if (p->has_card)
 		SCardDisconnect(p->card, p->disposition);
 	if (p->has_context)
@@ -214,84 +234,32 @@ job_release(struct pcsc *p)
 	p->has_card = p->has_context = false;
 }
 
-/* --- The worker and its owner --- */
+/* --- Its owner --- */
 
 static void
 destroy(struct pcsc *p)
 {
 	explicit_bzero(p->command, sizeof(p->command));
-	pthread_cond_destroy(&p->changed);
-	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
 
-static void *
-work(void *arg)
+static void
+abandon(void *arg)
 {
-	struct pcsc *p = arg;
-	bool abandoned;
-
-	pthread_mutex_lock(&p->lock);
-	while (!p->leave) {
-		if (p->job == NULL) {
-			pthread_cond_wait(&p->changed, &p->lock);
-			continue;
-		}
-		pthread_mutex_unlock(&p->lock);
-		p->job(p);
-		pthread_mutex_lock(&p->lock);
-		p->job = NULL;
-		pthread_cond_broadcast(&p->changed);
-	}
-	abandoned = p->abandoned;
-	pthread_mutex_unlock(&p->lock);
-	if (abandoned) {
-		job_release(p);
-		destroy(p);
-	}
-	return NULL;
-}
-
-/* Let the worker do one job.  false: it was not done by the deadline, and the worker may be at it still. */
-static bool
-run(struct pcsc *p, void (*job)(struct pcsc *p), cm_deadline deadline)
-{
-	/* cm_deadline is CLOCK_MONOTONIC, and so is the condition's clock. */
-	const struct timespec until = { .tv_sec = deadline / 1000,
-		.tv_nsec = deadline % 1000 * 1000000 };
-	bool done;
-
-	pthread_mutex_lock(&p->lock);
-	if (p->job == NULL && !cm_deadline_passed(deadline)) {
-		p->job = job;
-		pthread_cond_broadcast(&p->changed);
-		while (p->job != NULL &&
-		    pthread_cond_timedwait(&p->changed, &p->lock, &until) == 0)
-			;
-		done = p->job == NULL;
-	} else {
-		done = false;
-	}
-	pthread_mutex_unlock(&p->lock);
-	return done;
+	job_release(arg);
+	destroy(arg);
 }
 
 static struct pcsc *
 new_pcsc(void)
 {
 	struct pcsc *p = calloc(1, sizeof(*p));
-	pthread_condattr_t attr;
 
 	if (p == NULL)
 		return NULL;
 	p->disposition = SCARD_LEAVE_CARD;
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->changed, &attr);
-	pthread_condattr_destroy(&attr);
-	if (cm_thread_start(&p->thread, NULL, work, p) != 0) {
-		destroy(p);
+	if ((p->worker = cm_worker_new(p, abandon)) == NULL) {
+		free(p);
 		return NULL;
 	}
 	return p;
@@ -300,20 +268,9 @@ new_pcsc(void)
 static void
 free_pcsc(struct pcsc *p)
 {
-	bool abandoned;
-
-	(void)run(p, job_release, cm_deadline_in(CLOSE_MS));
-	pthread_mutex_lock(&p->lock);
-	abandoned = p->abandoned = p->job != NULL;
-	p->leave = true;
-	pthread_cond_broadcast(&p->changed);
-	pthread_mutex_unlock(&p->lock);
-	if (abandoned) {
-		pthread_detach(p->thread);
-	} else {
-		pthread_join(p->thread, NULL);
+	(void)!cm_worker_run(p->worker, job_release, cm_deadline_in(CLOSE_MS));
+	if (cm_worker_end(p->worker))
 		destroy(p);
-	}
 }
 
 static const char *
@@ -324,13 +281,13 @@ reader_name(const struct pcsc *p)
 
 /* One job with its failure in words. */
 static enum cm_err
-do_job(struct pcsc *p, void (*job)(struct pcsc *p), cm_deadline deadline, struct cm_trace *t)
+do_job(struct pcsc *p, void (*job)(void *arg), cm_deadline deadline, struct cm_trace *t)
 {
 	const char *words = "nothing came before the deadline";
 	enum cm_reason reason = CM_REASON_CARD_SILENT;
 
 	p->result = SCARD_E_TIMEOUT;
-	if (run(p, job, deadline)) {
+	if (cm_worker_run(p->worker, job, deadline)) {
 		if ((p->result = p->rv) == SCARD_S_SUCCESS)
 			return CM_OK;
 		reason = cm_pcsc_reason(p->result, &words);
@@ -365,7 +322,7 @@ is_transmission_error(LONG rv)
 }
 
 static enum cm_err
-exchange(struct pcsc *p, void (*job)(struct pcsc *p), struct cm_blob command, cm_deadline deadline,
+exchange(struct pcsc *p, void (*job)(void *arg), struct cm_blob command, cm_deadline deadline,
     struct cm_trace *t, struct cm_buf *answer)
 {
 	const char *words;
@@ -383,7 +340,7 @@ exchange(struct pcsc *p, void (*job)(struct pcsc *p), struct cm_blob command, cm
 		return cm_buf_status(answer);
 	}
 	/* The reader only says that it failed: see whether there is a card, a reader, a pcscd at all. */
-	if (is_transmission_error(p->result) && run(p, job_look, deadline) &&
+	if (is_transmission_error(p->result) && cm_worker_run(p->worker, job_look, deadline) &&
 	    p->rv != SCARD_S_SUCCESS && p->rv != SCARD_E_TIMEOUT) {
 		p->lost = cm_pcsc_reason(p->rv, &words);
 		return cm_trace_fail(t, p->lost, "%s: %s", reader_name(p), words);
@@ -406,7 +363,7 @@ pcsc_pad(void *self, struct cm_blob structure, cm_deadline deadline, struct cm_t
 }
 
 static enum cm_err
-use(struct pcsc *p, void (*job)(struct pcsc *p), cm_deadline deadline, struct cm_trace *t)
+use(struct pcsc *p, void (*job)(void *arg), cm_deadline deadline, struct cm_trace *t)
 {
 	enum cm_err err;
 
@@ -432,15 +389,22 @@ pcsc_close(void *self, bool reset)
 {
 	struct pcsc *p = self;
 
-	pthread_mutex_lock(&p->lock);
 	p->disposition = reset ? SCARD_RESET_CARD : SCARD_LEAVE_CARD;
-	pthread_mutex_unlock(&p->lock);
 	free_pcsc(p);
 }
 
 static const struct cm_wire_ops pcsc_wire = {
 	pcsc_transmit, pcsc_lock, pcsc_unlock, pcsc_close, pcsc_pad,
 };
+
+/* Of a reader whose card others talk to: nothing is sent. */
+static enum cm_err
+pcsc_same(void *self, cm_deadline deadline, struct cm_trace *t)
+{
+	return use(self, job_same, deadline, t);
+}
+
+static const struct cm_wire_ops pcsc_looks = { .lock = pcsc_same, .close = pcsc_close };
 
 /* --- Readers --- */
 
@@ -544,6 +508,23 @@ cm_pcsc_connect(const char *name, cm_deadline deadline, struct cm_trace *t, stru
 		.t0 = p->protocol == SCARD_PROTOCOL_T0, .has_pad = p->pad != 0 };
 	cm_buf_add_printable(where, cm_blob_str(reader_name(p)));
 	cm_trace_add(t, "reader", "%s", reader_name(p));
+	return cm_buf_status(where);
+}
+
+enum cm_err
+cm_pcsc_look(const char *name, cm_deadline deadline, struct cm_trace *t, struct cm_wire *wire, struct cm_buf *where)
+{
+	struct pcsc *p = NULL;
+	enum cm_err err;
+
+	if ((err = open_scan(deadline, t, &p)) != CM_OK)
+		return err;
+	if ((err = choose(p, name, t)) != CM_OK) {
+		free_pcsc(p);
+		return err;
+	}
+	*wire = (struct cm_wire){ .ops = &pcsc_looks, .self = p };
+	cm_buf_add_str(where, reader_name(p));
 	return cm_buf_status(where);
 }
 

@@ -127,6 +127,14 @@ find_hash(const char *md, size_t len)
 	return NULL;
 }
 
+struct cm_blob
+cm_card_digest_info(const char *md, size_t len)
+{
+	const struct hash *h = find_hash(md, len);
+
+	return h != NULL ? (struct cm_blob){ h->info, sizeof(h->info) } : (struct cm_blob){ NULL, 0 };
+}
+
 /* --- The exchange --- */
 
 /* SP 800-73-4 Part 2, table 7 and appendix A: 7C { 82 empty: wanted, 81 challenge or 85 point } */

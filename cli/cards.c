@@ -5,6 +5,7 @@
 
 #include "cli/cards.h"
 #include "cli/service.h"
+#include "service/disabled.h"
 
 static const char *
 key_text(const struct cm_cert *cert, struct cm_buf *out)
@@ -179,6 +180,7 @@ list_card(struct listing *l, const char *source, json_t *object)
 {
 	enum cm_slot slots[CM_SLOTS_MAX];
 	struct cm_cli *c = l->cli;
+	const struct cm_card_from from = cm_disabled_from(c->conf, source, l->status ? CM_CARD_LOGIN : CM_CARD_LOOK);
 	size_t count;
 	struct cm_card *card = NULL;
 	json_t *certificates = json_array();
@@ -186,8 +188,7 @@ list_card(struct listing *l, const char *source, json_t *object)
 
 	json_object_set_new(object, "certificates", certificates);
 	/* which PIN it wants stands in the discovery object, which a login reads */
-	if ((err = cm_card_open(source, l->status ? CM_CARD_LOGIN : CM_CARD_LOOK, cm_deadline_in(c->conf->card.timeout),
-	    c->trace, &card)) != CM_OK) {
+	if ((err = cm_card_open_from(&from, cm_deadline_in(c->conf->card.timeout), c->trace, &card)) != CM_OK) {
 		cm_cli_line(c, "card", "%s", cm_trace_message(c->trace));
 		return err;
 	}

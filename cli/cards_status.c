@@ -124,23 +124,36 @@ tell_libraries(const struct cm_cli *c, json_t *list, const char *name)
 	cm_buf_free(&text);
 }
 
+/* module NULL: the one that is built in. */
+static void
+tell_card_driver(const struct cm_cli *c, json_t *list, const char *name, const char *module)
+{
+	const bool off = cm_disabled_driver(c->conf, name);
+	json_t *object = json_pack("{s:s, s:b}", "name", name, "disabled", off);
+
+	cm_cli_line(c, "card driver", "%s: %s%s", name, module != NULL ? module : "PIV and CAC cards, built in",
+	    off ? "; off: card.disabled" : "");
+	if (module != NULL)
+		cm_cli_set(object, "module", module);
+	json_array_append_new(list, object);
+}
+
 void
 cm_cli_cards_drivers(const struct cm_cli *c)
 {
 	json_t *readers = json_array(), *cards = json_array();
-	const bool off = cm_disabled_judge(c->conf, "reader:", c->trace) != CM_OK;
 	DIR *dir = opendir(READER_CONF);
 	const struct dirent *e;
 
-	cm_trace_clear_reason(c->trace);
 	tell_bundles(c, readers);
 	while (dir != NULL && (e = readdir(dir)) != NULL)
 		if (e->d_name[0] != '.')
 			tell_libraries(c, readers, e->d_name);
 	if (dir != NULL)
 		closedir(dir);
-	cm_cli_line(c, "card driver", "pivtoken: PIV and CAC cards, built in%s", off ? "; off: card.disabled" : "");
-	json_array_append_new(cards, json_pack("{s:s, s:b}", "name", "pivtoken", "disabled", off));
+	tell_card_driver(c, cards, "pivtoken", NULL);
+	for (char *const *path = c->conf->card.modules; path != NULL && *path != NULL; path++)
+		tell_card_driver(c, cards, "pkcs11", *path);
 	json_object_set_new(c->answer, "reader_drivers", readers);
 	json_object_set_new(c->answer, "card_drivers", cards);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/doctor.h"
+#include "service/disabled.h"
 
 #define PCSCD_SOCKET	"/run/pcscd/pcscd.comm"
 #define READERS_MS	1000
@@ -61,10 +62,11 @@ look_at_card(struct cm_doctor *d)
 {
 	struct cm_cli *c = d->cli;
 	const cm_deadline deadline = cm_deadline_in(c->conf->card.timeout);
+	const struct cm_card_from from = cm_disabled_from(c->conf, c->conf->card.source, CM_CARD_LOGIN);
 	struct cm_card *card = NULL;
 	unsigned tries = 0;
 
-	if (cm_card_open(c->conf->card.source, CM_CARD_LOGIN, deadline, c->trace, &card) != CM_OK ||
+	if (cm_card_open_from(&from, deadline, c->trace, &card) != CM_OK ||
 	    cm_card_pin_tries(card, deadline, c->trace, &tries) != CM_OK)
 		cm_doctor_say(d, CM_DOCTOR_FAILURE, "put it in again; cardmap cards status tells more", "%s", cm_trace_message(c->trace));
 	else

@@ -151,7 +151,7 @@ static const struct option_row {
 	bool common;
 	const char *help;
 } options[] = {
-	{ 'c', "card", "SOURCE", true, "reader, reader:NAME or file:PATH (card.source)" },
+	{ 'c', "card", "SOURCE", true, "reader, reader:NAME, file:PATH or token:PATH (card.source)" },
 	{ 'd', "directory", "URI", true, "ldap://, ldaps://, ldif:PATH or local: (directory.uri)" },
 	{ 'f', "config", "FILE", true, "instead of " CM_CONF_PATH },
 	{ 's', "set", "KEY=VALUE", true, "set one value of the configuration; may be repeated" },

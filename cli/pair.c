@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "service/disabled.h"
 #include "service/pair.h"
 
 /* ---- pair */
@@ -214,11 +215,12 @@ static enum cm_err
 list_card(struct listing *l, const char *source)
 {
 	const cm_deadline deadline = cm_deadline_in(l->cli->conf->card.timeout);
+	const struct cm_card_from from = cm_disabled_from(l->cli->conf, source, CM_CARD_LOOK);
 	struct cm_card *card = NULL;
 	struct cm_cert *cert = NULL;
 	enum cm_err err;
 
-	if ((err = cm_card_open(source, CM_CARD_LOOK, deadline, l->cli->trace, &card)) == CM_OK &&
+	if ((err = cm_card_open_from(&from, deadline, l->cli->trace, &card)) == CM_OK &&
 	    (err = cm_card_certificate(card, CM_SLOT_AUTHENTICATION, deadline, l->cli->trace, &cert)) == CM_OK)
 		err = tell_identity(l, cert);
 	cm_cert_free(&cert);

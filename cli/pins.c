@@ -1,5 +1,6 @@
 /* cli/pins.c - a card's PIN by hand: pin verify, change, unblock. */
 #include "cli/cli.h"
+#include "service/disabled.h"
 
 struct handling {
 	struct cm_cli *cli;
@@ -120,10 +121,11 @@ static enum cm_err
 run(struct handling *h, const struct way *w)
 {
 	struct cm_cli *c = h->cli;
+	const struct cm_card_from from = cm_disabled_from(c->conf, c->conf->card.source, CM_CARD_LOGIN);
 	enum cm_err err;
 
 	/* as for a login: the discovery object says which PIN it is */
-	if ((err = cm_card_open(c->conf->card.source, CM_CARD_LOGIN, h->deadline, c->trace, &h->card)) != CM_OK ||
+	if ((err = cm_card_open_from(&from, h->deadline, c->trace, &h->card)) != CM_OK ||
 	    (err = cm_card_pin_tries(h->card, h->deadline, c->trace, &h->tries)) != CM_OK)
 		return err;
 	if (h->tries == 0 && !w->blocked_too)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/service.h"
+#include "service/disabled.h"
 #include "service/mapping.h"
 
 /* A login's card must have PIN tries left. */
@@ -22,11 +23,12 @@ check_tries(struct cm_cli *c, struct cm_card *card, cm_deadline deadline)
 enum cm_err
 cm_cli_read_certificate(struct cm_cli *c, enum cm_card_purpose purpose, struct cm_card **card, struct cm_cert **cert)
 {
+	const struct cm_card_from from = cm_disabled_from(c->conf, c->conf->card.source, purpose);
 	const cm_deadline deadline = cm_deadline_in(c->conf->card.timeout);
 	enum cm_err err;
 
 	cm_trace_begin(c->trace, "certificate");
-	if ((err = cm_card_open(c->conf->card.source, purpose, deadline, c->trace, card)) == CM_OK &&
+	if ((err = cm_card_open_from(&from, deadline, c->trace, card)) == CM_OK &&
 	    purpose == CM_CARD_LOGIN)
 		err = check_tries(c, *card, deadline);
 	if (err == CM_OK)

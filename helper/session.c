@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/list.h"
 #include "base/secret.h"
 #include "helper/helper.h"
 #include "service/possession.h"
@@ -91,12 +92,29 @@ read_first(struct session *s, cm_deadline deadline, struct cm_message *a)
 	return err;
 }
 
+/* Paths for cm_card_open_from(); NULL: no memory. */
+static char **
+take_modules(const struct cm_octets_list *l)
+{
+	char **paths = calloc(l->count + 1, sizeof(*paths));
+
+	for (size_t i = 0; paths != NULL && i < l->count; i++)
+		if ((paths[i] = strndup((const char *)l->rows[i].ptr, l->rows[i].len)) == NULL) {
+			cm_list_free(&paths);
+			return NULL;
+		}
+	return paths;
+}
+
 /* Not as login.c's example: what a card cannot do is the daemon's to judge, so no tries are no failure here. */
 static enum cm_err
 serve_open(struct session *s, const struct cm_message *q, const int *fds, struct cm_message *a)
 {
 	const struct cm_card_recogniser r = { .recognise = recognise, .arg = s, .log = s->h->log >= 0 ? &s->h->log : NULL };
 	const cm_deadline deadline = cm_deadline_in((unsigned)q->deadline);
+	char **modules = take_modules(&q->modules);
+	struct cm_card_from from = { .purpose = CM_CARD_LOGIN, .modules = (const char *const *)modules,
+		.modules_only = q->modules_only != 0, .recogniser = &r };
 	struct cm_buf source = { 0 };
 	enum cm_err err;
 
@@ -104,12 +122,14 @@ serve_open(struct session *s, const struct cm_message *q, const int *fds, struct
 	s->state = OVER;
 	s->tries = CM_TRIES_UNKNOWN;
 	cm_buf_addf(&source, "reader:%s", q->reader);
-	if ((err = cm_buf_status(&source)) == CM_OK &&
-	    (err = cm_card_open_known(cm_buf_str(&source), &r, deadline, s->t, &s->card)) == CM_OK &&
+	from.source = cm_buf_str(&source);
+	if ((err = modules != NULL ? cm_buf_status(&source) : CM_ERR_NOMEM) == CM_OK &&
+	    (err = cm_card_open_from(&from, deadline, s->t, &s->card)) == CM_OK &&
 	    (err = cm_card_pin_tries(s->card, deadline, s->t, &s->tries)) == CM_OK)
 		err = read_first(s, deadline, a);
 	a->tries = s->tries;
 	cm_buf_free(&source);
+	cm_list_free(&modules);
 	return err;
 }
 

@@ -59,6 +59,7 @@ static const struct row {
 	{ "injected", UNAVAILABLE, false, false },
 	{ "usage", UNAVAILABLE, false, false },
 	{ "card_file", UNAVAILABLE, false, false },
+	{ "card_module", UNAVAILABLE, false, false },
 	{ "pin_missing", UNAVAILABLE, false, false },
 	{ "cert_malformed", UNAVAILABLE, true, false },
 	{ "revocation_data", UNAVAILABLE, false, false },

@@ -11,6 +11,7 @@
 
 #include "cache/slots.h"
 #include "service/apart_internal.h"
+#include "service/disabled.h"
 #include "service/enforcement.h"
 #include "service/grant_apart.h"
 #include "service/mobile.h"
@@ -67,6 +68,21 @@ answer_recognise(struct cm_login *l, const struct cm_message *q, struct cm_recog
 	return cm_channel_send(a->channels[CM_PROCESS_CARD], &r, NULL, 0, cm_apart_with_grace(l->deadline));
 }
 
+#define MODULES_MAX	16	/* as service/message.h has it */
+
+/* The modules that may open it: paths, which the helper's own sandbox and rights let it load. */
+static void
+name_modules(const struct cm_conf *conf, struct cm_blob rows[MODULES_MAX], struct cm_message *open)
+{
+	const struct cm_card_from from = cm_disabled_from(conf, "", CM_CARD_LOGIN);
+	size_t n = 0;
+
+	for (; from.modules != NULL && from.modules[n] != NULL && n < MODULES_MAX; n++)
+		rows[n] = cm_blob_str(from.modules[n]);
+	open->modules = (struct cm_octets_list){ rows, n };
+	open->modules_only = from.modules_only;
+}
+
 /* OPEN is answered by OPENED, and before it, once, the helper may ask whose the card is. */
 static enum cm_err
 open_and_answer(struct cm_login *l, struct cm_recognised *handed, struct cm_message *answer)
@@ -74,10 +90,12 @@ open_and_answer(struct cm_login *l, struct cm_recognised *handed, struct cm_mess
 	struct cm_apart *a = apart(l);
 	struct cm_channel *c = a->channels[CM_PROCESS_CARD];
 	const cm_deadline deadline = cm_apart_with_grace(l->deadline);
-	const struct cm_message open = { .kind = CM_MESSAGE_OPEN, .reader = (char *)(uintptr_t)a->o.reader,
+	struct cm_message open = { .kind = CM_MESSAGE_OPEN, .reader = (char *)(uintptr_t)a->o.reader,
 		.insertion = a->o.insertion, .deadline = cm_apart_time_left(l->deadline) };
+	struct cm_blob modules[MODULES_MAX];
 	enum cm_err err;
 
+	name_modules(a->o.conf, modules, &open);
 	if ((err = cm_channel_send(c, &open, a->o.card_log, a->o.card_log != NULL, deadline)) == CM_OK &&
 	    (err = cm_channel_receive(c, deadline, answer, NULL, 0)) == CM_OK && answer->kind == CM_MESSAGE_RECOGNISE) {
 		if ((err = answer_recognise(l, answer, handed)) == CM_OK) {

@@ -44,10 +44,10 @@ cm_login_here_card(const struct cm_login *l)
 static enum cm_err
 open_card(struct cm_login *l, struct cm_here *h)
 {
+	const struct cm_card_from from = cm_disabled_from(l->host->conf, l->host->conf->card.source, CM_CARD_LOGIN);
 	enum cm_err err;
 
-	if ((err = cm_card_open(l->host->conf->card.source, CM_CARD_LOGIN, l->deadline,
-	    l->trace, &h->card)) != CM_OK)
+	if ((err = cm_card_open_from(&from, l->deadline, l->trace, &h->card)) != CM_OK)
 		return err;
 	cm_trace_add(l->trace, "card", "%s", cm_card_where(h->card));
 	if ((err = cm_disabled_judge_card(l->host->conf, cm_card_where(h->card), l->trace)) != CM_OK)

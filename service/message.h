@@ -50,6 +50,8 @@ struct cm_key {
 	X(atr, octets, 33) \
 	X(present, number, 1) \
 	X(gone, number, 1)			/* the reader itself was disconnected */ \
+	X(modules, octets_list, 16)		/* paths of PKCS #11 modules for a card without a PIV application */ \
+	X(modules_only, number, 1)		/* its PIV application is not looked for */ \
 	X(insertion, number, UINT32_MAX)	/* counts insertions of one reader */ \
 	X(certificate, octets, 16384)		/* DER */ \
 	X(slot, number, 0x9F)			/* of the card, by its key reference; 0: 9A */ \
@@ -94,7 +96,7 @@ struct cm_key {
 	X(READER,	"err reason text reader atr present gone insertion") \
 		/* from it, for each reader at first, then at each change; reader "": no pcscd, err says so, and no reader is there */ \
 	X(ALIVE,	"")					/* from it, three times in CM_WATCH_SILENT_MS: it still watches */ \
-	X(OPEN,		"reader insertion deadline")		/* with a file, where APDUs are to be written down */ \
+	X(OPEN,		"reader insertion modules modules_only deadline")		/* with a file, where APDUs are to be written down */ \
 	X(RECOGNISE,	"guid")					/* from it, while it opens: whose certificate is that? */ \
 	X(RECOGNISED,	"certificate slot global_pin")		/* to it; none: read it */ \
 	X(READ_AGAIN,	"deadline")				/* the cached certificate's key did not prove itself: read its slot */ \

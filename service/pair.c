@@ -48,10 +48,10 @@ check_key(const struct cm_pair *p)
 static enum cm_err
 read_certificate(struct cm_pair *p)
 {
+	const struct cm_card_from from = cm_disabled_from(p->host->conf, p->host->conf->card.source, CM_CARD_LOGIN);
 	enum cm_err err;
 
-	if ((err = cm_card_open(p->host->conf->card.source, CM_CARD_LOGIN, p->deadline, p->trace,
-	    &p->card)) != CM_OK ||
+	if ((err = cm_card_open_from(&from, p->deadline, p->trace, &p->card)) != CM_OK ||
 	    (err = cm_disabled_judge_card(p->host->conf, cm_card_where(p->card), p->trace)) != CM_OK ||
 	    (err = cm_card_pin_tries(p->card, p->deadline, p->trace, &p->tries_left)) != CM_OK)
 		return err;
