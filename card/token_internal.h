@@ -57,6 +57,8 @@ struct cm_token {
 	size_t input_len, output_len;
 };
 
+/* token_jobs.c: the second half of cm_token_job_open(), by k->f.  false: k->end says why */
+bool cm_token_find(struct cm_token *k);
 /* token_jobs.c: for cm_worker_run(); arg is the struct cm_token. */
 void cm_token_job_open(void *arg);	/* load the module, find the token, read its certificates */
 void cm_token_job_tries(void *arg);	/* read info again */

@@ -286,16 +286,23 @@ choose(struct cm_token *k, const CK_SLOT_ID *slots, CK_ULONG count)
 	return open_session(k, 0);
 }
 
+bool
+cm_token_find(struct cm_token *k)
+{
+	CK_SLOT_ID slots[SLOTS_MAX];
+	CK_ULONG count = 0;
+
+	return list_slots(k, slots, &count) && choose(k, slots, count);
+}
+
 void
 cm_token_job_open(void *arg)
 {
 	struct cm_token *k = arg;
-	CK_SLOT_ID slots[SLOTS_MAX];
-	CK_ULONG count = 0;
 
 	k->end = CM_TOKEN_OK;
-	if (load(k) && list_slots(k, slots, &count))
-		(void)choose(k, slots, count);
+	if (load(k))
+		(void)cm_token_find(k);
 }
 
 /* --- The PIN --- */
