@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../cache/store_rig.h"
+#include "counted.h"
 
 static int
 listen_at(const char *path, int type)
@@ -86,6 +87,9 @@ become(const struct process *p)
 	for (size_t i = 0; i < CM_COUNT(fds); i++)
 		if (dup2(high[i], 3 + (int)i) < 0)
 			_exit(126);
+	/* by way of another number, as dup2(2) from a descriptor to itself leaves it to be closed */
+	if (p->counter > 0 && dup2(fcntl(p->counter, F_DUPFD_CLOEXEC, 200), COUNTED_FD) < 0)
+		_exit(126);
 	if (p->uid != 0 && (setresgid(p->uid, p->uid, p->uid) != 0 || setresuid(p->uid, p->uid, p->uid) != 0))
 		_exit(125);
 	execl(CM_RESOLVER, "cardmap-resolver", "--config", p->config, "--run-dir", p->folder, (char *)NULL);

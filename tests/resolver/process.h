@@ -15,6 +15,7 @@ struct process {
 	uid_t uid;			/* 0: as we are */
 	int listeners[2], lifeline, lifeline_end;	/* ours; they outlive it, as cardmapd's do */
 	struct rig_service *service;
+	int counter;			/* the caller's; it is started with that as COUNTED_FD (counted.h).  0: none */
 };
 
 /* Its folder, sockets and store, among the servers of the rig; keys: "section.key=VALUE ..." beside the rig's, or NULL. */
