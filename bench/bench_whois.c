@@ -4,7 +4,7 @@
  *
  *	bench_whois SOCKET			kept and cold, one after the other
  *	bench_whois SOCKET clients N		N clients at once, and N of libldap alone
- *	bench_whois SOCKET load COUNT		COUNT questions over a few connections
+ *	bench_whois SOCKET load COUNT [EACH]	COUNT questions over a few connections, EACH (100) about the same card
  *
  * A question is kept when the same certificate was asked about just before, and cold when nobody ever asked about it:
  * certificates are made here, one for each made-up user, of the rig's CA.
@@ -441,7 +441,7 @@ clients(const char *path, size_t count)
 }
 
 static void
-load(const char *path, unsigned long count)
+load(const char *path, unsigned long count, unsigned long each)
 {
 	struct cm_wire *wires[LOAD_CONNECTIONS];
 	struct maker m;
@@ -451,9 +451,9 @@ load(const char *path, unsigned long count)
 		wires[i] = connect_to(path);
 	/* a thousand cards, again and again: kept answers grow old and are asked again, as on a busy day */
 	for (unsigned long i = 0; i < count;) {
-		struct cm_buf question = make_question(&m, (unsigned)(i / 100 % 1000 + 1));
+		struct cm_buf question = make_question(&m, (unsigned)(i / each % 1000 + 1));
 
-		for (size_t n = 0; n < 100 && i < count; n++, i++)
+		for (size_t n = 0; n < each && i < count; n++, i++)
 			whois(wires[i % LOAD_CONNECTIONS], &question);
 		cm_buf_free(&question);
 	}
@@ -469,8 +469,10 @@ main(int argc, char **argv)
 	else if (argc == 4 && strcmp(argv[2], "clients") == 0 && strtoul(argv[3], NULL, 10) - 1 < CLIENTS_MAX)
 		clients(argv[1], strtoul(argv[3], NULL, 10));
 	else if (argc == 4 && strcmp(argv[2], "load") == 0)
-		load(argv[1], strtoul(argv[3], NULL, 10));
+		load(argv[1], strtoul(argv[3], NULL, 10), 100);
+	else if (argc == 5 && strcmp(argv[2], "load") == 0 && strtoul(argv[4], NULL, 10) > 0)
+		load(argv[1], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10));
 	else
-		bench_die("usage", "bench_whois SOCKET [clients N | load COUNT]");
+		bench_die("usage", "bench_whois SOCKET [clients N | load COUNT [EACH]]");
 	return 0;
 }

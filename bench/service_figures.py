@@ -1,4 +1,6 @@
 """bench/service_figures.py: the figures of `bench/run service` and `bench/run load`, which says what each is."""
+import array
+import collections
 import os
 import re
 import statistics
@@ -23,7 +25,9 @@ PROGRAM = 'gdm-smartcard'  # logs people in at this computer's seat (service.gre
 USERS = 20_000
 ROUNDS = 15
 CLIENTS = 8
+PAGE = os.sysconf('SC_PAGE_SIZE')
 LOAD_WHOIS, LOAD_LOGINS, LOAD_PARTS = 100_000, 2_000, 10
+WARM_UP_CARDS = 2048  # CM_KEPT_MAX twice
 WARM_UP_LOGINS = 300  # until then pages of the store and of what is remembered for account phases come in
 TYPING = 0.3  # seconds: nobody types a PIN faster, and what is made ready meanwhile is ready
 FREEZES = {'slapd': (['slapd'], ['account']), 'kdc': (['kdc'], ['possession']), 'ocsp': (['ocsp', 'http'], ['revocation']),
@@ -36,6 +40,16 @@ def figure(name, value, unit):
 
 def tell(text):
     print(text, file=sys.stderr, flush=True)
+
+
+def page_frames(pid):
+    """Of what is mapped and resident (proc(5), pagemap: bit 63 says present, bits 0 to 54 which)."""
+    with open(f'/proc/{pid}/pagemap', 'rb') as entries:
+        for line in Path(f'/proc/{pid}/maps').read_text(encoding='utf-8').splitlines():
+            first, end = (int(address, 16) // PAGE for address in line.split()[0].split('-'))
+            if '[vsyscall]' not in line:
+                entries.seek(first * 8)
+                yield from (entry & (1 << 55) - 1 for entry in array.array('Q', entries.read((end - first) * 8)) if entry >> 63)
 
 
 class Host:
@@ -95,6 +109,23 @@ class Host:
         for process in service_module.processes_of_service():
             text = Path(f'/proc/{process.pid}/smaps_rollup').read_text(encoding='ascii')
             total[process.name] = total.get(process.name, 0) + int(re.search(r'(?m)^Pss:\s+(\d+)', text)[1])
+        return total
+
+    @staticmethod
+    def memory_alone_kib():
+        """As memory_kib(), were the rig's processes the only ones of this machine: what others happen to share with ours is ours."""
+        mapped, ours = collections.Counter(), {process.pid: process.name for process in service_module.processes_of_service()}
+        held, total = {}, {}
+        for pid in map(int, filter(str.isdigit, os.listdir('/proc'))):
+            try:
+                frames = list(page_frames(pid))
+            except OSError:  # it has ended
+                continue
+            mapped.update(frames)
+            if pid in ours:
+                held[pid] = frames
+        for pid, frames in held.items():
+            total[ours[pid]] = total.get(ours[pid], 0) + PAGE / 1024 * sum(1 / mapped[frame] for frame in frames)
         return total
 
     @staticmethod
@@ -216,10 +247,10 @@ def frozen(host):
 
 def idle(host):
     host.configure()
-    total = host.memory_kib()
-    figure('idle_memory', f'{sum(total.values()) / 1024:.1f}', 'MB')
-    for name, kib in sorted(total.items()):
-        figure(f'idle_memory_{name}', f'{kib / 1024:.1f}', 'MB')
+    for kind, total in (('idle_memory', host.memory_alone_kib()), ('idle_memory_here', host.memory_kib())):
+        figure(kind, f'{sum(total.values()) / 1024:.1f}', 'MB')
+        for name, kib in sorted(total.items()):
+            figure(f'{kind}_{name}', f'{kib / 1024:.1f}', 'MB')
 
 
 def measure(bench):
@@ -263,7 +294,8 @@ def load(bench):
                                 (('WHOIS', LOAD_WHOIS), ('LOGINS', LOAD_LOGINS)))
     try:
         host.log_in()
-        # Once through, so that pools and caches are as large as they get.
+        # Once through, so that pools and caches are as large as they get: as many cards as answers are kept, and more, a question each.
+        host.whois('load', WARM_UP_CARDS, 1)
         load_part(host, max(whois_count // 10, 1000), WARM_UP_LOGINS)
         tell_held('before', host.held())
         took = []
