@@ -92,8 +92,8 @@ class Booted:
         for unit in SOCKETS:
             run('systemctl', f'--root={self.root}', 'enable', unit)
 
-    def drop_in(self, unit, text):
-        path = self.root / f'etc/systemd/system/{unit}.d/test.conf'
+    def drop_in(self, unit, text, of='system'):
+        path = self.root / f'etc/systemd/{of}/{unit}.d/test.conf'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding='ascii')
 

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from datetime import datetime, timezone
 from pathlib import Path
 
 import booted
 from booted import Booted
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'rig'))
+import ccache  # noqa: E402
 import rig as rig_module  # noqa: E402
 from rig import PIN, WRONG_PIN, Rig  # noqa: E402
 
@@ -33,6 +35,8 @@ class Login(unittest.TestCase):
         for unit in SERVICES:
             computer.drop_in(unit, '[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n')
         booted.run('systemctl', f'--root={computer.root}', 'mask', 'pcscd.socket', 'pcscd.service')  # the rig's is there
+        booted.run('systemctl', f'--root={computer.root}', '--global', 'enable', 'cardmap-renew.timer')
+        computer.drop_in('cardmap-renew.service', '[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n', 'user')
         computer.boot('--bind=/run/pcscd')
 
     @classmethod
@@ -185,6 +189,33 @@ class Login(unittest.TestCase):
         self.assertEqual(signal.split(':')[0], path.split('"')[1])
         self.assertEqual(self.sessions()['alice'], desk['session'])
         self.computer.inside('loginctl', 'terminate-session', desk['session'])
+
+    def as_alice(self, *command, check=True):
+        return self.computer.inside('setpriv', f'--reuid={ALICE[1]}', f'--regid={ALICE[2]}', '--clear-groups', 'env', 'ASAN_OPTIONS=detect_leaks=0',
+                                    f'XDG_RUNTIME_DIR=/run/user/{ALICE[1]}', *command, check=check).stdout.strip()
+
+    def test_renewed(self):
+        """The timer of her own service manager runs since her session began; what it starts renews a ticket that is due."""
+        self.change_configuration(removal='logout', removal_grace=600000)
+        desk = self.open_desk()
+        manager = ('systemctl', '--user', '--no-pager')
+        self.wait(lambda: self.as_alice(*manager, 'is-active', 'cardmap-renew.timer', check=False) == 'active', "alice's timer")
+        path = self.computer.path(f'/tmp/krb5cc_{ALICE[1]}')
+        expires = json.loads(self.as_alice('cardmap', 'login', '--renew', '--due', '--json'))['expires']
+        expires = int(datetime.strptime(expires, '%Y-%m-%d %H:%M:%S UTC').replace(tzinfo=timezone.utc).timestamp())
+        ccache.age(path, expires, 20 * 3600)
+        before = path.read_bytes()
+        self.as_alice(*manager, 'start', 'cardmap-renew.service')
+        self.assertEqual(self.as_alice(*manager, 'show', '--value', '-p', 'Result', 'cardmap-renew.service'), 'success')
+        self.assertNotEqual(path.read_bytes(), before)
+        self.assertIn('alice@CARDMAP.TEST', self.as_alice('klist', '-c', f'FILE:/tmp/krb5cc_{ALICE[1]}'))
+        said = self.computer.inside('journalctl', '--no-pager', '-b', '_SYSTEMD_USER_UNIT=cardmap-renew.service').stdout
+        self.assertRegex(said, r'ticket +alice@CARDMAP\.TEST until ')
+        path.unlink()
+        self.as_alice(*manager, 'start', 'cardmap-renew.service')   # nothing to renew is no failure
+        self.assertEqual(self.as_alice(*manager, 'is-failed', 'cardmap-renew.service', check=False), 'inactive')
+        self.computer.inside('loginctl', 'terminate-session', desk['session'])
+        self.wait(lambda: self.status()['sessions'] == [], 'the session to be forgotten')
 
     def test_whois(self):
         """Through the resolver's own socket."""

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import stat
-import struct
 import subprocess
 import threading
 from datetime import datetime, timezone
@@ -17,6 +16,7 @@ import service_scenario
 from scenario import ALICE_UID, PIN, SECONDS, WRONG_PIN, Counts
 from service_scenario import PROMPT, ServiceScenario
 
+import ccache
 import rig as rig_module
 import service as service_module
 from kcm import Kcm
@@ -195,20 +195,11 @@ class RenewTest(TicketScenario):
         super().setUp()
         self.check_inside(*self.log_in())
 
-    def times(self):
-        """When the ticket's life begins and ends, and where the ccache says so (MIT Kerberos, "Credential cache file format")."""
-        end = seconds(self.renew(DUE)['expires'])
-        data = self.ccache.read_bytes()
-        where = data.index(struct.pack('>I', end)) - 4
-        return struct.unpack_from('>I', data, where)[0], end, where
+    def expires(self):
+        return seconds(self.renew(DUE)['expires'])
 
     def age(self, by):
-        """As if the ticket were so much older, to who reads the ccache; the ticket itself is the KDC's, and stays."""
-        start, end, where = self.times()
-        with open(self.ccache, 'r+b') as out:
-            out.seek(where)
-            out.write(struct.pack('>II', start - by, end - by))
-        return end - by
+        return ccache.age(self.ccache, self.expires(), by)
 
     def unchanged(self, *arguments, **options):
         before = self.ccache.read_bytes()
@@ -217,7 +208,7 @@ class RenewTest(TicketScenario):
         return answer
 
     def test_in_time(self):
-        life = self.times()[1] - self.times()[0]
+        life = self.expires() - ccache.life(self.ccache, self.expires())[0]
         self.assertFalse(self.unchanged(DUE)['renewed'])
         self.age(life // 2 - HOUR)
         self.assertEqual(self.end(self.start_as('alice', '--renew', DUE)), ('', ''))    # a timer's call, which has nothing to say
