@@ -335,6 +335,20 @@ class RenewTest(TicketScenario):
         self.assertEqual((answer['renewed'], answer['ccache']), (True, f'KCM:{ALICE_UID}'))
         self.assertNotEqual(kcm.caches[ALICE_UID, str(ALICE_UID)], before)
 
+    def test_in_a_folder(self):
+        """DIR: is read, as it is written, where it is the user's alone."""
+        folder = service_scenario.SERVICE.tickets / f'dir_{ALICE_UID}'
+        self.again(kerberos__ccache=f'DIR:{folder.parent}/dir_%{{uid}}')
+        status, text = self.log_in()
+        self.assertEqual(status, 0, text)
+        ticket = (folder / 'tkt').read_bytes()
+        self.assertTrue(self.renew()['renewed'])
+        self.assertNotEqual((folder / 'tkt').read_bytes(), ticket)
+        for uid, mode in ((ALICE_UID, 0o777), (ALICE_UID + 1, 0o755)):
+            os.chown(folder, uid, -1)
+            folder.chmod(mode)
+            self.none('no folder of this user')
+
 
 if __name__ == '__main__':
     service_scenario.main()
