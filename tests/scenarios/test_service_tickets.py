@@ -45,7 +45,7 @@ class TicketScenario(ServiceScenario):
     def session(user):
         return service_scenario.COMPUTER.logind.open(user)
 
-    def start_as(self, user, *arguments, pin=None, **environment):
+    def start_as(self, user, *arguments, pin=None, session=None, **environment):
         """cardmap login, with a PIN by --pin-fd."""
         command = ['env', 'NO_COLOR=1', *(f'{name}={value}' for name, value in environment.items()), PROGRAM, 'login']
         read, write = os.pipe()
@@ -54,7 +54,7 @@ class TicketScenario(ServiceScenario):
             command += ['--pin-fd', str(read)]
         os.close(write)
         try:
-            return subprocess.Popen(self.session(user).command([*command, *arguments]), stdin=subprocess.DEVNULL,
+            return subprocess.Popen((session or self.session(user)).command([*command, *arguments]), stdin=subprocess.DEVNULL,
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=[read])
         finally:
             os.close(read)
@@ -134,6 +134,8 @@ class RefreshTest(TicketScenario):
                     ('lena', [], 3, 'not_here'), ('root', [], 64, 'usage')):
                 with self.subTest(user=user, arguments=arguments):
                     self.refresh(*arguments, user=user, status=status, reason=reason)
+            for session in (service_scenario.COMPUTER.logind.open('alice', remote=True), service_scenario.COMPUTER.logind.open('alice', active=False)):
+                self.refresh(session=session, status=3, reason='not_here')
         self.assertEqual((counts.verifies(), self.tickets()), (0, []))
         self.assertEqual(self.refresh(pin=WRONG_PIN, status=3, reason='pin_wrong')['tries_left'], 2)
         self.assertEqual(self.tickets(), [])
