@@ -97,7 +97,7 @@ class Newcomer(unittest.TestCase):
         try:
             terminal.enter(rb'PIN for Alice Example[^\n]*: *$', PIN, SECONDS)
             terminal.expect(SHELL, SECONDS)
-            terminal.type('id -un; pwd; klist; echo said=$?\n')
+            terminal.type('id -un; pwd; klist; echo timer=$(systemctl --user is-active cardmap-renew.timer); echo said=$?\n')
             text = b''
             terminal.expect(rb'said=\d', SECONDS)
             text = terminal.text
@@ -124,7 +124,7 @@ class Newcomer(unittest.TestCase):
         for command in commands():
             if command.startswith('login '):
                 asked = command
-                self.login(command, r'Default principal: alice@CARDMAP\.TEST')
+                self.login(command, r'Default principal: alice@CARDMAP\.TEST', r'(?m)^timer=active\r?$')
                 continue
             done = self.computer.sh(command, check=False)
             self.assertEqual(done.returncode, 0, self.tell(f'{command}\n{done.stdout}{done.stderr}'))
