@@ -68,7 +68,7 @@ def main():
 
 
 def check_packages(packages):
-    """All together they have what is installed, each file once and under /usr, but for the folder of kept accounts, which root
+    """All together they have what is installed, pages compressed, each file once and under /usr, but for the folder of kept accounts, which root
     alone may enter; what they depend on comes with them."""
     whose = {}
     for package in packages:
@@ -82,11 +82,11 @@ def check_packages(packages):
             whose[name] = (package.name.split('_')[0], mode)
     if whose.pop('./var/lib/cardmap/') != ('cardmap', 'drwx------'):
         sys.exit('/var/lib/cardmap/ is not root\'s alone')
-    want = {'./usr/' + name for name in EXPECTED.keys() - {'var/lib/cardmap'}}
+    want = {f"./usr/{name}{'.gz' if name.startswith('share/man/') else ''}" for name in EXPECTED.keys() - {'var/lib/cardmap'}}
     if want != whose.keys():
         sys.exit(f'the packages lack {sorted(want - whose.keys())}, and have {sorted(whose.keys() - want)} besides')
     for name, (package, _) in whose.items():
-        if PLACES.get(Path(name).name, package) != package:
+        if PLACES.get(Path(name).name.removesuffix('.gz'), package) != package:
             sys.exit(f'{name} is in {package}')
     check_cardmap(next(package for package in packages if package.name.startswith('cardmap_')))
 

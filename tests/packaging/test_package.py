@@ -178,6 +178,22 @@ class Package(unittest.TestCase):
             run('gcc', '-o', f'{folder}/helper', '/usr/share/doc/cardmap/examples/login-helper.c', *flags)
             self.assertIn('libcardmap.so.1 => /', run('ldd', f'{folder}/helper'))
 
+    def test_pages(self):
+        """Compressed, as Debian has them; where a name is in two sections man(1) shows the command's, and that names the other."""
+        install(*packages('1').values())
+        pages = [path for path in Path('/usr/share/man').glob('man?/*') if 'cardmap' in path.name]
+        self.assertGreater(len(pages), 20)
+        for path in pages:
+            self.assertRegex(path.name, r'\.[1-8]\.gz$')
+            run('gzip', '-t', path)
+            section = path.parent.name[3:]
+            self.assertEqual(run('man', '-w', section, path.name.split('.' + section)[0]).strip(), str(path))
+        for name in ('cardmap-revocation', 'cardmap-enforcement'):
+            self.assertRegex(run('man', '-w', name), rf'/man1/{name}\.1\.gz')
+            shown = run('man', '-P', 'cat', '-E', 'UTF-8', name)
+            self.assertRegex(shown, rf'^{name}\(1\)')
+            self.assertIn(f'{name}(7)', shown)
+
     def test_scripts_enable_no_login(self):
         """Of what is run as root when they come and go: nothing writes a stack or puts a profile on."""
         for name, path in packages('1').items():
