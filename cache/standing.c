@@ -50,8 +50,8 @@ read_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, struct cm_s
 	return out->text != NULL ? CM_OK : CM_ERR_NOMEM;
 }
 
-enum cm_err
-cm_standing_find(struct cm_accounts *s, const char *name, struct cm_trace *t, struct cm_standing *out)
+static enum cm_err
+find(struct cm_accounts *s, const char *sql, const char *name, struct cm_trace *t, struct cm_standing *out)
 {
 	const struct cm_column key = cm_value_text(name);
 	sqlite3_stmt *q = NULL;
@@ -61,13 +61,26 @@ cm_standing_find(struct cm_accounts *s, const char *name, struct cm_trace *t, st
 	if (s->remote != NULL)
 		return CM_ERR_STATE;
 	if ((err = cm_store_has_table(s, "standing", t)) == CM_OK &&
-	    (err = cm_store_prepare(s, "SELECT * FROM standing WHERE name = ?1", &key, 1, t, &q)) == CM_OK &&
+	    (err = cm_store_prepare(s, sql, &key, 1, t, &q)) == CM_OK &&
 	    (err = cm_store_step(s, q, t)) == CM_OK)
 		err = read_row(s, q, t, out);
 	sqlite3_finalize(q);
 	if (err != CM_OK)
 		cm_standing_clear(out);
 	return err;
+}
+
+enum cm_err
+cm_standing_find(struct cm_accounts *s, const char *name, struct cm_trace *t, struct cm_standing *out)
+{
+	return find(s, "SELECT * FROM standing WHERE name = ?1", name, t, out);
+}
+
+enum cm_err
+cm_standing_find_facts(struct cm_accounts *s, const char *name, struct cm_trace *t, struct cm_standing *out)
+{
+	return find(s, "SELECT * FROM standing WHERE name = ?1 COLLATE NOCASE AND length(facts) > 0 ORDER BY facts_at DESC, name LIMIT 1",
+	    name, t, out);
 }
 
 static enum cm_err

@@ -31,6 +31,12 @@ void cm_standing_clear(struct cm_standing *st);
  */
 CM_MUST_USE enum cm_err cm_standing_find(struct cm_accounts *s, const char *name, struct cm_trace *t, struct cm_standing *out);
 
+/*
+ * As cm_standing_find(), of the row that has facts: of those that differ in the case of ASCII letters alone, which
+ * are one name to a directory, that whose facts are the latest.
+ */
+CM_MUST_USE enum cm_err cm_standing_find_facts(struct cm_accounts *s, const char *name, struct cm_trace *t, struct cm_standing *out);
+
 /* What a directory answered about an account that a card opened here.  All borrowed. */
 struct cm_standing_word {
 	const char *name;

@@ -111,6 +111,7 @@ ignore(struct cm_finding *f, const struct cm_entry *e, const struct cm_judged *j
 	cm_trace_add(f->trace, "entry ignored", "%.*s: %s", (int)e->dn.len, (const char *)e->dn.ptr,
 	    undecided ? "whether it was asked for cannot be seen" :
 	    "none of its values is one that was asked for");
+	f->others = f->others || !j->all_shown;
 	if (!undecided || f->hidden != NULL)
 		return CM_OK;
 	f->unjudged = j->judgement == CM_JUDGED_UNKNOWN;
@@ -399,7 +400,8 @@ cm_finding_subject(struct cm_finding *f, const struct cm_candidate *decided, boo
 {
 	const struct cm_candidate *first = next(f, f->candidates);
 
-	*none = f->count == 0 && !f->more && f->hidden == NULL;
+	/* A server that takes more values for the same may know somebody by this name. */
+	*none = f->count == 0 && !f->more && !f->others && f->hidden == NULL;
 	if (decided != NULL)
 		return decided;
 	return first != NULL && next(f, f->candidates + (first - f->candidates) + 1) == NULL && !f->more && f->hidden == NULL ? first : NULL;

@@ -195,7 +195,7 @@ take_facts(struct cm_finding *f, const struct cm_candidate *decided, struct cm_m
 	const struct cm_fact nothing = cm_fact_make(CM_FACT_NONE, 0, NULL);
 
 	if (none)
-		q->facts = (struct cm_facts){ nothing, nothing, nothing, nothing };
+		q->facts = (struct cm_facts){ .attribute = nothing, .control = nothing, .group = nothing, .mapped = nothing };
 	if (c == NULL)
 		return;
 	q->facts = c->facts;

@@ -188,6 +188,7 @@ struct cm_finding {
 	struct cm_candidate candidates[CM_CANDIDATES_MAX];
 	size_t count;
 	bool more;			/* there are entries that were not looked at */
+	bool others;			/* a server showed entries that do not answer, as far as can be seen here */
 	char *hidden;			/* an entry about which it cannot be told whether it answers, */
 	bool unjudged;			/* ... since no server is there to judge the filter; */
 	char *hidden_part;		/* the attribute, or part of the filter, that stands in the way, */

@@ -62,13 +62,54 @@ cm_facts_pack(const struct cm_facts *f, struct cm_buf *out)
 	pack(&f->control, out);
 	pack(&f->group, out);
 	pack(&f->mapped, out);
+	if (f->name[0] == '\0')
+		return;
+	cm_buf_add_byte(out, (uint8_t)strlen(f->name));
+	cm_buf_add_str(out, f->name);
+}
+
+static bool
+is_name(struct cm_blob v)
+{
+	struct cm_buf text = { 0 };
+	bool same;
+
+	cm_buf_add_printable(&text, v);
+	same = v.len < CM_FACT_NAME && cm_blob_equal(cm_buf_blob(&text), v);
+	cm_buf_free(&text);
+	return same;
+}
+
+void
+cm_facts_set_name(struct cm_facts *f, struct cm_blob name)
+{
+	const size_t len = is_name(name) ? name.len : 0;
+
+	memset(f->name, 0, sizeof(f->name));
+	if (len > 0)
+		memcpy(f->name, name.ptr, len);
+}
+
+/* At the end, where there is one: its length, and it. */
+static bool
+unpack_name(struct cm_blob left, struct cm_facts *out)
+{
+	const struct cm_blob name = { left.ptr + 1, left.len - 1 };
+
+	memset(out->name, 0, sizeof(out->name));
+	if (left.len == 0)
+		return true;
+	if (left.len == 1 || left.ptr[0] != name.len || !is_name(name))
+		return false;
+	cm_facts_set_name(out, name);
+	return true;
 }
 
 bool
 cm_facts_unpack(struct cm_blob octets, struct cm_facts *out)
 {
 	const bool whole = unpack(&octets, &out->attribute) && unpack(&octets, &out->control) &&
-	    unpack(&octets, &out->group) && unpack(&octets, &out->mapped) && octets.len == 0;
+	    unpack(&octets, &out->group) && unpack(&octets, &out->mapped) && unpack_name(octets, out);
 
 	if (!whole)
 		*out = (struct cm_facts){ .attribute.kind = CM_FACT_UNKNOWN };

@@ -19,6 +19,7 @@ enum cm_fact_kind {
  *   else       ""
  */
 #define CM_FACT_TEXT	64
+#define CM_FACT_NAME	256
 struct cm_fact {
 	enum cm_fact_kind kind;
 	uint32_t value;
@@ -30,14 +31,18 @@ struct cm_facts {
 	struct cm_fact control;		/* userAccountControl, all of its bits (MS-ADTS section 2.2.16) */
 	struct cm_fact group;		/* 1: in the group that was asked about, itself or through others; 0: not */
 	struct cm_fact mapped;		/* 1: an attribute that a rule searches has a value; 0: none has */
+	char name[CM_FACT_NAME];	/* the account's own, as the directory writes it; "": not known, and none where there is no account */
 };
 
 /* A fact made: text is cut to what it holds, and made printable.  text NULL: "". */
 struct cm_fact cm_fact_make(enum cm_fact_kind kind, uint32_t value, const char *text);
 bool cm_fact_equal(const struct cm_fact *a, const struct cm_fact *b);
 
+/* What cannot be told on one line, or is too long, is no name: "". */
+void cm_facts_set_name(struct cm_facts *f, struct cm_blob name);
+
 /* As octets, to be kept: at most CM_FACTS_OCTETS_MAX.  cm_facts_unpack(): false: they are none, and *out says UNKNOWN of everything. */
-#define CM_FACTS_OCTETS_MAX	(4 * (6 + CM_FACT_TEXT))
+#define CM_FACTS_OCTETS_MAX	(4 * (6 + CM_FACT_TEXT) + CM_FACT_NAME)
 void cm_facts_pack(const struct cm_facts *f, struct cm_buf *out);
 CM_MUST_USE bool cm_facts_unpack(struct cm_blob octets, struct cm_facts *out);
 

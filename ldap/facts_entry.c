@@ -29,12 +29,25 @@ malformed(struct cm_blob v)
 	return f;
 }
 
+/* RFC 4512 section 2.5.2: a value with options ("SmartCardEnforcement;x-hr") is one of the attribute too. */
+static size_t
+values_of(const struct cm_entry *e, const char *attribute, struct cm_blob *first)
+{
+	size_t n = 0;
+
+	*first = (struct cm_blob){ NULL, 0 };
+	for (size_t i = 0; i < e->count; i++)
+		if (cm_attribute_answers(e->values[i].attribute, attribute) && n++ == 0)
+			*first = e->values[i].value;
+	return n;
+}
+
 /* One number, or it means nothing: of two nobody knows which holds. */
 static struct cm_fact
 number_of(const struct cm_entry *e, const char *attribute)
 {
 	struct cm_blob v;
-	const size_t n = cm_entry_values(e, attribute, &v);
+	const size_t n = values_of(e, attribute, &v);
 	uint32_t value = 0;
 
 	if (n == 0)
@@ -59,6 +72,7 @@ void
 cm_facts_of_entry(const struct cm_facts_question *q, const struct cm_entry *e, struct cm_facts *out)
 {
 	const bool asked = q->attribute != NULL && q->attribute[0] != '\0';
+	struct cm_blob name;
 
 	*out = (struct cm_facts){
 		.attribute = asked ? number_of(e, q->attribute) : cm_fact_make(CM_FACT_NONE, 0, NULL),
@@ -66,6 +80,8 @@ cm_facts_of_entry(const struct cm_facts_question *q, const struct cm_entry *e, s
 		.group = cm_fact_make(CM_FACT_NONE, 0, NULL),
 		.mapped = mapped_by(e, q->mapped),
 	};
+	if (cm_entry_values(e, "uid", &name) > 0 || cm_entry_values(e, "sAMAccountName", &name) > 0)
+		cm_facts_set_name(out, name);
 }
 
 void

@@ -91,6 +91,20 @@ bool cm_enforcement_has_directory(const struct cm_conf *conf);
 /* Can a fact say that it is about a group, or an attribute, of this name (struct cm_fact's text)? */
 bool cm_enforcement_can_name(const char *name);
 
+/*
+ * What was said last of this name, in whatever case, or of what it is without its domain: the later of them.  Nothing
+ * is kept (or store is NULL): *kept says UNKNOWN of everything, and *at is 0.
+ * CM_ERR_SYSTEM  STORE; CM_ERR_NOMEM
+ */
+CM_MUST_USE enum cm_err cm_enforcement_find_kept(struct cm_accounts *store, const char *user, struct cm_trace *t, struct cm_facts *kept,
+    time_t *at);
+/*
+ * What a name may be short for, as NSS may write it: "alice" of "alice@example.org", "EXAMPLE\alice" and "EXAMPLE+alice";
+ * of "EXAMPLE\alice@example.org" both are.  How many; each is the caller's, for free(3).
+ */
+#define CM_NAMES_MAX	3
+size_t cm_enforcement_names(const char *user, char *names[CM_NAMES_MAX]);
+
 /* Has somebody of this name anything to ask a directory for: one is configured, he is not exempt, and not of this computer? */
 bool cm_enforcement_wants_directory(const struct cm_conf *conf, const char *user);
 

@@ -22,15 +22,26 @@ cm_enforcement_question(const struct cm_host *h, const char *group)
 	};
 }
 
-/* "alice@example.org" and "EXAMPLE\alice", as NSS may name her: what is left without the domain; NULL: it is no such name. */
-static char *
-short_name(const char *user)
+static size_t
+add_name(char *names[CM_NAMES_MAX], size_t n, const char *text, size_t len)
 {
-	const char *at = strchr(user, '@'), *behind = strchr(user, '\\');
+	return len > 0 && n < CM_NAMES_MAX && (names[n] = strndup(text, len)) != NULL ? n + 1 : n;
+}
+
+/* Of winbind's separators (smb.conf(5), "winbind separator") those that are in use; what stands behind one is looked at first. */
+size_t
+cm_enforcement_names(const char *user, char *names[CM_NAMES_MAX])
+{
+	const char *behind = strpbrk(user, "\\+/"), *at;
+	size_t n = 0;
 
 	if (behind != NULL)
-		return behind[1] != '\0' ? strdup(behind + 1) : NULL;
-	return at != NULL && at > user ? strndup(user, (size_t)(at - user)) : NULL;
+		n = add_name(names, n, behind + 1, strlen(behind + 1));
+	if (behind != NULL && (at = strchr(behind, '@')) != NULL)
+		n = add_name(names, n, behind + 1, (size_t)(at - behind - 1));
+	if ((at = strchr(user, '@')) != NULL && (behind == NULL || at < behind))
+		n = add_name(names, n, user, (size_t)(at - user));
+	return n;
 }
 
 /* query is given; user: which of several is meant, NULL: none. */
@@ -57,32 +68,19 @@ ask_name(const struct cm_enforcement_asking *a, const char *name, struct cm_trac
 	return err == CM_OK ? ask(a, query, name, t, out, said) : err;
 }
 
-static void
-ask_short(const struct cm_enforcement_asking *a, struct cm_facts *said)
-{
-	char *name = short_name(a->user);
-	struct cm_account *account = NULL;
-
-	if (name == NULL)
-		return;
-	(void)!ask_name(a, name, NULL, &account, said);
-	cm_account_free(&account);
-	free(name);
-}
-
 /* As which NSS may know the account too (sssd-ldap(5), ldap_user_principal and ldap_user_email). */
 static void
-ask_alias(const struct cm_enforcement_asking *a, struct cm_facts *said)
+ask_alias(const struct cm_enforcement_asking *a, const char *user, struct cm_facts *said)
 {
 	static const char *const attributes[] = { "userPrincipalName", "mail", "krbPrincipalName", "krbPrincipalName" };
 	struct cm_query_term terms[CM_COUNT(attributes)];
-	char *principal = strdup(a->user);
+	char *principal = strdup(user);
 	struct cm_account *account = NULL;
 	struct cm_query *query = NULL;
 
 	for (size_t i = 0; i < CM_COUNT(terms); i++)
 		terms[i] = (struct cm_query_term){ .rule = (char *)(uintptr_t)"alias", .attribute = (char *)(uintptr_t)attributes[i],
-			.value = cm_blob_str(a->user), .strength = CM_STRONG };
+			.value = cm_blob_str(user), .strength = CM_STRONG };
 	/* Who types it writes the realm as he likes; KDCs keep it in capitals, and compare it as it is. */
 	for (char *p = principal != NULL ? strrchr(principal, '@') : NULL; p != NULL && *p != '\0'; p++)
 		*p = (char)toupper((unsigned char)*p);
@@ -102,6 +100,15 @@ is_nobody(const struct cm_facts *said)
 	return said->mapped.kind == CM_FACT_NONE;
 }
 
+static void
+ask_short(const struct cm_enforcement_asking *a, const char *name, struct cm_facts *said)
+{
+	struct cm_account *account = NULL;
+
+	(void)!ask_name(a, name, NULL, &account, said);
+	cm_account_free(&account);
+}
+
 /*
  * Another way to write a name is no way around what the directory says of the
  * account: what it says of the short one counts, or of whose principal or mail
@@ -110,11 +117,18 @@ is_nobody(const struct cm_facts *said)
 enum cm_err
 cm_enforcement_ask(const struct cm_enforcement_asking *a, struct cm_trace *t, struct cm_account **out, struct cm_facts *said)
 {
+	char *names[CM_NAMES_MAX];
 	const enum cm_err err = ask_name(a, a->user, t, out, said);
+	const size_t count = err == CM_ERR_ABSENT ? cm_enforcement_names(a->user, names) : 0;
 
-	if (err == CM_ERR_ABSENT)
-		ask_short(a, said);
+	for (size_t i = 0; i < count && is_nobody(said); i++)
+		ask_short(a, names[i], said);
 	if (err == CM_ERR_ABSENT && is_nobody(said) && strchr(a->user, '@') != NULL)
-		ask_alias(a, said);
+		ask_alias(a, a->user, said);
+	for (size_t i = 0; i < count; i++) {
+		if (is_nobody(said) && strchr(names[i], '@') != NULL)
+			ask_alias(a, names[i], said);
+		free(names[i]);
+	}
 	return err;
 }

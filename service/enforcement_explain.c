@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #include "cache/skip.h"
-#include "cache/standing.h"
 #include "service/answer.h"
 
 /* ---- what is supposed */
@@ -230,19 +229,6 @@ struct found {
 	char *offline;		/* why nobody answered */
 };
 
-static enum cm_err
-find_kept(const struct cm_enforcement_explaining *x, struct cm_trace *t, struct found *f)
-{
-	struct cm_standing last = { .carded = false };
-	enum cm_err err = x->store != NULL ? cm_standing_find(x->store, x->user, t, &last) : CM_ERR_ABSENT;
-
-	if (err == CM_OK && cm_facts_unpack((struct cm_blob){ last.facts, last.facts_len }, &f->kept))
-		f->at = last.facts_at;
-	if (err == CM_OK)
-		cm_standing_clear(&last);
-	return err == CM_ERR_ABSENT ? CM_OK : err;
-}
-
 static void
 ask(const struct cm_enforcement_explaining *x, const struct cm_conf *conf, struct cm_trace *t, struct found *f)
 {
@@ -310,7 +296,7 @@ cm_enforcement_explain(const struct cm_enforcement_explaining *x, struct cm_trac
 	enum cm_err err;
 
 	*out = NULL;
-	if ((err = suppose(x->what_if, &s, t)) != CM_OK || (err = find_kept(x, t, &f)) != CM_OK)
+	if ((err = suppose(x->what_if, &s, t)) != CM_OK || (err = cm_enforcement_find_kept(x->store, x->user, t, &f.kept, &f.at)) != CM_OK)
 		goto out;
 	ask(x, &s.conf, t, &f);
 	if ((err = tell(x, &s, &f, t, out)) == CM_OK)

@@ -1,4 +1,5 @@
 /* service/enforcement_gather.c - what is known of a user, for the five steps: of this computer, and as a directory said. */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -70,14 +71,19 @@ is_unknown(const struct cm_facts *f)
 	    f->mapped.kind == CM_FACT_UNKNOWN;
 }
 
+/*
+ * Under the account's own name, however it was written: else what was heard of another
+ * spelling would still hold when the directory has changed its mind about the account.
+ */
 enum cm_err
 cm_enforcement_keep(struct cm_accounts *store, const char *user, const struct cm_facts *said, bool absent, struct cm_trace *t)
 {
+	const char *name = said->name[0] != '\0' ? said->name : user;
 	struct cm_facts kept = { .attribute.kind = CM_FACT_UNKNOWN }, all = kept;
 	struct cm_standing last = { .carded = false };
 	struct cm_buf packed = { 0 };
 	bool known;
-	enum cm_err err = is_unknown(said) ? CM_ERR_ABSENT : cm_standing_find(store, user, t, &last);
+	enum cm_err err = is_unknown(said) ? CM_ERR_ABSENT : cm_standing_find(store, name, t, &last);
 
 	if (is_unknown(said) || (err != CM_OK && err != CM_ERR_ABSENT))
 		return is_unknown(said) ? CM_OK : err;
@@ -88,8 +94,44 @@ cm_enforcement_keep(struct cm_accounts *store, const char *user, const struct cm
 	(void)merge(said, &kept, &all);
 	cm_facts_pack(&all, &packed);
 	if ((err = cm_buf_status(&packed)) == CM_OK)
-		err = cm_standing_note_facts(store, user, cm_buf_blob(&packed), cm_clock_now(), t);
+		err = cm_standing_note_facts(store, name, cm_buf_blob(&packed), cm_clock_now(), t);
 	cm_buf_free(&packed);
+	return err;
+}
+
+/* What was said last of whoever has this name, if that is later than *at. */
+static enum cm_err
+find_later(struct cm_accounts *store, const char *name, struct cm_trace *t, struct cm_facts *kept, time_t *at)
+{
+	struct cm_standing last = { .carded = false };
+	struct cm_facts found;
+	const enum cm_err err = cm_standing_find_facts(store, name, t, &last);
+
+	if (err == CM_OK && last.facts_at > *at && cm_facts_unpack((struct cm_blob){ last.facts, last.facts_len }, &found)) {
+		*kept = found;
+		*at = last.facts_at;
+	}
+	if (err == CM_OK)
+		cm_standing_clear(&last);
+	return err == CM_ERR_ABSENT ? CM_OK : err;
+}
+
+enum cm_err
+cm_enforcement_find_kept(struct cm_accounts *store, const char *user, struct cm_trace *t, struct cm_facts *kept, time_t *at)
+{
+	char *names[CM_NAMES_MAX];
+	size_t count = 0;
+	enum cm_err err;
+
+	*kept = (struct cm_facts){ .attribute.kind = CM_FACT_UNKNOWN };
+	*at = 0;
+	err = store != NULL ? find_later(store, user, t, kept, at) : CM_OK;
+	count = cm_enforcement_names(user, names);
+	for (size_t i = 0; i < count; i++) {
+		if (store != NULL && err == CM_OK)
+			err = find_later(store, names[i], t, kept, at);
+		free(names[i]);
+	}
 	return err;
 }
 
@@ -102,7 +144,7 @@ take_nobody(const struct cm_conf *conf, struct cm_enforcement_facts *out)
 
 	for (size_t i = 0; out->local && i < conf->rule_count; i++)
 		by_rule = by_rule || conf->rules[i].local;
-	out->account = (struct cm_facts){ none, none, none, none };
+	out->account = (struct cm_facts){ none, none, none, none, "" };
 	if (by_rule)
 		out->account.mapped = cm_fact_make(CM_FACT_VALUE, 1, "a rule names accounts of this computer");
 }

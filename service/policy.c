@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "cache/standing.h"
 #include "service/enforcement.h"
 #include "service/local.h"
 
@@ -22,20 +21,6 @@ cm_policy_is_root(const char *user)
 	return strcmp(user, "root") == 0 || cm_local_find_user(user, is_named_root, &entry, texts);
 }
 
-static enum cm_err
-find_kept(const struct cm_password *p, struct cm_trace *t, struct cm_facts *kept, time_t *at)
-{
-	struct cm_standing last = { .carded = false };
-	enum cm_err err = p->store != NULL ? cm_standing_find(p->store, p->user, t, &last) : CM_ERR_ABSENT;
-
-	*kept = (struct cm_facts){ .attribute.kind = CM_FACT_UNKNOWN };
-	if (err == CM_OK && cm_facts_unpack((struct cm_blob){ last.facts, last.facts_len }, kept))
-		*at = last.facts_at;
-	if (err == CM_OK)
-		cm_standing_clear(&last);
-	return err == CM_ERR_ABSENT ? CM_OK : err;
-}
-
 enum cm_err
 cm_policy_may_use_password(const struct cm_password *p, struct cm_trace *t)
 {
@@ -47,7 +32,7 @@ cm_policy_may_use_password(const struct cm_password *p, struct cm_trace *t)
 
 	if (cm_enforcement_is_exempt(p->conf, p->user))
 		return CM_OK;
-	if ((err = find_kept(p, t, &kept, &s.at)) != CM_OK || (err = cm_enforcement_gather(&s, p->user, t, &facts)) != CM_OK)
+	if ((err = cm_enforcement_find_kept(p->store, p->user, t, &kept, &s.at)) != CM_OK || (err = cm_enforcement_gather(&s, p->user, t, &facts)) != CM_OK)
 		return err;
 	if (p->said != NULL && p->store != NULL && cm_enforcement_keep(p->store, p->user, p->said, p->entering, NULL) != CM_OK)
 		cm_trace_add(t, "warning", "what the directory says of %s could not be kept", p->user);

@@ -80,6 +80,13 @@ make_file(void **state)
 	add_person(&b, "padded", "SmartCardEnforcement: 01\nuserAccountControl: 99999999999\n");
 	add_person(&b, "two", "SmartCardEnforcement: 2\nSmartCardEnforcement: 1\n");
 	add_person(&b, "escape", "SmartCardEnforcement:: MRtbMm0=\n");	/* 1 ESC [2m */
+	add_person(&b, "optioned", "SmartCardEnforcement;x-old: 1\nuserAccountControl;x-old: 262656\n");
+	add_person(&b, "both", "SmartCardEnforcement: 2\nSmartCardEnforcement;x-old: 1\n");
+	add_person(&b, "negative", "SmartCardEnforcement: -1\nuserAccountControl: -1\n");
+	add_person(&b, "unsigned", "SmartCardEnforcement: 4294967297\nuserAccountControl: 2147745792\n");
+	add_person(&b, "spaced", "SmartCardEnforcement:: IDI=\nuserAccountControl:: IDUxMg==\n");	/* " 2", " 512" */
+	add_person(&b, "hex", "SmartCardEnforcement: 0x2\nuserAccountControl: 0x200\n");
+	add_person(&b, "empty", "SmartCardEnforcement:\nuserAccountControl:\n");
 	add_person(&b, "mapped", "altSecurityIdentities: Kerberos:x@Y\n");
 	add_person(&b, "mail", "mail: a@b.test\n");
 	add_person(&b, "binary", "userCertificate;binary:: AQID\n");
@@ -155,6 +162,12 @@ test_entries(void **state)
 		{ "padded", CM_FACT_MALFORMED, 0, CM_FACT_MALFORMED, 0, false },
 		{ "two", CM_FACT_MALFORMED, 0, CM_FACT_NONE, 0, false },
 		{ "escape", CM_FACT_MALFORMED, 0, CM_FACT_NONE, 0, false },
+		/* options make no other attribute of it */
+		{ "optioned", CM_FACT_VALUE, 1, CM_FACT_VALUE, 0x40200, false }, { "both", CM_FACT_MALFORMED, 0, CM_FACT_NONE, 0, false },
+		{ "negative", CM_FACT_VALUE, UINT32_MAX, CM_FACT_VALUE, UINT32_MAX, false },
+		{ "unsigned", CM_FACT_MALFORMED, 0, CM_FACT_MALFORMED, 0, false },
+		{ "spaced", CM_FACT_MALFORMED, 0, CM_FACT_MALFORMED, 0, false }, { "hex", CM_FACT_MALFORMED, 0, CM_FACT_MALFORMED, 0, false },
+		{ "empty", CM_FACT_MALFORMED, 0, CM_FACT_MALFORMED, 0, false },
 		{ "mapped", CM_FACT_NONE, 0, CM_FACT_NONE, 0, true },
 		{ "mail", CM_FACT_NONE, 0, CM_FACT_NONE, 0, true },
 		{ "binary", CM_FACT_NONE, 0, CM_FACT_NONE, 0, true },
@@ -173,6 +186,7 @@ test_entries(void **state)
 		is_fact(cases[i].user, &said.control, cases[i].control, cases[i].bits);
 		is_fact(cases[i].user, &said.mapped, CM_FACT_VALUE, cases[i].mapped);
 		is_fact(cases[i].user, &said.group, CM_FACT_NONE, 0);
+		assert_string_equal(said.name, cases[i].user);
 	}
 }
 
@@ -187,6 +201,10 @@ test_nobody_and_several(void **state)
 	assert_int_equal(ask_facts("stranger", &q, &said), CM_ERR_ABSENT);
 	is_fact("stranger", &said.attribute, CM_FACT_NONE, 0);
 	is_fact("stranger", &said.mapped, CM_FACT_NONE, 0);
+	assert_string_equal(said.name, "");
+	/* however it is asked for, the name is the account's */
+	assert_int_equal(ask_facts("ZERO", &q, &said), CM_ERR_REFUSED);
+	assert_string_equal(said.name, "zero");
 	assert_int_equal(ask_facts("twin", &q, &said), CM_ERR_AMBIGUOUS);
 	is_fact("twin", &said.attribute, CM_FACT_UNKNOWN, 0);
 	assert_int_equal(ask_facts("zero", NULL, &said), CM_OK);
@@ -232,7 +250,7 @@ test_packed(void **state)
 {
 	const struct cm_facts f = { cm_fact_make(CM_FACT_VALUE, UINT32_MAX, "SmartCardEnforcement"), cm_fact_make(CM_FACT_NONE, 0, NULL),
 		cm_fact_make(CM_FACT_MALFORMED, 0, "a text that is longer than what a fact has room for, \xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"),
-		cm_fact_make(CM_FACT_UNKNOWN, 0, NULL) };
+		cm_fact_make(CM_FACT_UNKNOWN, 0, NULL), "" };
 	struct cm_facts read;
 	struct cm_buf b = { 0 };
 
@@ -254,6 +272,39 @@ test_packed(void **state)
 	cm_buf_free(&b);
 }
 
+static void
+test_packed_name(void **state)
+{
+	struct cm_facts f = { .attribute.kind = CM_FACT_UNKNOWN }, read;
+	char name[CM_FACT_NAME + 1];
+	struct cm_buf b = { 0 };
+	size_t without;
+
+	(void)state;
+	cm_facts_pack(&f, &b);
+	without = b.len;
+	memset(name, 'n', sizeof(name));
+	for (size_t len = 1; len <= sizeof(name); len += len == 1 ? CM_FACT_NAME - 3 : 1) {
+		cm_facts_set_name(&f, (struct cm_blob){ (const uint8_t *)name, len });
+		assert_int_equal(strlen(f.name), len < CM_FACT_NAME ? len : 0);
+		cm_buf_truncate(&b, 0);
+		cm_facts_pack(&f, &b);
+		assert_true(b.len <= CM_FACTS_OCTETS_MAX);
+		assert_true(cm_facts_unpack(cm_buf_blob(&b), &read));
+		assert_memory_equal(&read, &f, sizeof(f));
+		for (size_t cut = without + 1; cut < b.len; cut++)
+			assert_false(cm_facts_unpack((struct cm_blob){ b.ptr, cut }, &read));
+	}
+	cm_facts_set_name(&f, cm_blob_str("a\x1b[2m"));
+	assert_string_equal(f.name, "");
+	cm_facts_set_name(&f, cm_blob_str("a"));
+	cm_buf_truncate(&b, 0);
+	cm_facts_pack(&f, &b);
+	b.ptr[b.len - 1] = '\n';
+	assert_false(cm_facts_unpack(cm_buf_blob(&b), &read));
+	cm_buf_free(&b);
+}
+
 int
 main(void)
 {
@@ -262,6 +313,7 @@ main(void)
 		cmocka_unit_test(test_nobody_and_several),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_packed),
+		cmocka_unit_test(test_packed_name),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);

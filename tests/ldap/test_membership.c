@@ -201,6 +201,9 @@ test_a_server_without(void **state)
 		if (told.searches != 1 + 1 + cases[i].searches + 1)	/* account, in vain, upward, its groups */
 			fail_msg("in %s: %u searches", cases[i].group, told.searches);
 	}
+	/* OpenLDAP takes a wide "a" for one (RFC 4518), so that it may know somebody by a name that is none here: that is no "nobody". */
+	assert_int_equal(ask_about(d, "uid", "no-such-user", "cards").group.kind, CM_FACT_NONE);
+	assert_int_equal(ask_about(d, "uid", "\xef\xbd\x81lice", "cards").group.kind, CM_FACT_UNKNOWN);
 	/* Whose entry does not look like Active Directory's is not asked in vain. */
 	assert_int_equal(ask_about(d, "uid", "alice", NULL).searches, 2);
 	cm_directory_close(&d);

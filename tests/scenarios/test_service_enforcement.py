@@ -117,6 +117,21 @@ class DirectoryTest(EnforcementScenario):
         self.say(SmartCardEnforcement='2')
         self.assertTrue(self.by_password(), 'the directory may let go, too')
 
+    def test_another_spelling_keeps_nothing_of_its_own(self):
+        """What was heard under it while a password was allowed is no way in with the cable out: the account's last word counts."""
+        self.say(SmartCardEnforcement='2', userPrincipalName='a.example@cardmap.test')
+        spellings = ('ALICE', 'alice@cardmap.test', 'CARDMAP\\alice', 'CARDMAP\\Alice@cardmap.test', 'a.example@cardmap.test')
+        for name in spellings:
+            self.assertTrue(self.by_password(name), name)
+        scenario.RIG.stop('slapd')
+        self.assertEqual([self.by_password(name) for name in spellings], [True, True, True, True, False], 'whose that is, a directory alone knows')
+        scenario.RIG.start('slapd')
+        self.say(SmartCardEnforcement='1')
+        self.assertFalse(self.by_password())
+        scenario.RIG.stop('slapd')
+        for name in ('alice', *spellings):
+            self.assertFalse(self.by_password(name), name)
+
     def test_what_a_card_login_learned(self):
         """She was here with her card only; what the directory said of her then holds with no network."""
         self.say(userAccountControl=REQUIRED)

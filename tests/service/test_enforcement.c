@@ -13,7 +13,6 @@
 
 #include "cache/pairings.h"
 #include "service/enforcement.h"
-#include "service/host.h"
 
 /* ---- the table, read from the page */
 
@@ -162,7 +161,7 @@ check(const struct world *w)
 {
 	const struct cm_conf conf = { .enforcement = { .required = w->required, .allow_unmapped_users = w->allow_unmapped,
 	    .not_enforced_group = w->has_group ? (char[]){ GROUP } : NULL, .attribute = w->has_attribute ? (char[]){ ATTRIBUTE } : (char[]){ "" } } };
-	const struct cm_enforcement_facts facts = { .account = { w->attribute->fact, w->control->fact, w->group->fact, w->mapped->fact },
+	const struct cm_enforcement_facts facts = { .account = { w->attribute->fact, w->control->fact, w->group->fact, w->mapped->fact, "" },
 		.local = w->local, .no_directory = w->nowhere, .exempt = w->exempt };
 	struct cm_enforcement_decision d;
 	int decided = -1;
@@ -248,11 +247,11 @@ test_refusal_names_what_stands_there(void **state)
 		struct cm_facts facts;
 		const char *said;
 	} cases[] = {
-		{ { VALUE(7, ATTRIBUTE), NONE, NONE, NONE }, "alice must use a card: step 1 (attribute): SmartCardEnforcement is 7" },
-		{ { MALFORMED("yes\\x0A"), NONE, NONE, NONE }, "step 1 (attribute): SmartCardEnforcement has no number from 0 to 2, but \"yes\\x0A\"" },
-		{ { NONE, MALFORMED("0x40000"), NONE, NONE }, "step 2 (control): userAccountControl is no number, but \"0x40000\"" },
-		{ { NONE, VALUE(0x40200, "userAccountControl"), NONE, NONE }, "step 2 (control): 0x40200: SMARTCARD_REQUIRED" },
-		{ { NONE, NONE, NONE, NONE }, "step 5 (system): enforcement.required = yes" },
+		{ { VALUE(7, ATTRIBUTE), NONE, NONE, NONE, "" }, "alice must use a card: step 1 (attribute): SmartCardEnforcement is 7" },
+		{ { MALFORMED("yes\\x0A"), NONE, NONE, NONE, "" }, "step 1 (attribute): SmartCardEnforcement has no number from 0 to 2, but \"yes\\x0A\"" },
+		{ { NONE, MALFORMED("0x40000"), NONE, NONE, "" }, "step 2 (control): userAccountControl is no number, but \"0x40000\"" },
+		{ { NONE, VALUE(0x40200, "userAccountControl"), NONE, NONE, "" }, "step 2 (control): 0x40200: SMARTCARD_REQUIRED" },
+		{ { NONE, NONE, NONE, NONE, "" }, "step 5 (system): enforcement.required = yes" },
 	};
 	const struct cm_conf conf = { .enforcement = { .required = true, .attribute = (char[]){ ATTRIBUTE } } };
 	struct cm_trace *t = NULL;
@@ -370,9 +369,9 @@ gather(const struct fixture *f, const char *user, const struct cm_facts *said, c
 static void
 test_said_and_kept(void **state)
 {
-	static const struct cm_facts strict = { VALUE(1, ATTRIBUTE), VALUE(0x40200, "userAccountControl"), VALUE(0, GROUP), VALUE(1, "mail") },
-	    loose = { VALUE(2, ATTRIBUTE), VALUE(0x200, "userAccountControl"), VALUE(1, GROUP), VALUE(0, "") },
-	    half = { NONE, VALUE(0x200, "userAccountControl"), UNKNOWN, UNKNOWN };
+	static const struct cm_facts strict = { VALUE(1, ATTRIBUTE), VALUE(0x40200, "userAccountControl"), VALUE(0, GROUP), VALUE(1, "mail"), "" },
+	    loose = { VALUE(2, ATTRIBUTE), VALUE(0x200, "userAccountControl"), VALUE(1, GROUP), VALUE(0, ""), "" },
+	    half = { NONE, VALUE(0x200, "userAccountControl"), UNKNOWN, UNKNOWN, "" };
 	const struct fixture *f = *state;
 	struct cm_enforcement_facts g;
 
@@ -396,7 +395,7 @@ test_said_and_kept(void **state)
 static void
 test_local(void **state)
 {
-	static const struct cm_facts loose = { VALUE(2, ATTRIBUTE), VALUE(0x200, "userAccountControl"), VALUE(1, GROUP), VALUE(0, "") };
+	static const struct cm_facts loose = { VALUE(2, ATTRIBUTE), VALUE(0x200, "userAccountControl"), VALUE(1, GROUP), VALUE(0, ""), "" };
 	const struct fixture *f = *state;
 	struct cm_enforcement_facts g;
 	struct cm_enforcement_decision d;
@@ -446,7 +445,7 @@ test_local_group(void **state)
 static void
 test_no_group_file(void **state)
 {
-	static const struct cm_facts loose = { VALUE(2, ATTRIBUTE), NONE, NONE, NONE };
+	static const struct cm_facts loose = { VALUE(2, ATTRIBUTE), NONE, NONE, NONE, "" };
 	const struct fixture *f = *state;
 	const struct cm_enforcement_sources s = { .conf = &f->conf, .store = f->store, .said = &loose, .etc = f->folder };
 	struct cm_enforcement_facts g;
@@ -463,7 +462,7 @@ test_no_group_file(void **state)
 static void
 test_pairing_maps(void **state)
 {
-	static const struct cm_facts unmapped = { NONE, NONE, NONE, VALUE(0, "") };
+	static const struct cm_facts unmapped = { NONE, NONE, NONE, VALUE(0, ""), "" };
 	const struct fixture *f = *state;
 	const struct cm_pairing p = { .user = (char[]){ "alice" }, .hash = { 1 } };
 	struct cm_enforcement_facts g;
@@ -498,58 +497,6 @@ test_no_directory(void **state)
 	}
 }
 
-/* ---- names that NSS may know an account by */
-
-static const char people[] =
-	"dn: uid=alice,dc=x\nobjectClass: inetOrgPerson\nuid: alice\nuidNumber: 10001\ngidNumber: 10000\nhomeDirectory: /home/alice\n"
-	"SmartCardEnforcement: 1\nuserPrincipalName: a.example@corp.test\nmail: alice.example@mail.test\nmail: team@mail.test\n\n"
-	"dn: uid=bob,dc=x\nobjectClass: inetOrgPerson\nuid: bob\nuidNumber: 10002\ngidNumber: 10000\nhomeDirectory: /home/bob\n"
-	"SmartCardEnforcement: 2\nmail: team@mail.test\nkrbPrincipalName: robert@CORP.TEST\n\n";
-
-/* No other name of an account is a way around what the directory says of it. */
-static void
-test_aliases(void **state)
-{
-	static const struct {
-		const char *user;
-		enum cm_fact_kind kind;
-		uint32_t value;
-	} cases[] = {
-		{ "alice", CM_FACT_VALUE, 1 }, { "alice@corp.test", CM_FACT_VALUE, 1 }, { "CORP\\alice", CM_FACT_VALUE, 1 },
-		{ "a.example@corp.test", CM_FACT_VALUE, 1 }, { "alice.example@mail.test", CM_FACT_VALUE, 1 },
-		{ "robert@corp.test", CM_FACT_VALUE, 2 }, { "bob@mail.test", CM_FACT_VALUE, 2 },
-		{ "team@mail.test", CM_FACT_UNKNOWN, 0 },	/* of two nobody knows which */
-		{ "nobody@corp.test", CM_FACT_NONE, 0 }, { "a.example", CM_FACT_NONE, 0 },
-	};
-	static char path[] = "/tmp/cm_test_aliases.XXXXXX", file[64];
-	const char *const files[] = { file, NULL };
-	const struct cm_directory_options o = { .uris = files, .first_uid = 1000, .first_gid = 1000 };
-	struct cm_conf conf = { .enforcement.attribute = (char[]){ "SmartCardEnforcement" } };
-	const struct cm_host host = { .conf = &conf };
-	struct cm_enforcement_asking a = { .host = &host, .deadline = cm_deadline_in(20000) };
-	const int fd = mkstemp(path);
-
-	(void)state;
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, people, strlen(people)), strlen(people));
-	close(fd);
-	snprintf(file, sizeof(file), "ldif:%s", path);
-	assert_int_equal(cm_directory_open(&o, NULL, &a.directory), CM_OK);
-	for (size_t i = 0; i < CM_COUNT(cases); i++) {
-		struct cm_account *account = NULL;
-		struct cm_facts said;
-
-		a.user = cases[i].user;
-		assert_int_equal(cm_enforcement_ask(&a, NULL, &account, &said), strchr("ab", a.user[0]) != NULL && strlen(a.user) < 6 ? CM_OK :
-		    CM_ERR_ABSENT);
-		if (said.attribute.kind != cases[i].kind || said.attribute.value != cases[i].value)
-			fail_msg("%s: kind %d, value %u", a.user, said.attribute.kind, said.attribute.value);
-		cm_account_free(&account);
-	}
-	cm_directory_close(&a.directory);
-	unlink(path);
-}
-
 int
 main(void)
 {
@@ -564,7 +511,6 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_no_group_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pairing_maps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_directory, set_up, tear_down),
-		cmocka_unit_test(test_aliases),
 	};
 
 	return cmocka_run_group_tests(tests, read_page, NULL);

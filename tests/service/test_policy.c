@@ -168,8 +168,8 @@ static void
 test_facts_are_kept(void **state)
 {
 	static char uri[] = "ldap://127.0.0.1", *uris[] = { uri, NULL };
-	static const struct cm_facts password = { SAYS(2), NONE, NONE, NONE }, card = { SAYS(1), NONE, NONE, NONE },
-	    nobody = { NONE, NONE, NONE, NONE };
+	static const struct cm_facts password = { SAYS(2), NONE, NONE, NONE, "" }, card = { SAYS(1), NONE, NONE, NONE, "" },
+	    nobody = { NONE, NONE, NONE, NONE, "" };
 	struct fixture *f = *state;
 
 	f->conf.directory.uri = uris;
@@ -210,7 +210,7 @@ test_entering_asks(void **state)
 	f->conf.enforcement.attribute = (char[]){ "SmartCardEnforcement" };
 	f->directory.there = true;
 	f->directory.uid = 20009;
-	f->directory.said = (struct cm_facts){ SAYS(1), NONE, NONE, NONE };
+	f->directory.said = (struct cm_facts){ SAYS(1), NONE, NONE, NONE, "" };
 	assert_int_equal(ask(f, "stranger", false), CM_ERR_REFUSED);
 	assert_int_equal(cm_trace_reason(f->trace), CM_REASON_CARD_REQUIRED);
 	assert_int_equal(f->directory.asked, 1);
