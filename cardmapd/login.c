@@ -12,6 +12,7 @@
 #include "cardmapd/match.h"
 #include "cardmapd/record.h"
 #include "cardmapd/session.h"
+#include "cardmapd/untold.h"
 #include "service/answer.h"
 
 #define PROVEN_MAX	64
@@ -240,6 +241,7 @@ free_attempt(struct cm_attempt *a)
 		close(a->pidfd);
 	if (a->secret >= 0)
 		close(a->secret);
+	cm_untold_told(&a->untold);
 	json_decref(a->out);
 	json_decref(a->why);
 	free(a->user);
@@ -432,8 +434,10 @@ send_told(struct cm_logins *l, struct cm_attempt *a)
 		else
 			cm_client_continue(a->client, json_incref(one));
 	}
-	if (ended)
+	if (ended) {
+		cm_untold_told(&a->untold);
 		cm_attempt_part(a);
+	}
 	json_decref(out);
 }
 

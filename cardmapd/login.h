@@ -62,6 +62,7 @@ struct cm_attempt {
 	char *chosen;			/* the account it is about, of several */
 	char **tried;			/* cards that do not open the account that is wanted: cm_session_card() */
 	struct cm_entrance *entrance;	/* of an account phase: a thread that asks, which has this */
+	char *untold;			/* cm_untold_note(); its session's thread's, and the main thread's once it has ended */
 	int secret;			/* the reading end of a pipe, which goes beside the grant; owned, -1: none */
 	json_t *why;			/* reason, text and remedy for the next time that something is asked; or NULL */
 	/* the main thread's: */

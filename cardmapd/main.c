@@ -30,6 +30,7 @@
 #include "cardmapd/selector.h"
 #include "cardmapd/sockets.h"
 #include "cardmapd/store.h"
+#include "cardmapd/untold.h"
 
 #define EXIT_USAGE	64
 #define EXIT_CONFIG	78
@@ -395,6 +396,13 @@ check_interfaces(struct service *s)
 }
 
 static enum cm_err
+settle_untold(struct service *s)
+{
+	cm_untold_settle(&s->daemon);
+	return CM_OK;
+}
+
+static enum cm_err
 enter_sandbox(struct service *s)
 {
 	return cm_sandbox_enter(s->trace);
@@ -431,6 +439,7 @@ static const struct step {
 	{ check_store, false },
 	{ make_folders, true },
 	{ begin_removal, true },
+	{ settle_untold, true },
 	{ listen_for_clients, true },
 	{ listen_for_store, true },
 	{ begin_processes, true },

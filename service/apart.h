@@ -18,6 +18,8 @@ struct cm_apart_options {
 	int (*connect)(void *arg, enum cm_process which);
 	void *arg;
 	const char *ccache_program;		/* cardmap-ccache by its whole path; NULL: beside this program */
+	/* Before this account's ccache gets its name, in the thread that asks; NULL: nobody wants to know. */
+	void (*naming)(void *arg, const struct cm_account *account);
 	const char *reader;			/* by its whole name */
 	uint32_t insertion;
 	const char *etc;			/* where passwd and group are; NULL: /etc */

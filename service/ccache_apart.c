@@ -53,6 +53,9 @@ cm_apart_store_ticket(struct cm_login *l)
 	struct cm_apart *a = l->worker;
 	const struct cm_ccache_put p = put_for(a, cm_grant_account(l->grant));
 
+	/* one that only gets its next ticket was there before */
+	if (a->o.naming != NULL && !l->for_ticket)
+		a->o.naming(a->o.arg, p.account);
 	if (is_for_grant(l))
 		return cm_ccache_put_end(&a->putting, p.ticket, l->deadline, l->trace, &l->ccache);
 	return cm_ccache_put(&p, l->deadline, l->trace, &l->ccache);

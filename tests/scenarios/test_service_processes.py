@@ -165,12 +165,13 @@ class StepTest(ServiceScenario):
 
     @staticmethod
     def points():
-        """Stages are fault points by their names; the others have one for each message that they serve, and the ccache's writer two."""
+        """Stages are fault points by their names; the others have one for each message that they serve, the ccache's writer three, and
+        who tells that somebody is in one."""
         login = (ROOT / 'service/login.c').read_text(encoding='utf-8')
         stages = re.findall(r'(?m)^\t\{ CM_(?:BEFORE|AFTER)_PIN,.*?"([a-z]+)"', login)
         helper = [f'helper.{kind}' for kind in ('READER', 'OPEN', 'EXPECT_TICKET', 'VERIFY', 'GET_TICKET')]
         resolver = [f'resolver.{kind}' for kind in ('CHAIN', 'ACCOUNT', 'REVOCATION', 'KDC_STATE')]
-        return stages + helper + resolver + ['ccache', 'ccache.written']
+        return stages + helper + resolver + ['ccache', 'ccache.written', 'ccache.told', 'granted']
 
     def check_store(self):
         if not service_scenario.SERVICE.store.exists():
@@ -193,20 +194,21 @@ class StepTest(ServiceScenario):
         if b'PIN for' in terminal.text:
             terminal.type(f'{PIN}\n')
         status, text = self.ended(terminal)
-        if status:
-            self.assertEqual(self.tickets(), [], f'{point}: {text}')
         self.check_store()
         self.assertFalse(ONCE.exists(), f'{point}: no process ever came by this point')
         if not scenario.RIG.is_running('cardmapd'):
             wait_until(lambda: not service_module.processes_of_service(), 'the helpers to end')
             service_scenario.SERVICE.start()
+        if status:
+            self.assertEqual(self.tickets(), [], f'{point}: {text}')
         self.wait_card()
         self.check_inside(*self.log_in())
+        self.assertEqual(list(service_module.RUN.glob('private/untold.*')), [])
         self.assertEqual(self.kept(), ['alice'])
 
     def test_each(self):
         points = self.points()
-        self.assertEqual(len(points), 12 + 5 + 4 + 2, points)
+        self.assertEqual(len(points), 12 + 5 + 4 + 4, points)
         for point in points:
             with self.subTest(point):
                 self.one(point)
