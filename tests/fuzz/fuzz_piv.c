@@ -18,6 +18,7 @@
 #define CHANGE		0x10	/* its PIN is changed, instead of a login */
 #define PAD		0x20	/* the reader takes the PIN */
 #define SECRET		0x40	/* it tells of retired keys, and opens what is sealed, besides */
+#define OTHERS		0x80	/* its other slots are looked into before the PIN */
 
 #define CHECK(x)	do { if (!(x)) { fprintf(stderr, "%d: %s\n", __LINE__, #x); abort(); } } while (0)
 
@@ -183,6 +184,35 @@ log_in(struct cm_card *c, const struct cm_cert *known, unsigned tries)
 	cm_cert_free(&cert);
 }
 
+struct seen {
+	size_t count;
+	uint8_t slots[24];
+};
+
+static enum cm_err
+see_other(void *arg, enum cm_slot slot, struct cm_cert *cert)
+{
+	struct seen *seen = arg;
+
+	CHECK(cm_slot_is_for_login(slot) && cm_cert_is_for_login(cert) && cm_cert_der(cert).len <= CM_CERT_MAX);
+	CHECK(seen->count < sizeof(seen->slots) && memchr(seen->slots, (int)slot, seen->count) == NULL);
+	seen->slots[seen->count++] = (uint8_t)slot;
+	return CM_OK;
+}
+
+/* Nothing of it is unlocked, and others may use the card again behind it. */
+static void
+look_into_others(struct cm_card *c, const struct answers *a)
+{
+	static const uint8_t slots[] = { CM_SLOT_SIGNATURE, 0x82, 0x83, 0x95 };
+	struct seen seen = { .count = 0 };
+	const struct cm_card_slots wanted = { slots, sizeof(slots), see_other, &seen };
+
+	if (cm_card_others(c, &wanted, cm_deadline_in(60000), NULL) == CM_OK)
+		CHECK(!a->locked && seen.count <= sizeof(slots));
+	CHECK(a->pins == 0 && c->stats.key_operations == 0);
+}
+
 static void
 open_secret(struct cm_card *c, bool rsa)
 {
@@ -206,7 +236,7 @@ open_secret(struct cm_card *c, bool rsa)
 }
 
 static void
-run(struct cm_card *c, struct cm_cert *known, uint8_t flags)
+run(struct cm_card *c, struct cm_cert *known, uint8_t flags, const struct answers *a)
 {
 	const struct cm_card_recogniser r = { .recognise = recognise, .arg = known };
 	unsigned tries = 0;
@@ -218,6 +248,8 @@ run(struct cm_card *c, struct cm_cert *known, uint8_t flags)
 	CHECK(cm_card_guid(c).len == 0 || cm_card_guid(c).len == 16);
 	if (cm_card_pin_tries(c, cm_deadline_in(60000), NULL, &tries) == CM_OK)
 		CHECK(tries < 16 || tries == CM_TRIES_UNKNOWN);
+	if ((flags & OTHERS) != 0)
+		look_into_others(c, a);
 	if ((flags & CHANGE) != 0)
 		change(c);
 	else
@@ -244,7 +276,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c->backend = &cm_backend_piv;
 	c->wire = (struct cm_wire){ .ops = &ops, .self = &a, .extended = a.extended, .t0 = (flags & T0) != 0,
 	    .has_pad = (flags & PAD) != 0 };
-	run(c, (flags & RSA) != 0 ? made.rsa : made.ec, flags);
+	run(c, (flags & RSA) != 0 ? made.rsa : made.ec, flags, &a);
 	CHECK(a.commands == c->stats.commands && a.pins == c->stats.verifies);
 	cm_card_close(&c);
 	return 0;

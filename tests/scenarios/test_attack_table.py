@@ -92,6 +92,17 @@ ATTACKS = {
                                                      'scenarios/test_attacks.py:test_files_that_others_can_write_decide_nothing'],
     'fuzzed requests to the service\'s socket': ['scenarios/test_service_requests.py:test_random_messages_at_a_running_service',
                                                  'fuzz/fuzz_varlink.c:LLVMFuzzerTestOneInput', 'fuzz/fuzz_message.c:LLVMFuzzerTestOneInput'],
+    'another person\'s certificate beside one\'s own': [
+        'scenarios/test_service_certificates.py:test_a_copied_certificate_beside_ones_own',
+        'scenarios/test_service_certificates.py:test_another_persons_certificate_in_a_retired_slot',
+        'scenarios/test_service_certificates.py:test_the_card_authentication_key_lets_nobody_in',
+        'scenarios/test_service_certificates.py:test_a_key_that_only_agrees'],
+    'a vendor\'s module that hangs, crashes, lies, speaks or was written by others': [
+        'scenarios/test_service_tokens.py:test_it_hangs', 'scenarios/test_service_tokens.py:test_it_crashes',
+        'scenarios/test_service_tokens.py:test_it_speaks_to_the_daemon', 'scenarios/test_service_tokens.py:test_it_signs_with_another_key',
+        'scenarios/test_service_tokens.py:test_others_could_have_written_it', 'helper/test_token.c:test_bad_modules_end_in_a_reason',
+        'helper/test_token.c:test_modules_are_roots', 'helper/test_token.c:test_pin_is_for_the_token_that_was_read',
+        'fuzz/fuzz_token.c:LLVMFuzzerTestOneInput'],
     'an unanchored regular expression': ['mapper/test_match.c:test_a_nul_in_a_name', 'mapper/test_match.c:test_rules'],
 }
 

@@ -107,6 +107,33 @@ class WantedTest(CertificatesScenario):
         self.refused('card_key', user='bob', prompt=BOB_PROMPT)
         self.assertEqual((self.tickets(), self.kept()), ([], []))
 
+    def test_another_persons_certificate_in_a_retired_slot(self):
+        """With a key that is not its own; 9A opens its holder's account as ever."""
+        folder = self.card_folder('alice-rsa2048+82=bob')
+        (folder / '82.key').write_bytes((scenario.RIG.pki / 'alice-rsa2048.key').read_bytes())
+        self.control(f'swap {folder}')
+        self.wait_card()
+        self.refused('card_key', user='bob', prompt=BOB_PROMPT)
+        self.assertEqual((self.tickets(), self.kept()), ([], []))
+        self.wait_card()
+        self.log_in_as('alice', ALICE_PROMPT)
+
+    def test_the_card_authentication_key_lets_nobody_in(self):
+        """9E signs without a PIN: whosever certificate stands there, it is not read, and its key not used."""
+        self.put('alice-rsa2048+9c=+9e=bob')
+        with Counts() as counts:
+            self.refused('not_this_user', prompt=None, user='bob')
+        self.assertEqual((counts.verifies(), counts.signatures()), (0, 0))
+        self.assertNotIn('5FC101', ''.join(counts.apdus).upper())
+
+    def test_a_key_that_only_agrees(self):
+        """SP 800-73-4: a retired EC key does ECDH alone. It signs nothing, so nobody comes in by it, and 9A's holder does."""
+        self.put('bob+82=alice-p256')
+        self.refused('card_key', user='alice', prompt=ALICE_PROMPT)
+        self.assertEqual((self.tickets(), self.kept()), ([], []))
+        self.wait_card()
+        self.log_in_as('bob')
+
     def test_a_kept_one_whose_card_was_issued_anew(self):
         """The key of 9C signs once for a PIN: the card is read when the next is asked for."""
         self.put(BOTH + '+82=erin')
