@@ -74,11 +74,15 @@ class Booted:
             (PLACE / name).mkdir()
         # An overlay takes no folder of another mount as it is: the tree is copied to where the rest is.
         shutil.copytree(tree, PLACE / 'tree', symlinks=True)
-        run('mount', '-t', 'overlay', '-o', f'lowerdir={PLACE}/tree:/,upperdir={PLACE}/upper,workdir={PLACE}/work', 'booted',
+        run('mount', '-t', 'overlay', '-o', f'lowerdir={PLACE}/tree:{self.below()},upperdir={PLACE}/upper,workdir={PLACE}/work', 'booted',
             self.root)
         self.nspawn = self.leader = None
         self.cgroups = make_cgroups()
         self.prepare()
+
+    def below(self):
+        """What the installed tree stands over: this computer."""
+        return '/'
 
     def prepare(self):
         """None of this computer's own services, users or mounts: systemd, its bus, logind, and ours."""
@@ -129,7 +133,7 @@ class Booted:
                 with contextlib.suppress(OSError):
                     os.rmdir(folder)
         run('umount', self.root, check=False)
-        run('umount', PLACE, check=False)
+        run('umount', '-R', PLACE, check=False)
         PLACE.rmdir()
 
     def inside(self, *command, check=True):

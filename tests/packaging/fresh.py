@@ -13,6 +13,9 @@ from pathlib import Path
 
 AGE = 5 * 86400  # seconds: then the mirror has other versions than the lists in there
 FETCHED = 'var/cache/apt/archives'
+# What test_newcomer.py's has besides, as each computer with systemd has, and what who logs in there uses.
+COMPUTER = ('systemd-sysv', 'dbus', 'libpam-systemd', 'krb5-user')
+README = ('krb5-pkinit', 'libnss-systemd', 'pcscd')  # what README names beside ours; with what they recommend
 ENVIRONMENT = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'DEBIAN_FRONTEND': 'noninteractive', 'LANG': 'C.UTF-8', 'HOME': '/root',
                **{name: value for name, value in os.environ.items() if name.lower().endswith('_proxy')}}
 
@@ -83,14 +86,19 @@ def settle(root):
     run('chroot', root, 'apt-get', '-q', 'update', patience=300)
 
 
+def unpack(cache, folder):
+    """All of it, on a tmpfs there."""
+    run('mount', '-t', 'tmpfs', '-o', 'mode=0755', 'fresh', folder)
+    run('tar', '-C', folder, '-xpf', bare(cache))
+
+
 class Root:
     """One of them below folder, in a mount namespace of the caller's own; what is done to it is gone with that."""
     def __init__(self, cache, folder):
         self.cache, self.path = cache, folder / 'root'
         for name in ('lower', 'upper', 'work', 'root'):
             (folder / name).mkdir()
-        run('mount', '-t', 'tmpfs', '-o', 'mode=0755', 'fresh', folder / 'lower')
-        run('tar', '-C', folder / 'lower', '-xpf', bare(cache))
+        unpack(cache, folder / 'lower')
         self.folder, self.turns = folder, 0
 
     @contextlib.contextmanager

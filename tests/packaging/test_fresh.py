@@ -33,7 +33,7 @@ def enter(build, cache):
         sys.exit(77)
     with tempfile.TemporaryDirectory(prefix='cm_fresh_') as folder:
         test_package.pack(build, Path(folder))
-        status = subprocess.run(['unshare', '-m', '--propagation', 'private', sys.executable, *sys.argv, build, cache],
+        status = subprocess.run(['unshare', '-m', '--propagation', 'private', sys.executable, sys.argv[0], build, cache, *sys.argv[1:]],
                                 env={**os.environ, INSIDE: folder}, check=False).returncode
     sys.exit(status)
 
@@ -139,6 +139,15 @@ class Fresh(unittest.TestCase):
     def versions(self):
         return {one.split('=')[0]: one.split('=')[1] for one in self.installed() if one.split('=')[0] in NAMES}
 
+    def test_fetched(self):
+        """What test_newcomer.py installs where there is no mirror."""
+        with self.root.turn():
+            self.root.apt('install', '--download-only', '--no-install-recommends', *fresh.COMPUTER)
+            folder = self.root.path / 'srv/packages'
+            shutil.copytree(FOLDER / '1', folder, ignore=lambda _folder, names: [name for name in names if not name.endswith('.deb')])
+            self.root.apt('install', '--download-only', *(f'/srv/packages/{path.name}' for path in folder.glob('*.deb')), *fresh.README)
+        self.assertTrue(list((CACHE / 'archives').glob('systemd-sysv_*.deb')))
+
     def test_nothing_left(self):
         with self.root.turn():
             came, left = self.there()
@@ -151,7 +160,7 @@ class Fresh(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    BUILD, CACHE = (Path(argument).resolve() for argument in (sys.argv.pop(1), sys.argv.pop(1)))
+    BUILD, CACHE = (Path(sys.argv.pop(1)).resolve() for _ in range(2))
     enter(BUILD, CACHE)
     FOLDER = Path(os.environ[INSIDE])
     unittest.main(verbosity=2)

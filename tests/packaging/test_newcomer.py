@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""test_newcomer.py BUILD: who has the packages and README, and does what it says: run among the rig's servers.
+"""test_newcomer.py BUILD CACHE: who has the packages and README, and does what it says: run among the rig's servers.
 
-This computer once more, without anything of cardmap's and with its systemd booted; the packages, the commands of README's "From
-nothing to a login by card" as they stand there, with the configuration that stands there, for these servers' names.
+A Debian that debootstrap made (fresh.py), with systemd as its init, booted; the packages, the commands of README's "From nothing to
+a login by card" as they stand there, with the configuration that stands there, for these servers' names.  There is no mirror among
+the rig's servers: what apt wants test_fresh.py has fetched before.
 """
 import os
 import re
@@ -14,6 +15,7 @@ import unittest
 from pathlib import Path
 
 import booted
+import fresh
 from booted import Booted
 
 TOP = Path(__file__).resolve().parents[2]
@@ -21,7 +23,7 @@ sys.path.insert(0, str(TOP / 'tests/rig'))
 from rig import KDC_PORT, LDAP_PORT, PIN, Rig, people  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
-BUILD = Path()
+BUILD = CACHE = Path()
 PACKAGES = Path()
 SECONDS = 60
 SERVERS = ('slapd', 'kdc', 'ocsp', 'http')
@@ -43,28 +45,34 @@ def commands():
 
 class Fresh(Booted):
     """As a computer on which nobody has set up anything."""
+    def below(self):
+        folder = booted.PLACE / 'debian'
+        folder.mkdir()
+        fresh.unpack(CACHE, folder)
+        return folder
+
     def prepare(self):
         etc = self.root / 'etc'
-        for path in etc.glob('systemd/system/*.wants'):
-            shutil.rmtree(path)
-        for path in (etc / 'cardmap', etc / 'userdb', self.root / 'var/lib/cardmap', self.root / 'var/cache/cardmap'):
-            shutil.rmtree(path, ignore_errors=True)
-        for path in (etc / 'krb5.keytab', self.root / 'usr/sbin/policy-rc.d'):
-            path.unlink(missing_ok=True)
+        for kind, name in (('proc', 'proc'), ('tmpfs', 'tmp')):
+            booted.run('mount', '-t', kind, name, self.root / name)
+        booted.run('mount', '--bind', '/dev', self.root / 'dev')
+        booted.run('mount', '--bind', CACHE / 'archives', self.root / fresh.FETCHED)
+        fresh.run('chroot', self.root, 'apt-get', '-q', '-y', 'install', '--no-install-recommends', *fresh.COMPUTER)
+        for name in ('dev', 'tmp', 'proc', fresh.FETCHED):
+            booted.run('umount', '-l', self.root / name)
         # What a person answers to "Do you want to continue?"
         (etc / 'apt/apt.conf.d/99-yes').write_text('APT::Get::Assume-Yes "true";\n', encoding='ascii')
-        (etc / 'fstab').write_text('', encoding='ascii')
         (etc / 'machine-id').write_text(f'{os.urandom(16).hex()}\n', encoding='ascii')
+        shutil.copy('/etc/hosts', etc / 'hosts')
         booted.run('systemctl', f'--root={self.root}', 'mask', 'pcscd.socket', 'pcscd.service')  # the rig's is there
-        (self.root / 'var/lib/man-db/auto-update').unlink(missing_ok=True)
 
     def sh(self, command, check=True):
-        return self.inside('env', 'DEBIAN_FRONTEND=noninteractive', 'HOME=/', 'sh', '-c', f'cd /srv/new && {command}', check=check)
+        return self.inside('env', 'DEBIAN_FRONTEND=noninteractive', 'HOME=/', 'TMPDIR=/tmp', 'sh', '-c', f'cd /srv/new && {command}', check=check)
 
     def terminal(self, command):
         """A terminal of that computer, for which script(1) asks."""
         return Terminal(['nsenter', '-t', self.leader, '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--',
-                         'env', 'TERM=dumb', 'HOME=/', 'script', '-qec', command, '/dev/null'], dict(os.environ))
+                         'env', 'TERM=dumb', 'HOME=/', 'TMPDIR=/tmp', 'script', '-qec', command, '/dev/null'], dict(os.environ))
 
 
 class Newcomer(unittest.TestCase):
@@ -86,7 +94,7 @@ class Newcomer(unittest.TestCase):
                 raise AssertionError(f'README no longer has {theirs}')
             conf = conf.replace(theirs, ours)
         (folder / 'cardmap.conf').write_text(conf, encoding='ascii')
-        computer.boot('--bind=/run/pcscd')
+        computer.boot('--bind=/run/pcscd', f'--bind={CACHE}/archives:/{fresh.FETCHED}')
 
     def tell(self, said):
         return f'{said}\n' + self.computer.inside('journalctl', '--no-pager', '-b', check=False).stdout[-5000:]
@@ -138,8 +146,8 @@ class Newcomer(unittest.TestCase):
 
 
 def main():
-    global BUILD, PACKAGES
-    BUILD = Path(sys.argv.pop(1)).resolve()
+    global BUILD, CACHE, PACKAGES
+    BUILD, CACHE = (Path(sys.argv.pop(1)).resolve() for _ in range(2))
     if not booted.can():
         sys.exit(77)
     with tempfile.TemporaryDirectory(dir='/run') as folder:
