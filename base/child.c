@@ -98,6 +98,8 @@ open_feed(struct cm_child_process *r)
 static bool
 set_input(struct cm_child_process *r)
 {
+	if (r->c->given_input != NULL)
+		return (r->input = fcntl(*r->c->given_input, F_DUPFD_CLOEXEC, 16)) >= 0;
 	if (r->c->fed)
 		return open_feed(r) && move_up(&r->input);
 	return r->c->input.len == 0 || (write_input(r) && move_up(&r->input));

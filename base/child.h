@@ -30,6 +30,7 @@ struct cm_child {
 	size_t group_count;
 	bool ours;			/* a program of this installation: who could write it could write us, so its place is not judged */
 	struct cm_blob input;		/* its standard input, in memory; empty: /dev/null */
+	const int *given_input;		/* a descriptor that is its standard input instead, borrowed; NULL: none */
 	bool fed;			/* its standard input comes by cm_child_feed() and cm_child_finish(), instead */
 	size_t output_max;		/* bytes of standard output; more is an error */
 	size_t memory_max;		/* bytes of address space, program and libraries counted; 0: 256 MiB; SIZE_MAX: any */

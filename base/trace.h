@@ -73,6 +73,9 @@
 	X(ONE_CARD, REFUSED, "unpair the user's other card first, or set accounts.one_card_per_user = no") \
 	X(NOT_PAIRED, ABSENT, "cardmap pairings lists those there are") \
 	X(PAIRING_OFF, REFUSED, "set accounts.user_pairing = yes to pair cards on this computer") \
+	X(PAIRING_FOR_ROOT, REFUSED, "have an administrator pair it: cardmap pair USER; cardmap pairing-ui on lets users of this computer do so") \
+	X(PASSWORD_WRONG, REFUSED, "type the password of your own account on this computer: without it no card is paired") \
+	X(CARD_OPENS, REFUSED, "log in with it: a card that opens an account is not paired with another") \
 	X(NOT_ROOT, REFUSED, "run it as root: sudo, or pkexec where the package's policy is installed") \
 	X(ACCOUNT_FORBIDDEN, REFUSED, "cards open no account below accounts.first_uid: map the card to another") \
 	X(ACCOUNT_MALFORMED, REFUSED, "mend the attribute named here in the directory") \

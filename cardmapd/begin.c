@@ -4,6 +4,7 @@
 #include "cardmapd/entrance.h"
 #include "cardmapd/login.h"
 #include "cardmapd/methods.h"
+#include "cardmapd/pairing.h"
 #include "cardmapd/record.h"
 #include "cardmapd/session.h"
 #include "service/policy.h"
@@ -21,7 +22,7 @@ static const struct {
 	enum cm_purpose purpose;
 } purposes[] = {
 	{ "login", CM_PURPOSE_LOGIN }, { "account", CM_PURPOSE_ACCOUNT }, { "chauthtok", CM_PURPOSE_CHAUTHTOK },
-	{ "refresh", CM_PURPOSE_REFRESH },
+	{ "refresh", CM_PURPOSE_REFRESH }, { "pair", CM_PURPOSE_PAIR },
 };
 
 static bool
@@ -80,6 +81,20 @@ judge_user(const struct cm_attempt *a, struct cm_trace *t)
 	    cm_trace_fail(t, CM_REASON_ACCOUNT_FORBIDDEN, "no card opens %s", a->user);
 }
 
+/* A card is paired with whoever asks, at this seat, and with nobody else. */
+static enum cm_err
+judge_pairing(const struct cm_client *c, struct cm_attempt *a, struct cm_trace *t)
+{
+	enum cm_err err;
+
+	if ((err = cm_pairing_judge(c->daemon, a->uid, t, &a->pairs)) != CM_OK)
+		return err;
+	if (a->user != NULL && strcmp(a->user, a->pairs->name) != 0)
+		return cm_trace_fail(t, CM_REASON_PAIRING_FOR_ROOT, "%s asks to pair a card with %s", a->pairs->name, a->user);
+	free(a->user);
+	return (a->user = strdup(a->pairs->name)) != NULL ? CM_OK : CM_ERR_NOMEM;
+}
+
 /* ---- Begin */
 
 static void
@@ -125,6 +140,11 @@ begin(struct cm_varlink_request *r, struct cm_attempt *a)
 	cm_client_keep(c, r, caller_gone, a);
 	if (a->purpose == CM_PURPOSE_ACCOUNT) {
 		err = cm_entrance_begin(a, cm_logins_proven_for(c->daemon->logins, c, a->user));
+		goto out;
+	}
+	if (a->purpose == CM_PURPOSE_PAIR) {
+		if ((err = judge_pairing(c, a, t)) != CM_OK || (err = judge_seat(c, a, t)) != CM_OK)
+			err = refuse(r, a, t);
 		goto out;
 	}
 	cm_entrance_ask_password(a);
@@ -186,6 +206,8 @@ fits(const struct cm_attempt *a, const char *choice, size_t descriptors)
 		return choice != NULL && descriptors == 0;
 	if (a->state != CM_ATTEMPT_PIN || choice != NULL)
 		return false;
+	if (a->purpose == CM_PURPOSE_PAIR)
+		return descriptors == 1 || descriptors == 2;
 	return a->purpose == CM_PURPOSE_CHAUTHTOK ? descriptors == 2 : descriptors <= 1;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/fault.h"
 #include "cardmapd/methods.h"
+#include "cardmapd/pairing.h"
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
 #include "cardmapd/removal.h"
@@ -73,6 +74,7 @@ static json_t *
 describe(struct cm_cards *c, const struct reader *r, const struct cm_client *who)
 {
 	const struct cm_session *s = r->session;
+	char unpaired[CM_SELECTOR_KEY_SIZE] = "";
 	json_t *o = json_object();
 	bool may;
 
@@ -87,7 +89,12 @@ describe(struct cm_cards *c, const struct reader *r, const struct cm_client *who
 	}
 	cm_answer_set_text(o, "state", state_of(s));
 	json_object_set_new(o, "insertion", json_integer(s != NULL ? s->insertion : r->insertion));
+	if (s != NULL && s->state == CM_SESSION_REFUSED)
+		memcpy(unpaired, s->unpaired, sizeof(unpaired));
 	pthread_mutex_unlock(&c->daemon->lock);
+	/* Who may pair it hears of it, and nobody else: that it opens nothing is none of theirs. */
+	if (unpaired[0] != '\0' && cm_pairing_is_offered(who))
+		cm_answer_add_text(o, "unpaired", unpaired);
 	return o;
 }
 

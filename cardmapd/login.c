@@ -142,7 +142,7 @@ struct cm_log_entry
 cm_attempt_entry(const struct cm_attempt *a, enum cm_reason reason, const char *text)
 {
 	return (struct cm_log_entry){
-		.event = "login", .err = cm_reason_err(reason), .reason = reason, .text = text, .user = a->user,
+		.event = a->purpose == CM_PURPOSE_PAIR ? "pair" : "login", .err = cm_reason_err(reason), .reason = reason, .text = text, .user = a->user,
 		.uid = CM_LOG_NO_UID, .reader = a->reader, .service = a->service, .rhost = a->rhost, .tty = a->tty,
 	};
 }
@@ -237,6 +237,7 @@ free_attempt(struct cm_attempt *a)
 {
 	cm_entrance_free(&a->entrance);
 	cm_answer_clear(&a->answer);
+	cm_account_free(&a->pairs);
 	if (a->pidfd >= 0)
 		close(a->pidfd);
 	if (a->secret >= 0)

@@ -12,7 +12,7 @@
 #define CM_HANDLE_OCTETS	16	/* 128 random bits */
 #define CM_HANDLE_SIZE		(2 * CM_HANDLE_OCTETS + 1)
 
-enum cm_purpose { CM_PURPOSE_LOGIN, CM_PURPOSE_ACCOUNT, CM_PURPOSE_CHAUTHTOK, CM_PURPOSE_REFRESH };
+enum cm_purpose { CM_PURPOSE_LOGIN, CM_PURPOSE_ACCOUNT, CM_PURPOSE_CHAUTHTOK, CM_PURPOSE_REFRESH, CM_PURPOSE_PAIR };
 enum cm_attempt_state {
 	CM_ATTEMPT_NONE, CM_ATTEMPT_CARD, CM_ATTEMPT_READING, CM_ATTEMPT_CHOOSE, CM_ATTEMPT_PIN, CM_ATTEMPT_WORKING,
 	CM_ATTEMPT_GRANTED, CM_ATTEMPT_REFUSED,
@@ -61,6 +61,7 @@ struct cm_attempt {
 	struct cm_session *session;
 	char *chosen;			/* the account it is about, of several */
 	char **tried;			/* cards that do not open the account that is wanted: cm_session_card() */
+	struct cm_account *pairs;	/* of a pairing: whose card it is to be; owned */
 	struct cm_entrance *entrance;	/* of an account phase: a thread that asks, which has this */
 	char *untold;			/* cm_untold_note(); its session's thread's, and the main thread's once it has ended */
 	int secret;			/* the reading end of a pipe, which goes beside the grant; owned, -1: none */

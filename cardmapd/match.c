@@ -15,6 +15,7 @@ struct view {
 	struct cm_session *other;	/* was asked about the wanted user, and opens another's account */
 	struct cm_session *foreign;	/* another user's than the caller, who is not root */
 	struct cm_session *refused;	/* opens nothing */
+	struct cm_session *opens;	/* is to be paired, and opens an account */
 	unsigned cards, fitting, unsettled, busy;
 };
 
@@ -92,6 +93,20 @@ was_tried(const struct cm_attempt *a, const struct cm_session *s)
 	return tried;
 }
 
+/* Pairing is for a card that opens nothing. */
+static void
+see_for_pairing(struct view *v, struct cm_session *s)
+{
+	if (s->state == CM_SESSION_READY || s->choice_count > 0) {
+		v->opens = s;
+	} else if (s->unpaired[0] == '\0') {
+		v->refused = s;
+	} else {
+		v->fits = s;
+		v->fitting++;
+	}
+}
+
 static void
 see(struct view *v, struct cm_session *s)
 {
@@ -104,6 +119,8 @@ see(struct view *v, struct cm_session *s)
 		v->busy++;
 	else if (look_again(v, s) || s->state == CM_SESSION_READING)
 		v->unsettled++;
+	else if (v->attempt->purpose == CM_PURPOSE_PAIR)
+		see_for_pairing(v, s);
 	else if (s->state == CM_SESSION_READY)
 		see_ready(v, s);
 	else
@@ -200,7 +217,7 @@ refuse_tried(struct view *v, enum cm_reason reason, const char *text)
 static void
 refuse(struct view *v, enum cm_reason reason, const char *text)
 {
-	const struct cm_session *s = v->foreign != NULL ? v->foreign : v->refused;
+	const struct cm_session *s = v->foreign != NULL ? v->foreign : v->opens != NULL ? v->opens : v->refused;
 	struct cm_log_entry e = cm_attempt_entry(v->attempt, reason, text);
 	char *reader = s != NULL ? strdup(s->reader) : NULL;
 
@@ -225,6 +242,9 @@ refuse_cards(struct view *v)
 		reason = CM_REASON_NOT_THIS_USER;
 		cm_buf_addf(&text, "the card in %s opens %s%s%s", v->other->reader, v->other->user != NULL ? v->other->user : "",
 		    v->other->user != NULL ? ", not " : "no account of the name ", wanted_user(v->attempt));
+	} else if (v->opens != NULL) {
+		reason = CM_REASON_CARD_OPENS;
+		cm_buf_addf(&text, "the card in %s opens an account", v->opens->reader);
 	} else if (v->refused->reason == CM_REASON_SEVERAL_ACCOUNTS && v->attempt->uid != 0) {
 		reason = v->refused->reason;
 		cm_buf_add_str(&text, "the card opens several accounts");

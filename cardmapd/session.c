@@ -162,8 +162,8 @@ note_naming(void *arg, const struct cm_account *account)
 
 /* ---- preparing */
 
-static enum cm_err
-begin_work(struct cm_work *w)
+enum cm_err
+cm_work_begin(struct cm_work *w)
 {
 	struct cm_session *s = w->session;
 	const struct cm_apart_options o = {
@@ -192,8 +192,8 @@ lost_resolver(const struct cm_work *w)
 	return fds[CM_PROCESS_RESOLVER] < 0;
 }
 
-static void
-end_work(struct cm_work *w)
+void
+cm_work_end(struct cm_work *w)
 {
 	const bool doubt = w->apart != NULL && !is_removed(w->session) && lost_resolver(w);
 
@@ -287,6 +287,7 @@ publish(struct cm_work *w, enum cm_err err, enum cm_reason reason, const char *t
 		if (reason == CM_REASON_SEVERAL_ACCOUNTS && s->daemon->conf->mapper.several_accounts == CM_SEVERAL_HINT)
 			take_candidates(s, w->trace);
 	}
+	cm_work_note_unpaired(w, err, reason);
 	s->state = err == CM_OK ? CM_SESSION_READY : CM_SESSION_REFUSED;
 	s->settled_us = cm_clock_us();
 	s->again = false;
@@ -315,7 +316,7 @@ static enum cm_err
 look_up(struct cm_work *w)
 {
 	struct cm_buf source = { 0 };
-	enum cm_err err = begin_work(w);
+	enum cm_err err = cm_work_begin(w);
 
 	cm_buf_addf(&source, "reader:%s", w->session->reader);
 	if (err == CM_OK)
@@ -338,7 +339,7 @@ prepare(struct cm_work *w)
 	/* The helper of the login before resets the card when it ends, which may come after the next has begun. */
 	for (unsigned left = ANEW_MOST; left > 0 && err == CM_ERR_AGAIN && reason_of(w) == CM_REASON_CARD_CHANGED &&
 	    !is_removed(w->session); left--) {
-		end_work(w);
+		cm_work_end(w);
 		err = look_up(w);
 	}
 	if (w->login.reader != NULL && (err == CM_OK || w->login.subject != NULL))
@@ -346,7 +347,7 @@ prepare(struct cm_work *w)
 	w->ready = err == CM_OK || reason_of(w) == CM_REASON_SEVERAL_ACCOUNTS || w->login.opening_count > 0;
 	publish(w, err, reason_of(w), cm_trace_message(w->trace));
 	if (!w->ready)
-		end_work(w);	/* nothing is held open for a card that opens nothing */
+		cm_work_end(w);	/* nothing is held open for a card that opens nothing */
 }
 
 /* ---- waiting */
@@ -504,7 +505,7 @@ live(struct cm_work *w)
 		idle = wait_idle(w);
 		if (idle == IDLE_ASKED)
 			idle = serve(w);
-		end_work(w);
+		cm_work_end(w);
 		if (idle == IDLE_DIED)
 			pause_after_death(w);
 		if (w->granted)
@@ -543,7 +544,7 @@ run(void *arg)
 	if (open_store(&w))
 		live(&w);
 	leave_attempt(s);
-	end_work(&w);
+	cm_work_end(&w);
 	cm_accounts_close(&w.store);
 	pthread_mutex_lock(&s->daemon->lock);
 	s->ended = true;

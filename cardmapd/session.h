@@ -4,6 +4,7 @@
 
 #include "cardmapd/daemon.h"
 #include "cardmapd/login.h"
+#include "service/selector.h"
 
 #define CM_CARD_SIZE		80	/* of what a card is known by */
 #define CM_WRONG_PINS_MAX	2	/* in one insertion; then nothing sends VERIFY until the card is out */
@@ -48,6 +49,7 @@ struct cm_session {
 	uid_t uid;
 	enum cm_reason reason;		/* why it opens none */
 	char *text;
+	char unpaired[CM_SELECTOR_KEY_SIZE];	/* it opens no account, asked and no: the hash by which it would be paired; else "" */
 	struct cm_choice choices[CM_CHOICES_MAX];	/* accounts of which a login may name one; owned */
 	size_t choice_count;
 	bool mistaken;			/* what is kept for the card is not what it has: it is read whole; the thread's */

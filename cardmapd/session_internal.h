@@ -23,6 +23,26 @@ enum cm_work_event { CM_WORK_WOKEN, CM_WORK_DIED, CM_WORK_TIMEOUT };
 /* Until the main thread has something, a process of this work dies, or the deadline (INT64_MAX: none). */
 enum cm_work_event cm_work_wait(struct cm_work *w, cm_deadline deadline);
 
+/* The card's helper and the resolver, for a login from its beginning; and let go of them. */
+CM_MUST_USE enum cm_err cm_work_begin(struct cm_work *w);
+void cm_work_end(struct cm_work *w);
+
+/* session_pair.c: the pairing that was handed over, to its end; and whether the card is one to be paired.  The second under the lock */
+void cm_work_pair(struct cm_work *w);
+void cm_work_note_unpaired(struct cm_work *w, enum cm_err err, enum cm_reason reason);
+
+/* session_login.c: what both do with who was handed over, and with PINs. */
+void cm_work_refuse(struct cm_work *w, enum cm_reason reason, const char *text);
+void cm_work_detach(struct cm_session *s, struct cm_attempt *a);
+/* True: there is an answer.  Else it has ended, or begins anew. */
+bool cm_work_await_answer(struct cm_work *w, struct cm_answer *out);
+void cm_work_count_doubtful_pin(struct cm_session *s, unsigned tries_before);
+void cm_work_forgive_pins(struct cm_session *s);
+/* True: ask for it once more, on the same connection to the card.  Else it has ended. */
+bool cm_work_judge_wrong_pin(struct cm_work *w);
+/* The card went while its helper was at work, and the connection to that was cut: true, and it was said so. */
+bool cm_work_judge_removed(struct cm_work *w);
+
 /* The login that was handed over, to its end, or until it must begin anew with the same card or another. */
 void cm_work_serve(struct cm_work *w);
 /* Whoever logs in has given up. */

@@ -15,8 +15,8 @@ attempt_of(const struct cm_work *w)
 
 /* ---- ends */
 
-static void
-detach(struct cm_session *s, struct cm_attempt *a)
+void
+cm_work_detach(struct cm_session *s, struct cm_attempt *a)
 {
 	pthread_mutex_lock(&s->daemon->lock);
 	s->attempt = NULL;
@@ -44,14 +44,14 @@ entry_of(const struct cm_work *w, enum cm_reason reason, const char *text)
 	return e;
 }
 
-static void
-refuse(struct cm_work *w, enum cm_reason reason, const char *text)
+void
+cm_work_refuse(struct cm_work *w, enum cm_reason reason, const char *text)
 {
 	struct cm_attempt *a = attempt_of(w);
 	const struct cm_log_entry e = entry_of(w, reason, text);
 
 	cm_attempt_refuse(a, &e);
-	detach(w->session, a);
+	cm_work_detach(w->session, a);
 }
 
 /* service/login.c has logged it. */
@@ -64,7 +64,7 @@ refuse_logged(struct cm_work *w)
 
 	cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_REFUSED, .user = e.user, .reader = e.reader, .online = e.online,
 	    .reason = e.reason, .text = e.text, .has_tries = w->login.tries_left != CM_TRIES_UNKNOWN, .tries = w->login.tries_left });
-	detach(w->session, a);
+	cm_work_detach(w->session, a);
 }
 
 /* The main thread finds it a card again, this one or another; why is told with the next question. */
@@ -80,7 +80,7 @@ begin_anew(struct cm_session *s, struct cm_attempt *a, enum cm_reason reason, co
 		a->why = json_pack("{s:s, s:s, s:s}", "reason", cm_reason_name(reason), "text", text, "remedy", cm_reason_remedy(reason));
 	}
 	pthread_mutex_unlock(&s->daemon->lock);
-	detach(s, a);
+	cm_work_detach(s, a);
 }
 
 void
@@ -162,24 +162,24 @@ hear(struct cm_work *w, struct cm_answer *out)
 }
 
 /* True: there is an answer.  Else the login has ended, or begins anew. */
-static bool
-await_answer(struct cm_work *w, struct cm_answer *out)
+bool
+cm_work_await_answer(struct cm_work *w, struct cm_answer *out)
 {
 	switch (hear(w, out)) {
 	case HEARD_ANSWER:
 		return true;
 	case HEARD_CANCEL:
-		refuse(w, CM_REASON_CANCELLED, "the caller went away, or gave up");
+		cm_work_refuse(w, CM_REASON_CANCELLED, "the caller went away, or gave up");
 		return false;
 	case HEARD_GONE:
 		cm_work_begin_anew(w->session, attempt_of(w));
 		return false;
 	case HEARD_DEATH:
 		w->untouched = false;
-		refuse(w, CM_REASON_HELPER, "a process of the service died while the PIN was awaited");
+		cm_work_refuse(w, CM_REASON_HELPER, "a process of the service died while the PIN was awaited");
 		return false;
 	default:
-		refuse(w, CM_REASON_CANCELLED, "no PIN came in time");
+		cm_work_refuse(w, CM_REASON_CANCELLED, "no PIN came in time");
 		return false;
 	}
 }
@@ -231,8 +231,8 @@ count_wrong_pin(struct cm_session *s)
  * that it was wrong, and would have as many more as he likes: it counts as
  * wrong, until the card itself says that it has as many tries as before.
  */
-static void
-count_doubtful_pin(struct cm_session *s, unsigned tries_before)
+void
+cm_work_count_doubtful_pin(struct cm_session *s, unsigned tries_before)
 {
 	if (s->doubtful++ == 0)
 		s->tries_before = tries_before;
@@ -252,21 +252,21 @@ cm_work_settle_doubt(struct cm_session *s, unsigned tries)
 }
 
 /* True: ask for the PIN once more, on the same connection to the card. */
-static bool
-judge_wrong_pin(struct cm_work *w)
+bool
+cm_work_judge_wrong_pin(struct cm_work *w)
 {
 	struct cm_session *s = w->session;
 
 	count_wrong_pin(s);
 	if (s->wrong_pins < CM_WRONG_PINS_MAX)
 		return true;
-	refuse(w, CM_REASON_PIN_HELD, "two wrong PINs were typed for the card since it was put in");
+	cm_work_refuse(w, CM_REASON_PIN_HELD, "two wrong PINs were typed for the card since it was put in");
 	return false;
 }
 
 /* The right PIN sets the card's own count back too. */
-static void
-forgive_pins(struct cm_session *s)
+void
+cm_work_forgive_pins(struct cm_session *s)
 {
 	pthread_mutex_lock(&s->daemon->lock);
 	s->wrong_pins = 0;
@@ -274,9 +274,8 @@ forgive_pins(struct cm_session *s)
 	s->doubtful = 0;
 }
 
-/* The card went while its helper was at work, and the connection to that was cut: true, and it was said so. */
-static bool
-judge_removed(struct cm_work *w)
+bool
+cm_work_judge_removed(struct cm_work *w)
 {
 	bool removed;
 
@@ -286,7 +285,7 @@ judge_removed(struct cm_work *w)
 	if (!removed || cm_trace_reason(w->trace) != CM_REASON_HELPER)
 		return false;
 	if (was_unlocked(w->trace))
-		refuse(w, CM_REASON_CARD_REMOVED, "the card was taken out before the login was through");
+		cm_work_refuse(w, CM_REASON_CARD_REMOVED, "the card was taken out before the login was through");
 	else
 		cm_work_begin_anew(w->session, attempt_of(w));
 	return true;
@@ -299,16 +298,16 @@ judge(struct cm_work *w, enum cm_err err)
 	const enum cm_reason reason = cm_trace_reason(w->trace);
 
 	if (err == CM_OK) {
-		forgive_pins(w->session);
+		cm_work_forgive_pins(w->session);
 		cm_work_grant(w, attempt_of(w));
-		detach(w->session, attempt_of(w));
+		cm_work_detach(w->session, attempt_of(w));
 		return false;
 	}
 	if (reason == CM_REASON_PIN_WRONG)
-		return judge_wrong_pin(w);
+		return cm_work_judge_wrong_pin(w);
 	if (cm_work_is_cancelled(w)) {
-		refuse(w, CM_REASON_CANCELLED, "the caller went away, or gave up");
-	} else if (judge_removed(w)) {
+		cm_work_refuse(w, CM_REASON_CANCELLED, "the caller went away, or gave up");
+	} else if (cm_work_judge_removed(w)) {
 		return false;
 	} else if (was_unlocked(w->trace)) {
 		refuse_logged(w);
@@ -335,7 +334,7 @@ finish(struct cm_work *w, struct cm_answer *answer)
 	    .reader = w->session->reader });
 	err = cm_login_finish(&w->login, &pin);
 	if (w->login.pin_sent)
-		count_doubtful_pin(w->session, tries_before);
+		cm_work_count_doubtful_pin(w->session, tries_before);
 	/* What is kept for the card leads to a key that it has not. */
 	w->session->mistaken = err != CM_OK && w->login.cached && cm_trace_reason(w->trace) == CM_REASON_CARD_KEY;
 	cm_answer_clear(answer);
@@ -358,7 +357,7 @@ grant_changed(struct cm_work *w)
 	cm_record_write(a->daemon->record, &e);
 	cm_attempt_tell(a, &(struct cm_told){ .state = CM_ATTEMPT_GRANTED, .user = l->account->name, .reader = w->session->reader,
 	    .grant = cm_attempt_grant(&g) });
-	detach(w->session, a);
+	cm_work_detach(w->session, a);
 }
 
 /* True: ask again. */
@@ -376,19 +375,19 @@ change_pin(struct cm_work *w, struct cm_answer *answer)
 	err = cm_apart_change_pin(w->apart, &pins, cm_deadline_in(w->session->daemon->conf->card.timeout), w->trace, &w->login.tries_left);
 	cm_trace_end(w->trace, err);
 	if (sent)
-		count_doubtful_pin(w->session, tries_before);
+		cm_work_count_doubtful_pin(w->session, tries_before);
 	cm_answer_clear(answer);
 	if (err == CM_OK) {
-		forgive_pins(w->session);
+		cm_work_forgive_pins(w->session);
 		grant_changed(w);
 		return false;
 	}
 	if (cm_trace_reason(w->trace) == CM_REASON_PIN_WRONG)
-		return judge_wrong_pin(w);
+		return cm_work_judge_wrong_pin(w);
 	if (cm_trace_reason(w->trace) == CM_REASON_PIN_FORM)
 		return true;
-	if (!judge_removed(w))
-		refuse(w, cm_trace_reason(w->trace), cm_trace_message(w->trace));
+	if (!cm_work_judge_removed(w))
+		cm_work_refuse(w, cm_trace_reason(w->trace), cm_trace_message(w->trace));
 	return false;
 }
 
@@ -453,7 +452,7 @@ ask(struct cm_work *w)
 		if (!changes)
 			cm_login_expect_pin(&w->login);
 		ask_pin(w, reason, cm_buf_str(&text));
-		if (!await_answer(w, &answer))
+		if (!cm_work_await_answer(w, &answer))
 			break;
 		if (w->login.tries_left == 1 && !answer.last_try) {
 			cm_answer_clear(&answer);
@@ -485,7 +484,7 @@ ask_to_keep(struct cm_work *w)
 	    .reader = w->session->reader, .choices = json_pack("[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]",
 	    "id", "keep", "text", "keep this account on this computer, for when the network is away",
 	    "id", "not-now", "text", "do not keep it now", "id", "never", "text", "do not keep it, and do not ask again") });
-	if (!await_answer(w, &answer))
+	if (!cm_work_await_answer(w, &answer))
 		return false;
 	l->keep_here = answer.choice != NULL && strcmp(answer.choice, "keep") == 0;
 	/* Until the PIN it may be anybody who found the card. */
@@ -497,6 +496,11 @@ ask_to_keep(struct cm_work *w)
 void
 cm_work_serve(struct cm_work *w)
 {
+	if (attempt_of(w)->purpose == CM_PURPOSE_PAIR) {
+		w->untouched = false;
+		cm_work_pair(w);
+		return;
+	}
 	/* Named already, or by the name that the card gave: then nobody is asked for it. */
 	w->untouched = w->login.account != NULL;
 	if (name(w) != CM_OK) {
@@ -508,7 +512,7 @@ cm_work_serve(struct cm_work *w)
 		return;
 	}
 	if (!is_for_caller(w)) {
-		refuse(w, CM_REASON_NOT_HERE, "the card is another user's than the caller");
+		cm_work_refuse(w, CM_REASON_NOT_HERE, "the card is another user's than the caller");
 		return;
 	}
 	if (ask_to_keep(w))

@@ -43,7 +43,7 @@ struct cm_cli {
 	bool configured;		/* the command line changes the configuration */
 	bool alone, service_named;	/* --no-service, --service */
 	const char *run_dir;		/* of the service */
-	bool follow;
+	bool follow, watch;
 	unsigned last;			/* of log */
 	json_t *reply;			/* the service's: names of the trace's stages stand in it */
 };
@@ -137,6 +137,7 @@ int cm_cli_doctor(struct cm_cli *c);
 int cm_cli_ssh_keys(struct cm_cli *c);
 int cm_cli_pin(struct cm_cli *c);
 int cm_cli_pair(struct cm_cli *c);
+int cm_cli_pairing_ui(struct cm_cli *c);
 int cm_cli_unpair(struct cm_cli *c);
 int cm_cli_pairings(struct cm_cli *c);
 int cm_cli_identities(struct cm_cli *c);

@@ -20,6 +20,9 @@ cm_cli_print_examples(FILE *out, const char *command)
 		{ "pair", "alice --local" },
 		{ "pair", "alice --ldif --card file:alice.pem --directory ldif:people.ldif \\\n"
 		    "      --set trust.anchors=ca.pem" },
+		{ "pair", "" },
+		{ "pair", "--watch" },
+		{ "pairing-ui", "on" },
 		{ "unpair", "alice" },
 		{ "pairings", "" },
 		{ "identities", "--card file:alice.pem" },

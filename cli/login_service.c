@@ -8,8 +8,8 @@
 #include "client/cardmap.h"
 
 /* What the client library returns is an errno value. */
-static enum cm_err
-failed(struct cm_cli *c, struct cardmap_login *l, int result)
+enum cm_err
+cm_cli_login_failed(struct cm_cli *c, struct cardmap_login *l, int result)
 {
 	const char *text = l != NULL ? cardmap_text(l) : NULL;
 
@@ -20,8 +20,8 @@ failed(struct cm_cli *c, struct cardmap_login *l, int result)
 }
 
 /* The reason by its name, as the service has it. */
-static enum cm_err
-refused(struct cm_cli *c, const struct cardmap_login *l)
+enum cm_err
+cm_cli_login_refused(struct cm_cli *c, const struct cardmap_login *l)
 {
 	const char *name = cardmap_reason(l), *text = cardmap_text(l);
 	const enum cm_reason r = cm_reason_named(name);
@@ -62,14 +62,14 @@ answer_pin(struct cm_cli *c, struct cardmap_login *l, bool *asked)
 	if (tries >= 0)
 		json_object_set_new(c->answer, "tries_left", json_integer(tries));
 	if (*asked && was_wrong(l))
-		return refused(c, l);
+		return cm_cli_login_refused(c, l);
 	*asked = true;
 	if (cardmap_is_last_try(l) && !c->last_try)
 		return cm_trace_fail(c->trace, CM_REASON_PIN_LAST_TRY, "one PIN try is left on the card");
 	if (cardmap_has_pad(l) && c->pin_fd < 0) {
 		say(c, l, "type the PIN at the reader");
 		result = cardmap_pin_at_reader(l, c->last_try);
-		return result == 0 || result == -EAGAIN ? CM_OK : failed(c, l, result);
+		return result == 0 || result == -EAGAIN ? CM_OK : cm_cli_login_failed(c, l, result);
 	}
 	if ((err = cm_cli_ask_pin(c, whose != NULL ? whose : "this card", tries >= 0 ? (unsigned)tries : CM_TRIES_UNKNOWN, &pin)) != CM_OK)
 		return err;
@@ -79,7 +79,7 @@ answer_pin(struct cm_cli *c, struct cardmap_login *l, bool *asked)
 	if (result == -EINVAL)
 		return cm_trace_fail(c->trace, CM_REASON_PIN_FORM, "what was typed cannot be a PIN");
 	/* -EAGAIN: meanwhile it is asked for no more; the next state says why */
-	return result == 0 || result == -EAGAIN ? CM_OK : failed(c, l, result);
+	return result == 0 || result == -EAGAIN ? CM_OK : cm_cli_login_failed(c, l, result);
 }
 
 /* Several accounts, or certificates: whose name is given chooses, else the terminal is asked. */
@@ -100,7 +100,7 @@ answer_choice(struct cm_cli *c, struct cardmap_login *l)
 	    cardmap_choice(l, (unsigned)number - 1, &chosen) == NULL)
 		return cm_trace_fail(c->trace, CM_REASON_SEVERAL_ACCOUNTS, "none of them was chosen");
 	result = cardmap_choose(l, chosen);
-	return result == 0 || result == -EAGAIN ? CM_OK : failed(c, l, result);
+	return result == 0 || result == -EAGAIN ? CM_OK : cm_cli_login_failed(c, l, result);
 }
 
 static void
@@ -150,7 +150,7 @@ follow(struct cm_cli *c, struct cardmap_login *l)
 
 	while (err == CM_OK && (result = cardmap_next(l, -1, &state)) == 0) {
 		if (state == CARDMAP_REFUSED)
-			return refused(c, l);
+			return cm_cli_login_refused(c, l);
 		if (state == CARDMAP_GRANTED) {
 			tell_grant(c, l);
 			return CM_OK;
@@ -163,26 +163,35 @@ follow(struct cm_cli *c, struct cardmap_login *l)
 			err = answer_pin(c, l, &asked);
 		before = state;
 	}
-	return err != CM_OK ? err : failed(c, l, result);
+	return err != CM_OK ? err : cm_cli_login_failed(c, l, result);
+}
+
+enum cm_err
+cm_cli_login_begin(struct cm_cli *c, struct cardmap_request *r, struct cardmap_login **out)
+{
+	static const char prefix[] = "reader:";
+	const char *source = c->conf->card.source;
+	int result;
+
+	r->size = sizeof(*r);
+	r->service = "cardmap";
+	if (r->reader == NULL && strncmp(source, prefix, strlen(prefix)) == 0)
+		r->reader = source + strlen(prefix);
+	else if (r->reader == NULL && strcmp(source, "reader") != 0)
+		return cm_trace_fail(c->trace, CM_REASON_USAGE, "%s: the service reads cards in readers; --no-service reads others", source);
+	result = strcmp(c->run_dir, CM_CLI_RUN_DIR) == 0 ? cardmap_begin(r, out) : cardmap_begin_at(c->run_dir, r, out);
+	return result == 0 ? CM_OK : cm_cli_login_failed(c, *out, result);
 }
 
 enum cm_err
 cm_cli_login_by_service(struct cm_cli *c)
 {
-	static const char prefix[] = "reader:";
-	const char *source = c->conf->card.source;
-	struct cardmap_request r = { .size = sizeof(r), .user = c->args[0], .service = "cardmap",
-	    .purpose = c->refresh ? "refresh" : NULL };
+	struct cardmap_request r = { .user = c->args[0], .purpose = c->refresh ? "refresh" : NULL };
 	struct cardmap_login *l = NULL;
-	enum cm_err err;
-	int result;
+	enum cm_err err = cm_cli_login_begin(c, &r, &l);
 
-	if (strncmp(source, prefix, strlen(prefix)) == 0)
-		r.reader = source + strlen(prefix);
-	else if (strcmp(source, "reader") != 0)
-		return cm_trace_fail(c->trace, CM_REASON_USAGE, "%s: the service reads cards in readers; --no-service reads others", source);
-	result = strcmp(c->run_dir, CM_CLI_RUN_DIR) == 0 ? cardmap_begin(&r, &l) : cardmap_begin_at(c->run_dir, &r, &l);
-	err = result == 0 ? follow(c, l) : failed(c, l, result);
+	if (err == CM_OK)
+		err = follow(c, l);
 	cardmap_free(l);
 	return err;
 }

@@ -44,11 +44,17 @@ static const struct command {
 	  "PINs are typed at the terminal, or come by --pin-fd, a line each: the PIN, or the PUK\n"
 	  "for unblock, then the new PIN. verify spends no try unless the PIN is wrong; a wrong PUK\n"
 	  "spends one of its own, and a card whose last one is gone is for its issuer.\n" },
-	{ "pair", cm_cli_pair, "USER", 1, 1, "pLlrm",
+	{ "pair", cm_cli_pair, "[USER]", 0, 1, "pLlrmWS",
 	  "let the card in the reader open this account, by its key",
 	  "Takes root, the PIN, and the card's proof that it holds the key. USER is this\n"
 	  "computer's account where there is one so named, else the directory's. --ldif keeps\n"
-	  "nothing: it prints the change for the directory, which cardmap itself never writes.\n" },
+	  "nothing: it prints the change for the directory, which cardmap itself never writes.\n"
+	  "Without USER, one's own account, by the service: for users of this computer who sit at\n"
+	  "it, where pairing-ui is on; takes the account's password and the PIN. --watch asks so\n"
+	  "about each card that is put in and opens no account.\n" },
+	{ "pairing-ui", cm_cli_pairing_ui, "[on | off | status]", 0, 1, "",
+	  "may users of this computer pair cards with their own accounts?",
+	  "Off at first. on and off are root's; sc_auth's name is pairing_ui.\n" },
 	{ "unpair", cm_cli_unpair, "USER|HASH...", 1, 64, "",
 	  "end what pair made: all of a user's cards, or one by its key",
 	  "Takes root. HASH is as pairings and identities print it. What the card opened by its\n"
@@ -184,6 +190,7 @@ static const struct option_row {
 	{ 'S', "service", "DIR", false, "the service whose sockets are in DIR, instead of " CM_CLI_RUN_DIR },
 	{ 'F', "follow", NULL, false, "go on telling of each as it comes" },
 	{ 't', "last", "N", false, "the last N decisions; default 10, at most 256" },
+	{ 'W', "watch", NULL, false, "with no USER: about each card that is put in and opens no account" },
 	{ 'x', "export", NULL, false, "write the certificates as PEM" },
 };
 
@@ -357,6 +364,7 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 'v': c->verbose = true; return CM_OK;
 	case 'a': c->add = true; return CM_OK;
 	case 'I': c->intermediate = true; return CM_OK;
+	case 'W': c->watch = true; return CM_OK;
 	case 'x': c->export = true; return CM_OK;
 	case 'L': c->last_try = true; return CM_OK;
 	case 'l': c->local = true; return CM_OK;

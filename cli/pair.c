@@ -1,7 +1,7 @@
 /* cli/pair.c - cards paired with accounts: pair, unpair, pairings, and the keys that could be (sc_auth(8)). */
 #include <stdlib.h>
 
-#include "cli/cli.h"
+#include "cli/service.h"
 #include "service/disabled.h"
 #include "service/pair.h"
 
@@ -81,6 +81,12 @@ cm_cli_pair(struct cm_cli *c)
 	struct cm_pair p = { .user = c->args[0], .where = c->ldif ? CM_PAIR_LDIF :
 		c->local ? CM_PAIR_LOCAL : c->remote ? CM_PAIR_DIRECTORY : CM_PAIR_ANY };
 
+	if (c->arg_count == 0 && (c->ldif || c->local || c->remote || c->configured))
+		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE, "name the USER whose card it is to be"));
+	if (c->arg_count == 0)
+		return cm_cli_finish(c, c->watch ? cm_cli_pair_watch(c) : cm_cli_pair_own(c, NULL));
+	if (c->watch)
+		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE, "--watch is for one's own account: it takes no USER"));
 	if (c->ldif + c->local + c->remote > 1)
 		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE,
 		    "say one of --local, --remote and --ldif"));

@@ -4,6 +4,7 @@
 
 #include "cache/accounts.h"
 #include "cli/cli.h"
+#include "client/cardmap.h"
 #include "service/varlink.h"
 
 #define CM_CLI_RUN_DIR		"/run/cardmap"
@@ -63,6 +64,15 @@ CM_MUST_USE enum cm_err cm_cli_service_question(struct cm_cli *c, struct cm_wire
 
 /* login_service.c: a login, which the service decides; told in the answer. */
 CM_MUST_USE enum cm_err cm_cli_login_by_service(struct cm_cli *c);
+/* ... begun, with the card of card.source unless r names a reader; what the library returned; and how the service refused. */
+CM_MUST_USE enum cm_err cm_cli_login_begin(struct cm_cli *c, struct cardmap_request *r, struct cardmap_login **out);
+CM_MUST_USE enum cm_err cm_cli_login_failed(struct cm_cli *c, struct cardmap_login *l, int result);
+CM_MUST_USE enum cm_err cm_cli_login_refused(struct cm_cli *c, const struct cardmap_login *l);
+
+/* pair_own.c: the card that is in, with this user's own account; reader NULL: card.source. */
+CM_MUST_USE enum cm_err cm_cli_pair_own(struct cm_cli *c, const char *reader);
+/* pair_watch.c: each card that opens no account, as it is put in, until the service ends. */
+CM_MUST_USE enum cm_err cm_cli_pair_watch(struct cm_cli *c);
 
 /* login_renew.c: the caller's own ticket gets a longer life; told in the answer. */
 CM_MUST_USE enum cm_err cm_cli_renew(struct cm_cli *c);

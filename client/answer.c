@@ -1,6 +1,7 @@
 /* client/answer.c - what a login asks a person for, handed over: a choice, or a PIN through a pipe. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "client/client_internal.h"
@@ -18,20 +19,22 @@ is_pin(const char *pin, size_t len)
 /*
  * A pipe that holds the PIN already, and its reading end.  The reader is here
  * while it is written, so that nothing raises SIGPIPE; no more than PIPE_BUF
- * octets go in whole or not at all, and at once (pipe(7)).
+ * octets go in whole or not at all, and at once (pipe(7)).  nul: who reads it wants one at its end.
  */
 static int
-fill_pipe(const char *pin, size_t len, int *out)
+fill_pipe(const char *pin, size_t len, bool nul, int *out)
 {
+	char end = '\0';
+	const struct iovec parts[] = { { (char *)(uintptr_t)pin, len }, { &end, 1 } };
 	int ends[2], result = 0;
 	ssize_t n;
 
 	*out = -1;
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
 		return -errno;
-	while ((n = write(ends[1], pin, len)) < 0 && errno == EINTR)
+	while ((n = writev(ends[1], parts, nul ? 2 : 1)) < 0 && errno == EINTR)
 		;
-	if (n != (ssize_t)len)
+	if (n != (ssize_t)(len + nul))
 		result = n < 0 ? -errno : -EIO;
 	close(ends[1]);
 	if (result == 0)
@@ -106,7 +109,7 @@ cardmap_pin(struct cardmap_login *l, const char *pin, size_t len, bool may_spend
 
 	if (result == 0 && !is_pin(pin, len))
 		result = -EINVAL;
-	if (result != 0 || (result = fill_pipe(pin, len, &fd)) != 0)
+	if (result != 0 || (result = fill_pipe(pin, len, false, &fd)) != 0)
 		return result;
 	result = answer(l, json_pack("{s:b}", "last_try", may_spend_last), &fd, 1);
 	close(fd);
@@ -123,19 +126,45 @@ cardmap_pin_at_reader(struct cardmap_login *l, bool may_spend_last)
 	return result != 0 ? result : answer(l, json_pack("{s:b}", "last_try", may_spend_last), NULL, 0);
 }
 
-int
-cardmap_change_pin(struct cardmap_login *l, const char *old_pin, size_t old_len, const char *new_pin, size_t new_len,
-    bool may_spend_last)
+struct given {
+	const char *text;
+	size_t len;
+	bool nul;
+};
+
+/* Two, each through a pipe of its own; the first may be left out. */
+static int
+answer_two(struct cardmap_login *l, struct given first, struct given second, bool may_spend_last)
 {
 	int fds[2] = { -1, -1 }, result = may_spend(l, may_spend_last);
+	size_t n = 0;
 
-	if (result == 0 && (!is_pin(old_pin, old_len) || !is_pin(new_pin, new_len)))
+	if (result == 0 && ((first.text != NULL && !is_pin(first.text, first.len)) || !is_pin(second.text, second.len)))
 		result = -EINVAL;
-	if (result == 0 && (result = fill_pipe(old_pin, old_len, &fds[0])) == 0 &&
-	    (result = fill_pipe(new_pin, new_len, &fds[1])) == 0)
-		result = answer(l, json_pack("{s:b}", "last_try", may_spend_last), fds, 2);
+	if (result == 0 && first.text != NULL)
+		result = fill_pipe(first.text, first.len, first.nul, &fds[n++]);
+	if (result == 0 && (result = fill_pipe(second.text, second.len, second.nul, &fds[n++])) == 0)
+		result = answer(l, json_pack("{s:b}", "last_try", may_spend_last), fds, n);
 	for (size_t i = 0; i < CM_COUNT(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	return result;
+}
+
+int
+cardmap_change_pin(struct cardmap_login *l, const char *old_pin, size_t old_len, const char *new_pin, size_t new_len,
+    bool may_spend_last)
+{
+	const struct given now = { old_pin, old_len, false }, next = { new_pin, new_len, false };
+
+	return old_pin == NULL ? -EINVAL : answer_two(l, now, next, may_spend_last);
+}
+
+int
+cardmap_pair(struct cardmap_login *l, const char *pin, size_t pin_len, const char *password, size_t password_len,
+    bool may_spend_last)
+{
+	const struct given first = { pin, pin_len, false }, second = { password, password_len, true };
+
+	return password == NULL || (pin == NULL && !cardmap_has_pad(l)) ? -EINVAL : answer_two(l, first, second, may_spend_last);
 }

@@ -54,7 +54,7 @@ struct cardmap_request {
 	const char *rhost;	/* where from; NULL: from this computer's seat */
 	const char *reader;
 	const char *purpose;	/* "login" (also NULL), "account" (asks for no card: may this account enter now?), "chauthtok",
-				   "refresh" (a ticket for the caller's own account, and no session) */
+				   "refresh" (a ticket for the caller's own account, and no session), "pair" */
 	bool secret;		/* the user's secret is wanted too: cardmap_secret() */
 };
 
@@ -108,6 +108,13 @@ int cardmap_pin(struct cardmap_login *l, const char *pin, size_t len, bool may_s
 int cardmap_pin_at_reader(struct cardmap_login *l, bool may_spend_last);
 /* For "chauthtok": both at once. */
 int cardmap_change_pin(struct cardmap_login *l, const char *old_pin, size_t old_len, const char *new_pin, size_t new_len,
+    bool may_spend_last);
+
+/*
+ * For "pair": the card, which opens nothing, is to open this process's own account from now on.  The PIN, NULL where the
+ * reader takes it (cardmap_has_pad()), and the account's password on this computer, both as cardmap_pin() takes a PIN.
+ */
+int cardmap_pair(struct cardmap_login *l, const char *pin, size_t pin_len, const char *password, size_t password_len,
     bool may_spend_last);
 
 /* After CARDMAP_GRANTED; else NULL, and (uid_t)-1.  Never uid 0. */

@@ -49,6 +49,7 @@ cm_apart_forget(struct cm_apart *a)
 	a->certificate_count = 0;
 	a->others_read = false;
 	a->has_no_kerberos = false;
+	a->first_key.kind = CM_KEY_NONE;
 	a->commands = 0;
 	if (a->secret >= 0)
 		close(a->secret);

@@ -24,6 +24,7 @@ struct cm_apart {
 	struct cm_channel *channels[2];		/* by enum cm_process */
 	struct cm_message opened;		/* the last OPENED, CHAINED, JUDGED and TICKET that were CM_OK */
 	struct cm_message chained, judged, ticket;
+	struct cm_key first_key;		/* of the first certificate, where its chain is good; else CM_KEY_NONE */
 	struct cm_vouched vouched;
 	bool has_vouched;
 	bool has_no_kerberos;			/* the helper says so */

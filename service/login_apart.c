@@ -215,8 +215,11 @@ check_chain(struct cm_login *l)
 	    (err = cm_apart_connect_to(a, CM_PROCESS_RESOLVER, l->trace)) != CM_OK)
 		return err;
 	if ((err = ask_resolver(l, &q, CM_MESSAGE_CHAINED, &answer)) == CM_OK && (err = judge_chained(l, &answer)) == CM_OK &&
-	    (err = note_certificate(l, &answer)) == CM_OK)
+	    (err = note_certificate(l, &answer)) == CM_OK) {
 		keep_answer(&a->chained, &answer);
+		if (l->certificate == 0)
+			a->first_key = a->chained.key;
+	}
 	cm_message_clear(&answer);
 	return err;
 }

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(sys.argv.pop())
 PAM_CALLS = {f'pam_sm_{name}' for name in ('authenticate', 'setcred', 'acct_mgmt', 'open_session', 'close_session', 'chauthtok')}
 SANITIZERS = {'libasan.so.8', 'libubsan.so.1', 'ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1', 'libclang_rt.asan.so'}
-LATER = {'cardmap_secret': 'CARDMAP_2', 'cardmap_grant_ccache_later': 'CARDMAP_3'}     # than the first version
+LATER = {'cardmap_secret': 'CARDMAP_2', 'cardmap_grant_ccache_later': 'CARDMAP_3', 'cardmap_pair': 'CARDMAP_4'}     # than the first version
 
 
 def run(*command, status=0, **options):

@@ -29,7 +29,7 @@ EXPECTED = {
     **{f'lib/systemd/system/{unit}': 0o644 for unit in (
         'cardmapd.socket', 'cardmapd.service', 'cardmap-resolver.socket', 'cardmap-resolver-control.socket',
         'cardmap-resolver.service', 'cardmap-card.socket', 'cardmap-card@.service', 'cardmap-refresh.service', 'cardmap-refresh.timer')},
-    **{f'lib/systemd/user/cardmap-renew.{kind}': 0o644 for kind in ('service', 'timer')},
+    **{f'lib/systemd/user/cardmap-{name}': 0o644 for name in ('renew.service', 'renew.timer', 'pair.service')},
 }
 
 

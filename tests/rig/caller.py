@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """caller.py SOCKET: a login as any program may begin it, by a client that is not ours (varlink.py).
 
-Standard input has lines: a JSON object is Begin's parameters, `pin TEXT` and `last TEXT` an answer, `answer HANDLE TEXT` one to
+Standard input has lines: a JSON object is Begin's parameters, `pin TEXT` and `last TEXT` an answer, `pair PIN PASSWORD` one of two, `answer HANDLE TEXT` one to
 somebody else's login, `end` closes.  Each reply of the service is a line of standard output, an error as it is; what an
 Answer returned has "answered" beside it.
 """
@@ -20,14 +20,20 @@ def show(reply):
     print(json.dumps(reply), flush=True)
 
 
-def answer(path, handle, pin, last=False):
+def pipe_with(data):
     read, write = os.pipe()
-    os.write(write, pin.encode())
+    os.write(write, data)
     os.close(write)
+    return read
+
+
+def answer(path, handle, pin, last=False, password=None):
+    pipes = [pipe_with(pin.encode()), *([] if password is None else [pipe_with(password.encode() + b'\0')])]
     with varlink.Connection(path) as connection:
-        connection.call(f'{LOGIN}.Answer', {'handle': handle, **({'last_try': True} if last else {})}, [read])
+        connection.call(f'{LOGIN}.Answer', {'handle': handle, **({'last_try': True} if last else {})}, pipes)
         show({'answered': True, **(connection.receive() or {'error': 'closed'})})
-    os.close(read)
+    for pipe in pipes:
+        os.close(pipe)
 
 
 class Caller:
@@ -59,6 +65,9 @@ class Caller:
             self.begin(json.loads(text))
         elif word in ('pin', 'last'):
             answer(self.path, self.handle, rest, word == 'last')
+        elif word == 'pair':
+            pin, _, password = rest.partition(' ')
+            answer(self.path, self.handle, pin, password=password)
         elif word == 'answer':
             handle, _, pin = rest.partition(' ')
             answer(self.path, handle, pin)
