@@ -86,6 +86,8 @@ def vlock_reads():
 class LockerTest(ServiceScenario):
     """vlock(1), which is set-uid root: whose terminal it is, who opens it. What is typed before it reads it throws away."""
 
+    changes = {'kerberos__timeout': 10000}  # a ticket is to come
+
     @staticmethod
     def type(terminal, text):
         wait_until(vlock_reads, 'vlock to read')

@@ -37,6 +37,8 @@ def seconds(text):
 
 
 class TicketScenario(ServiceScenario):
+    changes = {'kerberos__timeout': 10000}  # what is asked for here must come
+
     @property
     def ccache(self):
         return service_scenario.SERVICE.tickets / f'krb5cc_{ALICE_UID}'
@@ -246,7 +248,7 @@ class RenewTest(TicketScenario):
         self.unchanged(status=3, reason='kdc_refused')
         scenario.RIG.freeze('kdc')
         try:
-            self.unchanged(status=4, reason='kdc_offline')
+            self.unchanged('--set', 'kerberos.timeout=500', status=4, reason='kdc_offline')
         finally:
             scenario.RIG.thaw('kdc')
         scenario.RIG.stop('kdc')
@@ -258,7 +260,7 @@ class RenewTest(TicketScenario):
 
     def renew_between(self, *arguments, status=0, reason=None):
         between = Between(*arguments)
-        answer = self.renew('--set', between.option, '--set', 'kerberos.timeout=10000', status=status, reason=reason)
+        answer = self.renew('--set', between.option, status=status, reason=reason)
         between.join(SECONDS)
         between.link.close()
         return answer
