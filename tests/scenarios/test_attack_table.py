@@ -53,7 +53,8 @@ ATTACKS = {
         'scenarios/test_revocation_ocsp.py:test_where_the_nonce_is_missing',
         'scenarios/test_revocation_ocsp.py:test_each_answer_that_does_not_count_has_its_own_name'],
     'a list that is older than the one before': ['scenarios/test_revocation_levels.py:test_a_list_with_a_lower_number'],
-    'clock set back': ['scenarios/test_offline.py:test_clock_set_back_below_the_floor'],
+    'clock set back': ['scenarios/test_service_clock.py:test_set_back', 'scenarios/test_service_clock.py:test_set_back_while_the_pin_is_asked',
+                       'scenarios/test_service_clock.py:test_its_answers', 'scenarios/test_offline.py:test_clock_set_back_below_the_floor'],
     'a home or name with .. or / from the directory': ['scenarios/test_service_processes.py:test_of_bobs_card',
                                                        'scenarios/test_attacks.py:test_home_with_dots'],
     'no search base': ['scenarios/test_attacks.py:test_a_search_base_must_be_given'],
@@ -68,7 +69,7 @@ ATTACKS = {
         'scenarios/test_service_seat.py:test_it_is_nobody_elses'],
     'the PIN sent to a card swapped in after reading': [
         'scenarios/test_service_login.py:test_swapped_while_the_pin_is_asked', 'card/test_piv_hostile.c:test_pin_is_not_sent_to_a_swapped_card'],
-    'an answer prepared yesterday': ['scenarios/test_service_attacks.py:test_a_card_revoked_while_it_was_in',
+    'an answer prepared yesterday': ['scenarios/test_service_clock.py:test_taken_away_while_it_slept', 'scenarios/test_service_attacks.py:test_a_card_revoked_while_it_was_in',
                                      'scenarios/test_attacks.py:test_a_card_revoked_while_the_prompt_stood_overnight'],
     'only LDAP blocked so that revocation is skipped': ['scenarios/test_service_attacks.py:test_only_ldap_blocked',
                                                         'scenarios/test_offline.py:test_only_ldap_blocked_does_not_skip_revocation'],
