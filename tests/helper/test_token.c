@@ -280,6 +280,7 @@ test_pin_is_changed(void **state)
 	(void)state;
 	start_open(&h, "alice-p256", "");
 	helper_send(&h, &m, PIN, "52640917");
+	cm_message_clear(&h.answer);
 	assert_int_equal(cm_channel_receive(h.channel, cm_deadline_in(30000), &h.answer, NULL, 0), CM_OK);
 	assert_int_equal(h.answer.err, CM_OK);
 	helper_end(&h);

@@ -288,11 +288,13 @@ C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, unsigned char *pin, CK_ULO
 CK_RV
 C_SetPIN(CK_SESSION_HANDLE session, unsigned char *pin, CK_ULONG len, unsigned char *next, CK_ULONG next_len)
 {
-	const CK_RV rv = judge(is_pin(pin, len));
-	FILE *f = rv == CKR_OK ? open_file("pin", "r+e") : NULL;
+	FILE *f;
+	CK_RV rv;
 
 	(void)session;
 	BEGIN();
+	rv = judge(is_pin(pin, len));
+	f = rv == CKR_OK ? open_file("pin", "r+e") : NULL;
 	if (f != NULL) {
 		fprintf(f, "%.*s\n", (int)next_len, next);
 		fclose(f);
@@ -465,17 +467,20 @@ unpack(const unsigned char *der, size_t der_len, int field, unsigned char *out, 
 CK_RV
 C_Sign(CK_SESSION_HANDLE session, unsigned char *data, CK_ULONG data_len, unsigned char *out, CK_ULONG *len)
 {
-	EVP_PKEY *key = private_key(sign_key);
-	EVP_PKEY_CTX *ctx = key != NULL ? EVP_PKEY_CTX_new(key, NULL) : NULL;
+	EVP_PKEY *key;
+	EVP_PKEY_CTX *ctx;
 	unsigned char value[1024];
 	size_t value_len = sizeof(value);
-	struct state s = get_state();
+	struct state s;
 	CK_RV rv = CKR_DEVICE_ERROR;
 
 	(void)session;
 	BEGIN();
+	s = get_state();
 	s.signatures++;
 	put_state(s);
+	key = private_key(sign_key);
+	ctx = key != NULL ? EVP_PKEY_CTX_new(key, NULL) : NULL;
 	/* a DigestInfo is there already: no digest is named */
 	if (ctx != NULL && EVP_PKEY_is_a(key, sign_rsa ? "RSA" : "EC") == 1 && EVP_PKEY_sign_init(ctx) == 1 &&
 	    EVP_PKEY_sign(ctx, value, &value_len, data, data_len) == 1) {
