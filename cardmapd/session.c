@@ -12,7 +12,6 @@
 #include "cardmapd/processes.h"
 #include "cardmapd/record.h"
 #include "cardmapd/session_internal.h"
-#include "cardmapd/untold.h"
 #include "service/card_log.h"
 #include "service/disabled.h"
 
@@ -151,15 +150,6 @@ is_removed(const struct cm_session *s)
 	return removed;
 }
 
-static void
-note_naming(void *arg, const struct cm_account *account)
-{
-	struct cm_session *s = arg;
-
-	cm_untold_told(&s->attempt->untold);
-	cm_untold_note(s->daemon, account, &s->attempt->untold);
-}
-
 /* ---- preparing */
 
 enum cm_err
@@ -167,7 +157,7 @@ cm_work_begin(struct cm_work *w)
 {
 	struct cm_session *s = w->session;
 	const struct cm_apart_options o = {
-		.conf = s->daemon->conf, .store = w->store, .hostcheck = s->daemon->hostcheck, .connect = connect_to, .arg = s, .naming = note_naming,
+		.conf = s->daemon->conf, .store = w->store, .hostcheck = s->daemon->hostcheck, .connect = connect_to, .arg = s, .naming = cm_session_naming,
 		.ccache_program = s->daemon->ccache_program, .reader = s->reader, .insertion = s->insertion,
 		.card_log = s->log >= 0 ? &s->log : NULL, .unknown = s->mistaken,
 	};

@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "cardmapd/removal.h"
 #include "cardmapd/session_internal.h"
+#include "cardmapd/untold.h"
 #include "krb5/ccache_put.h"
 
 static json_t *
@@ -21,6 +22,15 @@ list_warnings(const struct cm_trace *t)
 				json_array_append_new(list, json_string(s->items[n].text));
 	}
 	return list;
+}
+
+void
+cm_session_naming(void *arg, const struct cm_account *account)
+{
+	struct cm_session *s = arg;
+
+	cm_untold_told(&s->attempt->untold);
+	cm_untold_note(s->daemon, account, &s->attempt->untold);
 }
 
 /* Of a caller who went while the last stages ran nothing is left: the account itself, not root, takes its ccache away. */

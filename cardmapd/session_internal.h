@@ -47,6 +47,8 @@ bool cm_work_judge_removed(struct cm_work *w);
 void cm_work_serve(struct cm_work *w);
 /* Whoever logs in has given up. */
 bool cm_work_is_cancelled(const struct cm_work *w);
+/* For struct cm_apart_options; arg is the struct cm_session.  Its attempt has the note until it is told, or let go of. */
+void cm_session_naming(void *arg, const struct cm_account *account);
 /* What the login came to is told; the attempt is still to be let go of.  Who has gone meanwhile is left no ccache. */
 void cm_work_grant(struct cm_work *w, struct cm_attempt *a);
 /* The card was asked how many tries it has: that tells what became of a PIN that nobody told of. */
