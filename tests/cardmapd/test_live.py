@@ -390,7 +390,7 @@ class LoginTest(LiveScenario):
 
 class TicketTest(LiveScenario):
     """A login with no network has no ticket: the next one has, and whoever wants one sooner asks for it."""
-    changes = {'kerberos__timeout': 10000}  # what is asked for here must come
+    changes = {**LiveScenario.changes, 'kerberos__timeout': 10000}  # what is asked for here must come
 
     def refresh(self, user, pin=PIN):
         """By a program of this user's, at the seat."""

@@ -5,6 +5,7 @@ The whole program, of a process of the user's at the seat; the KDC is MIT's.
 """
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -158,6 +159,33 @@ class RefreshTest(TicketScenario):
             self.refresh(status=4, reason='no_service')
             self.refresh('--no-service', status=78, reason='config')    # the keytab
         self.assertEqual((counts.verifies(), self.tickets()), (0, []))
+
+    def test_alone(self):
+        """With a configuration and a store of her own."""
+        service_scenario.SERVICE.stop()
+        helpers = service_module.HOME / 'libexec/cardmap'
+        helpers.symlink_to('.')     # where the command, installed, has them
+        self.addCleanup(helpers.unlink)
+        folder = rig_module.WORK / 'tmp/own'
+        folder.mkdir(mode=0o700)
+        self.addCleanup(shutil.rmtree, folder)
+        conf, password = folder / 'cardmap.conf', folder / 'bind.password'
+        password.write_text(rig_module.people.READER_PASSWORD, encoding='ascii')
+        password.chmod(0o400)
+        scenario.RIG.conf({'accounts.path': folder / 'accounts.db', 'accounts.userdb': None, 'directory.bind_password_file': password,
+                           'kerberos.ccache': f'FILE:{self.ccache}', 'kerberos.keytab': folder / 'none', 'kerberos.timeout': 10000}, conf)
+        for path in (folder, conf, password):
+            os.chown(path, ALICE_UID, -1)
+        options = ['--config', str(conf)]
+        self.refresh(*options)
+        self.check_ticket()
+        self.drop_tickets()
+        scenario.RIG.stop('kdc')
+        self.refresh(*options, status=4, reason='kdc_offline')
+        scenario.RIG.start('kdc')
+        self.exchange('bob')
+        self.refresh(*options, status=3, reason='not_here')
+        self.assertEqual(self.tickets(), [])
 
     def test_at_a_terminal(self):
         terminal = self.terminal(['env', 'NO_COLOR=1', PROGRAM, 'login', '--refresh'], self.session('alice'))
