@@ -112,7 +112,7 @@ static const struct command {
 	  "For AuthorizedKeysCommand of sshd_config(5). Only those that would open USER's account by\n"
 	  "card, and that somebody says are not revoked. What could not be asked, or is in doubt,\n"
 	  "prints nothing, is logged, and ends with 0: sshd goes on with its other ways.\n" },
-	{ "doctor", cm_cli_doctor, "[USER]", 0, 1, "S",
+	{ "doctor", cm_cli_doctor, "[USER]", 0, 1, "NS",
 	  "will tomorrow's login with no network work?",
 	  "Looks at all that such a login needs, of USER or of the cards last used online; each\n"
 	  "line is ok, a warning or a failure, with the command that mends it. The status is 0, 1\n"
