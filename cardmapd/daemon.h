@@ -8,6 +8,7 @@
 #include "base/conf.h"
 #include "cache/accounts.h"
 #include "krb5/hostcheck.h"
+#include "service/names.h"
 
 struct cm_closing;
 struct cm_processes;
@@ -32,6 +33,7 @@ struct cm_daemon {
 	const struct cm_conf *conf;
 	const char *run_dir;
 	const char *ccache_program;
+	struct cm_names_how names;		/* its program is beside that */
 	time_t started;
 	struct cm_hostcheck *hostcheck;		/* NULL: this host has no keytab */
 	struct cm_closing *closing;		/* of what clients passed */

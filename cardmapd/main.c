@@ -66,7 +66,8 @@ struct service {
 	struct cm_conf *conf;
 	struct cm_wire_inherited inherited;
 	struct cm_trace *trace;
-	char *ccache_program, *cache;
+	char *ccache_program, *names_program, *cache;
+	_Atomic int64_t silent_until;	/* a source of names */
 };
 
 static const char usage[] =
@@ -250,10 +251,16 @@ listen_for_clients(struct service *s)
 	return cm_wire_listen(path, 0666, s->trace, &s->loop.listener);
 }
 
+static bool
+is_dropping(const struct service *s)
+{
+	return geteuid() == 0 && !s->settings.no_drop;
+}
+
 static enum cm_err
 listen_for_store(struct service *s)
 {
-	const bool apart = geteuid() == 0 && !s->settings.no_drop;
+	const bool apart = is_dropping(s);
 	char path[4096];
 	gid_t group = (gid_t)-1;
 	enum cm_err err = CM_OK;
@@ -282,20 +289,38 @@ watch_signals(struct service *s)
 	return CM_OK;
 }
 
-/* The one-shot program that writes a ccache as its owner: installed, or in a build tree. */
-static enum cm_err
-find_ccache_program(struct service *s)
+/* One of our one-shot programs: installed, or in a build tree. */
+static char *
+find_program(const struct service *s, const char *name)
 {
-	static const char *const places[] = { "%s/helper/cardmap-ccache", "%s/cardmap-ccache" };
+	static const char *const places[] = { "%s/helper/%s", "%s/%s" };
 	char path[4096];
 
 	for (size_t i = 0; i < CM_COUNT(places); i++) {
-		snprintf(path, sizeof(path), places[i], s->settings.libexec);
+		snprintf(path, sizeof(path), places[i], s->settings.libexec, name);
 		if (access(path, X_OK) == 0)
 			break;
 	}
-	s->daemon.ccache_program = s->ccache_program = strdup(path);
-	return s->ccache_program != NULL ? CM_OK : CM_ERR_NOMEM;
+	return strdup(path);
+}
+
+static enum cm_err
+find_programs(struct service *s)
+{
+	s->daemon.ccache_program = s->ccache_program = find_program(s, "cardmap-ccache");
+	s->daemon.names.program = s->names_program = find_program(s, "cardmap-names");
+	return s->ccache_program != NULL && s->names_program != NULL ? CM_OK : CM_ERR_NOMEM;
+}
+
+/* Whoever asks other sources of names has what the resolver has: a name, and an uid that says so. */
+static enum cm_err
+choose_asker(struct service *s)
+{
+	struct cm_names_how *n = &s->daemon.names;
+
+	n->uid = (uid_t)-1;
+	n->silent_until = &s->silent_until;
+	return is_dropping(s) ? cm_processes_user(s->conf->service.user, s->trace, &n->uid, &n->gid) : CM_OK;
 }
 
 /*
@@ -333,7 +358,7 @@ start_processes(struct service *s)
 	const struct cm_processes_options o = {
 		.conf = s->conf, .config = s->settings.config, .run_dir = s->settings.run_dir, .libexec = s->settings.libexec,
 		.cache = s->cache,
-		.drop = geteuid() == 0 && !s->settings.no_drop, .activated = s->settings.activated,
+		.drop = is_dropping(s), .activated = s->settings.activated,
 	};
 
 	return cm_processes_new(&o, s->trace, &s->daemon.processes);
@@ -430,7 +455,8 @@ static const struct step {
 	{ check_user, false },
 	{ inherit, false },
 	{ watch_signals, false },
-	{ find_ccache_program, false },
+	{ find_programs, false },
+	{ choose_asker, false },
 	{ make_cache, false },
 	{ start_processes, false },
 	{ start_selectors, false },
@@ -495,6 +521,7 @@ end(struct service *s)
 			close(fds[i]);
 	pthread_mutex_destroy(&d->lock);
 	free(s->ccache_program);
+	free(s->names_program);
 	free(s->cache);
 	cm_conf_free(&s->conf);
 }

@@ -157,6 +157,7 @@ cm_work_begin(struct cm_work *w)
 {
 	struct cm_session *s = w->session;
 	const struct cm_apart_options o = {
+		.names = &s->daemon->names,
 		.conf = s->daemon->conf, .store = w->store, .hostcheck = s->daemon->hostcheck, .connect = connect_to, .arg = s, .naming = cm_session_naming,
 		.ccache_program = s->daemon->ccache_program, .reader = s->reader, .insertion = s->insertion,
 		.card_log = s->log >= 0 ? &s->log : NULL, .unknown = s->mistaken,

@@ -6,6 +6,7 @@
 #include "cache/accounts.h"
 #include "krb5/hostcheck.h"
 #include "service/login.h"
+#include "service/names.h"
 
 enum cm_process { CM_PROCESS_CARD, CM_PROCESS_RESOLVER };
 
@@ -20,6 +21,7 @@ struct cm_apart_options {
 	const char *ccache_program;		/* cardmap-ccache by its whole path; NULL: beside this program */
 	/* Before this account's ccache gets its name, in the thread that asks; NULL: nobody wants to know. */
 	void (*naming)(void *arg, const struct cm_account *account);
+	const struct cm_names_how *names;	/* service/mobile.h */
 	const char *reader;			/* by its whole name */
 	uint32_t insertion;
 	const char *etc;			/* where passwd and group are; NULL: /etc */

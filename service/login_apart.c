@@ -523,7 +523,7 @@ static enum cm_err
 remember(struct cm_login *l)
 {
 	struct cm_apart *a = apart(l);
-	const struct cm_mobile_host h = { .conf = a->o.conf, .store = a->o.store, .etc = a->o.etc };
+	const struct cm_mobile_host h = { .conf = a->o.conf, .store = a->o.store, .etc = a->o.etc, .names = a->o.names };
 	struct cm_mobile_plan *plan = NULL;
 	uint8_t packed[CM_KEY_PACKED_MAX];
 	const struct cm_kept_slot slot = { l->slot, l->unnamed };

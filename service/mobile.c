@@ -1,6 +1,7 @@
 /* service/mobile.c - mobile accounts: who gets one, and what a login with the network writes for it. */
 #include "service/mobile.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -200,6 +201,72 @@ check_listed(struct cm_mobile_plan *p, struct cm_group *g, struct cm_trace *t)
 	return cm_group_is_listed(listed, g->name) ? cm_local_has_group(p->h->etc, g->name, t, &g->local) : CM_OK;
 }
 
+/* ---- what other sources of nsswitch.conf(5) say */
+
+static void
+set_question(struct cm_names_question *q, bool group, const char *name, uint32_t id)
+{
+	*q = (struct cm_names_question){ .group = group, .id = id };
+	snprintf(q->name, sizeof(q->name), "%s", name);
+}
+
+static enum cm_err
+judge_account(const struct cm_account *a, const struct cm_names_answer *said, struct cm_trace *t)
+{
+	const bool of_name = strcmp(said->name, a->name) == 0;
+
+	if (said->state != CM_NAMES_TAKEN)
+		return CM_OK;
+	if (of_name)
+		return cm_trace_fail(t, CM_REASON_LOCAL_COLLISION, "%s of nsswitch.conf has the account %s with uid %u, and the directory with "
+		    "uid %u", said->source, a->name, said->id, a->uid);
+	return cm_trace_fail(t, CM_REASON_LOCAL_COLLISION, "%s of nsswitch.conf has another account with uid %u, which is %s's in the directory",
+	    said->source, a->uid, a->name);
+}
+
+/* Of who could not be asked nobody knows whom a record would stand before. */
+static enum cm_err
+judge_answers(struct cm_mobile_plan *p, const struct cm_names_answer *answers, struct cm_trace *t)
+{
+	struct cm_account *a = p->account;
+
+	for (size_t i = 0; i <= a->group_count; i++)
+		if (answers[i].state == CM_NAMES_UNASKED)
+			return cm_trace_fail(t, CM_REASON_SYSTEM, "%s of nsswitch.conf could not be asked whose %s is%s%s: mend it, or take it out there",
+			    answers[i].source, i == 0 ? a->name : a->groups[i - 1].name, answers[i].error != 0 ? ": " : "",
+			    answers[i].error != 0 ? strerror(answers[i].error) : "");
+	for (size_t i = a->group_count; i-- > 0;)
+		if (answers[i + 1].state == CM_NAMES_TAKEN)
+			drop_group(a, i, "another source of nsswitch.conf has its name, or its gid", t);
+	return judge_account(a, &answers[0], t);
+}
+
+static enum cm_err
+check_sources(struct cm_mobile_plan *p, struct cm_trace *t)
+{
+	static const struct cm_names_how ourselves = { .uid = (uid_t)-1 };
+	const struct cm_account *a = p->account;
+	struct cm_names_how how = p->h->names != NULL ? *p->h->names : ourselves;
+	const size_t count = a->group_count + 1;
+	struct cm_names_question *q = calloc(count, sizeof(*q));
+	struct cm_names_answer *answers = calloc(count, sizeof(*answers));
+	enum cm_err err = CM_ERR_NOMEM;
+
+	how.etc = p->h->etc;
+	if (q != NULL && answers != NULL) {
+		set_question(&q[0], false, a->name, a->uid);
+		for (size_t i = 0; i < a->group_count; i++)
+			set_question(&q[i + 1], true, a->groups[i].name, a->groups[i].gid);
+		if ((err = cm_names_ask(&how, q, count, t, answers)) == CM_OK)
+			err = judge_answers(p, answers, t);
+		else if (err == CM_ERR_ABSENT)
+			err = CM_OK;
+	}
+	free(q);
+	free(answers);
+	return err;
+}
+
 /* Whom others describe keeps that description, and gets a member; two that do not agree are not mixed. */
 static enum cm_err
 check_groups(struct cm_mobile_plan *p, struct cm_trace *t)
@@ -285,7 +352,7 @@ open_folder(struct cm_mobile_plan *p, struct cm_trace *t)
 }
 
 static enum cm_err (*const steps[])(struct cm_mobile_plan *, struct cm_trace *) = {
-	check_home, check_holder, open_folder, check_records, check_groups, check_own_group, mark_files,
+	check_home, check_holder, check_sources, open_folder, check_records, check_groups, check_own_group, mark_files,
 };
 
 enum cm_err

@@ -3,6 +3,7 @@
 #define CM_SERVICE_MOBILE_H
 
 #include "base/conf.h"
+#include "service/names.h"
 #include "service/userdb.h"
 
 /* All borrowed. */
@@ -10,6 +11,7 @@ struct cm_mobile_host {
 	const struct cm_conf *conf;
 	struct cm_accounts *store;	/* a file; of this thread */
 	const char *etc;		/* where group is; NULL: /etc */
+	const struct cm_names_how *names;	/* how other sources of nsswitch.conf are asked; NULL: by ourselves, as we are */
 };
 
 /* accounts.mobile = ask, and nobody has said of this account whether it is to be kept here. */
@@ -25,9 +27,9 @@ CM_MUST_USE enum cm_err cm_mobile_decline(const struct cm_mobile_host *h, const 
  *                 transaction that keeps the account, then its files are written
  * CM_ERR_ABSENT   none is to be made, and no reason is set: accounts.mobile, or its owner, says so; or somebody else
  *                 gives this computer this very account
- * CM_ERR_REFUSED  LOCAL_COLLISION: the name or the uid is somebody else's; ACCOUNT_FORBIDDEN: its home is outside
+ * CM_ERR_REFUSED  LOCAL_COLLISION: the name or the uid is somebody else's, here or by another source of nsswitch.conf; ACCOUNT_FORBIDDEN: its home is outside
  *                 accounts.home_roots; ACCOUNT_MALFORMED
- * CM_ERR_SYSTEM   SYSTEM: the folder cannot be used; STORE; CM_ERR_NOMEM
+ * CM_ERR_SYSTEM   SYSTEM: the folder cannot be used, or such a source could not be asked; STORE; CM_ERR_NOMEM
  */
 struct cm_mobile_plan;
 CM_MUST_USE enum cm_err cm_mobile_plan(const struct cm_mobile_host *h, const struct cm_account *a, bool asked, struct cm_trace *t,

@@ -24,7 +24,7 @@ EXPECTED = {
     **{f'share/doc/{package}/copyright': 0o644 for package in (
         'cardmap', 'libpam-cardmap', 'libcardmap1', 'libcardmap-dev', 'cardmap-doc')},
     'share/polkit-1/actions/io.cardmap.policy': 0o644, 'share/polkit-1/rules.d/io.cardmap.rules': 0o644, 'var/lib/cardmap': 0o700,
-    'sbin/cardmapd': 0o755, **{f'libexec/cardmap/{program}': 0o755 for program in ('cardmap-card', 'cardmap-ccache', 'cardmap-resolver')},
+    'sbin/cardmapd': 0o755, **{f'libexec/cardmap/{program}': 0o755 for program in ('cardmap-card', 'cardmap-ccache', 'cardmap-names', 'cardmap-resolver')},
     'lib/sysusers.d/cardmap.conf': 0o644, 'lib/tmpfiles.d/cardmap.conf': 0o644,
     **{f'lib/systemd/system/{unit}': 0o644 for unit in (
         'cardmapd.socket', 'cardmapd.service', 'cardmap-resolver.socket', 'cardmap-resolver-control.socket',

@@ -21,6 +21,7 @@ CONF = Path('/etc/cardmap/cardmap.conf')
 PROGRAMS = {  # name: folder of HOME, folders of a build that may have it
     'cardmapd': ('sbin', ('cardmapd',)), 'cardmap-resolver': ('libexec', ('resolver',)),
     'cardmap-card': ('libexec', ('helper',)), 'cardmap-ccache': ('libexec', ('helper', 'krb5')),
+    'cardmap-names': ('libexec', ('helper',)),
     'pam_cardmap.so': ('lib', ('pam',)), 'libcardmap.so.1': ('lib', ('client',)), 'cardmap': ('bin', ('cli',)),
 }
 NEEDED = ('cardmapd', 'cardmap-card', 'cardmap-ccache', 'cardmap')

@@ -14,6 +14,7 @@ from service_scenario import ANY_PROMPT, PROMPT, SEEN, ServiceScenario
 
 
 USERDB = Path('/etc/userdb')
+EXTRA = Path('/var/lib/extrausers')
 
 
 def said(*command, status=0):
@@ -23,8 +24,8 @@ def said(*command, status=0):
     return done.stdout.strip()
 
 
-class Mobile(ServiceScenario):
-    """alice is known to the directory alone: not to this computer."""
+class Stranger(ServiceScenario):
+    """Whose card it is, is known to the directory alone: not to this computer."""
 
     @classmethod
     def setUpClass(cls):
@@ -44,7 +45,7 @@ class Mobile(ServiceScenario):
         if first:
             terminal.expect(first[0])
             terminal.type(first[1] + '\n')
-        terminal.enter(PROMPT, PIN)
+        terminal.enter(ANY_PROMPT, PIN)
         terminal.expect(rb'\$ ')
         terminal.type(f'{SEEN}; exit\n')
         return self.ended(terminal)
@@ -55,6 +56,28 @@ class Mobile(ServiceScenario):
 
     def names(self):
         return sorted(path.name for path in USERDB.iterdir())
+
+
+class Groups(Stranger):
+    """grace is in groups of the directory that are this computer's, by name and gid: sudo and disk."""
+    card = 'grace'
+
+    def test_groups_of_this_computer(self):
+        self.enter()
+        self.assertFalse({'sudo', 'disk'} & set(said('id', '-Gn', 'grace').split()))
+        self.again(accounts__local_groups=['sudo', 'wheel0', 'root'])
+        self.enter()
+        groups = said('id', '-Gn', 'grace').split()
+        self.assertIn('sudo', groups)
+        self.assertFalse({'disk', 'wheel0', 'root'} & set(groups))
+        self.assertEqual(said('getent', 'group', 'sudo').split(':')[2], '27')
+        self.assertNotIn('sudo.group', self.names())
+        self.again()
+        wait_until(lambda: 'sudo' not in said('id', '-Gn', 'grace').split(), 'the membership to go')
+
+
+class Mobile(Stranger):
+    """alice."""
 
     def test_a_first_login_makes_somebody_known(self):
         said('getent', 'passwd', 'alice', status=2)
@@ -128,6 +151,36 @@ class Mobile(ServiceScenario):
         self.give('alice', homeDirectory='/etc')
         self.drive('a home outside', r'no mobile account: .*accounts\.home_roots')
         self.assertEqual(self.names(), [])
+
+    def test_other_sources_of_names(self):
+        """libnss-extrausers, as SSSD or nslcd would: what it has is not given to anybody else, and who cannot ask it gives nothing."""
+        nsswitch = Path('/etc/nsswitch.conf')
+        before = nsswitch.read_text(encoding='ascii')
+        self.addCleanup(nsswitch.write_text, before, encoding='ascii')
+        nsswitch.write_text(before.replace(' systemd', ' systemd extrausers'), encoding='ascii')
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', 'mode=0755', 'none', EXTRA], check=True)
+        self.addCleanup(subprocess.run, ['umount', EXTRA], check=True)
+        (EXTRA / 'group').write_text('', encoding='ascii')
+        self.drive('one that cannot tell', r'no mobile account: extrausers of nsswitch.conf could not be asked')
+        self.assertEqual(self.names(), [])
+        (EXTRA / 'passwd').write_text('mallory:x:10001:10000::/home/mallory:/bin/sh\n', encoding='ascii')
+        service_scenario.SERVICE.restart()
+        self.wait_card()
+        terminal = self.background(['login'])
+        terminal.enter(ANY_PROMPT, PIN)
+        terminal.expect(rb'not_this_user')  # this computer calls that uid mallory: nobody gets that as alice
+        terminal.kill()
+        self.assertEqual(self.names(), [])
+        self.assertEqual(said('getent', 'passwd', '10001').partition(':')[0], 'mallory')
+        (EXTRA / 'passwd').write_text('alice:x:10001:10000::/home/alice:/bin/sh\n', encoding='ascii')
+        (EXTRA / 'group').write_text('engineering:x:10999:\n', encoding='ascii')
+        service_scenario.SERVICE.restart()
+        self.wait_card()
+        self.check_inside(*self.enter())
+        self.assertIn('10001.user', self.names())
+        self.assertIn('alice:cards.membership', self.names())
+        self.assertNotIn('engineering.group', self.names())
+        self.assertNotIn('alice:engineering.membership', self.names())
 
     def drive(self, what, warning):
         service_scenario.SERVICE.restart()

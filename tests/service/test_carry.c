@@ -70,7 +70,7 @@ set_up(void **state)
 	cm_trace_begin(f->t, "test");
 	f->from = open_store(f, "from.db");
 	f->to = open_store(f, "to.db");
-	f->h = (struct cm_mobile_host){ .conf = &f->conf, .store = f->to };
+	f->h = (struct cm_mobile_host){ .conf = &f->conf, .store = f->to, .etc = f->etc };
 	f->now = cm_clock_now();
 	*state = f;
 	return 0;

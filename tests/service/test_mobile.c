@@ -41,6 +41,8 @@ static int
 set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
+	char group[80];
+	FILE *out;
 
 	assert_non_null(f);
 	/* In memory where that can be had: what a disk loses is tested elsewhere. */
@@ -56,6 +58,11 @@ set_up(void **state)
 	f->conf.accounts.first_uid = f->conf.accounts.first_gid = 1000;
 	assert_int_equal(cm_list_add(&f->conf.accounts.home_roots, cm_blob_str("/home")), CM_OK);
 	f->h.conf = &f->conf;
+	f->h.etc = f->folder;		/* with no nsswitch.conf: no other source of names */
+	snprintf(group, sizeof(group), "%s/group", f->folder);
+	assert_non_null(out = fopen(group, "we"));
+	assert_true(fputs("root:x:0:\n", out) >= 0);
+	assert_int_equal(fclose(out), 0);
 	assert_int_equal(cm_trace_new(&f->t), CM_OK);
 	reopen(f);
 	*state = f;
