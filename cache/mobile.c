@@ -485,3 +485,18 @@ cm_mobile_each(struct cm_accounts *s, time_t now, struct cm_trace *t, bool *whol
 	free_kept(&all);
 	return err == CM_ERR_ABSENT ? CM_OK : err;
 }
+
+enum cm_err
+cm_mobile_check_store(struct cm_accounts *s, struct cm_trace *t)
+{
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	if (s->remote != NULL)
+		return CM_ERR_STATE;
+	if ((err = cm_store_prepare(s, "PRAGMA quick_check(1)", NULL, 0, t, &q)) == CM_OK && (err = cm_store_step(s, q, t)) == CM_OK &&
+	    strcmp((const char *)sqlite3_column_text(q, 0), "ok") != 0)
+		err = cm_store_damaged(s, t, "a page");
+	sqlite3_finalize(q);
+	return err;
+}

@@ -61,6 +61,11 @@ CM_MUST_USE enum cm_err cm_mobile_find_holder(struct cm_accounts *s, uid_t uid, 
 typedef enum cm_err (*cm_mobile_visit)(void *arg, const struct cm_mobile *m, enum cm_mobile_state state);
 CM_MUST_USE enum cm_err cm_mobile_each(struct cm_accounts *s, time_t now, struct cm_trace *t, bool *whole, cm_mobile_visit visit,
     void *arg);
+/*
+ * Is the store's file arranged as it should be?  A page that was changed on the disk may have lost rows without a word:
+ * before a name is taken away because no row has it.  Reads all of it.  CM_ERR_SYSTEM  STORE: it is not
+ */
+CM_MUST_USE enum cm_err cm_mobile_check_store(struct cm_accounts *s, struct cm_trace *t);
 /* The row goes; its files, by whoever settles them.  CM_ERR_ABSENT: there is none (no reason is set) */
 CM_MUST_USE enum cm_err cm_mobile_forget(struct cm_accounts *s, const char *name, struct cm_trace *t);
 

@@ -223,6 +223,7 @@ struct wrong {
 	char **names;
 	size_t count, room;
 	bool rows;
+	bool many;	/* ... or a file */
 };
 
 static enum cm_err
@@ -251,8 +252,10 @@ list_wrong(const struct view *v, const struct cm_userdb *folder, struct wrong *w
 		if (!is_right(v, folder, &v->wanted.rows[i]))
 			err = add_wrong(w, v->wanted.rows[i].name);
 	for (size_t i = 0; err == CM_OK && i < v->mark_count; i++)
-		if (find_wanted(v, v->marks[i].name) == NULL)
+		if (find_wanted(v, v->marks[i].name) == NULL) {
 			err = add_wrong(w, v->marks[i].name);
+			w->many = true;
+		}
 	for (size_t i = 0; i < v->ended_count; i++)
 		w->rows = w->rows || v->ended[i].end != CM_MOBILE_END_RESTS;
 	return err;
@@ -330,10 +333,22 @@ act(const struct view *v, struct cm_userdb *folder, const struct wrong *w, cm_mo
 			err = worse(err, take_away(v, folder, mark));
 	}
 	if (!v->whole)
-		return worse(err, cm_trace_fail(v->t, CM_REASON_STORE, "a row of the store is damaged: no name of a mobile account is taken away"));
+		return worse(err, cm_trace_fail(v->t, CM_REASON_STORE, "the store is damaged: no name of a mobile account is taken away"));
 	for (size_t i = 0; i < v->ended_count; i++)
 		err = worse(err, end_account(v, &v->ended[i], told, arg));
 	return err;
+}
+
+/* Only where something is to go, since all of the store is read. */
+static enum cm_err
+is_sound(const struct view *v, const struct wrong *w, bool *sound)
+{
+	enum cm_err err = CM_OK;
+
+	if (w->many || w->rows)
+		err = cm_mobile_check_store(v->h->store, NULL);
+	*sound = err == CM_OK;
+	return err == CM_ERR_SYSTEM ? CM_OK : err;
 }
 
 enum cm_err
@@ -342,18 +357,21 @@ cm_mobile_settle(const struct cm_mobile_host *h, time_t now, struct cm_trace *t,
 	struct view v = { .h = h, .t = t };
 	struct cm_userdb *folder = NULL;
 	struct wrong wrong = { .count = 0 };
+	bool sound = true;
 	enum cm_err err;
 
 	if ((err = load(&v, now)) != CM_OK || (v.wanted.count == 0 && v.mark_count == 0 && v.ended_count == 0))
 		goto out;
 	if ((err = cm_userdb_open(h->conf->accounts.userdb, t, &folder)) != CM_OK ||
 	    (err = list_wrong(&v, folder, &wrong)) != CM_OK || (wrong.count == 0 && !wrong.rows && v.whole) ||
-	    (err = cm_userdb_lock(folder, t)) != CM_OK)
+	    (err = is_sound(&v, &wrong, &sound)) != CM_OK || (err = cm_userdb_lock(folder, t)) != CM_OK)
 		goto out;
 	cm_userdb_sweep(folder);
 	clear(&v);
-	if ((err = load(&v, now)) == CM_OK)
+	if ((err = load(&v, now)) == CM_OK) {
+		v.whole = v.whole && sound;
 		err = act(&v, folder, &wrong, told, arg);
+	}
 out:
 	cm_userdb_close(&folder);
 	free_wrong(&wrong);

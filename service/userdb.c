@@ -347,6 +347,23 @@ cannot(const struct cm_userdb *u, const char *name, struct cm_trace *t)
 	return cm_trace_fail(t, CM_REASON_SYSTEM, "%s/%s: %s", u->path, name, strerror(errno));
 }
 
+/* A point for each step of each file: "alice.user", "alice.user:made", ":filled", ":named". */
+static enum cm_err
+fault(const struct cm_userdb_file *f, const char *step)
+{
+	enum cm_err err = CM_OK;
+#ifdef CM_FAULT_POINTS
+	char *point = make("%s%s", f->name, step);
+
+	err = point != NULL ? cm_fault_point(point) : CM_ERR_NOMEM;
+	free(point);
+#else
+	(void)f;
+	(void)step;
+#endif
+	return err;
+}
+
 static bool
 fill(const struct cm_userdb *u, const char *temp, const struct cm_userdb_file *f)
 {
@@ -357,6 +374,7 @@ fill(const struct cm_userdb *u, const char *temp, const struct cm_userdb_file *f
 		return symlinkat(f->content, u->fd, temp) == 0;
 	if ((fd = openat(u->fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
 		return false;
+	(void)!fault(f, ":made");
 	if (write(fd, f->content, len) != (ssize_t)len)
 		error = errno != 0 ? errno : ENOSPC;
 	else if (fchmod(fd, 0644) != 0)
@@ -373,13 +391,15 @@ cm_userdb_write(struct cm_userdb *u, const struct cm_userdb_file *f, bool new, s
 	char temp[64];
 	enum cm_err err = CM_OK;
 
-	if ((err = cm_fault_point(f->name)) != CM_OK)	/* a point for each file */
+	if ((err = fault(f, "")) != CM_OK)
 		return cm_trace_fail(t, CM_REASON_INJECTED, "fault point %s", f->name);
 	snprintf(temp, sizeof(temp), TEMPORARY "%d", (int)getpid());
 	(void)unlinkat(u->fd, temp, 0);	/* only who has the lock makes them */
 	errno = 0;
 	if (!fill(u, temp, f)) {
 		err = cannot(u, f->name, t);
+	} else if ((err = fault(f, ":filled")) != CM_OK) {
+		cm_trace_fail(t, CM_REASON_INJECTED, "fault point %s:filled", f->name);
 	} else if (!new) {
 		if (renameat(u->fd, temp, u->fd, f->name) != 0)
 			err = cannot(u, f->name, t);
@@ -388,6 +408,8 @@ cm_userdb_write(struct cm_userdb *u, const struct cm_userdb_file *f, bool new, s
 	}
 	if (err != CM_OK)
 		(void)unlinkat(u->fd, temp, 0);
+	else
+		(void)!fault(f, ":named");
 	return err;
 }
 
