@@ -6,6 +6,9 @@
 #include "service/enforcement_explain.h"
 
 #define ASK_MS	70000	/* more than directory.timeout may be */
+#define SHOWN	80
+#define NAME_MOST	255	/* octets of a user's name */
+#define SUPPOSED_MOST	4096	/* of all that is supposed: a request to the service has twice as many */
 
 /* ---- what is supposed */
 
@@ -13,6 +16,8 @@
 static enum cm_err
 read_suppositions(struct cm_cli *c, json_t **out)
 {
+	size_t all = 0;
+
 	*out = json_object();
 	for (size_t i = 0; i < c->what_if_count; i++) {
 		const char *text = c->what_if[i], *value = strchr(text, '=');
@@ -20,6 +25,9 @@ read_suppositions(struct cm_cli *c, json_t **out)
 
 		if (value == NULL || value == text)
 			return cm_trace_fail(c->trace, CM_REASON_USAGE, "--what-if %s: expected KEY=VALUE", text);
+		if ((all += strlen(text)) > SUPPOSED_MOST)
+			return cm_trace_fail(c->trace, CM_REASON_USAGE, "--what-if %.*s...: too long: expected at most %d octets in all", SHOWN, text,
+			    SUPPOSED_MOST);
 		cm_buf_add(&key, text, (size_t)(value - text));
 		cm_cli_set(*out, cm_buf_str(&key), value + 1);
 		cm_buf_free(&key);
@@ -135,6 +143,9 @@ cm_cli_explain_enforcement(struct cm_cli *c)
 	json_t *what_if = NULL, *told = NULL;
 	enum cm_err err = read_suppositions(c, &what_if);
 
+	if (err == CM_OK && strlen(c->args[1]) > NAME_MOST)
+		err = cm_trace_fail(c->trace, CM_REASON_USAGE, "%.*s...: too long: expected a user's name of at most %d octets", SHOWN, c->args[1],
+		    NAME_MOST);
 	if (err == CM_OK && (err = cm_cli_service_start(c, CM_CLI_DAEMON, &service)) == CM_OK)
 		err = service != NULL ? by_service(c, service, what_if, &told) : here(c, what_if, &told);
 	if (err == CM_OK) {

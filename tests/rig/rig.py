@@ -2,7 +2,7 @@
 """The rig: real servers and a card, on loopback, in namespaces of their own. Nothing outlives the program that started it.
 
 As a command:
-  rig.py run [--need slapd,kdc,ocsp,http,pcscd,card=alice-rsa2048] [--pki DIR] [--users N] [--vcard PATH]
+  rig.py run [--need slapd,kdc,ocsp,http,pcscd,samba,card=alice-rsa2048] [--pki DIR] [--users N] [--vcard PATH]
              [--kdc-revoke] [--slapd-log 0] -- PROGRAM ARGS...
       enters new mount, network, host name and process namespaces, starts what is needed, sets the CM_RIG_... variables
       (Rig.environment), runs PROGRAM, ends with its status

@@ -203,6 +203,13 @@ class GroupTest(EnforcementScenario):
         self.assertIn('1: always a card  <- decides', shown)
         said = self.cardmap('enforcement', 'explain', 'bob', '--service', service.RUN, '--what-if', 'nonsense=1', status=64)
         self.assertIn('cannot be supposed', said.err)
+        for where in (['--service', service.RUN], ['--config', alone]):
+            for user, length, words in (('bob', 64, 'at most 63 octets'), ('bob', 300, 'at most 63 octets'), ('bob', 9000, 'too long'),
+                                        ('b' * 256, 1, 'too long')):
+                said = self.cardmap('enforcement', 'explain', user, *where, '--what-if', 'not_enforced_group=' + 'g' * length, status=64)
+                self.assertIn(words, said.err)
+                self.assertLess(len(said.err), 500)
+        self.assertEqual(self.decided('b' * 255), ('unmapped', False))
 
     def test_a_thousand_accounts(self):
         """Each of them once, in no more memory than the first page takes: a pipe of one page holds it up meanwhile."""
