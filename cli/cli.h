@@ -24,6 +24,7 @@ struct cm_cli {
 	int arg_count;
 	bool json, colour, verbose;
 	bool export, last_try, intermediate, add;
+	enum cm_slot slot;		/* of the certificate that it is about */
 	bool local, remote, ldif;	/* whose account a card is paired with */
 	const char *operation, *user, *identity;	/* of selector; or NULL */
 	bool told;			/* the command has said why itself */

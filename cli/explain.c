@@ -97,7 +97,8 @@ print(struct cm_cli *c, const struct finding *f)
 static void
 ask_here(struct cm_cli *c, struct finding *f)
 {
-	struct cm_login l = { .work = &cm_login_here, .trace = c->trace, .user = c->arg_count > 0 ? c->args[0] : NULL };
+	struct cm_login l = { .work = &cm_login_here, .trace = c->trace, .user = c->arg_count > 0 ? c->args[0] : NULL,
+		.only_slot = c->slot != CM_SLOT_AUTHENTICATION ? c->slot : 0 };
 	struct cm_explanation *x = NULL;
 	struct cm_host *host = NULL;
 

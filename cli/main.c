@@ -22,12 +22,12 @@ static const struct command {
 	const char *summary;
 	const char *help;
 } commands[] = {
-	{ "whois", cm_cli_whois, "[USER]", 0, 1, "NS",
+	{ "whois", cm_cli_whois, "[USER]", 0, 1, "zNS",
 	  "whose card is this?",
 	  "Reads the card's certificate, applies the rules and asks the directory for the one\n"
 	  "account. Needs no PIN, and judges neither trust nor revocation: explain does.\n"
 	  "With USER, it must be that one; mapper.several_accounts says whether USER may choose.\n" },
-	{ "explain", cm_cli_explain, "[USER]", 0, 1, "NS",
+	{ "explain", cm_cli_explain, "[USER]", 0, 1, "zNS",
 	  "every stage with what it saw, and why a card is refused",
 	  "Runs all stages before the PIN, also those after one that refuses. With USER, whom the\n"
 	  "card was expected to open, says what is wrong with that account's values. The first line\n"
@@ -44,7 +44,7 @@ static const struct command {
 	  "PINs are typed at the terminal, or come by --pin-fd, a line each: the PIN, or the PUK\n"
 	  "for unblock, then the new PIN. verify spends no try unless the PIN is wrong; a wrong PUK\n"
 	  "spends one of its own, and a card whose last one is gone is for its issuer.\n" },
-	{ "pair", cm_cli_pair, "[USER]", 0, 1, "pLlrmWS",
+	{ "pair", cm_cli_pair, "[USER]", 0, 1, "pLzlrmWS",
 	  "let the card in the reader open this account, by its key",
 	  "Takes root, the PIN, and the card's proof that it holds the key. USER is this\n"
 	  "computer's account where there is one so named, else the directory's. --ldif keeps\n"
@@ -167,6 +167,7 @@ static const struct option_row {
 	{ 'V', "version", NULL, true, "the version" },
 	{ 'p', "pin-fd", "N", false, "read the PIN from file descriptor N, one line" },
 	{ 'L', "last-try", NULL, false, "spend the card's last PIN try, if it comes to that" },
+	{ 'z', "slot", "SLOT", false, "the certificate in this slot: 9A, which it is without this, 9C, or 82 to 95" },
 	{ 'l', "local", NULL, false, "this computer's account alone" },
 	{ 'r', "remote", NULL, false, "the directory's account, also where this computer has one so named" },
 	{ 'm', "ldif", NULL, false, "print the change of the directory for ldapmodify, and keep nothing" },
@@ -314,6 +315,19 @@ set_pin_fd(struct cm_cli *c, const char *text)
 	return CM_OK;
 }
 
+/* By its key reference: SP 800-73-4 Part 1, table 4b. */
+static enum cm_err
+set_slot(struct cm_cli *c, const char *text)
+{
+	char *end;
+	const unsigned long n = strtoul(text, &end, 16);
+
+	if (strlen(text) != 2 || *end != '\0' || !cm_slot_is_for_login((enum cm_slot)n))
+		return cm_trace_fail(c->trace, CM_REASON_USAGE, "--slot: expected 9A, 9C, or 82 to 95");
+	c->slot = (enum cm_slot)n;
+	return CM_OK;
+}
+
 static enum cm_err
 set_last(struct cm_cli *c, const char *text)
 {
@@ -367,6 +381,7 @@ take_option(struct cm_cli *c, struct settings *s, int letter, const char *arg)
 	case 'W': c->watch = true; return CM_OK;
 	case 'x': c->export = true; return CM_OK;
 	case 'L': c->last_try = true; return CM_OK;
+	case 'z': return set_slot(c, arg);
 	case 'l': c->local = true; return CM_OK;
 	case 'r': c->remote = true; return CM_OK;
 	case 'm': c->ldif = true; return CM_OK;
@@ -483,7 +498,7 @@ wants_json(char *const *argv)
 static int
 run_command(const struct command *cmd, int argc, char **argv)
 {
-	struct cm_cli c = { .pin_fd = -1, .run_dir = CM_CLI_RUN_DIR, .last = 10 };
+	struct cm_cli c = { .pin_fd = -1, .run_dir = CM_CLI_RUN_DIR, .last = 10, .slot = CM_SLOT_AUTHENTICATION };
 	struct settings settings = { .count = 0 };
 	enum cm_err err;
 	int code;

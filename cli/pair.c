@@ -56,6 +56,7 @@ cm_cli_run_pair(struct cm_cli *c, struct cm_pair *p)
 	cm_secret_harden_process();
 	p->trace = c->trace;
 	p->last_try = c->last_try;
+	p->slot = c->slot;
 	/* Before the store, which only root can open. */
 	if ((p->where != CM_PAIR_LDIF && (err = cm_pair_check_root(c->trace)) != CM_OK) ||
 	    (err = cm_host_open(c->conf, needs, c->trace, &host)) != CM_OK)
@@ -81,7 +82,7 @@ cm_cli_pair(struct cm_cli *c)
 	struct cm_pair p = { .user = c->args[0], .where = c->ldif ? CM_PAIR_LDIF :
 		c->local ? CM_PAIR_LOCAL : c->remote ? CM_PAIR_DIRECTORY : CM_PAIR_ANY };
 
-	if (c->arg_count == 0 && (c->ldif || c->local || c->remote || c->configured))
+	if (c->arg_count == 0 && (c->ldif || c->local || c->remote || c->configured || c->slot != CM_SLOT_AUTHENTICATION))
 		return cm_cli_finish(c, cm_trace_fail(c->trace, CM_REASON_USAGE, "name the USER whose card it is to be"));
 	if (c->arg_count == 0)
 		return cm_cli_finish(c, c->watch ? cm_cli_pair_watch(c) : cm_cli_pair_own(c, NULL));

@@ -32,7 +32,7 @@ cm_cli_read_certificate(struct cm_cli *c, enum cm_card_purpose purpose, struct c
 	    purpose == CM_CARD_LOGIN)
 		err = check_tries(c, *card, deadline);
 	if (err == CM_OK)
-		err = cm_card_certificate(*card, CM_SLOT_AUTHENTICATION, deadline, c->trace, cert);
+		err = cm_card_certificate(*card, c->slot, deadline, c->trace, cert);
 	if (*card != NULL && cm_card_stats(*card).commands > 0)
 		cm_trace_add(c->trace, "card commands", "%u", cm_card_stats(*card).commands);
 	cm_trace_end(c->trace, err);

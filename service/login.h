@@ -99,6 +99,7 @@ struct cm_login {
 	bool for_ticket;		/* a ticket is all that is wanted: without one it is refused */
 	bool wants_secret;		/* the account's secret is to be opened too, where accounts.secret is on */
 	bool ahead;			/* nobody has asked for it yet: a refusal is not logged */
+	unsigned only_slot;		/* enum cm_slot: this certificate alone is looked at, of a card here; 0: 9A, then others */
 	bool look_only;			/* set by cm_login_explain(): nothing is kept, changed or granted */
 
 	enum cm_login_phase phase;

@@ -65,6 +65,7 @@ open_card(struct cm_login *l, struct cm_here *h)
 static enum cm_err
 read_certificate(struct cm_login *l)
 {
+	const enum cm_slot slot = l->only_slot != 0 ? (enum cm_slot)l->only_slot : CM_SLOT_AUTHENTICATION;
 	struct cm_here *h = cm_here_make(l);
 	enum cm_err err;
 
@@ -72,11 +73,12 @@ read_certificate(struct cm_login *l)
 		return CM_ERR_NOMEM;
 	if ((err = open_card(l, h)) != CM_OK)
 		return err;
-	err = cm_card_certificate(h->card, CM_SLOT_AUTHENTICATION, l->deadline, l->trace, &h->cert);
+	h->others_read = l->only_slot != 0;
+	err = cm_card_certificate(h->card, slot, l->deadline, l->trace, &h->cert);
 	if (err == CM_OK || cm_trace_reason(l->trace) == CM_REASON_CARD_NO_CERTIFICATE) {
-		h->certificates[0] = (struct cm_here_certificate){ CM_SLOT_AUTHENTICATION, h->cert != NULL ? cm_cert_ref(h->cert) : NULL };
+		h->certificates[0] = (struct cm_here_certificate){ slot, h->cert != NULL ? cm_cert_ref(h->cert) : NULL };
 		h->certificate_count = l->certificates = 1;
-		l->slot = CM_SLOT_AUTHENTICATION;
+		l->slot = slot;
 	}
 	return err == CM_OK ? cm_here_note_certificate(l) : err;
 }

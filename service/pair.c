@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "service/login_slots_internal.h"
 #include "service/mapping.h"
 
 enum cm_err
@@ -45,22 +46,42 @@ check_key(const struct cm_pair *p)
 	    cm_card_where(p->card), cm_selector_key_text(&key, there), cm_selector_key_text(p->key, wanted));
 }
 
+static enum cm_slot
+slot_of(const struct cm_pair *p)
+{
+	return p->slot != 0 ? p->slot : CM_SLOT_AUTHENTICATION;
+}
+
+/* What no login looks into is not paired: it would open nothing. */
+static enum cm_err
+check_slot(const struct cm_pair *p)
+{
+	struct cm_login_slots looked;
+
+	cm_login_slots(p->host->conf, &looked);
+	if (slot_of(p) == CM_SLOT_AUTHENTICATION || memchr(looked.octets, (int)p->slot, looked.count) != NULL)
+		return CM_OK;
+	return cm_trace_fail(p->trace, CM_REASON_USAGE, "slot %02X: card.slots leaves it out, so that no login looks into it", p->slot);
+}
+
 static enum cm_err
 read_certificate(struct cm_pair *p)
 {
 	const struct cm_card_from from = cm_disabled_from(p->host->conf, p->host->conf->card.source, CM_CARD_LOGIN);
 	enum cm_err err;
 
-	if ((err = cm_card_open_from(&from, p->deadline, p->trace, &p->card)) != CM_OK ||
+	if ((err = check_slot(p)) != CM_OK || (err = cm_card_open_from(&from, p->deadline, p->trace, &p->card)) != CM_OK ||
 	    (err = cm_disabled_judge_card(p->host->conf, cm_card_where(p->card), p->trace)) != CM_OK ||
 	    (err = cm_card_pin_tries(p->card, p->deadline, p->trace, &p->tries_left)) != CM_OK)
 		return err;
 	if (p->tries_left == 0)
 		return cm_trace_fail(p->trace, CM_REASON_PIN_BLOCKED, "no PIN tries are left on the card in %s",
 		    cm_card_where(p->card));
-	if ((err = cm_card_certificate(p->card, CM_SLOT_AUTHENTICATION, p->deadline, p->trace, &p->cert)) != CM_OK)
+	if ((err = cm_card_certificate(p->card, slot_of(p), p->deadline, p->trace, &p->cert)) != CM_OK)
 		return err;
 	cm_trace_add(p->trace, "certificate", "%s", cm_cert_subject_text(p->cert));
+	if (slot_of(p) != CM_SLOT_AUTHENTICATION && !cm_cert_is_for_login(p->cert))
+		return cm_trace_fail(p->trace, CM_REASON_CERT_USAGE, "the certificate in slot %02X is not meant for logging in", p->slot);
 	return check_key(p);
 }
 
@@ -143,7 +164,7 @@ unlock_card(struct cm_pair *p)
 static enum cm_err
 prove_possession(struct cm_pair *p)
 {
-	return cm_card_prove(p->card, CM_SLOT_AUTHENTICATION, p->cert, p->deadline, p->trace, &p->proof);
+	return cm_card_prove(p->card, slot_of(p), p->cert, p->deadline, p->trace, &p->proof);
 }
 
 /* CM_ERR_ABSENT: there is no selector. */

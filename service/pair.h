@@ -22,6 +22,7 @@ struct cm_pair {
 		CM_PAIR_DIRECTORY,	/* the directory's, on this computer */
 		CM_PAIR_LDIF,		/* the directory's, in the directory: nothing is kept, the caller writes the change */
 	} where;
+	enum cm_slot slot;		/* of the certificate; 0: 9A.  Another must be one that logins look into */
 	const struct cm_selector_key *key;	/* the card's key must be this; NULL: any */
 	bool last_try;			/* the PIN's last try may be spent */
 
@@ -41,6 +42,7 @@ struct cm_pair {
  * account with all rules for accounts.
  *
  * CM_ERR_REFUSED    NOT_ROOT, PAIRING_OFF (neither for CM_PAIR_LDIF); as the card, trust and directory
+ * CM_ERR_USAGE      USAGE: card.slots leaves the slot out
  * CM_ERR_AMBIGUOUS  PAIRED_OTHERWISE
  * others            as cm_card_open(), cm_trust_check_chain(), cm_directory_find()
  */

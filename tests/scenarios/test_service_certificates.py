@@ -3,7 +3,10 @@
 import scenario
 import service_scenario
 from scenario import PIN, Counts
+from computer import LOCAL
 from service_scenario import SEEN, ServiceScenario
+
+PROGRAM = str(service_scenario.service_module.HOME / 'bin/cardmap')
 
 # alice's own in 9A, and in 9C, or a retired slot, that of an account beside it
 BOTH = 'alice-rsa2048+9c=bob'
@@ -195,6 +198,43 @@ class NobodyTest(CertificatesScenario):
             terminal.expect(rb'\(no_account\)')  # what the first is refused for
             terminal.kill()
         self.assertEqual(counts.verifies(), 0)
+
+
+class SlotTest(CertificatesScenario):
+    """A slot that the command names."""
+    card = 'alice-rsa2048+9c=carol+82=bob+83=wrong-eku'
+
+    def command(self, *arguments, **options):
+        return self.cardmap(*arguments, '--json', '--config', service_scenario.service_module.CONF, **options)
+
+    def test_whose_it_is(self):
+        with Counts() as counts:
+            for command in ('whois', 'explain'):
+                self.assertEqual(self.cardmap(command, '--slot', '82', '--json', binary=PROGRAM).account, 'bob', 'by the service')
+                self.assertEqual(self.command(command, '--slot', '82').account, 'bob')
+                self.assertEqual(self.command(command, '--slot', '9C', status=1).reason, 'no_account')
+                self.assertEqual(self.command(command).account, 'alice')
+                self.assertEqual(self.command(command, '--slot', '84', status=1).reason, 'card_no_certificate')
+                for slot in ('9E', '9D', '96', '8', '9a '):
+                    self.command(command, '--slot', slot, status=64)
+        self.assertEqual((counts.verifies(), counts.signatures()), (0, 0))
+
+    def test_paired_by_it(self):
+        """carol's certificate, which no account has, is in 9C; this computer's lena is paired with its key."""
+        with Counts() as counts:
+            self.assertEqual(self.command('pair', '--slot', '83', '--local', LOCAL, pin=PIN, status=3).reason, 'cert_usage')
+            narrow = ('--set', 'card.slots=82')
+            self.assertIn('card.slots', self.command('pair', '--slot', '9C', '--local', *narrow, LOCAL, pin=PIN, status=64).json['message'])
+        self.assertEqual(counts.verifies(), 0)
+        self.command('pair', '--slot', '9C', '--local', LOCAL, pin=PIN)
+        self.put(self.card)
+        with Counts() as counts:
+            status, text = self.log_in(user=LOCAL, prompt=rb'PIN for [^\r\n]*: ?$')
+        self.assertEqual(status, 0, text)
+        self.assertIn(f'\n{LOCAL}\n', text)
+        self.assertEqual((counts.verifies(), counts.signatures()), (1, 1))
+        self.wait_card()
+        self.log_in_as('alice', ALICE_PROMPT)
 
 
 if __name__ == '__main__':
