@@ -131,6 +131,7 @@ struct cm_conf {
 	} kerberos;
 	struct {
 		char *source;
+		bool log_next;		/* once: service/card_log.h */
 		char **disabled;	/* drivers and readers that are not used; service/disabled.h */
 		char **slots;
 		char **modules;		/* PKCS #11 modules, for cards without a PIV application */

@@ -11,6 +11,7 @@ static const struct cm_conf_alias aliases[] = {
 	{ "checkCertificateTrust", "trust", "level" },
 	{ "DisabledTokens", "card", "disabled" },
 	{ "enforceSmartCard", "enforcement", "required" },
+	{ "Logging", "card", "log_next" },
 	{ "NotEnforcedGroup", "enforcement", "not_enforced_group" },
 	{ "oneCardPerUser", "accounts", "one_card_per_user" },
 	{ "tokenRemovalAction", "enforcement", "removal" },

@@ -74,6 +74,7 @@ static const struct cm_conf_row rows[] = {
 	NUMBER(kerberos, timeout, "5000", "ms", 50, 60000, "for the KDC, tickets for user and host together"),
 	NUMBER(kerberos, renew_days, "0", "days", 0, 365, "how long tickets are to be renewable; 0: as krb5.conf's renew_lifetime has it, else 7 days"),
 	TEXT(card, source, text, "reader", "reader, reader:NAME, file:PATH, or token:PATH of a PKCS #11 module"),
+	TEXT(card, log_next, flag, "no", "what goes to the next card that is put in is written down, once (Logging)"),
 	TEXT(card, disabled, list, NULL, "what is not used for logins (DisabledTokens): pivtoken, pkcs11, file, reader:NAME"),
 	TEXT(card, slots, slots, NULL, "slots whose certificates may log somebody in, after 9a: 9c, 82 to 95, ranges as 82-95; without it all of these; \"9a\": no other"),
 	TEXT(card, modules, places, NULL, "PKCS #11 modules that know cards without a PIV application: whole paths, of root's files"),

@@ -5,11 +5,13 @@
  * of a chain alike, and the answers of those that may be a secret, with all that GET RESPONSE
  * brings of them.  Status words are always shown.
  */
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "card/card_internal.h"
 
 #define HEAD_LEN	4	/* of a command */
+#define LOG_MAX		((off_t)1 << 20)	/* octets: the lists of a card are some 100 KiB */
 #define INS_GET_RESPONSE 0xC0
 
 /* NIST SP 800-73-4 Part 2: instructions whose data or answers are nobody's to read. */
@@ -34,6 +36,21 @@ find(uint8_t ins)
 		if (hidden[i].ins == ins)
 			return &hidden[i];
 	return &open;
+}
+
+/* A card that is left in for days, and looked at again and again, fills no disk. */
+static bool
+has_room(struct cm_apdu_log *l)
+{
+	static const char end[] = "no more is written: the log is full\n";
+	struct stat st;
+
+	if (fstat(l->fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < LOG_MAX)
+		return true;
+	if (!l->full && st.st_size < 2 * LOG_MAX)
+		(void)!write(l->fd, end, sizeof(end) - 1);
+	l->full = true;
+	return false;
 }
 
 static void
@@ -73,7 +90,7 @@ cm_apdu_log(struct cm_apdu_log *l, struct cm_blob command, const struct cm_buf *
 	const bool goes_on = head == HEAD_LEN && command.ptr[1] == INS_GET_RESPONSE;
 	const struct hidden *h;
 
-	if (l->fd < 0)
+	if (l->fd < 0 || !has_room(l))
 		return;
 	if (head == HEAD_LEN && !goes_on)
 		l->ins = command.ptr[1];	/* what GET RESPONSE brings is that command's */

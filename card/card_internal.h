@@ -63,6 +63,7 @@ struct cm_wire_ops {
 struct cm_apdu_log {
 	int fd;			/* -1: nowhere */
 	uint8_t ins;		/* of the last command but GET RESPONSE */
+	bool full;		/* it was said that no more is written */
 };
 /* One command APDU, and what came: with its status word, or nothing. */
 void cm_apdu_log(struct cm_apdu_log *l, struct cm_blob command, const struct cm_buf *answer);

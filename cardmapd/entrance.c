@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cardmapd/record.h"
+#include "cardmapd/removal.h"
 #include "cardmapd/standing.h"
 #include "service/enforcement.h"
 #include "service/policy.h"
@@ -79,6 +80,8 @@ judge(struct cm_entrance *e)
 		err = cm_policy_account(&q, t, &account);
 	if (used.made != 0)
 		tell_skip(a, &used);
+	if (e->proven_s < 0 && (err == CM_OK || (err == CM_ERR_ABSENT && cm_trace_reason(t) == CM_REASON_NONE)))
+		cm_removal_without_card(a->daemon->removal, a);
 	tell(a, err, account, t);
 	cm_account_free(&account);
 	cm_accounts_close(&q.store);

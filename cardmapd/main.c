@@ -30,6 +30,7 @@
 #include "cardmapd/selector.h"
 #include "cardmapd/sockets.h"
 #include "cardmapd/store.h"
+#include "service/card_log.h"
 #include "cardmapd/untold.h"
 
 #define EXIT_USAGE	64
@@ -390,6 +391,17 @@ begin_removal(struct service *s)
 	return CM_OK;
 }
 
+/* A log that cannot be had keeps nobody from his login. */
+static enum cm_err
+begin_card_log(struct service *s)
+{
+	if (cm_card_log_begin(s->conf, s->trace) != CM_OK) {
+		cm_log_event(s->conf->service.log, "card-log", CM_ERR_SYSTEM, cm_trace_reason(s->trace), "%s", cm_trace_message(s->trace));
+		cm_trace_clear_reason(s->trace);
+	}
+	return CM_OK;
+}
+
 static enum cm_err
 inherit(struct service *s)
 {
@@ -465,6 +477,7 @@ static const struct step {
 	{ check_store, false },
 	{ make_folders, true },
 	{ begin_removal, true },
+	{ begin_card_log, true },
 	{ settle_untold, true },
 	{ listen_for_clients, true },
 	{ listen_for_store, true },

@@ -134,6 +134,82 @@ look_soon(struct cm_removal *r)
 	r->look = cm_deadline_in(r->pause);
 }
 
+/* The last that opened or unlocked a session.  One of no card stands in it until its session is known, and has no other row then. */
+static void
+add_row(struct cm_removal *r, const struct cm_entered *e)
+{
+	const bool stays = e->card[0] != '\0' || e->session[0] == '\0';
+
+	pthread_mutex_lock(&r->daemon->lock);
+	forget_others(r, e);
+	if (stays && r->list.count == CM_ENTERED_MAX)
+		forget_row(r, 0);
+	if (stays)
+		r->list.rows[r->list.count++] = *e;
+	r->changed = true;
+	look_soon(r);
+	pthread_mutex_unlock(&r->daemon->lock);
+	cm_daemon_wake(r->daemon);
+}
+
+/*
+ * Programs after which somebody has a session, or his own again: login programs and screen lockers.  What is not here
+ * proves who somebody is for something else, and makes no session its password's.
+ */
+static bool
+unlocks_session(const char *service)
+{
+	static const char *const names[] = {
+		"login", "gdm-password", "gdm-fingerprint", "lightdm", "sddm", "greetd", "kde", "kde-fingerprint", "swaylock", "hyprlock",
+		"waylock", "gtklock", "vlock", "i3lock", "physlock", "xlock", "xscreensaver", "cinnamon-screensaver", "mate-screensaver",
+		"light-locker", "gnome-screensaver",
+	};
+
+	for (size_t i = 0; service != NULL && i < CM_COUNT(names); i++)
+		if (strcmp(service, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Under the lock: whom some card let in, by name. */
+static bool
+find_uid(const struct cm_removal *r, const char *user, uid_t *uid)
+{
+	for (size_t i = 0; i < r->list.count; i++)
+		if (r->list.rows[i].card[0] != '\0' && strcmp(r->list.rows[i].user, user) == 0) {
+			*uid = r->list.rows[i].uid;
+			return true;
+		}
+	return false;
+}
+
+static bool
+is_believed(const struct cm_removal *r, const struct cm_attempt *a)
+{
+	return a->uid == 0 || r->daemon->conf->enforcement.removal == CM_REMOVAL_LOCK;
+}
+
+void
+cm_removal_without_card(struct cm_removal *r, const struct cm_attempt *a)
+{
+	struct cm_entered e = { .pid = a->pid, .started = cm_entered_started(a->pid), .due = INT64_MAX };
+	char *session = NULL;
+	bool known;
+
+	if (!is_on(r) || a->user == NULL || e.started == 0 || !unlocks_session(a->service) || !is_believed(r, a))
+		return;
+	pthread_mutex_lock(&r->daemon->lock);
+	known = find_uid(r, a->user, &e.uid);
+	pthread_mutex_unlock(&r->daemon->lock);
+	if (!known || (a->uid != 0 && a->uid != e.uid))
+		return;
+	if ((session = cm_seat_session(a->pid, e.uid)) != NULL)
+		copy(e.session, sizeof(e.session), session);
+	free(session);
+	copy(e.user, sizeof(e.user), a->user);
+	add_row(r, &e);
+}
+
 void
 cm_removal_admitted(struct cm_removal *r, const struct cm_session *s, const struct cm_attempt *a,
     const struct cm_account *account)
@@ -150,14 +226,8 @@ cm_removal_admitted(struct cm_removal *r, const struct cm_session *s, const stru
 	copy(e.reader, sizeof(e.reader), s->reader);
 	pthread_mutex_lock(&r->daemon->lock);
 	copy(e.card, sizeof(e.card), s->card);
-	forget_others(r, &e);
-	if (r->list.count == CM_ENTERED_MAX)
-		forget_row(r, 0);
-	r->list.rows[r->list.count++] = e;
-	r->changed = true;
-	look_soon(r);
 	pthread_mutex_unlock(&r->daemon->lock);
-	cm_daemon_wake(r->daemon);
+	add_row(r, &e);
 }
 
 /*
@@ -197,7 +267,8 @@ find_sessions(struct cm_removal *r)
 				r->changed = true;
 				forget_row(r, i);
 				forget_others(r, &one);
-				r->list.rows[r->list.count++] = one;
+				if (one.card[0] != '\0')
+					r->list.rows[r->list.count++] = one;
 			}
 		} else if (known || cm_entered_started(e->pid) != e->started) {
 			forget_row(r, i);
@@ -457,8 +528,8 @@ cm_removal_list(const struct cm_removal *r)
 	for (size_t i = 0; i < r->list.count; i++) {
 		const struct cm_entered *e = &r->list.rows[i];
 
-		if (e->session[0] != '\0' && !cm_seat_has_session(e->session, e->uid))
-			continue;	/* it has ended, and is forgotten when somebody looks */
+		if (e->card[0] == '\0' || (e->session[0] != '\0' && !cm_seat_has_session(e->session, e->uid)))
+			continue;	/* it is of no card; or has ended, and is forgotten when somebody looks */
 		json_array_append_new(list, json_pack("{s:s, s:s*, s:s, s:b}", "user", e->user, "session",
 		    e->session[0] != '\0' ? e->session : NULL, "reader", e->reader, "away", e->due != INT64_MAX || e->lost));
 	}

@@ -19,6 +19,12 @@ void cm_removal_free(struct cm_removal **r);
 void cm_removal_admitted(struct cm_removal *r, const struct cm_session *s, const struct cm_attempt *a,
     const struct cm_account *account);
 
+/*
+ * Any thread: whom the attempt is about has entered or unlocked by other means, so that the session is no card's any more.
+ * Where it would end with the card (logout) root's programs alone are believed that; a user's own locker, where it is locked.
+ */
+void cm_removal_without_card(struct cm_removal *r, const struct cm_attempt *a);
+
 /* ---- main thread */
 /* The card of this session was taken out. */
 void cm_removal_taken(struct cm_removal *r, const struct cm_session *s);

@@ -58,19 +58,27 @@ put(int fd, const char *text)
 	return true;
 }
 
-enum cm_err
-cm_entered_write(const char *path, const struct cm_entered_list *l, struct cm_trace *t)
+char *
+cm_entered_text(const struct cm_entered_list *l)
 {
 	json_t *list = json_array();
-	struct cm_buf fresh = { 0 };
-	enum cm_err err = CM_OK;
 	char *text;
-	int fd;
 
 	for (size_t i = 0; i < l->count; i++)
 		json_array_append_new(list, describe(&l->rows[i]));
 	text = json_array_size(list) == l->count ? json_dumps(list, JSON_COMPACT) : NULL;
 	json_decref(list);
+	return text;
+}
+
+enum cm_err
+cm_entered_write(const char *path, const struct cm_entered_list *l, struct cm_trace *t)
+{
+	struct cm_buf fresh = { 0 };
+	enum cm_err err = CM_OK;
+	char *text = cm_entered_text(l);
+	int fd;
+
 	cm_buf_addf(&fresh, "%s.new", path);
 	if (text == NULL || (fd = open(cm_buf_str(&fresh), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0) {
 		err = cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", cm_buf_str(&fresh), strerror(errno));
@@ -124,28 +132,32 @@ take_row(const json_t *o, struct cm_entered *e)
 	return true;
 }
 
+bool
+cm_entered_parse(struct cm_blob text, struct cm_entered_list *out)
+{
+	json_t *list = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL), *row;
+	bool whole = json_is_array(list) && json_array_size(list) <= CM_ENTERED_MAX;
+	size_t i;
+
+	out->count = 0;
+	json_array_foreach(list, i, row)
+		if (whole)
+			whole = take_row(row, &out->rows[out->count++]);
+	if (!whole)
+		out->count = 0;
+	json_decref(list);
+	return whole;
+}
+
 enum cm_err
 cm_entered_read(const char *path, struct cm_trace *t, struct cm_entered_list *out)
 {
 	struct cm_buf text = { 0 };
 	enum cm_err err = cm_file_read(path, FILE_MAX, CM_FILE_SECRET, t, &text);
-	json_t *list = NULL, *row;
-	size_t i;
 
 	out->count = 0;
-	if (err != CM_OK)
-		goto out;
-	list = json_loadb(cm_buf_str(&text), text.len, JSON_REJECT_DUPLICATES, NULL);
-	err = json_is_array(list) && json_array_size(list) <= CM_ENTERED_MAX ? CM_OK : CM_ERR_CONFIG;
-	json_array_foreach(list, i, row)
-		if (err == CM_OK)
-			err = take_row(row, &out->rows[out->count++]) ? CM_OK : CM_ERR_CONFIG;
-	if (err != CM_OK) {
-		out->count = 0;
-		cm_trace_fail(t, CM_REASON_CONFIG, "%s: is not what cardmapd wrote: remove it", path);
-	}
-out:
-	json_decref(list);
+	if (err == CM_OK && !cm_entered_parse(cm_buf_blob(&text), out))
+		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s: is not what cardmapd wrote: remove it", path);
 	cm_buf_free(&text);
 	return err;
 }

@@ -31,6 +31,10 @@ struct cm_entered_list {
 /* When this process began, in ticks since the boot; 0: there is none. */
 uint64_t cm_entered_started(pid_t pid);
 
+/* What is kept, as JSON.  text is a caller's to free; NULL: memory is short.  False: it is not what was written, and nothing is known */
+char *cm_entered_text(const struct cm_entered_list *l);
+bool cm_entered_parse(struct cm_blob text, struct cm_entered_list *out);
+
 /* CM_ERR_ABSENT: there is no file; CM_ERR_CONFIG (CONFIG): it is not what was written */
 CM_MUST_USE enum cm_err cm_entered_read(const char *path, struct cm_trace *t, struct cm_entered_list *out);
 /* Whole or not at all.  CM_ERR_SYSTEM */

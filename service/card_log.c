@@ -28,6 +28,20 @@ cm_card_log_is_on(const struct cm_conf *conf)
 	return cm_mark_is_on(conf, CM_MARK_CARD_LOG);
 }
 
+enum cm_err
+cm_card_log_begin(const struct cm_conf *conf, struct cm_trace *t)
+{
+	enum cm_err err;
+
+	if (!conf->card.log_next)
+		return cm_mark_switch(conf, CM_MARK_CARD_LOGGED, false, t);
+	if (cm_mark_is_on(conf, CM_MARK_CARD_LOGGED))
+		return CM_OK;
+	if ((err = cm_mark_switch(conf, CM_MARK_CARD_LOG, true, t)) != CM_OK)
+		return err;
+	return cm_mark_switch(conf, CM_MARK_CARD_LOGGED, true, t);
+}
+
 /* A file of its own: nobody who has the one before open sees what comes. */
 static int
 begin_file(const char *path, const char *reader, const char *atr, struct cm_trace *t)

@@ -18,6 +18,12 @@ bool cm_card_log_is_on(const struct cm_conf *conf);
 void cm_card_log_path(const struct cm_conf *conf, struct cm_buf *out);
 
 /*
+ * The service starts: card.log_next (Logging of macOS) switches it on, once for each time that the key is set.
+ * As cm_card_log_switch()
+ */
+CM_MUST_USE enum cm_err cm_card_log_begin(const struct cm_conf *conf, struct cm_trace *t);
+
+/*
  * A card went in: where it is on it goes off, and the file is begun anew (0600) with
  * a line about the reader.  -1: it is off, or the file cannot be made (t has why).
  */

@@ -7,6 +7,7 @@
 
 /* In a folder that root alone writes, so it has no content. */
 #define CM_MARK_CARD_LOG	"log-next"	/* the next insertion is to be written down: service/card_log.h */
+#define CM_MARK_CARD_LOGGED	"log-done"	/* what card.log_next asks for has been had */
 #define CM_MARK_PAIRING_UI	"pairing-ui"	/* users may pair cards with their own accounts: service/pair_apart.h */
 
 /* Append the path of a file beside the store. */

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """test_service_settings.py: what macOS has around the login: users who pair their own cards, tokens that are not used."""
 import json
+import os
 import re
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from scenario import PIN, WRONG_PIN, Counts, wait_until
 from service_scenario import TERMINAL, ServiceScenario
 from test_service_seat import Caller
 
+import bus
 import service as service_module
 from computer import LOCAL, LOCAL_UID, PASSWORD, in_background
 from terminal import Terminal
 
+LOG_MAX = 1 << 20
 PROGRAM = service_module.HOME / 'bin/cardmap'
 
 
@@ -260,6 +263,216 @@ class WhoMayPairTest(PairingScenario):
         self.exchange('alice-rsa2048')
         self.assertEqual(caller.until('refused')['parameters']['reason'], 'card_opens')
         self.assertEqual(self.pairings(), [])
+
+
+class DisabledTest(ServiceScenario):
+    """card.disabled (DisabledTokens) has a reason of its own, whoever asks: the card is read by nobody for a login."""
+    with_faults = True
+    named = ('pivtoken', 'com.apple.CryptoTokenKit.pivtoken', 'reader:Virtual PCD')
+
+    def test_a_login(self):
+        for name in self.named:
+            with self.subTest(name):
+                self.again(card__disabled=[name])
+                with Counts() as counts:
+                    said = self.refused('card_disabled', prompt=None)
+                    alone = self.cardmap('login', '--no-service', '--json', 'alice', pin=PIN, status=3)
+                self.assertIn(name, said)
+                self.assertEqual((alone.reason, counts.verifies(), self.tries()), ('card_disabled', 0, 3))
+                self.assertIn(name, alone.json['message'])
+
+    def test_no_pairing_either(self):
+        self.again(card__disabled=['pivtoken'])
+        self.assertEqual(self.cardmap('pair', '--json', 'alice', pin=PIN, status=3).reason, 'card_disabled')
+        self.cardmap('pairing-ui', 'on')
+        caller = Caller(self.seat.command)
+        self.addCleanup(caller.end)
+        self.assertEqual(caller.begin(purpose='pair')['parameters']['reason'], 'card_disabled')
+
+    def test_what_is_not_here(self):
+        """The names of other systems' drivers, and other readers, keep nobody out."""
+        self.again(card__disabled=['com.apple.CryptoTokenKit.setoken', 'reader:Another', 'file', 'reader:'])
+        self.check_inside(*self.log_in())
+
+
+class CardLogTest(ServiceScenario):
+    """What goes to one card, written down once (Logging of macOS)."""
+    with_faults = True
+
+    @property
+    def file(self):
+        return service_scenario.SERVICE.store.parent / 'card.log'
+
+    def next_card(self):
+        self.take_out()
+        self.put_in()
+        self.wait_card()
+
+    def check_log(self):
+        text = self.file.read_text(encoding='ascii')
+        self.assertEqual(self.file.stat().st_mode & 0o7777, 0o600)
+        self.assertRegex(text, r'\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC reader Virtual PCD[^\n]*, ATR 3[bB]')
+        self.assertRegex(text, r'(?m) > 00a404', 'SELECT')
+        for pin in (PIN, WRONG_PIN):
+            for shown in (pin, pin.encode().hex(), pin.encode().hex().upper()):
+                self.assertNotIn(shown, text)
+        return text
+
+    def test_one_insertion_and_no_more(self):
+        self.assertFalse(self.file.exists())
+        self.cardmap('cards', 'log-next')
+        self.assertTrue(self.cardmap('cards', 'log-next', 'status', '--json').json['log_next'])
+        self.next_card()
+        self.assertFalse(self.cardmap('cards', 'log-next', 'status', '--json').json['log_next'])
+        terminal = self.su()
+        terminal.enter(service_scenario.ANY_PROMPT, WRONG_PIN)
+        terminal.enter(service_scenario.ANY_PROMPT, PIN)
+        self.assertEqual(self.ended(terminal)[0], 0)
+        self.take_out()
+        text = self.check_log()
+        self.assertEqual(len(re.findall(r'(?m) > 00200080 \(9 bytes hidden\)$', text)), 2, 'VERIFY is there, and its PIN is not')
+        self.put_in()
+        self.wait_card()
+        self.assertEqual(self.file.read_text(encoding='ascii'), text)
+
+    def test_by_the_configuration(self):
+        """Logging = yes: once, however often the service is started."""
+        self.again(more='Logging = yes\n')
+        self.next_card()
+        self.check_log()
+        self.file.unlink()
+        self.again(more='Logging = yes\n')
+        self.next_card()
+        self.assertFalse(self.file.exists())
+        self.again()
+        self.again(more='Logging = yes\n')
+        self.next_card()
+        self.check_log()
+        # and it has an end
+        self.cardmap('cards', 'log-next')
+        self.next_card()
+        os.truncate(self.file, LOG_MAX)
+        self.assertEqual(self.log_in()[0], 0)
+        self.assertRegex(self.file.read_bytes()[LOG_MAX:], rb'\A(no more is written: the log is full\n){1,3}\Z')
+
+
+class RemovalTest(ServiceScenario):
+    """alice came in by her card; logind is bus.py's, which keeps what it is told."""
+    with_faults = True
+    changes = {'enforcement__required': 'no', 'enforcement__removal': 'lock', 'enforcement__removal_grace': 0}
+
+    def setUp(self):
+        self.bus = bus.Logind()
+        self.addCleanup(self.bus.close)
+        super().setUp()
+        self.desk = service_scenario.COMPUTER.logind.open('alice')
+
+    def begin(self, who='root', **parameters):
+        caller = Caller(lambda command: self.desk.command(command, who))
+        self.addCleanup(caller.end)
+        return caller, caller.begin(user='alice', **parameters)
+
+    def enter(self):
+        """By the card, at the display manager's: her session is the one that it opened."""
+        caller, reply = self.begin(service='gdm-smartcard')
+        self.assertEqual(reply['parameters']['state'], 'pin', reply)
+        caller.say(f'pin {PIN}')
+        while caller.next().get('parameters', {}).get('state') != 'granted':
+            pass
+        self.assertEqual([(one['user'], one['session']) for one in self.sessions()], [('alice', self.desk.name)])
+        caller.end()
+
+    def unlock(self, **options):
+        """By her password: the account phase is all that the service hears of that."""
+        _, reply = self.begin(purpose='account', **options)
+        self.assertEqual(reply['parameters']['state'], 'granted', reply)
+
+    def sessions(self):
+        return self.status()['sessions']
+
+    def locked(self):
+        return [('LockSession', self.desk.name)]
+
+    def wait_calls(self, wanted):
+        wait_until(lambda: self.bus.calls == wanted, f'logind to be told {wanted}, and not {self.bus.calls}')
+
+    def test_locked_each_time(self):
+        self.enter()
+        for times in (1, 2):
+            self.take_out()
+            self.wait_calls(times * self.locked())
+            self.put_in()
+            self.wait_card()
+
+    def test_not_where_a_password_unlocked_meanwhile(self):
+        self.enter()
+        self.take_out()
+        self.wait_calls(self.locked())
+        self.unlock(service='gdm-password')
+        wait_until(lambda: self.sessions() == [], 'the session to be no card\'s')
+        self.put_in()
+        self.wait_card()
+        self.take_out()
+        wait_until(lambda: not self.status()['cards'][0]['present'], 'the card to be missed')
+        self.assertEqual((self.sessions(), self.bus.calls), ([], self.locked()))
+        # and it is the card's again
+        self.put_in()
+        self.wait_card()
+        self.enter()
+        self.take_out()
+        self.wait_calls(2 * self.locked())
+
+    def test_whose_word_that_takes(self):
+        """A locker that is the user's own says so of a lock, and not where a session is to end; what unlocks nothing never."""
+        self.enter()
+        for service in ('sudo', 'sshd', 'systemd-user', 'cron'):
+            self.unlock(service=service)
+        self.assertEqual(len(self.sessions()), 1)
+        self.unlock(service='swaylock', who='alice')
+        wait_until(lambda: self.sessions() == [], 'the session to be no card\'s')
+        self.again(enforcement__removal='logout')
+        self.enter()
+        self.unlock(service='swaylock', who='alice')
+        self.assertEqual(len(self.sessions()), 1)
+        self.take_out()
+        self.wait_calls([('TerminateSession', self.desk.name)])
+
+    def test_a_logind_that_does_not_answer(self):
+        """Nobody else waits for it, and it is told again."""
+        self.enter()
+        self.bus.mode = 'silent'
+        self.take_out()
+        self.wait_calls(self.locked())
+        self.put_in()
+        self.wait_card()
+        self.enter()
+        self.take_out()
+        self.bus.mode = 'answer'
+        wait_until(lambda: self.bus.calls[1:2] == self.locked(), 'logind to be told again')
+        self.assertIn('removal system', service_scenario.SERVICE.log)
+
+    def test_the_clock_is_set_during_the_grace(self):
+        """Ahead ends no grace; back makes none longer."""
+        offset = self.folder / 'clock'
+        library = scenario.clock('+0')[1].partition('=')[2]
+        service_scenario.SERVICE.stop()
+        service_scenario.SERVICE.use(service_scenario.plain_build())
+        for grace, moved, calls in ((600000, '+400d', []), (1500, '-400d', self.locked())):
+            with self.subTest(moved):
+                offset.write_text('+0')
+                self.configure(enforcement__removal_grace=grace)
+                self.start(LD_PRELOAD=library, FAKETIME_TIMESTAMP_FILE=str(offset), FAKETIME_NO_CACHE='1',
+                           FAKETIME_DONT_FAKE_MONOTONIC='1')
+                self.enter()
+                self.take_out()
+                wait_until(lambda: self.sessions()[0]['away'], 'the card to be missed')
+                offset.write_text(moved)
+                self.status()
+                if calls:
+                    self.wait_calls(calls)
+                self.assertEqual((self.bus.calls, len(self.sessions())), (calls, 1))
+                service_scenario.SERVICE.stop()
+                self.put_in()
 
 
 if __name__ == '__main__':
