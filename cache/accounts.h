@@ -17,6 +17,7 @@
  */
 struct cm_accounts;
 struct cm_mobile;
+struct cm_mobile_seen;
 
 struct cm_accounts_options {
 	const char *path;
@@ -215,6 +216,7 @@ struct cm_kept {
 	time_t offline_until;	/* 0: for ever */
 	const struct cm_evidence *evidence;
 	size_t evidence_count;
+	const struct cm_mobile_seen *mobile;	/* NULL: not looked at (cache/mobile.h) */
 };
 typedef enum cm_err (*cm_kept_visit)(void *arg, const struct cm_kept *k);
 CM_MUST_USE enum cm_err cm_accounts_list(struct cm_accounts *s, struct cm_trace *t,

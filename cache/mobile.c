@@ -486,6 +486,60 @@ cm_mobile_each(struct cm_accounts *s, time_t now, struct cm_trace *t, bool *whol
 	return err == CM_ERR_ABSENT ? CM_OK : err;
 }
 
+static const char *const state_names[] = {
+	[CM_MOBILE_KEPT] = "known", [CM_MOBILE_RESTS] = "rests", [CM_MOBILE_GONE] = "gone", [CM_MOBILE_DECLINED] = "declined",
+};
+
+static const char unknown[] = "unknown";
+
+const char *
+cm_mobile_seen_word(const struct cm_mobile_seen *seen)
+{
+	return seen->unknown ? unknown : state_names[seen->state];
+}
+
+bool
+cm_mobile_seen_take_word(struct cm_mobile_seen *seen, const char *word)
+{
+	seen->exists = true;
+	seen->unknown = strcmp(word, unknown) == 0;
+	for (size_t i = 0; i < CM_COUNT(state_names); i++)
+		if (strcmp(state_names[i], word) == 0) {
+			seen->state = (enum cm_mobile_state)i;
+			return true;
+		}
+	return seen->unknown;
+}
+
+static enum cm_err
+see_kept(void *arg, const struct cm_kept *k)
+{
+	struct cm_mobile_seen *out = arg;
+
+	if (out->refreshed == 0 || k->offline_until == 0 || k->offline_until > out->expires)
+		out->expires = k->offline_until;
+	if (k->last_online > out->refreshed)
+		out->refreshed = k->last_online;
+	return CM_OK;
+}
+
+/* What cannot be read is not taken for what is not there. */
+void
+cm_mobile_see(struct cm_accounts *s, const char *name, time_t now, struct cm_mobile_seen *out)
+{
+	struct cm_account *a = NULL;
+	bool declined = false;
+	time_t made = 0;
+	enum cm_err err = cm_mobile_find(s, name, NULL, &a, &declined, &made);
+
+	*out = (struct cm_mobile_seen){ .exists = err != CM_ERR_ABSENT, .made = made };
+	cm_account_free(&a);
+	if (err == CM_OK && (err = cm_accounts_list_of(s, name, NULL, see_kept, out)) == CM_OK)
+		out->state = declined ? CM_MOBILE_DECLINED : out->refreshed == 0 ? CM_MOBILE_GONE :
+		    out->expires != 0 && now > out->expires ? CM_MOBILE_RESTS : CM_MOBILE_KEPT;
+	out->unknown = err != CM_OK && out->exists;
+}
+
 enum cm_err
 cm_mobile_check_store(struct cm_accounts *s, struct cm_trace *t)
 {

@@ -54,6 +54,20 @@ CM_MUST_USE enum cm_err cm_mobile_find(struct cm_accounts *s, const char *name, 
 /* Whose is this uid, if another mobile account's than this name's?  *holder is the caller's, for free(3).  CM_ERR_ABSENT: nobody's */
 CM_MUST_USE enum cm_err cm_mobile_find_holder(struct cm_accounts *s, uid_t uid, const char *name, struct cm_trace *t, char **holder);
 
+/* A mobile account as it stands, for people. */
+struct cm_mobile_seen {
+	bool exists;			/* or there is none, and all else is 0 */
+	bool unknown;			/* its row cannot be read */
+	enum cm_mobile_state state;
+	time_t made;
+	time_t refreshed;		/* its last login with the network, by any of its cards */
+	time_t expires;			/* then its names rest; 0: never */
+};
+void cm_mobile_see(struct cm_accounts *s, const char *name, time_t now, struct cm_mobile_seen *out);
+/* "known", "rests", "gone", "declined", "unknown"; and back, false: it is none of these */
+const char *cm_mobile_seen_word(const struct cm_mobile_seen *seen);
+bool cm_mobile_seen_take_word(struct cm_mobile_seen *seen, const char *word);
+
 /*
  * Every row, by name.  A row that is damaged is left out, *whole becomes false:
  * then nobody knows which files are wanted.  Anything but CM_OK of the visitor ends it.

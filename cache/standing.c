@@ -83,6 +83,27 @@ cm_standing_find_facts(struct cm_accounts *s, const char *name, struct cm_trace 
 	    name, t, out);
 }
 
+enum cm_err
+cm_standing_each_closed(struct cm_accounts *s, struct cm_trace *t, cm_standing_visit visit, void *arg)
+{
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	if (s->remote != NULL)
+		return CM_ERR_STATE;
+	if ((err = cm_store_has_table(s, "standing", t)) == CM_OK)
+		err = cm_store_prepare(s, "SELECT * FROM standing WHERE carded <> 0 AND reason <> '' ORDER BY name", NULL, 0, t, &q);
+	while (err == CM_OK && (err = cm_store_step(s, q, t)) == CM_OK) {
+		struct cm_standing st = { .text = NULL };
+
+		if ((err = read_row(s, q, t, &st)) == CM_OK)
+			err = visit(arg, (const char *)sqlite3_column_text(q, NAME), &st);
+		cm_standing_clear(&st);
+	}
+	sqlite3_finalize(q);
+	return err == CM_ERR_ABSENT ? CM_OK : err;
+}
+
 static enum cm_err
 put(struct cm_accounts *s, const char *name, const struct cm_standing *st, struct cm_trace *t)
 {

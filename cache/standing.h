@@ -56,4 +56,8 @@ CM_MUST_USE enum cm_err cm_standing_note(struct cm_accounts *s, const struct cm_
 CM_MUST_USE enum cm_err cm_standing_note_facts(struct cm_accounts *s, const char *name, struct cm_blob facts, time_t at,
     struct cm_trace *t);
 
+/* Those that a card opened here and that stand no more, by name.  Anything but CM_OK of the visitor ends it.  CM_ERR_SYSTEM  STORE */
+typedef enum cm_err (*cm_standing_visit)(void *arg, const char *name, const struct cm_standing *st);
+CM_MUST_USE enum cm_err cm_standing_each_closed(struct cm_accounts *s, struct cm_trace *t, cm_standing_visit visit, void *arg);
+
 #endif /* CM_CACHE_STANDING_H */

@@ -1,11 +1,12 @@
 /* cli/accounts.c - mobile accounts: list, show, forget; and what is done with the store itself. */
+#include "cache/mobile.h"
 #include "cli/service.h"
 #include "service/mapping.h"
 
 struct telling {
 	struct cm_cli *cli;
 	const struct cm_host *host;	/* rules: NULL where they cannot be read */
-	json_t *list;
+	json_t *list, *closed;
 	const char *name;	/* show: this one, with everything; NULL: all, a line each */
 	unsigned found;
 };
@@ -29,8 +30,70 @@ offline_until(const struct cm_kept *k, const struct cm_cert *cert)
 	return k->offline_until == 0 || end < k->offline_until ? end : k->offline_until;
 }
 
+/* Its name, ids and home, which this computer knows by itself: words for the list, and all of it as JSON. */
 static void
-tell_line(const struct cm_cli *c, const struct cm_kept *k, time_t until, bool weak)
+look_at_mobile(const struct telling *t, const struct cm_kept *k, struct cm_mobile_seen *seen)
+{
+	*seen = (struct cm_mobile_seen){ .exists = false };
+	if (k->mobile != NULL)
+		*seen = *k->mobile;
+	else if (t->host->accounts != NULL)
+		cm_mobile_see(t->host->accounts, k->account->name, cm_clock_now(), seen);
+}
+
+static void
+tell_mobile(const struct cm_cli *c, const struct cm_mobile_seen *seen, json_t *object)
+{
+	char made[CM_TIME_SIZE], refreshed[CM_TIME_SIZE], expires[CM_TIME_SIZE];
+	json_t *o;
+
+	if (!seen->exists) {
+		json_object_set_new(object, "mobile", json_null());
+		cm_cli_line(c, "mobile account", "none");
+		return;
+	}
+	o = json_object();
+	cm_cli_set(o, "state", cm_mobile_seen_word(seen));
+	cm_cli_set_time(o, "made", seen->made);
+	cm_cli_set_time(o, "refreshed", seen->refreshed);
+	cm_cli_set_time(o, "expires", seen->expires);
+	json_object_set_new(object, "mobile", o);
+	if (seen->unknown)
+		cm_cli_line(c, "mobile account", "cannot be told: its row of the store is damaged");
+	else if (seen->state == CM_MOBILE_DECLINED)
+		cm_cli_line(c, "mobile account", "declined by its owner %s", cm_clock_text(seen->made, made));
+	else
+		cm_cli_line(c, "mobile account", "%s: made %s, refreshed %s, %s %s", cm_mobile_seen_word(seen), cm_clock_text(seen->made, made),
+		    cm_clock_text(seen->refreshed, refreshed), seen->state == CM_MOBILE_RESTS ? "expired" : "expires",
+		    seen->expires != 0 ? cm_clock_text(seen->expires, expires) : "never");
+}
+
+static enum cm_err
+tell_closed(void *arg, const char *name, const struct cm_standing *st)
+{
+	struct telling *t = arg;
+	json_t *o = json_object();
+	char at[CM_TIME_SIZE];
+
+	if (t->name != NULL && strcmp(t->name, name) != 0) {
+		json_decref(o);
+		return CM_OK;
+	}
+	cm_cli_set(o, "name", name);
+	json_object_set_new(o, "uid", json_integer(st->uid));
+	cm_cli_set(o, "reason", cm_reason_name(st->reason));
+	cm_cli_set(o, "text", st->text);
+	cm_cli_set_time(o, "closed", st->at);
+	json_array_append_new(t->closed, o);
+	if (t->name != NULL)
+		cm_cli_line(t->cli, "closed", "%s: %s (%s)", cm_clock_text(st->at, at), st->text, cm_reason_name(st->reason));
+	else if (!t->cli->json)
+		printf("%-20s %-8u closed %s: %s\n", name, (unsigned)st->uid, cm_clock_text(st->at, at), cm_reason_name(st->reason));
+	return CM_OK;
+}
+
+static void
+tell_line(const struct cm_cli *c, const struct cm_kept *k, time_t until, const char *more)
 {
 	char last[CM_TIME_SIZE], text[CM_TIME_SIZE];
 
@@ -38,7 +101,7 @@ tell_line(const struct cm_cli *c, const struct cm_kept *k, time_t until, bool we
 		printf("%-20s %-8u last online %s, %s%s%s\n", k->account->name, k->account->uid,
 		    cm_clock_text(k->last_online, last),
 		    is_revoked(k) ? "revoked: opens nothing" : "opens offline until ",
-		    is_revoked(k) ? "" : cm_clock_text(until, text), weak ? ", weak" : "");
+		    is_revoked(k) ? "" : cm_clock_text(until, text), more);
 }
 
 static void
@@ -96,7 +159,9 @@ tell(void *arg, const struct cm_kept *k)
 	struct cm_account account = *k->account;	/* its texts are the store's */
 	struct cm_cert *cert = NULL;
 	enum cm_err err;
+	struct cm_mobile_seen seen;
 	json_t *object;
+	char more[64];
 	time_t until;
 
 	if (t->name != NULL && strcmp(t->name, account.name) != 0)
@@ -111,11 +176,16 @@ tell(void *arg, const struct cm_kept *k)
 	json_object_set_new(object, "revoked", json_boolean(is_revoked(k)));
 	until = offline_until(k, cert);
 	cm_cli_set_time(object, "offline_until", is_revoked(k) ? 0 : until);
+	look_at_mobile(t, k, &seen);
 	if (t->name == NULL) {
-		tell_line(c, k, until, account.weak);
+		snprintf(more, sizeof(more), "%s%s%s", account.weak ? ", weak" : "", seen.exists ? ", mobile: " : "",
+		    seen.exists ? cm_mobile_seen_word(&seen) : "");
+		tell_line(c, k, until, more);
+		tell_mobile(&(struct cm_cli){ .json = true }, &seen, object);
 	} else {
 		cm_cli_account(c, &account);
 		tell_dates(c, k, until);
+		tell_mobile(c, &seen, object);
 		cm_cli_line(c, "certificate", "as kept");
 		cm_cli_certificate(c, object, cert);
 		tell_evidence(c, k, object);
@@ -148,10 +218,12 @@ run(struct cm_cli *c, struct telling *t, bool forget)
 		err = open_host(c, service == NULL ? CM_NEED_ACCOUNTS : 0, forget, &host);
 	t->host = host;
 	if (err == CM_OK && service != NULL)
-		err = cm_cli_accounts_of_service(c, service, forget ? t->name : NULL, tell, t);
-	else if (err == CM_OK)
-		err = forget ? cm_accounts_forget(host->accounts, t->name, c->trace) :
-		    cm_accounts_list(host->accounts, c->trace, tell, t);
+		err = cm_cli_accounts_of_service(c, service, forget ? t->name : NULL,
+		    &(struct cm_cli_accounts_visit){ .kept = tell, .closed = tell_closed, .arg = t });
+	else if (err == CM_OK && forget)
+		err = cm_accounts_forget(host->accounts, t->name, c->trace);
+	else if (err == CM_OK && (err = cm_accounts_list(host->accounts, c->trace, tell, t)) == CM_OK)
+		err = cm_standing_each_closed(host->accounts, c->trace, tell_closed, t);
 	cm_wire_free(&service);
 	cm_host_close(&host);
 	return err;
@@ -188,12 +260,13 @@ run_on_the_store(struct cm_cli *c, enum cm_err *err)
 int
 cm_cli_accounts(struct cm_cli *c)
 {
-	struct telling t = { .cli = c, .list = json_array(), .name = c->args[1] };
+	struct telling t = { .cli = c, .list = json_array(), .closed = json_array(), .name = c->args[1] };
 	const bool list = strcmp(c->args[0], "list") == 0, show = strcmp(c->args[0], "show") == 0;
 	const bool forget = strcmp(c->args[0], "forget") == 0;
 	enum cm_err err;
 
 	json_object_set_new(c->answer, "accounts", t.list);
+	json_object_set_new(c->answer, "closed", t.closed);
 	if (run_on_the_store(c, &err))
 		return cm_cli_finish(c, err);
 	if (!((list && c->arg_count == 1) || ((show || forget) && c->arg_count == 2)))

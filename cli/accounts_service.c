@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cache/mobile.h"
 #include "cli/service.h"
 #include "service/answer.h"
 
@@ -13,6 +14,7 @@ struct reading {
 	struct cm_account *account;
 	uint8_t *der;
 	struct cm_evidence evidence[EVIDENCE_MAX];
+	struct cm_mobile_seen mobile;
 };
 
 static const char *
@@ -103,6 +105,19 @@ read_certificate(const json_t *o, struct reading *r, struct cm_kept *k)
 	return k->cert_der.len != SIZE_MAX;
 }
 
+/* A service of a former version tells nothing of it. */
+static bool
+read_mobile(const json_t *o, struct reading *r, struct cm_kept *k)
+{
+	if (o == NULL)
+		return true;
+	k->mobile = &r->mobile;
+	if (json_is_null(o))
+		return true;
+	return cm_mobile_seen_take_word(&r->mobile, text_of(o, "state")) && cm_cli_read_time(o, "made", &r->mobile.made) &&
+	    cm_cli_read_time(o, "refreshed", &r->mobile.refreshed) && cm_cli_read_time(o, "expires", &r->mobile.expires);
+}
+
 static enum cm_err
 read_one(const json_t *o, struct reading *r, struct cm_kept *k)
 {
@@ -112,7 +127,8 @@ read_one(const json_t *o, struct reading *r, struct cm_kept *k)
 		return err;
 	k->account = r->account;
 	return read_certificate(o, r, k) && cm_cli_read_time(o, "last_online", &k->last_online) &&
-	    cm_cli_read_time(o, "offline_until", &k->offline_until) && read_evidence(json_object_get(o, "evidence"), r, k) ?
+	    cm_cli_read_time(o, "offline_until", &k->offline_until) && read_evidence(json_object_get(o, "evidence"), r, k) &&
+	    read_mobile(json_object_get(o, "mobile"), r, k) ?
 	    CM_OK : CM_ERR_SYNTAX;
 }
 
@@ -134,15 +150,38 @@ cm_cli_each_kept(struct cm_cli *c, const json_t *list, cm_kept_visit visit, void
 	    "makes no sense: is it of another version than this program?", c->run_dir);
 }
 
+static enum cm_err
+each_closed(const json_t *list, const struct cm_cli_accounts_visit *v)
+{
+	enum cm_err err = CM_OK;
+
+	for (size_t i = 0; v->closed != NULL && err == CM_OK && i < json_array_size(list); i++) {
+		const json_t *o = json_array_get(list, i);
+		struct cm_standing st = { .carded = true, .uid = (uid_t)json_integer_value(json_object_get(o, "uid")),
+			.reason = cm_reason_named(text_of(o, "reason")) };
+
+		st.reason = st.reason != CM_REASON_NONE ? st.reason : CM_REASON_NOT_KEPT;	/* a later version's */
+		st.text = strdup(text_of(o, "text"));
+		if (st.text == NULL)
+			err = CM_ERR_NOMEM;
+		else if (cm_cli_read_time(o, "closed", &st.at))
+			err = v->closed(v->arg, text_of(o, "name"), &st);
+		cm_standing_clear(&st);
+	}
+	return err;
+}
+
 enum cm_err
-cm_cli_accounts_of_service(struct cm_cli *c, struct cm_wire *w, const char *forget, cm_kept_visit visit, void *arg)
+cm_cli_accounts_of_service(struct cm_cli *c, struct cm_wire *w, const char *forget, const struct cm_cli_accounts_visit *v)
 {
 	json_t *reply = NULL;
 	enum cm_err err = cm_cli_service_ask(c, w, "io.cardmap.Accounts",
 	    forget != NULL ? json_pack("{s:s}", "forget", forget) : NULL, ASK_MS, &reply);
 
 	if (err == CM_OK && forget == NULL)
-		err = cm_cli_each_kept(c, json_object_get(reply, "accounts"), visit, arg);
+		err = cm_cli_each_kept(c, json_object_get(reply, "accounts"), v->kept, v->arg);
+	if (err == CM_OK && forget == NULL)
+		err = each_closed(json_object_get(reply, "closed"), v);
 	json_decref(reply);
 	/* asked, and there is none: as cm_accounts_forget() says it */
 	return err != CM_OK && forget != NULL && cm_trace_reason(c->trace) == CM_REASON_NOT_KEPT ? CM_ERR_ABSENT : err;

@@ -163,7 +163,7 @@ cm_cli_told_sources(const struct cm_cli_told *told, cm_seen_visit visit, void *a
 enum cm_err
 cm_cli_told_accounts(const struct cm_cli_told *told, cm_kept_visit visit, void *arg)
 {
-	return cm_cli_accounts_of_service(told->cli, told->daemon, NULL, visit, arg);
+	return cm_cli_accounts_of_service(told->cli, told->daemon, NULL, &(struct cm_cli_accounts_visit){ .kept = visit, .arg = arg });
 }
 
 const json_t *

@@ -3,6 +3,7 @@
 #define CM_CLI_SERVICE_H
 
 #include "cache/accounts.h"
+#include "cache/standing.h"
 #include "cli/cli.h"
 #include "client/cardmap.h"
 #include "service/varlink.h"
@@ -86,9 +87,14 @@ CM_MUST_USE enum cm_err cm_cli_explain_all(struct cm_cli *c);
 /* cards_follow.c: until the service ends. */
 CM_MUST_USE enum cm_err cm_cli_follow_cards(struct cm_cli *c);
 
-/* accounts_service.c: the accounts that are kept, each shown to visit(); or, with forget, the one so named ends. */
+/* accounts_service.c: the accounts that are kept, and those that are closed, each shown; or, with forget, the one so named ends. */
+struct cm_cli_accounts_visit {
+	cm_kept_visit kept;
+	cm_standing_visit closed;	/* NULL: they are not wanted */
+	void *arg;
+};
 CM_MUST_USE enum cm_err cm_cli_accounts_of_service(struct cm_cli *c, struct cm_wire *w, const char *forget,
-    cm_kept_visit visit, void *arg);
+    const struct cm_cli_accounts_visit *v);
 
 /* A time as it is written for people, null: 0; and evidence as cardmapd tells of it.  False: it is none. */
 /* Of a list as Accounts and Doctor have it. */

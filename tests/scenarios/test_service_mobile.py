@@ -1,14 +1,18 @@
 #!/usr/bin/python3
 """test_service_mobile.py: mobile accounts, as this computer's own programs see them through nss-systemd."""
+import contextlib
 import os
 import pwd
 import re
+import sqlite3
 import subprocess
 import unittest
+from datetime import datetime
 from pathlib import Path
 
 import scenario
 import service_scenario
+import varlink
 from scenario import PIN, wait_until
 from service_scenario import ANY_PROMPT, PROMPT, SEEN, ServiceScenario
 
@@ -112,6 +116,58 @@ class Mobile(Stranger):
         self.check_inside(*self.enter())
         service_scenario.SERVICE.ask('io.cardmap.Accounts', {'forget': 'alice'})
         wait_until(lambda: self.names() == [], 'the records to go')
+
+    def listed(self, *arguments, status=0):
+        """By the service and without it: the same."""
+        answers = [self.cardmap('accounts', *arguments, *more, status=status) for more in ((), ('--no-service',))]
+        self.assertEqual(*(re.sub(r'"version".*|"us": \d+|[0-9.]+ ms', '', answer.out) for answer in answers))
+        return answers[0]
+
+    def test_what_became_of_it_is_told(self):
+        self.again(accounts__offline_days=3)
+        self.check_inside(*self.enter())
+        mobile = self.listed('list', '--json').json['accounts'][0]['mobile']
+        self.assertEqual((mobile['state'], mobile['made']), ('known', mobile['refreshed']))
+        made, expires = (datetime.strptime(mobile[key], '%Y-%m-%d %H:%M:%S UTC') for key in ('made', 'expires'))
+        self.assertEqual((expires - made).days, 3)
+        self.assertRegex(self.listed('list').out, r'alice +10001 .*, mobile: known')
+        self.assertRegex(self.listed('show', 'alice').out, r'mobile account +known: made 20.* UTC, refreshed 20.* UTC, expires 20')
+        self.give('alice', altSecurityIdentities=[])
+        service_scenario.SERVICE.restart()
+        self.wait_card()
+        wait_until(lambda: self.names() == [], 'the records to go')
+        answer = self.listed('list', '--json').json
+        self.assertEqual(([], ['alice']), (answer['accounts'], [one['name'] for one in answer['closed']]))
+        self.assertRegex(self.listed('list').out, r'alice +10001 +closed 20.* UTC: ')
+        self.assertRegex(self.listed('show', 'alice', status=1).out, r'closed +20.* UTC: ')
+
+    def test_a_store_with_a_damaged_page(self):
+        """Each page in turn: what is kept, or that it cannot be told; never another's, and cardmapd goes on."""
+        self.check_inside(*self.enter())
+        store = service_scenario.SERVICE.store
+        with contextlib.closing(sqlite3.connect(store)) as database:
+            database.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+        good, pid, said_so = store.read_bytes(), service_scenario.SERVICE.pid, 0
+        whole = service_scenario.SERVICE.ask('io.cardmap.Accounts')
+        for page in range(0, len(good), 4096):
+            with open(store, 'r+b') as out:
+                out.seek(page)
+                out.write(bytes(4096) if page else good[:64] + bytes(4032))
+            try:
+                found = service_scenario.SERVICE.ask('io.cardmap.Accounts')['accounts']
+                untold = [{**one, 'mobile': {'state': 'unknown', 'made': None, 'refreshed': None, 'expires': None}} for one in whole['accounts']]
+                self.assertIn(found, ([], whole['accounts'], untold))
+            except varlink.VarlinkError as error:
+                self.assertEqual((error.name, error.parameters['reason']), ('io.cardmap.Failed', 'store'))
+                said_so += 1
+            with open(store, 'r+b') as out:
+                out.write(good)
+            self.assertIn('status', service_scenario.SERVICE.ask('io.cardmap.Status'))
+        self.assertGreater(said_so, 0)
+        self.assertEqual(service_scenario.SERVICE.ask('io.cardmap.Accounts'), whole)
+        self.assertEqual(service_scenario.SERVICE.pid, pid)
+        self.assertIn('alice.user', self.names())
+        self.check_inside(*self.enter())
 
     def test_policy(self):
         self.again(accounts__mobile='off')

@@ -96,7 +96,7 @@ mobile_log_in(struct fixture *f, const struct cm_account *a, bool asked, time_t 
 {
 	const struct cm_blob der = cm_blob_str(a->name);
 	struct cm_remember_apart r = {
-		.account = a, .certificate = der, .chain = &der, .chain_count = 1, .now = now, .account_online = true,
+		.account = a, .certificate = der, .chain = &der, .chain_count = 1, .now = now, .signed_time = f->signed_time, .account_online = true,
 	};
 	struct cm_mobile_plan *p;
 	enum cm_err err;

@@ -13,6 +13,7 @@ struct fixture {
 	struct cm_trace *t;
 	unsigned ended[3];
 	char last[64];
+	time_t signed_time;	/* of what a responder said at a login; 0: none did */
 };
 
 /* The record of account("alice", 10001). */

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/list.h"
+#include "cache/standing.h"
 #include "mobile_fixture.h"
 
 static void
@@ -380,6 +381,100 @@ rests_after_its_time(void **state)
 }
 
 static void
+expect_seen(struct fixture *f, time_t now, const struct cm_mobile_seen *want)
+{
+	struct cm_mobile_seen seen;
+
+	cm_mobile_see(f->h.store, "alice", now, &seen);
+	assert_int_equal(seen.exists, want->exists);
+	assert_int_equal(seen.state, want->state);
+	assert_int_equal(seen.made, want->made);
+	assert_int_equal(seen.refreshed, want->refreshed);
+	assert_int_equal(seen.expires, want->expires);
+}
+
+static enum cm_err
+see_closed(void *arg, const char *name, const struct cm_standing *st)
+{
+	struct fixture *f = arg;
+
+	snprintf(f->last, sizeof(f->last), "%s %u %s", name, st->uid, cm_reason_name(st->reason));
+	return CM_OK;
+}
+
+/* What people are told: made, refreshed, expires, closed. */
+static void
+it_is_told(void **state)
+{
+	struct fixture *f = *state;
+	const struct cm_account a = mobile_account("alice", 10001), b = mobile_account("bob", 10002);
+	const time_t now = cm_clock_now(), later = now + 5 * DAY;
+	struct cm_mobile_seen bob;
+
+	expect_seen(f, now, &(struct cm_mobile_seen){ .exists = false });
+	assert_int_equal(mobile_log_in(f, &a, false, now), CM_OK);
+	expect_seen(f, now, &(struct cm_mobile_seen){ true, false, CM_MOBILE_KEPT, now, now, now + 30 * DAY });
+	assert_int_equal(mobile_log_in(f, &a, false, later), CM_OK);
+	expect_seen(f, later, &(struct cm_mobile_seen){ true, false, CM_MOBILE_KEPT, now, later, later + 30 * DAY });
+	expect_seen(f, later + 31 * DAY, &(struct cm_mobile_seen){ true, false, CM_MOBILE_RESTS, now, later, later + 30 * DAY });
+	assert_int_equal(cm_mobile_decline(&f->h, &b, f->t), CM_OK);
+	cm_mobile_see(f->h.store, "bob", now, &bob);
+	assert_true(bob.exists && bob.state == CM_MOBILE_DECLINED && bob.refreshed == 0);
+	assert_int_equal(cm_standing_each_closed(f->h.store, f->t, see_closed, f), CM_OK);
+	assert_string_equal(f->last, "");
+	assert_int_equal(cm_standing_note(f->h.store, &(struct cm_standing_word){ .name = "alice", .uid = 10001,
+	    .reason = CM_REASON_ACCOUNT_DISABLED, .text = "disabled", .at = later, .ends = true }, f->t), CM_OK);
+	expect_seen(f, later, &(struct cm_mobile_seen){ true, false, CM_MOBILE_GONE, now, 0, 0 });
+	assert_int_equal(cm_standing_each_closed(f->h.store, f->t, see_closed, f), CM_OK);
+	assert_string_equal(f->last, "alice 10001 account_disabled");
+	assert_int_equal(mobile_settle(f, later), CM_OK);
+	expect_seen(f, later, &(struct cm_mobile_seen){ .exists = false });
+}
+
+static void
+expect_opens(struct fixture *f, time_t now, enum cm_reason reason)
+{
+	struct cm_kept_row *row = NULL;
+
+	assert_int_equal(cm_accounts_find_row(f->h.store, cm_blob_str("alice"), now, f->t, &row), CM_OK);
+	assert_int_equal(row->reason, reason);
+	assert_int_equal(row->usable, cm_reason_err(reason));
+	cm_kept_row_free(&row);
+}
+
+/* A clock a year ahead, and one a year behind: nobody is let in by it, each says why, and when it is right again nothing is lost. */
+static void
+a_clock_that_is_wrong(void **state)
+{
+	struct fixture *f = *state;
+	const struct cm_account a = mobile_account("alice", 10001);
+	const time_t now = cm_clock_now(), ahead = now + 365 * DAY, behind = now - 365 * DAY;
+
+	f->signed_time = now;
+	assert_int_equal(mobile_log_in(f, &a, false, now), CM_OK);
+	expect_opens(f, now, CM_REASON_NONE);
+	expect_opens(f, ahead, CM_REASON_KEPT_TOO_OLD);
+	assert_int_equal(mobile_settle(f, ahead), CM_OK);
+	mobile_expect_alice(f, false);
+	expect_opens(f, behind, CM_REASON_CLOCK_BEHIND);
+	assert_int_equal(mobile_settle(f, behind), CM_OK);
+	mobile_expect_alice(f, true);		/* whose files they are is known, how long ago it was is not */
+	assert_int_equal(mobile_settle(f, now), CM_OK);
+	mobile_expect_alice(f, true);
+	expect_opens(f, now, CM_REASON_NONE);
+	/* A login with the network while it is ahead; the clock of this boot tells how long ago that was. */
+	assert_int_equal(mobile_log_in(f, &a, false, ahead), CM_OK);
+	expect_opens(f, ahead, CM_REASON_NONE);
+	expect_opens(f, now, CM_REASON_NONE);
+	expect_opens(f, behind, CM_REASON_CLOCK_BEHIND);
+	assert_int_equal(mobile_settle(f, now), CM_OK);
+	mobile_expect_alice(f, true);
+	assert_int_equal(mobile_log_in(f, &a, false, now), CM_OK);
+	expect_opens(f, now, CM_REASON_NONE);
+	mobile_expect_alice(f, true);
+}
+
+static void
 ends_with_its_account(void **state)
 {
 	struct fixture *f = *state;
@@ -524,7 +619,7 @@ main(void)
 		T(a_login_makes_records), T(a_login_refreshes_them), T(a_group_of_ones_own), cmocka_unit_test(policy_says_who),
 		T(who_was_asked_is_not_asked_again), T(policy_that_changed_ends_it), cmocka_unit_test(homes_stay_below_their_roots),
 		T(records_of_others_stay), T(a_uid_is_one_accounts), T(groups_of_others), T(own_group_of_this_computer), T(listed_groups),
-		T(member_of_what_is_described), T(texts_of_a_directory), T(rests_after_its_time),
+		T(member_of_what_is_described), T(texts_of_a_directory), T(rests_after_its_time), T(it_is_told), T(a_clock_that_is_wrong),
 		T(ends_with_its_account), cmocka_unit_test(damage_takes_no_names_away), T(settling_mends),
 		T(folders_that_are_not_used), T(many_are_as_fast_as_one),
 	};
