@@ -124,6 +124,8 @@ class Host:
             mapped.update(frames)
             if pid in ours:
                 held[pid] = frames
+        if 0 in mapped:
+            sys.exit('bench/run: the kernel tells no page frames (proc(5), pagemap): root of a user namespace is not enough')
         for pid, frames in held.items():
             total[ours[pid]] = total.get(ours[pid], 0) + PAGE / 1024 * sum(1 / mapped[frame] for frame in frames)
         return total
