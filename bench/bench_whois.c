@@ -28,7 +28,8 @@
 #define ROUNDS		1500
 #define WARM_UP		100
 #define CLIENTS_MAX	16
-#define OF_CLIENT	1500	/* questions of each, so many users each has */
+#define TURNS		15
+#define OF_TURN		100	/* questions of each client */
 #define LOAD_CONNECTIONS 4
 #define DAY		86400
 
@@ -406,37 +407,59 @@ relayed(struct asker *askers, size_t count)
 	return each;
 }
 
+/* Of the clients' questions those of one turn. */
+static void
+take_turn(struct asker *askers, const struct asker *all, size_t count, size_t turn)
+{
+	for (size_t i = 0; i < count; i++) {
+		askers[i] = all[i];
+		askers[i].questions += turn * OF_TURN;
+		askers[i].filters += turn * OF_TURN;
+		askers[i].count = OF_TURN;
+	}
+}
+
+static void
+see_filters(struct asker *askers, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		for (size_t n = 0; n < OF_TURN; n++)
+			askers[i].filters[n] = read_filters(ask(askers[i].wire, &askers[i].questions[n]));
+}
+
+/* They take turns, so that a busy moment meets all; ratios are medians of the turns'. */
 static void
 clients(const char *path, size_t count)
 {
-	struct asker askers[CLIENTS_MAX] = { 0 };
+	static double service[TURNS], raw[TURNS], relay[TURNS], ratio[TURNS], relay_ratio[TURNS];
+	struct asker all[CLIENTS_MAX] = { 0 }, askers[CLIENTS_MAX];
 	struct maker m;
-	double service, raw, relay;
 
 	maker_open(&m);
 	for (size_t i = 0; i < count; i++) {
-		const size_t first = ROUNDS + WARM_UP + 1 + i * OF_CLIENT;
+		const size_t first = ROUNDS + WARM_UP + 1 + i * TURNS * OF_TURN;
 
-		askers[i].count = OF_CLIENT;
-		askers[i].wire = connect_to(path);
-		askers[i].raw = open_raw();
-		askers[i].questions = calloc(OF_CLIENT, sizeof(struct cm_buf));
-		for (size_t n = 0; n < OF_CLIENT; n++)
-			askers[i].questions[n] = make_question(&m, (unsigned)(first + n));
+		all[i].wire = connect_to(path);
+		all[i].raw = open_raw();
+		all[i].questions = calloc(TURNS * OF_TURN, sizeof(struct cm_buf));
+		all[i].filters = calloc(TURNS * OF_TURN, sizeof(struct filters));
+		for (size_t n = 0; n < TURNS * OF_TURN; n++)
+			all[i].questions[n] = make_question(&m, (unsigned)(first + n));
 	}
-	service = together(askers, count, ask_service);
-	for (size_t i = 0; i < count; i++) {
-		askers[i].filters = calloc(OF_CLIENT, sizeof(struct filters));
-		for (size_t n = 0; n < OF_CLIENT; n++)
-			askers[i].filters[n] = read_filters(ask(askers[i].wire, &askers[i].questions[n]));
+	for (size_t turn = 0; turn < TURNS; turn++) {
+		take_turn(askers, all, count, turn);
+		service[turn] = together(askers, count, ask_service);
+		see_filters(askers, count);
+		raw[turn] = together(askers, count, ask_raw);
+		relay[turn] = relayed(askers, count);
+		ratio[turn] = service[turn] / raw[turn];
+		relay_ratio[turn] = relay[turn] / raw[turn];
 	}
-	raw = together(askers, count, ask_raw);
-	relay = relayed(askers, count);
-	printf("service.whois_%zu_clients %.0f /s\n", count, service);
-	printf("service.whois_%zu_clients_raw %.0f /s\n", count, raw);
-	printf("service.whois_%zu_clients_ratio %.2f ratio\n", count, service / raw);
-	printf("service.whois_%zu_clients_relay %.0f /s\n", count, relay);
-	printf("service.whois_%zu_clients_relay_ratio %.2f ratio\n", count, relay / raw);
+	printf("service.whois_%zu_clients %.0f /s\n", count, bench_median(service, TURNS));
+	printf("service.whois_%zu_clients_raw %.0f /s\n", count, bench_median(raw, TURNS));
+	printf("service.whois_%zu_clients_ratio %.2f ratio\n", count, bench_median(ratio, TURNS));
+	printf("service.whois_%zu_clients_relay %.0f /s\n", count, bench_median(relay, TURNS));
+	printf("service.whois_%zu_clients_relay_ratio %.2f ratio\n", count, bench_median(relay_ratio, TURNS));
 	printf("service.whois_%zu_clients_kept %.0f /s\n", count, together(askers, count, ask_service));
 }
 
