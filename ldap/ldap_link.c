@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ldap.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,6 +24,8 @@
 #define KEEPALIVE_PROBES	2
 /* How often it is looked whether a lookup was cancelled. */
 #define LOOK_MS			20
+/* An answer that comes sooner needs no poll(2) before it is received. */
+#define RECEIVE_MS		100
 
 /* A resolver is a thread's own: this one's knows /etc/hosts, and no name server.  Nothing of ours uses the name. */
 static void *
@@ -138,11 +141,12 @@ enum cm_err
 cm_link_connect(struct cm_link_target *target, const char *uri, struct cm_trace *t,
     struct cm_link *l)
 {
+	static const struct timeval at_most = { .tv_usec = RECEIVE_MS * 1000 };
 	struct addrinfo *list = NULL;
-	int error;
+	int error, flags;
 
 	l->fd = -1;
-	l->silent = l->ended = l->cancelled = l->unnamed = false;
+	l->waits = l->silent = l->ended = l->cancelled = l->unnamed = false;
 	l->received = 0;
 	l->at = l->len = 0;
 	if ((error = resolve(l, target, &list)) != 0) {
@@ -158,6 +162,10 @@ cm_link_connect(struct cm_link_target *target, const char *uri, struct cm_trace 
 		return cm_trace_fail(t, CM_REASON_DIRECTORY_OFFLINE, "%s: connecting: %s", uri,
 		    l->cancelled ? "given up" : l->silent ? "no answer in time" : strerror(error));
 	set_options(l->fd);
+	/* What is not to wait says so each time. */
+	flags = fcntl(l->fd, F_GETFL);
+	l->waits = flags >= 0 && fcntl(l->fd, F_SETFL, flags & ~O_NONBLOCK) == 0 &&
+	    setsockopt(l->fd, SOL_SOCKET, SO_RCVTIMEO, &at_most, sizeof(at_most)) == 0;
 	return CM_OK;
 }
 
@@ -210,6 +218,13 @@ in_time(struct cm_link *l)
 	return false;
 }
 
+/* Can recv(2) itself wait for so long as it does, well before the deadline? */
+static bool
+may_wait(const struct cm_link *l)
+{
+	return l->waits && l->cancel < 0 && cm_deadline_left(l->deadline) > 2 * RECEIVE_MS;
+}
+
 /*
  * Receive what is there, or wait for it: libldap reads a message in pieces of a
  * few bytes, and an answer to a search is several messages.  Bytes, 0 at the
@@ -223,7 +238,7 @@ fill(struct cm_link *l)
 	do {
 		if (!in_time(l))
 			return -1;
-		n = recv(l->fd, l->buffer, sizeof(l->buffer), MSG_DONTWAIT);
+		n = recv(l->fd, l->buffer, sizeof(l->buffer), may_wait(l) ? 0 : MSG_DONTWAIT);
 	} while (n < 0 && again(l, POLLIN));
 	l->ended = n == 0 || (n < 0 && !l->silent && !l->cancelled);
 	l->at = 0;
@@ -250,7 +265,7 @@ io_read(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
 bool
 cm_link_wait(struct cm_link *l)
 {
-	return l->len > 0 || (wait_for(l, POLLIN) && (fill(l) >= 0 || (!l->silent && !l->cancelled)));
+	return l->len > 0 || ((may_wait(l) || wait_for(l, POLLIN)) && (fill(l) >= 0 || (!l->silent && !l->cancelled)));
 }
 
 static ber_slen_t

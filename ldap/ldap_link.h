@@ -24,6 +24,7 @@ struct cm_link {
 	int fd;
 	int cancel;		/* once this can be read all waits end; -1: nothing cancels */
 	cm_deadline deadline;	/* of everything below; set anew for each use */
+	bool waits;		/* recv(2) on it may wait for a moment */
 	bool silent;		/* the deadline passed */
 	bool cancelled;
 	bool unnamed;		/* the name could not be looked up */

@@ -24,6 +24,7 @@
 /* Spawned by cardmapd: two listening sockets, and a pipe that ends with it. */
 enum { FD_CONTROL = 3, FD_WHOIS, FD_LIFELINE };
 
+#define HEAPS		10
 #define HEAP_STEP	(256 << 10)
 
 #define EXIT_USAGE	64	/* sysexits.h */
@@ -328,8 +329,8 @@ static enum cm_err
 harden(struct program *p)
 {
 	umask(077);
-	/* Threads that serve in turns need no heap each: what one leaves free the next one uses. */
-	(void)mallopt(M_ARENA_MAX, 2);
+	/* Whois by eight threads at once: with one heap for two of them a quarter of the questions wait for a lock. */
+	(void)mallopt(M_ARENA_MAX, HEAPS);
 	/* ... and none gives back after each question what the next one takes. */
 	(void)mallopt(M_TOP_PAD, HEAP_STEP);
 	(void)mallopt(M_TRIM_THRESHOLD, 2 * HEAP_STEP);
