@@ -161,12 +161,22 @@ cm_buf_add_base64(struct cm_buf *b, struct cm_blob v)
 	}
 }
 
+/* RFC 4648 section 4, each one more than it is: 0 is none of them. */
+static const int8_t base64_values[UINT8_MAX + 1] = {
+	['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8, ['I'] = 9,
+	['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18,
+	['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27,
+	['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36,
+	['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45,
+	['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54,
+	['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
+	['/'] = 64,
+};
+
 static int
 base64_value(uint8_t c)
 {
-	const char *p = c != '\0' ? strchr(base64, c) : NULL;
-
-	return p != NULL ? (int)(p - base64) : -1;
+	return base64_values[c] - 1;
 }
 
 size_t
@@ -199,20 +209,22 @@ cm_base64_parse(struct cm_blob text, bool strict, uint8_t *out)
 void
 cm_buf_addv(struct cm_buf *b, const char *fmt, va_list ap)
 {
+	const size_t room = b->ptr != NULL && b->err == CM_OK ? b->cap - b->len : 0;
 	va_list again;
 	int n;
 
+	/* Where it fits, as most does, it is made once. */
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(room > 0 ? (char *)b->ptr + b->len : NULL, room, fmt, again);
 	va_end(again);
-	if (n < 0) {
+	if (n < 0)
 		b->err = b->err != CM_OK ? b->err : CM_ERR_SYNTAX;
-		return;
-	}
-	if (!grow(b, (size_t)n))
-		return;
-	vsnprintf((char *)b->ptr + b->len, (size_t)n + 1, fmt, ap);
-	b->len += (size_t)n;
+	else if (grow(b, (size_t)n) && (size_t)n >= room)
+		vsnprintf((char *)b->ptr + b->len, (size_t)n + 1, fmt, ap);
+	if (b->err == CM_OK)
+		b->len += (size_t)n;
+	else if (room > 0)
+		b->ptr[b->len] = '\0';
 }
 
 void

@@ -1,18 +1,28 @@
 /* service/answer_text.c - the outcome of a question straight as text: for whoever answers thousands of them. */
 #include "service/answer.h"
 
-/* RFC 8259 section 7; what is printable needs no more than these two. */
+/* RFC 8259 section 7; what is printable needs no more than these two.  Most texts have neither. */
 static void
 put_string(struct cm_buf *b, const char *s)
 {
+	const size_t len = strlen(s);
+	uint8_t *to;
+
+	if (memchr(s, '"', len) == NULL && memchr(s, '\\', len) == NULL) {
+		if ((to = cm_buf_extend(b, len + 2)) == NULL)
+			return;
+		to[0] = to[len + 1] = '"';
+		memcpy(to + 1, s, len);
+		return;
+	}
 	cm_buf_add_byte(b, '"');
 	for (size_t n; *s != '\0'; s += n) {
-		n = strcspn(s, "\"\\");
+		/* the first of them is written as what it is, behind a backslash */
+		if (*s == '"' || *s == '\\')
+			cm_buf_add_byte(b, '\\');
+		for (n = 1; s[n] != '\0' && s[n] != '"' && s[n] != '\\';)
+			n++;
 		cm_buf_add(b, s, n);
-		if (s[n] == '\0')
-			break;
-		cm_buf_add_byte(b, '\\');
-		cm_buf_add_byte(b, (uint8_t)s[n++]);
 	}
 	cm_buf_add_byte(b, '"');
 }
