@@ -360,6 +360,14 @@ cm_child_start(const struct cm_child *c, cm_deadline deadline, struct cm_trace *
 	return err;
 }
 
+bool
+cm_child_lives(const struct cm_child_process *r)
+{
+	struct pollfd p = { .fd = r->pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
+}
+
 void
 cm_child_feed(struct cm_child_process *r, struct cm_blob part, cm_deadline deadline)
 {

@@ -65,6 +65,7 @@ struct cm_child_end {
 /* The errors of cm_child_run() that come before it runs. */
 CM_MUST_USE enum cm_err cm_child_start(const struct cm_child *c, cm_deadline deadline, struct cm_trace *t,
     struct cm_child_process **out);
+bool cm_child_lives(const struct cm_child_process *process);
 /* A part of the input of a child that is fed.  One that reads no more has its reasons, which cm_child_finish() tells. */
 void cm_child_feed(struct cm_child_process *process, struct cm_blob part, cm_deadline deadline);
 /* The others; *process is NULL afterwards. */

@@ -466,6 +466,7 @@ ask(struct cm_work *w)
 		cm_buf_truncate(&text, 0);
 		cm_buf_add_str(&text, cm_trace_message(w->trace));
 	}
+	cm_apart_expect_none(w->apart);
 	cm_buf_free(&text);
 }
 

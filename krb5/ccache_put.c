@@ -218,7 +218,7 @@ cm_ccache_put_begin(const struct cm_ccache_put *p, cm_deadline deadline, struct 
 bool
 cm_ccache_put_is_for(const struct cm_ccache_putting *u, const struct cm_account *a)
 {
-	bool same = strcmp(a->name, u->user) == 0 && strcmp(a->principal, u->principal) == 0 && a->uid == u->uid &&
+	bool same = cm_child_lives(u->process) && strcmp(a->name, u->user) == 0 && strcmp(a->principal, u->principal) == 0 && a->uid == u->uid &&
 	    a->gid == u->groups[0] && a->group_count + 1 == u->group_count;
 
 	for (size_t i = 0; same && i < a->group_count; i++)

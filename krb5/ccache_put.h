@@ -39,7 +39,7 @@ CM_MUST_USE enum cm_err cm_ccache_put(const struct cm_ccache_put *p, cm_deadline
 struct cm_ccache_putting;
 CM_MUST_USE enum cm_err cm_ccache_put_begin(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_trace *t,
     struct cm_ccache_putting **out);
-/* It has become this account: its ids, its groups, its name and its principal. */
+/* It is there still, and has become this account: its ids, its groups, its name and its principal. */
 bool cm_ccache_put_is_for(const struct cm_ccache_putting *u, const struct cm_account *a);
 /* The ticket before its time: it is written where nobody sees it, and is there with cm_ccache_put_end().  What goes wrong, that tells. */
 void cm_ccache_put_ahead(struct cm_ccache_putting *u, struct cm_blob ticket, cm_deadline deadline);

@@ -232,8 +232,16 @@ cm_apart_expect_ticket(struct cm_login *l)
 	const struct cm_message q = { .kind = CM_MESSAGE_EXPECT_TICKET, .principal = l->account->principal,
 		.deadline = a->o.conf->kerberos.timeout };
 
-	if (a->channels[CM_PROCESS_CARD] != NULL && may_ask_kdc(a))
-		(void)!cm_channel_send(a->channels[CM_PROCESS_CARD], &q, NULL, 0, cm_deadline_in(EXPECT_MS));
+	if (a->channels[CM_PROCESS_CARD] == NULL || !may_ask_kdc(a))
+		return;
+	(void)!cm_channel_send(a->channels[CM_PROCESS_CARD], &q, NULL, 0, cm_deadline_in(EXPECT_MS));
+	cm_apart_begin_ccache(l);
+}
+
+void
+cm_apart_expect_none(struct cm_apart *a)
+{
+	cm_ccache_put_drop(&a->putting);
 }
 
 enum cm_err

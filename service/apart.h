@@ -56,6 +56,9 @@ void cm_apart_fds(const struct cm_apart *a, int fds[2]);	/* by enum cm_process *
  */
 bool cm_apart_card(const struct cm_apart *a, struct cm_buf *out);
 
+/* Nobody types a PIN any more: what began for that ends, with nothing done. */
+void cm_apart_expect_none(struct cm_apart *a);
+
 /*
  * The reading end of a pipe that has the account's secret, given, after a login that wanted it; -1: there is none.
  * Nothing in this process reads from it.

@@ -1,7 +1,7 @@
 /*
  * service/ccache_apart.c - the user's ccache of a login apart: the program that writes it begins early and is told last.
  *
- * It becomes the user while the KDC is asked, and writes the ticket while the
+ * It becomes the user while the PIN is typed, and writes the ticket while the
  * store keeps the account, each of which costs the other nothing.  Before the
  * grant it gets no ticket, and before the last stage its file gets no name: a
  * login that ends in between leaves none.
@@ -24,7 +24,7 @@ is_for_grant(const struct cm_login *l)
 	return a->putting != NULL && cm_ccache_put_is_for(a->putting, cm_grant_account(l->grant));
 }
 
-/* Why it cannot, it tells when it is asked again. */
+/* What has begun stays, if it is for this account and there still: a person may take his time.  Why it cannot, it tells when it is asked again. */
 void
 cm_apart_begin_ccache(struct cm_login *l)
 {
@@ -32,6 +32,8 @@ cm_apart_begin_ccache(struct cm_login *l)
 	const struct cm_ccache_put p = put_for(a, l->account);
 	struct cm_trace *unheard = NULL;
 
+	if (a->putting != NULL && cm_ccache_put_is_for(a->putting, l->account))
+		return;
 	cm_ccache_put_drop(&a->putting);
 	if (cm_trace_new(&unheard) == CM_OK)
 		(void)!cm_ccache_put_begin(&p, l->deadline, unheard, &a->putting);

@@ -22,6 +22,7 @@ from service import CARD, RESOLVER
 
 ROOT = Path(__file__).resolve().parents[2]
 ONCE, LIE = WORK / 'faults/once', WORK / 'lie'
+WRITER = 'cardmap-ccache'
 PARSERS = ('libldap', 'liblber', 'libcurl', 'libpcsclite', 'libexpat', 'libp11', 'libsasl', 'libgnutls')
 
 
@@ -123,6 +124,23 @@ class DeathTest(ServiceScenario):
                 terminal.expect(rb'helper|card_|ccache=|PIN for')
                 terminal.kill()
                 self.check_next()
+
+    def test_of_the_tickets_writer_while_the_pin_is_asked(self):
+        """It begins before there is a ticket, as who it is for; another takes its place, and it goes with who was asked."""
+        terminal = self.su()
+        terminal.expect(PROMPT)
+        wait_until(lambda: [p.uid for p in of(WRITER)] == [ALICE_UID], 'the writer to be alice')
+        self.assertEqual(self.tickets(), [])
+        service_scenario.SERVICE.kill(WRITER)
+        wait_until(lambda: not of(WRITER), 'the writer to end')
+        terminal.type(f'{PIN}\n')
+        self.check_inside(*self.ended(terminal))
+        self.wait_card()
+        terminal = self.su()
+        terminal.expect(PROMPT)
+        wait_until(lambda: of(WRITER), 'the writer')
+        terminal.kill()
+        wait_until(lambda: not of(WRITER), 'the writer to end with the prompt')
 
     def test_of_the_service_itself_while_the_pin_is_asked(self):
         for required in ('no', 'yes'):
