@@ -1,4 +1,5 @@
 /* tests/ldap/test_directory.c - one account from a real slapd, and from servers that misbehave. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +22,28 @@
 /* A wait that ends at its deadline ends within this many milliseconds after it. */
 #define SLACK_MS	250
 #define DEADLINE_MS	400
+
+/* What our side of the connection asks the system. */
+static unsigned polls, sends;
+
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
+ssize_t __real_send(int fd, const void *bytes, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags);
+
+int
+__wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	polls++;
+	return __real_poll(fds, count, timeout);
+}
+
+ssize_t
+__wrap_send(int fd, const void *bytes, size_t len, int flags)
+{
+	sends++;
+	return __real_send(fd, bytes, len, flags);
+}
 
 /* rig.py ACTION slapd */
 static void
@@ -220,6 +243,30 @@ one_connection_is_kept(void **state)
 	assert_int_equal(slapd_saw(" ACCEPT from ") - accepted, 1);
 	assert_int_equal(slapd_saw(" SRCH base=") - searched, 50);
 	assert_int_equal(slapd_saw(" BIND dn=\"cn=reader") - bound, 2);	/* slapd writes a second line with the method */
+	cm_directory_close(&d);
+}
+
+/* Thousands a second: a question is one send(2), and its answer is waited for where it is received. */
+static void
+a_question_costs_few_system_calls(void **state)
+{
+	struct cm_directory *d = open_slapd();
+	struct answer a = find(d, ALT, ALICE);
+	unsigned searches;
+
+	(void)state;
+	expect(&a, CM_REASON_NONE, "");
+	searches = cm_directory_stats(d).searches;
+	polls = sends = 0;
+	for (int i = 0; i < 25; i++) {
+		a = find(d, ALT, ALICE);
+		expect(&a, CM_REASON_NONE, "");
+	}
+	searches = cm_directory_stats(d).searches - searches;
+	assert_int_equal(searches, 50);
+	assert_int_equal(sends, searches);
+	/* a slow answer is polled for; not half of them are slow */
+	assert_in_range(polls, 0, searches / 2);
 	cm_directory_close(&d);
 }
 
@@ -641,6 +688,7 @@ main(void)
 		cmocka_unit_test(injection_values_find_nobody),
 		cmocka_unit_test(privileged_groups_are_dropped),
 		cmocka_unit_test(one_connection_is_kept),
+		cmocka_unit_test(a_question_costs_few_system_calls),
 		cmocka_unit_test(a_restarted_server_is_found_again),
 		cmocka_unit_test(a_frozen_server_ends_at_the_deadline),
 		cmocka_unit_test(silence_at_any_point_ends_at_the_deadline),
