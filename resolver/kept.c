@@ -11,7 +11,7 @@
 struct place {
 	uint8_t key[CM_KEPT_KEY];
 	char *text;			/* owned; NULL: free */
-	size_t len;
+	size_t len, room;
 	uid_t uid;
 	cm_deadline until;
 };
@@ -113,23 +113,34 @@ sweep(struct cm_kept_answers *k)
 	}
 }
 
+/* What stood there is gone.  Answers are about as long as each other: mostly the same memory does. */
+static bool
+make_room(struct place *p, size_t size)
+{
+	if (p->text != NULL && size <= p->room && p->room <= 2 * size)
+		return true;
+	clear(p);
+	p->text = malloc(size);
+	p->room = size;
+	return p->text != NULL;
+}
+
 void
 cm_kept_put(struct cm_kept_answers *k, const uint8_t key[CM_KEPT_KEY], const struct cm_kept_answer *a, unsigned ms)
 {
-	char *text = a->text.len <= CM_KEPT_LONGEST ? malloc(a->text.len + 1) : NULL;
 	struct place *p;
 
-	if (text == NULL)
+	if (a->text.len > CM_KEPT_LONGEST)
 		return;
-	memcpy(text, cm_buf_str(&a->text), a->text.len + 1);
 	pthread_mutex_lock(&k->lock);
 	sweep(k);
 	p = choose(bucket_of(k, key), key);
-	clear(p);
-	memcpy(p->key, key, CM_KEPT_KEY);
-	p->text = text;
-	p->len = a->text.len;
-	p->uid = a->uid;
-	p->until = cm_deadline_in(ms);
+	if (make_room(p, a->text.len + 1)) {
+		memcpy(p->key, key, CM_KEPT_KEY);
+		memcpy(p->text, cm_buf_str(&a->text), a->text.len + 1);
+		p->len = a->text.len;
+		p->uid = a->uid;
+		p->until = cm_deadline_in(ms);
+	}
 	pthread_mutex_unlock(&k->lock);
 }
