@@ -19,6 +19,7 @@
 #include "base/secret.h"
 #include "base/wire.h"
 #include "cardmapd/cards.h"
+#include "cardmapd/imports.h"
 #include "cardmapd/jobs.h"
 #include "cardmapd/loop.h"
 #include "cardmapd/methods.h"
@@ -417,6 +418,19 @@ load(struct service *s)
 	return err;
 }
 
+/* By files that are another process's to read; as root only for who has no other user. */
+static enum cm_err
+import_settings(struct service *s)
+{
+	struct cm_imports i = { .config = s->settings.config, .libexec = s->settings.libexec, .uid = (uid_t)-1 };
+	enum cm_err err;
+
+	if (geteuid() == 0 && !s->settings.no_drop &&
+	    (err = cm_processes_user(s->conf->service.user, s->trace, &i.uid, &i.gid)) != CM_OK)
+		return err;
+	return cm_imports_take(&i, s->conf, s->trace);
+}
+
 /* The descriptions that others write their programs by name what is served here, and nothing else. */
 static enum cm_err
 check_interfaces(struct service *s)
@@ -467,6 +481,7 @@ static const struct step {
 	{ check_user, false },
 	{ inherit, false },
 	{ watch_signals, false },
+	{ import_settings, false },
 	{ find_programs, false },
 	{ choose_asker, false },
 	{ make_cache, false },

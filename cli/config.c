@@ -159,35 +159,12 @@ check_part(struct cm_cli *c, unsigned need, const char *name)
 	return err;
 }
 
-static bool
-is_line_of(const char *origin, const char *path)
-{
-	const size_t len = path != NULL ? strlen(path) : 0;
-
-	return len > 0 && strncmp(origin, path, len) == 0 && origin[len] == ':';
-}
-
-/* The service decides who must use a card, and reads no file of another system: it has no business with such octets. */
-static void
-see_setting(void *arg, const struct cm_conf_item *item)
-{
-	static const char section[] = "enforcement.", disabled[] = "card.disabled";
-	const struct cm_cli *c = arg;
-
-	if (strncmp(item->key, section, strlen(section)) != 0 && strcmp(item->key, disabled) != 0)
-		return;
-	if (is_line_of(item->origin, c->conf->mapper.plist) || is_line_of(item->origin, c->conf->mapper.sssd))
-		cm_trace_add(c->trace, CONSIDER, "%s = %s stands in %s, which the service does not read: it is not in force there; write it into "
-		    "cardmap.conf, or have cardmap import do so", item->key, item->value, item->origin);
-}
-
 static enum cm_err
 check_enforcement(struct cm_cli *c)
 {
 	enum cm_err err;
 
 	cm_trace_begin(c->trace, "enforcement");
-	cm_conf_each(c->conf, see_setting, c);
 	err = cm_enforcement_check(c->conf, NULL, c->trace);
 	cm_trace_end(c->trace, err);
 	return err;

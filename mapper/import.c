@@ -247,8 +247,8 @@ cm_import_apply(struct cm_import *i, struct cm_conf *c, struct cm_trace *t)
  * A new file that holds while it stays where it is: one row.  One that somebody
  * named must be there: without its rules others would hold.
  */
-enum cm_err
-cm_import_configured(struct cm_conf *c, struct cm_trace *t)
+static enum cm_err
+each_file(const struct cm_conf *c, struct cm_trace *t, enum cm_err (*use)(void *arg, struct cm_import *i, struct cm_trace *t), void *arg)
 {
 	const struct {
 		const char *key, *path;
@@ -266,7 +266,7 @@ cm_import_configured(struct cm_conf *c, struct cm_trace *t)
 			continue;
 		err = cm_import_load(files[k].path, files[k].read, t, &i);
 		if (err == CM_OK)
-			err = cm_import_apply(i, c, t);
+			err = use(arg, i, t);
 		else if (err == CM_ERR_ABSENT && !cm_conf_is_default(c, files[k].key))
 			err = cm_import_fail(files[k].path, 0, t, "no such file; see %s", files[k].key);
 		else if (err == CM_ERR_ABSENT)
@@ -274,4 +274,46 @@ cm_import_configured(struct cm_conf *c, struct cm_trace *t)
 		cm_import_free(&i);
 	}
 	return err;
+}
+
+static enum cm_err
+apply(void *arg, struct cm_import *i, struct cm_trace *t)
+{
+	return cm_import_apply(i, arg, t);
+}
+
+enum cm_err
+cm_import_configured(struct cm_conf *c, struct cm_trace *t)
+{
+	return each_file(c, t, apply, c);
+}
+
+struct telling {
+	cm_import_visit visit;
+	void *arg;
+};
+
+static enum cm_err
+tell_settings(void *arg, struct cm_import *i, struct cm_trace *t)
+{
+	const struct telling *to = arg;
+	struct cm_buf place = { 0 };
+	enum cm_err err = CM_OK;
+
+	(void)t;
+	for (size_t k = 0; err == CM_OK && k < i->setting_count; k++) {
+		cm_buf_truncate(&place, 0);
+		add_place(i, i->settings[k].line, &place);
+		err = to->visit(to->arg, cm_buf_str(&place), &i->settings[k]);
+	}
+	cm_buf_free(&place);
+	return err;
+}
+
+enum cm_err
+cm_import_each(const struct cm_conf *c, struct cm_trace *t, cm_import_visit visit, void *arg)
+{
+	struct telling to = { visit, arg };
+
+	return each_file(c, t, tell_settings, &to);
 }

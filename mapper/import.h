@@ -82,6 +82,9 @@ CM_MUST_USE enum cm_err cm_import_apply(struct cm_import *i, struct cm_conf *c, 
  * are those of the readers; only mapper.plist's default may be missing.
  */
 CM_MUST_USE enum cm_err cm_import_configured(struct cm_conf *c, struct cm_trace *t);
+/* Its settings alone, told to visit() in the order in which they would be set; place: "FILE:LINE".  c stays as it is. */
+typedef enum cm_err (*cm_import_visit)(void *arg, const char *place, const struct cm_import_setting *s);
+CM_MUST_USE enum cm_err cm_import_each(const struct cm_conf *c, struct cm_trace *t, cm_import_visit visit, void *arg);
 
 /* Append the equivalent cardmap.conf: a comment with the line each thing came from, notes at the end. */
 CM_MUST_USE enum cm_err cm_import_write(const struct cm_import *i, struct cm_buf *out);

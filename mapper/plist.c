@@ -432,7 +432,6 @@ take_tokens(const struct reading *r, const struct key *k, const struct cm_plist_
 
 static const char *const levels[] = { "off", "chain", "soft", "hard", NULL };
 static const char *const removals[] = { "none", "lock", NULL };
-#define SERVICE	"is the service's to obey, which reads cardmap.conf: cardmap import writes it there"
 
 static const struct key keys[] = {
 	{ "AttributeMapping",      false, CM_PLIST_DICT,    take_mapping, NULL, NULL, NULL },
@@ -445,14 +444,13 @@ static const struct key keys[] = {
 	{ "UserSelectorPath",      false, CM_PLIST_STRING,  take_program, "mapper.selector", NULL, NULL },
 	{ "UserPairing",           false, CM_PLIST_OTHER,   take_flag, "accounts.user_pairing", NULL, NULL },
 	{ "oneCardPerUser",        false, CM_PLIST_OTHER,   take_flag, "accounts.one_card_per_user", NULL, NULL },
-	{ "enforceSmartCard",      false, CM_PLIST_OTHER,   take_flag, "enforcement.required", NULL, SERVICE },
-	{ "NotEnforcedGroup",      false, CM_PLIST_STRING,  take_text, "enforcement.not_enforced_group", NULL, SERVICE },
-	{ "allowUnmappedUsers",    false, CM_PLIST_OTHER,   take_flag, "enforcement.allow_unmapped_users", NULL, SERVICE },
-	{ "allowSmartCard",        false, CM_PLIST_OTHER,   take_flag, "enforcement.allow_cards", NULL, SERVICE },
-	{ "tokenRemovalAction",    false, CM_PLIST_INTEGER, take_number, "enforcement.removal", removals, SERVICE },
-	{ "Logging",               false, CM_PLIST_OTHER,   take_flag, NULL, NULL,
-	  "has no counterpart in a file: cardmap cards log-next does the same, once" },
-	{ "DisabledTokens",        false, CM_PLIST_ARRAY,   take_tokens, "card.disabled", NULL, SERVICE },
+	{ "enforceSmartCard",      false, CM_PLIST_OTHER,   take_flag, "enforcement.required", NULL, NULL },
+	{ "NotEnforcedGroup",      false, CM_PLIST_STRING,  take_text, "enforcement.not_enforced_group", NULL, NULL },
+	{ "allowUnmappedUsers",    false, CM_PLIST_OTHER,   take_flag, "enforcement.allow_unmapped_users", NULL, NULL },
+	{ "allowSmartCard",        false, CM_PLIST_OTHER,   take_flag, "enforcement.allow_cards", NULL, NULL },
+	{ "tokenRemovalAction",    false, CM_PLIST_INTEGER, take_number, "enforcement.removal", removals, NULL },
+	{ "Logging",               false, CM_PLIST_OTHER,   take_flag, "card.log_next", NULL, NULL },
+	{ "DisabledTokens",        false, CM_PLIST_ARRAY,   take_tokens, "card.disabled", NULL, NULL },
 };
 
 static const struct key *

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <jansson.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -39,6 +40,7 @@ struct program {
 	struct cm_resolver resolver;
 	struct cm_whois *whois;
 	struct cm_trace *trace;
+	bool settings;			/* told, and no more */
 	char *lists_of_root;		/* NULL: none but its own */
 	int control, whois_listener, lifeline, signals;
 	pthread_mutex_t lock;		/* of sessions */
@@ -51,7 +53,8 @@ static bool
 parse(int argc, char **argv, struct program *p)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "run-dir", required_argument, NULL, 'r' }, { NULL, 0, NULL, 0 },
+		{ "config", required_argument, NULL, 'c' }, { "run-dir", required_argument, NULL, 'r' }, { "settings", no_argument, NULL, 's' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int o;
 
@@ -60,6 +63,8 @@ parse(int argc, char **argv, struct program *p)
 			p->config = optarg;
 		else if (o == 'r')
 			p->run_dir = optarg;
+		else if (o == 's')
+			p->settings = true;
 		else
 			return false;
 	}
@@ -342,6 +347,39 @@ harden(struct program *p)
 	return cm_resolver_confine(p->trace);
 }
 
+/* ---- what other systems' files set, for cardmapd, which reads none: once, in a process without privilege */
+
+static enum cm_err
+add_setting(void *arg, const char *place, const struct cm_import_setting *s)
+{
+	json_t *values = json_array(), *one = json_pack("{s:s, s:s, s:o}", "key", s->key, "place", place, "values", values);
+
+	for (char *const *v = s->values; *v != NULL; v++)
+		json_array_append_new(values, json_string(*v));
+	return json_array_append_new(arg, one) == 0 && json_array_size(values) > 0 ? CM_OK : CM_ERR_NOMEM;
+}
+
+static int
+tell_settings(struct program *p)
+{
+	json_t *list = json_array(), *answer;
+	struct cm_conf *conf = NULL;
+	enum cm_err err = cm_conf_load(p->config, p->trace, &conf);
+	char *text;
+
+	if (err == CM_OK)
+		err = cm_import_each(conf, p->trace, add_setting, list);
+	answer = err == CM_OK ? json_pack("{s:O}", "settings", list) :
+	    json_pack("{s:s}", "error", cm_trace_reason(p->trace) != CM_REASON_NONE ? cm_trace_message(p->trace) : cm_err_name(err));
+	if ((text = json_dumps(answer, JSON_COMPACT)) != NULL)
+		fputs(text, stdout);
+	free(text);
+	json_decref(answer);
+	json_decref(list);
+	cm_conf_free(&conf);
+	return text != NULL && fflush(stdout) == 0 ? 0 : EXIT_FAILED;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -352,8 +390,12 @@ main(int argc, char **argv)
 	if (cm_trace_new(&p.trace) != CM_OK)
 		return EXIT_FAILED;
 	cm_trace_begin(p.trace, "start");
-	if (!parse(argc, argv, &p) || !take_sockets(&p)) {
-		fprintf(stderr, "usage: cardmap-resolver [--config FILE] [--run-dir DIR], started by cardmapd or by its socket units\n");
+	const bool parsed = parse(argc, argv, &p);
+
+	if (parsed && p.settings)
+		_exit(tell_settings(&p));
+	if (!parsed || !take_sockets(&p)) {
+		fprintf(stderr, "usage: cardmap-resolver [--config FILE] [--run-dir DIR] [--settings], started by cardmapd or by its socket units\n");
 		return EXIT_USAGE;
 	}
 	if ((err = catch_signals(&p)) == CM_OK && (err = harden(&p)) == CM_OK && (err = open_all(&p)) == CM_OK) {

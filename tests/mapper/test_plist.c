@@ -283,7 +283,7 @@ both_forms(void **state)
 		    "<key>DisabledTokens</key><array><string>com.apple.CryptoTokenKit.pivtoken</string></array>"
 		    "</dict></plist>", "trust.level=off\naccounts.one_card_per_user=yes\nenforcement.required=yes\n"
 		    "enforcement.not_enforced_group=g h\nenforcement.allow_unmapped_users=yes\n"
-		    "enforcement.allow_cards=no\nenforcement.removal=lock\n"
+		    "enforcement.allow_cards=no\nenforcement.removal=lock\ncard.log_next=yes\n"
 		    "card.disabled=com.apple.CryptoTokenKit.pivtoken\n" PAIRINGS },
 	};
 
@@ -360,8 +360,6 @@ notes(void **state)
 	    FLAG("Logging", "false") "\n</dict></plist>";
 	static const struct { int line; const char *text; } want[] = {
 		{ 5, "key \"Something\" is not known and has no effect" },
-		{ 6, "NotEnforcedGroup is the service's to obey, which reads cardmap.conf: cardmap import writes it there" },
-		{ 7, "Logging has no counterpart in a file: cardmap cards log-next does the same, once" },
 		{ 6, "NotEnforcedGroup means something only with enforceSmartCard and allowUnmappedUsers = 1" },
 	};
 	struct cm_import *r = NULL;

@@ -23,15 +23,6 @@ REQUIRED, NORMAL = '262656', '512'   # userAccountControl with and without SMART
 GROUP = 'card-exempt'
 USERS = 1020
 
-PLIST = """<?xml version="1.0" encoding="UTF-8"?>
-<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
-<plist version="1.0"><dict>
-<key>AttributeMapping</key><dict><key>fields</key><array><string>NT Principal Name</string></array>
-<key>formatString</key><string>Kerberos:$1</string><key>dsAttributeString</key><string>dsAttrTypeStandard:AltSecurityIdentities</string></dict>
-<key>enforceSmartCard</key><true/><key>allowUnmappedUsers</key><integer>1</integer><key>NotEnforcedGroup</key><string>card-exempt</string>
-</dict></plist>
-"""
-
 
 class EnforcementScenario(PamScenario):
     """alice has no card in, and a password that is right."""
@@ -152,20 +143,6 @@ class DirectoryTest(EnforcementScenario):
         told = self.explain('alice')
         self.assertEqual((told['decided'], told['kept'] is not None), ('control', True), told)
         self.assertFalse(self.by_password())
-
-
-class PropertyListTest(service_scenario.ServiceScenario):
-    starts = False
-
-    def test_what_the_service_does_not_read_is_told(self):
-        """A SmartcardLogin.plist as it comes from macOS: its rule holds, and who must use a card is for cardmap.conf to say."""
-        plist = WORK / 'SmartcardLogin.plist'
-        plist.write_text(PLIST, encoding='ascii')
-        self.configure(mapper__plist=plist)
-        told = self.cardmap('config', 'check', '--config', service_scenario.service_module.CONF, '--json', status=None).json['notes']
-        for key in ('enforcement.allow_unmapped_users = yes', 'enforcement.not_enforced_group = card-exempt'):
-            self.assertEqual(len([note for note in told if f'{key} stands in {plist}:' in note and 'not in force' in note]), 1, told)
-        self.assertFalse([note for note in told if 'enforcement.required =' in note and 'stands in' in note], 'cardmap.conf has it')
 
 
 class GroupTest(EnforcementScenario):

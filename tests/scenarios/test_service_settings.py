@@ -3,18 +3,20 @@
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import mapping
 import scenario
 import service_scenario
-from scenario import PIN, WRONG_PIN, Counts, wait_until
+from scenario import PIN, SECONDS, WRONG_PIN, Counts, wait_until
 from service_scenario import TERMINAL, ServiceScenario
 from test_service_seat import Caller
 
 import bus
 import service as service_module
 from computer import LOCAL, LOCAL_UID, PASSWORD, in_background
+from rig import WORK
 from terminal import Terminal
 
 LOG_MAX = 1 << 20
@@ -473,6 +475,62 @@ class RemovalTest(ServiceScenario):
                 self.assertEqual((self.bus.calls, len(self.sessions())), (calls, 1))
                 service_scenario.SERVICE.stop()
                 self.put_in()
+
+
+class PlistTest(ServiceScenario):
+    """SmartcardLogin.plist where it stands: the service obeys what macOS would, and parses none of it with privilege."""
+    with_faults = True
+    card = ''
+    starts = False
+    file = WORK / 'SmartcardLogin.plist'
+
+    def write(self, *settings, mode=0o644, owner=0):
+        self.file.write_text('<?xml version="1.0" encoding="UTF-8"?>\n<plist version="1.0"><dict>\n' +
+                             ''.join(f'<key>{key}</key>{value}\n' for key, value in settings) + '</dict></plist>\n', encoding='ascii')
+        self.file.chmod(mode)
+        os.chown(self.file, owner, -1)
+
+    def start_with(self, **changes):
+        service_scenario.SERVICE.stop()
+        service_scenario.SERVICE.conf(mapper__plist=self.file, **changes)
+        service_scenario.SERVICE.start()
+
+    def explain(self):
+        told = service_scenario.SERVICE.ask('io.cardmap.Enforcement', {'action': 'explain', 'user': LOCAL})['result']
+        return told['card_required'], told['decided']
+
+    def test_who_must_use_a_card(self):
+        settings = [('enforceSmartCard', '<true/>'), ('allowUnmappedUsers', '<integer>1</integer>'), ('NotEnforcedGroup', '<string>nocard</string>')]
+        self.write(settings[0])
+        self.start_with()
+        self.assertEqual(self.explain()[0], True)
+        self.write(*settings)
+        groups = Path('/etc/group')
+        before = groups.read_text(encoding='utf-8')
+        self.addCleanup(groups.write_text, before, encoding='utf-8')
+        groups.write_text(f'{before}nocard:x:20200:{LOCAL}\n', encoding='utf-8')
+        self.start_with()
+        exempt = self.explain()
+        self.assertEqual(exempt, (False, 'group'))
+        # cardmap.conf is stronger
+        self.write(settings[0])
+        self.start_with(enforcement__required='no')
+        self.assertEqual(self.explain()[0], False)
+
+    def test_a_file_that_nobody_may_go_by(self):
+        """Less would be decided than it says: the service does not start, and says why."""
+        for write, said in ((lambda: self.write(('enforceSmartCard', '<true>')), 'SmartcardLogin.plist:'),
+                            (lambda: self.write(('enforceSmartCard', '<true/>'), owner=LOCAL_UID), 'SmartcardLogin.plist'),
+                            (lambda: self.write(('enforceSmartCard', '<true/>'), mode=0o666), 'SmartcardLogin.plist'),
+                            (lambda: self.write(('enforceSmartCard', '<true/>'), mode=0o600), 'SmartcardLogin.plist'),
+                            (self.file.unlink, 'SmartcardLogin.plist')):
+            write()
+            service_scenario.SERVICE.conf(mapper__plist=self.file)
+            done = subprocess.run([service_module.HOME / 'sbin/cardmapd', '--config', service_module.CONF, '--run-dir', service_module.RUN,
+                                   '--libexec', service_module.HOME / 'libexec', '--check'], capture_output=True, text=True, check=False,
+                                  env={'PATH': TERMINAL['PATH'], 'ASAN_OPTIONS': 'detect_leaks=0'}, timeout=SECONDS)
+            self.assertEqual(done.returncode, 78, done.stderr)
+            self.assertIn(said, done.stderr)
 
 
 if __name__ == '__main__':
