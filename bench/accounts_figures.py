@@ -194,7 +194,7 @@ def run_doctor(host, *arguments):
 def time_doctor(host, name):
     ways = {'': (), '_alone': ('--no-service',)}
     took = {way: [] for way in ways}
-    for _ in range(11):
+    for _ in range(ROUNDS + 3):
         for way, arguments in ways.items():
             took[way].append(each(lambda: run_doctor(host, *arguments)))
     for way, values in took.items():
