@@ -277,6 +277,13 @@ class ReuseTest(OcspCase):
         self.enter('hard', 'alice-p384', asked=1)
         self.enter('hard', asked=0)
 
+    def test_whoever_only_looks_hears_it_too(self):
+        """explain keeps nothing, and reads what is kept of this card before it asks anybody."""
+        self.enter('hard', asked=1)
+        before = len(self.requests())
+        self.ask('explain', card=self.CARD, more={'trust__level': 'hard'})
+        self.assertEqual(len(self.requests()), before)
+
     def test_max_age(self):
         self.responder.cache = 'public, max-age=600, no-transform'
         self.enter('hard', asked=1, **self.at('+0'))
