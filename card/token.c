@@ -77,6 +77,9 @@ fail_ended(const struct cm_card *c, struct cm_trace *t)
 		return cm_trace_fail(t, CM_REASON_SEVERAL_CARDS, "%s: several of its tokens hold certificates", where);
 	case CM_TOKEN_OTHER:
 		return cm_trace_fail(t, CM_REASON_CARD_CHANGED, "%s: this is not the token that was read", where);
+	case CM_TOKEN_LAST:
+		return cm_trace_fail(t, CM_REASON_PIN_LAST_TRY, "%s: others have typed wrong PINs meanwhile, and one try is left: nothing was sent",
+		    where);
 	case CM_TOKEN_LIES:
 		return cm_trace_fail(t, CM_REASON_CARD_MALFORMED, "%s: %s told of more than there can be (%s)", where, k->path, k->step);
 	case CM_TOKEN_UNFIT:

@@ -25,6 +25,7 @@ enum cm_token_end {
 	CM_TOKEN_NONE,		/* no token in that reader; no such key */
 	CM_TOKEN_SEVERAL,	/* no reader was named, and several tokens have certificates */
 	CM_TOKEN_OTHER,		/* not the token, or the certificate, that was read */
+	CM_TOKEN_LAST,		/* one try of the PIN is left, which was not so before: nothing was sent */
 	CM_TOKEN_LIES,		/* lengths or counts that cannot be */
 	CM_TOKEN_UNFIT,		/* the key signs without the PIN, or asks for it again at each signature */
 };

@@ -349,7 +349,17 @@ find_one(struct cm_token *k, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *out)
 	return count > 0 ? true : ends(k, CM_TOKEN_NONE);
 }
 
-/* A card that was swapped under the module: before it gets a PIN, the session, token and certificate are what they were. */
+/* Others may have typed PINs since it was asked; a last try that somebody allowed is known already. */
+static bool
+has_become_last(struct cm_token *k, const CK_TOKEN_INFO *now)
+{
+	const bool last = (now->flags & ~k->info.flags & CKF_USER_PIN_FINAL_TRY) != 0;
+
+	k->info.flags = now->flags;
+	return last;
+}
+
+/* A card that was swapped under the module: before it gets a PIN, the session, token, certificate and tries are what they were. */
 static bool
 still_there(struct cm_token *k)
 {
@@ -358,7 +368,7 @@ still_there(struct cm_token *k)
 	CK_OBJECT_HANDLE object;
 	CK_TOKEN_INFO info;
 	bool ok = called(k, "C_GetSessionInfo", k->f->C_GetSessionInfo(k->session, &session)) && read_info(k, &info) &&
-	    (is_same(&info, &k->info) || ends(k, CM_TOKEN_OTHER));
+	    (is_same(&info, &k->info) || ends(k, CM_TOKEN_OTHER)) && (!has_become_last(k, &info) || ends(k, CM_TOKEN_LAST));
 
 	k->which = 0;
 	if (!ok || k->count == 0)

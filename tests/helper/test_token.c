@@ -254,6 +254,26 @@ test_tries(void **state)
 	helper_end(&h);
 }
 
+/* While the PIN was asked for another program spent tries: whoever types now did not know that it is the last. */
+static void
+test_others_leave_one_try(void **state)
+{
+	struct helper h;
+
+	(void)state;
+	start_open(&h, "alice-p256", "");
+	put("state", "1 0 0 0\n");
+	assert_int_equal(verify(&h, "99999999", false), CM_ERR_REFUSED);
+	expect(&h, CM_REASON_PIN_LAST_TRY, "others");
+	assert_int_equal(h.answer.tries, 1);
+	assert_int_equal(verify(&h, "99999999", false), CM_ERR_REFUSED);
+	expect(&h, CM_REASON_PIN_LAST_TRY, "others, again");
+	assert_int_equal(token_counts().logins, 0);
+	assert_int_equal(verify(&h, PIN, true), CM_OK);
+	assert_int_equal(token_counts().tries, 3);
+	helper_end(&h);
+}
+
 /* What a session unlocked another does not find so: each login gives the PIN. */
 static void
 test_each_login_asks(void **state)
@@ -550,6 +570,7 @@ main(void)
 		cmocka_unit_test(test_ticket),
 		cmocka_unit_test(test_several_certificates),
 		cmocka_unit_test(test_tries),
+		cmocka_unit_test(test_others_leave_one_try),
 		cmocka_unit_test(test_each_login_asks),
 		cmocka_unit_test(test_pin_is_changed),
 		cmocka_unit_test(test_pin_is_typed_elsewhere),
