@@ -228,8 +228,9 @@ CM_MUST_USE enum cm_err cm_pcsc_connect(const char *name, cm_deadline deadline,
 /*
  * pcsc.c: the same reader, with no connection made: of the wire there is lock alone, which
  * fails where the card is not the one that was there now, and close.  where: as pcscd has it.
+ * CM_ERR_USAGE SEVERAL_CARDS also where another reader that holds a card has a name with the same first seen octets.
  */
-CM_MUST_USE enum cm_err cm_pcsc_look(const char *name, cm_deadline deadline,
+CM_MUST_USE enum cm_err cm_pcsc_look(const char *name, size_t seen, cm_deadline deadline,
     struct cm_trace *t, struct cm_wire *wire, struct cm_buf *where);
 
 /* pcsc_reason.c: why rv is not SCARD_S_SUCCESS; words are static, or valid until the next call. */

@@ -511,15 +511,29 @@ cm_pcsc_connect(const char *name, cm_deadline deadline, struct cm_trace *t, stru
 	return cm_buf_status(where);
 }
 
+/* A module that is told of no more than this cannot tell two readers apart, and the PIN might go to the other's card. */
+static enum cm_err
+check_alone(const struct pcsc *p, size_t seen, struct cm_trace *t)
+{
+	for (DWORD i = 0; i < p->reader_count; i++) {
+		const char *other = p->readers[i].szReader;
+
+		if (has_card(&p->readers[i]) && strcmp(other, reader_name(p)) != 0 && strncmp(other, reader_name(p), seen) == 0)
+			return cm_trace_fail(t, CM_REASON_SEVERAL_CARDS, "cards in: \"%s\", \"%s\", of whose names a PKCS #11 module is told "
+			    "the same first %zu octets", reader_name(p), other, seen);
+	}
+	return CM_OK;
+}
+
 enum cm_err
-cm_pcsc_look(const char *name, cm_deadline deadline, struct cm_trace *t, struct cm_wire *wire, struct cm_buf *where)
+cm_pcsc_look(const char *name, size_t seen, cm_deadline deadline, struct cm_trace *t, struct cm_wire *wire, struct cm_buf *where)
 {
 	struct pcsc *p = NULL;
 	enum cm_err err;
 
 	if ((err = open_scan(deadline, t, &p)) != CM_OK)
 		return err;
-	if ((err = choose(p, name, t)) != CM_OK) {
+	if ((err = choose(p, name, t)) != CM_OK || (err = check_alone(p, seen, t)) != CM_OK) {
 		free_pcsc(p);
 		return err;
 	}

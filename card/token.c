@@ -244,7 +244,7 @@ cm_token_open_card(struct cm_card *c, const struct cm_card_from *from, const cha
 	struct cm_buf reader = { 0 };
 	enum cm_err failed = CM_OK, err;
 
-	if ((err = cm_pcsc_look(name, deadline, t, &c->wire, &reader)) != CM_OK)
+	if ((err = cm_pcsc_look(name, CM_TOKEN_READER_MAX, deadline, t, &c->wire, &reader)) != CM_OK)
 		goto out;
 	cm_buf_add_printable(&c->where, cm_buf_blob(&reader));
 	err = CM_ERR_ABSENT;

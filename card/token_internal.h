@@ -11,6 +11,7 @@
 #define CM_TOKEN_INPUT_MAX	128	/* a DigestInfo, or a digest */
 #define CM_TOKEN_OUTPUT_MAX	1024	/* RSA-8192 fits */
 #define CM_TOKEN_PIN_MAX	255
+#define CM_TOKEN_READER_MAX	sizeof(((CK_SLOT_INFO *)0)->slotDescription)	/* octets of a reader's name that a module is told, or tells */
 
 struct cm_token_certificate {
 	uint8_t id[CM_TOKEN_ID_MAX];	/* CKA_ID: what leads to its key */

@@ -82,11 +82,12 @@ load(struct cm_token *k)
 static bool
 is_reader(const CK_SLOT_INFO *info, const char *reader)
 {
-	const size_t max = sizeof(info->slotDescription), wanted = strnlen(reader, max);
-	size_t len = max;
+	size_t len = CM_TOKEN_READER_MAX, wanted = strnlen(reader, CM_TOKEN_READER_MAX);
 
 	while (len > 0 && (info->slotDescription[len - 1] == ' ' || info->slotDescription[len - 1] == '\0'))
 		len--;
+	while (wanted > 0 && reader[wanted - 1] == ' ')
+		wanted--;
 	return len == wanted && memcmp(info->slotDescription, reader, wanted) == 0;
 }
 

@@ -383,7 +383,7 @@ def http_command(rig):
 def prepare_pcscd(rig):
     folder = rig.work / 'pcscd'
     folder.mkdir()
-    (folder / 'vpcd').write_text(f"""FRIENDLYNAME "Virtual PCD"
+    (folder / 'vpcd').write_text(f"""FRIENDLYNAME "{os.environ.get('CM_READER_NAME', 'Virtual PCD')}"
 DEVICENAME /dev/null:{CARD_PORT:#06X}
 LIBPATH {os.environ.get('CM_READER_DRIVER', '/usr/lib/pcsc/drivers/serial/libifdvpcd.so')}
 CHANNELID {CARD_PORT:#06X}
