@@ -94,7 +94,7 @@ class PairingScenario(ServiceScenario):
 
 class PairOwnTest(PairingScenario):
     def test_a_card_of_ones_own(self):
-        """Told of it, paired, and it opens that account at once: also with no server there."""
+        """Told of it, paired, and it opens that account at once."""
         self.assertEqual(self.offered(), [self.hash])
         with Counts() as counts:
             status, text = self.pair()
