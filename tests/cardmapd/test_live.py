@@ -491,19 +491,24 @@ class TakenOutTest(LiveScenario):
     """The service sees the card go while the card's helper has the PIN: that is what it says, not that a helper died."""
     starts = False
 
-    def test_before_the_card_has_seen_the_pin(self):
+    def halted(self, point):
+        """A login whose helper has halted at that point of it, and whose card was taken out then."""
         once = WORK / 'faults/once'
         once.parent.mkdir(exist_ok=True)
         once.parent.chmod(0o777)
         once.touch()
-        service_scenario.SERVICE.start(CM_FAULT='stop:helper.VERIFY', CM_FAULT_ONCE=once)
+        service_scenario.SERVICE.start(CM_FAULT=f'stop:{point}', CM_FAULT_ONCE=once)
         self.said = len(service_scenario.SERVICE.log)
         self.wait_card()
         connection = self.begin()
+        self.answer(self.until(connection, 'pin'), PIN)
+        wait_until(lambda: any(rig_module.process_state(pid) == 'T' for pid in self.pids(CARD)), 'the helper to halt')
+        self.take_out()
+        return connection
+
+    def test_before_the_card_has_seen_the_pin(self):
         with Counts() as counts:
-            self.answer(self.until(connection, 'pin'), PIN)
-            wait_until(lambda: any(rig_module.process_state(pid) == 'T' for pid in self.pids(CARD)), 'the helper to halt')
-            self.take_out()
+            connection = self.halted('helper.VERIFY')
             again = self.until(connection, 'reading')
             self.put_in()
             asked = self.until(connection, 'pin')
@@ -511,6 +516,11 @@ class TakenOutTest(LiveScenario):
         self.assertEqual(counts.verifies(), 0)
         self.answer(asked, PIN)
         self.assertEqual(self.until(connection)['state'], 'granted')
+
+    def test_after_it(self):
+        end = self.until(self.halted('helper.GET_TICKET'), 'reading')
+        self.assertEqual((end['state'], end['reason']), ('refused', 'card_removed'))
+        self.assertEqual(self.tickets(), [])
 
 
 class KeptTest(LiveScenario):
