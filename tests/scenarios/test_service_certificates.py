@@ -148,7 +148,7 @@ class WantedTest(CertificatesScenario):
         self.log_in_as('bob')  # the same key
         self.put('alice-rsa2048+9c=rekeyed')
         self.refused('card_key', user='bob', prompt=BOB_PROMPT)
-        self.wait_card()
+        self.put('alice-rsa2048+9c=rekeyed')
         self.log_in_as('bob')
 
 
