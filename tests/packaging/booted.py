@@ -136,9 +136,12 @@ class Booted:
         run('umount', '-R', PLACE, check=False)
         PLACE.rmdir()
 
+    def command(self, *command):
+        """What runs it in there."""
+        return ['nsenter', '-t', str(self.leader), '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--', *command]
+
     def inside(self, *command, check=True):
-        """Run it in there."""
-        return run('nsenter', '-t', self.leader, '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--', *command, check=check)
+        return run(*self.command(*command), check=check)
 
     def systemctl(self, *arguments, check=True):
         return self.inside('systemctl', '--no-pager', *arguments, check=check).stdout.strip()

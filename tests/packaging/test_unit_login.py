@@ -19,10 +19,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'rig'))
 import ccache  # noqa: E402
 import rig as rig_module  # noqa: E402
 from rig import PIN, WRONG_PIN, Rig  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 BUILD = Path()
 TREE = Path()
 ALICE = ('alice', 10001, 10000)
+PASSWORD = 'Correct horse 9'
+PLIST = """<?xml version="1.0" encoding="UTF-8"?>
+<plist version="1.0"><dict>
+	<key>AttributeMapping</key><dict>
+		<key>fields</key><array><string>NT Principal Name</string></array>
+		<key>formatString</key><string>$1</string>
+		<key>dsAttributeString</key><string>dsAttrTypeStandard:EMailAddress</string>
+	</dict>
+	<key>NotEnforcedGroup</key><string>engineering</string>
+</dict></plist>
+"""
 SERVICES = ('cardmapd.service', 'cardmap-resolver.service', 'cardmap-card@.service')
 
 
@@ -62,7 +74,7 @@ class Login(unittest.TestCase):
             'trust.anchors': ['/etc/cardmap/root.crt'], 'trust.intermediates': ['/etc/cardmap/inter.crt'],
             'kerberos.config': None, 'kerberos.anchors': ['/etc/cardmap/root.crt'],
             'kerberos.intermediates': ['/etc/cardmap/inter.crt'], 'kerberos.keytab': None, 'kerberos.ccache': None,
-            'accounts.path': None, 'accounts.userdb': None, 'service.log': 'stderr', 'service.greeters': ['cardmap']}, conf)
+            'accounts.path': None, 'mapper.plist': None, 'accounts.userdb': None, 'service.log': 'stderr', 'service.greeters': ['cardmap']}, conf)
         conf.chmod(0o644)
 
     def tell(self, said):
@@ -173,8 +185,7 @@ class Login(unittest.TestCase):
         self.addCleanup(rig.card, 'alice-rsa2048')
         self.change_configuration(removal='lock', removal_grace=0)
         desk = self.open_desk()
-        with subprocess.Popen(['nsenter', '-t', str(self.computer.leader), '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--',
-                               'gdbus', 'monitor', '--system', '--dest', 'org.freedesktop.login1'],
+        with subprocess.Popen(self.computer.command('gdbus', 'monitor', '--system', '--dest', 'org.freedesktop.login1'),
                               stdout=subprocess.PIPE, text=True) as monitor:
             try:
                 for line in monitor.stdout:
@@ -216,6 +227,47 @@ class Login(unittest.TestCase):
         self.assertEqual(self.as_alice(*manager, 'is-failed', 'cardmap-renew.service', check=False), 'inactive')
         self.computer.inside('loginctl', 'terminate-session', desk['session'])
         self.wait(lambda: self.status()['sessions'] == [], 'the session to be forgotten')
+
+    def test_property_list(self):
+        """SmartcardLogin.plist as it stands: read by a process of the service's own, without privilege, in the unit's sandbox."""
+        plist = self.computer.path('/etc/cardmap/SmartcardLogin.plist')
+        self.addCleanup(self.change_configuration, removal='none')
+        self.addCleanup(plist.unlink)
+        for text, code in ((PLIST, None), ('<plist><dict>', '78')):
+            plist.write_text(text, encoding='ascii')
+            plist.chmod(0o644)
+            if code is None:
+                self.change_configuration(required='yes', allow_unmapped_users='yes')
+                ask = ('env', 'ASAN_OPTIONS=detect_leaks=0', 'cardmap', 'enforcement', 'explain', ALICE[0], '--json')
+                said = self.computer.inside(*ask, check=False).stdout
+                self.assertIn('engineering', said, self.tell(said))
+            else:
+                self.computer.systemctl('restart', 'cardmapd.service', check=False)
+                self.assertEqual(self.computer.show('cardmapd.service', 'ExecMainStatus'), code)
+
+    def test_pairing(self):
+        """The password is judged by unix_chkpwd(8), which is enough of a program for cardmapd's sandbox."""
+        rig = Rig.attach()
+        self.addCleanup(rig.card, 'alice-rsa2048')
+        hashed = subprocess.run(['openssl', 'passwd', '-6', '-stdin'], input=PASSWORD, capture_output=True, text=True, check=True).stdout.strip()
+        for name, line in (('passwd', 'lena:x:4242:4242::/:/bin/sh'), ('group', 'lena:x:4242:'), ('shadow', f'lena:{hashed}:20000:0:99999:7:::')):
+            with open(self.computer.path(f'/etc/{name}'), 'a', encoding='utf-8') as file:
+                file.write(f'{line}\n')
+        self.computer.inside('env', 'ASAN_OPTIONS=detect_leaks=0', 'cardmap', 'pairing-ui', 'on')
+        rig.card('carol')
+        self.wait(self.card_is('refused'), 'a card that opens nothing')
+        at_seat = ('systemd-run', '--quiet', '--pty', '--wait', '--collect', '--property=PAMName=cardmap-test', '--property=User=lena',
+                   '--property=Environment=XDG_SESSION_TYPE=x11', '--property=Environment=XDG_SEAT=seat0',
+                   '--property=Environment=ASAN_OPTIONS=detect_leaks=0', 'cardmap', 'pair')
+        self.computer.path('/etc/pam.d/cardmap-test').write_text('session required pam_systemd.so\n', encoding='ascii')
+        for password, status in (('Wrong horse 9', 3), (PASSWORD, 0)):
+            terminal = Terminal(self.computer.command(*at_seat), {'TERM': 'dumb'})
+            self.addCleanup(terminal.kill)
+            terminal.enter(rb'PIN for [^\r\n]*: ?$', PIN)
+            terminal.enter(rb'Password of lena on this computer: ?$', password)
+            ended, text = terminal.end()
+            self.assertEqual(ended, status, self.tell(text))
+        self.wait(self.card_is('ready'), 'the card to open an account')
 
     def test_whois(self):
         """Through the resolver's own socket."""
