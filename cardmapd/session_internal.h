@@ -40,6 +40,8 @@ void cm_work_count_doubtful_pin(struct cm_session *s, unsigned tries_before);
 void cm_work_forgive_pins(struct cm_session *s);
 /* True: ask for it once more, on the same connection to the card.  Else it has ended. */
 bool cm_work_judge_wrong_pin(struct cm_work *w);
+/* True: ask for it once more, and whether it may be the last try; nothing was sent. */
+bool cm_work_is_last_unsaid(const struct cm_work *w);
 /* The card went while its helper was at work, and the connection to that was cut: true, and it was said so. */
 bool cm_work_judge_removed(struct cm_work *w);
 

@@ -264,6 +264,13 @@ cm_work_judge_wrong_pin(struct cm_work *w)
 	return false;
 }
 
+/* Others spent tries while the PIN was typed, and it was not sent: whoever typed it may say now that it is to be. */
+bool
+cm_work_is_last_unsaid(const struct cm_work *w)
+{
+	return cm_trace_reason(w->trace) == CM_REASON_PIN_LAST_TRY && w->login.tries_left == 1;
+}
+
 /* The right PIN sets the card's own count back too. */
 void
 cm_work_forgive_pins(struct cm_session *s)
@@ -305,6 +312,8 @@ judge(struct cm_work *w, enum cm_err err)
 	}
 	if (reason == CM_REASON_PIN_WRONG)
 		return cm_work_judge_wrong_pin(w);
+	if (cm_work_is_last_unsaid(w))
+		return true;
 	if (cm_work_is_cancelled(w)) {
 		cm_work_refuse(w, CM_REASON_CANCELLED, "the caller went away, or gave up");
 	} else if (cm_work_judge_removed(w)) {
@@ -384,7 +393,7 @@ change_pin(struct cm_work *w, struct cm_answer *answer)
 	}
 	if (cm_trace_reason(w->trace) == CM_REASON_PIN_WRONG)
 		return cm_work_judge_wrong_pin(w);
-	if (cm_trace_reason(w->trace) == CM_REASON_PIN_FORM)
+	if (cm_trace_reason(w->trace) == CM_REASON_PIN_FORM || cm_work_is_last_unsaid(w))
 		return true;
 	if (!cm_work_judge_removed(w))
 		cm_work_refuse(w, cm_trace_reason(w->trace), cm_trace_message(w->trace));

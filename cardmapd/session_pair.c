@@ -120,7 +120,7 @@ judge(struct cm_work *w, enum cm_err err)
 	}
 	if (reason == CM_REASON_PIN_WRONG)
 		return cm_work_judge_wrong_pin(w);
-	if (reason == CM_REASON_PIN_FORM)
+	if (reason == CM_REASON_PIN_FORM || cm_work_is_last_unsaid(w))
 		return true;
 	if (!cm_work_judge_removed(w))
 		refuse(w, err);

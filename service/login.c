@@ -403,7 +403,7 @@ end_phase(struct cm_login *l, enum cm_login_phase phase, enum cm_err err)
 {
 	if (err == CM_OK)
 		l->phase = phase + 1;
-	else if (cm_trace_reason(l->trace) != CM_REASON_PIN_WRONG)
+	else if (cm_trace_reason(l->trace) != CM_REASON_PIN_WRONG && cm_trace_reason(l->trace) != CM_REASON_PIN_LAST_TRY)
 		l->phase = CM_LOGIN_DONE;	/* over: nothing more runs */
 	if (err != CM_OK)
 		cm_grant_free(&l->grant);

@@ -155,7 +155,7 @@ void cm_login_expect_pin(struct cm_login *l);
 
 /*
  * All stages after it.  pin is borrowed.  After CM_ERR_REFUSED with reason
- * PIN_WRONG this may be called again with another PIN; after any other error
+ * PIN_WRONG, and PIN_LAST_TRY (nothing was sent), this may be called again with another PIN; after any other error
  * the login is over.
  */
 CM_MUST_USE enum cm_err cm_login_finish(struct cm_login *l, const struct cm_pin *pin);

@@ -131,6 +131,19 @@ class PinTest(TokenScenario):
         self.assertNotEqual(self.ended(terminal)[0], 0)
         self.assertEqual(self.token.state(), (1, 2, 0, 0), 'the last is not spent without saying so')
 
+    def test_others_spend_tries_while_the_pin_is_asked(self):
+        """Whoever types it then is asked whether it may be the last, and only what he types after that is sent."""
+        terminal = self.su()
+        terminal.expect(ALICE)
+        self.token.write('state', '1 0 0 0\n', 0o666)
+        terminal.type(f'{WRONG}\n')
+        terminal.expect(rb"(?i)the card's last try: a wrong PIN blocks it")
+        self.assertEqual(self.token.state(), (1, 0, 0, 0))
+        terminal.type('y\n')
+        terminal.enter(ANY_PROMPT, PIN)
+        self.check_inside(*self.ended(terminal))
+        self.assertEqual(self.token.state()[:2], (3, 1))
+
     def test_swapped_while_the_pin_is_asked(self):
         terminal = self.su()
         terminal.expect(ALICE)
