@@ -14,7 +14,7 @@ cm_work_note_unpaired(struct cm_work *w, enum cm_err err, enum cm_reason reason)
 	struct cm_buf hash = { 0 };
 
 	w->session->unpaired[0] = '\0';
-	if (opens_none && w->login.opening_count == 0 && w->apart != NULL && cm_apart_key_hash(w->apart, &hash) &&
+	if (opens_none && w->login.opening_count == 0 && !w->login.unclear && w->apart != NULL && cm_apart_key_hash(w->apart, &hash) &&
 	    hash.len < sizeof(w->session->unpaired))
 		memcpy(w->session->unpaired, cm_buf_str(&hash), hash.len + 1);
 	cm_buf_free(&hash);

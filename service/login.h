@@ -116,6 +116,7 @@ struct cm_login {
 	bool unnamed;			/* which it is follows from the card alone, and not from who wants to log in */
 	struct cm_opening *openings;	/* accounts of which one must be named: cm_login_name() */
 	size_t opening_count;
+	bool unclear;			/* another of its certificates may be somebody's, who is not let in by it now */
 	bool cached;			/* the certificate is one kept, of a card that was recognised */
 	bool pad;			/* the reader takes the PIN itself */
 	unsigned tries_left;		/* CM_TRIES_UNKNOWN: the card does not count */

@@ -28,6 +28,7 @@ cm_login_forget_openings(struct cm_login *l)
 	free(l->openings);
 	l->openings = NULL;
 	l->opening_count = 0;
+	l->unclear = false;
 }
 
 static enum cm_err
@@ -135,6 +136,13 @@ note_opening(struct cm_login *l)
 	return o->name != NULL && o->gecos != NULL && o->subject != NULL ? CM_OK : CM_ERR_NOMEM;
 }
 
+/* It is trusted, and yet "nobody's" was not the answer. */
+static bool
+may_be_somebodys(const struct cm_login *l, enum cm_err err)
+{
+	return err == CM_ERR_OFFLINE || err == CM_ERR_AMBIGUOUS || (err != CM_OK && err != CM_ERR_ABSENT && l->chained);
+}
+
 /* CM_ERR_ABSENT: none of them.  several: one was met that opens several accounts itself, of which one may be named. */
 static enum cm_err
 try_each(struct cm_login *l, size_t from, bool *several)
@@ -149,6 +157,7 @@ try_each(struct cm_login *l, size_t from, bool *several)
 		if (err != CM_OK && !is_about_certificate(err, cm_trace_reason(l->trace)))
 			return err;
 		*several = *several || err == CM_ERR_AMBIGUOUS;
+		l->unclear = l->unclear || may_be_somebodys(l, err);
 	}
 	return CM_ERR_ABSENT;
 }

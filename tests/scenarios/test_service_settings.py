@@ -157,6 +157,17 @@ class PairOwnTest(PairingScenario):
         self.assertEqual(self.offered(), [])
         self.kept_out('not_kept')
 
+    def test_a_card_that_may_be_somebodys_by_another_certificate(self):
+        """bob's is in 9C, and whether it was revoked nobody can be asked: then it opens nothing, and is his all the same."""
+        scenario.RIG.stop('ocsp', 'http')
+        self.again(trust__level='hard')
+        self.exchange('carol+9c=bob')
+        self.wait_card()
+        self.assertEqual(self.offered(), [])
+        self.kept_out('no_account')
+        self.exchange('carol+9c=expired')
+        wait_until(self.offered, 'a card with nobody else\'s certificate to be offered')
+
     def test_a_card_that_is_not_trusted(self):
         self.exchange('self-signed')
         self.wait_card()
