@@ -148,7 +148,7 @@ class WantedTest(CertificatesScenario):
         self.log_in_as('bob')  # the same key
         self.put('alice-rsa2048+9c=rekeyed')
         self.refused('card_key', user='bob', prompt=BOB_PROMPT)
-        self.put('alice-rsa2048+9c=rekeyed')
+        self.wait_card()  # put in anew it would be recognised, and its kept certificate taken, again
         self.log_in_as('bob')
 
 
