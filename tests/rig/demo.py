@@ -186,7 +186,7 @@ class ServiceDay:
 
     def su(self, title, answer, status, *expected, absent=()):
         """su - alice at lena's terminal; answer(terminal) is what alice does there."""
-        command = ['su', '-', 'alice', '-c', 'id -un; klist -s && klist']
+        command = ['su', '-', 'alice', '-c', 'id -un; klist -s && klist && kdestroy']
 
         def run():
             terminal = Terminal(self.session.command(command), self.environment)

@@ -360,7 +360,8 @@ class HelpTest(Scenario):
             examples = self.examples(command)
             self.assertTrue(examples, command)
             for example in examples:
-                if '--follow' in example:  # of the service: test_service_commands.py
+                # of the service: test_service_commands.py; of a user's own session: test_service_tickets.py
+                if any(option in example for option in ('--follow', '--refresh', '--renew')):
                     continue
                 # What asks servers or a reader finds them through /etc/cardmap/cardmap.conf; here it is named.
                 if 'ldif:' not in example and command != 'cert':
