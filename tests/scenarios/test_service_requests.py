@@ -181,7 +181,7 @@ class WhoMayTest(ServiceScenario):
             with self.subTest(method):
                 self.check_denied(self.ask_as(LOCAL, method, parameters))
                 self.check_denied(self.ask_as('bob', method, parameters))
-        self.assertEqual(self.ask_as('root', 'Accounts'), {'accounts': []})
+        self.assertEqual(self.ask_as('root', 'Accounts'), {'accounts': [], 'closed': []})
         for action in ('status', 'list'):
             self.check_denied(self.ask_as(LOCAL, 'Revocation', {'action': action}))
             self.assertIn('result', self.ask_as('bob', 'Revocation', {'action': action}))
