@@ -12,6 +12,8 @@
  *	  login.before_pin_ms, login.after_pin_ms  all stages before the PIN, and after it
  *				(with the store's fsync and the user's ccache)
  *	bench_login offline	a card that opened its account before, the servers gone
+ *	bench_login kinit	libkrb5 alone, once for each line on standard input: a line of login.kinit_ms and
+ *				login.kinit_verified_ms without their names, for who takes turns with it
  *	bench_login beside FIGURE NAME=CONF NAME=CONF...
  *				revocation.login_NAME_ms, a whole login by each of these configurations, which take
  *				turns, and of the stage that asks about revocation alone; revocation.FIGURE_ms, what
@@ -245,6 +247,21 @@ online(struct bench *b)
 	printf("login.after_pin_ms %.1f ms\n", median(b, AFTER_PIN));
 }
 
+/* Until standard input ends. */
+static void
+kinit_in_turns(struct bench *b)
+{
+	char line[8];
+
+	login_once(b, 0);
+	open_peers(b);
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		kinit_once(b, 0);
+		printf("%.3f %.3f\n", b->values[KINIT][0], b->values[KINIT_VERIFIED][0]);
+		fflush(stdout);
+	}
+}
+
 static void
 offline(struct bench *b)
 {
@@ -286,13 +303,10 @@ beside(const char *figure, size_t count, char **names)
 }
 
 static void
-alone(struct bench *b, bool servers)
+alone(struct bench *b, void (*measure)(struct bench *))
 {
 	open_host(b, bench_rig("CM_RIG_CONF"));
-	if (servers)
-		online(b);
-	else
-		offline(b);
+	measure(b);
 	if (b->krb5 != NULL) {
 		krb5_kt_close(b->krb5, b->keytab);
 		krb5_free_principal(b->krb5, b->client);
@@ -310,12 +324,14 @@ main(int argc, char **argv)
 	static struct bench b;
 
 	if (argc == 2 && strcmp(argv[1], "online") == 0)
-		alone(&b, true);
+		alone(&b, online);
 	else if (argc == 2 && strcmp(argv[1], "offline") == 0)
-		alone(&b, false);
+		alone(&b, offline);
+	else if (argc == 2 && strcmp(argv[1], "kinit") == 0)
+		alone(&b, kinit_in_turns);
 	else if (argc > 4 && argc <= 3 + BESIDE_MAX && strcmp(argv[1], "beside") == 0)
 		beside(argv[2], (size_t)argc - 3, argv + 3);
 	else
-		bench_die("usage", "bench_login online | offline | beside FIGURE NAME=CONF NAME=CONF...");
+		bench_die("usage", "bench_login online | offline | kinit | beside FIGURE NAME=CONF NAME=CONF...");
 	return 0;
 }

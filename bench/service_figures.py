@@ -207,18 +207,23 @@ def whois(host):
 
 
 def logins(host):
-    kinit = host.bench.program('bench_login', 'online')
+    back_to_back = host.bench.program('bench_login', 'online')['login.kinit_verified_ms']
     put_in(host, 'alice-rsa2048')
     card = host.card_seconds() * 1000
     figure('card_ms', f'{card:.2f}', 'ms')
     host.wait_card()
     host.log_in()
-    online = [host.log_in() for _ in range(ROUNDS)]
-    authenticated = statistics.median(one[0] for one in online) * 1000
-    figure('login_online_ms', f'{authenticated:.2f}', 'ms')
-    figure('login_online_session_ms', f'{statistics.median(one[1] for one in online) * 1000:.2f}', 'ms')
-    figure('login_online_limit_ms', f"{1.1 * kinit['login.kinit_ms'] + card:.2f}", 'ms')
-    figure('login_online_limit_verified_ms', f"{1.1 * kinit['login.kinit_verified_ms'] + card:.2f}", 'ms')
+    with host.bench.kinit_in_turns() as kinit:
+        kinit()
+        rounds = [(*kinit(), *host.log_in()) for _ in range(ROUNDS)]  # a busy moment meets both
+    tickets, verified, authenticated, sessions = (list(column) for column in zip(*rounds))
+    figure('login_online_ms', f'{statistics.median(authenticated) * 1000:.2f}', 'ms')
+    figure('login_online_session_ms', f'{statistics.median(sessions) * 1000:.2f}', 'ms')
+    for name, kinits in (('limit', tickets), ('limit_verified', verified)):
+        figure(f'login_online_{name}_ms', f'{1.1 * statistics.median(kinits) + card:.2f}', 'ms')
+        ratios = (took * 1000 / (1.1 * one + card) for took, one in zip(authenticated, kinits))
+        figure(f'login_online_ratio_to_{name}', f'{statistics.median(ratios):.2f}', 'ratio')
+    figure('login_online_limit_verified_back_to_back_ms', f'{1.1 * back_to_back + card:.2f}', 'ms')
     host.rig.stop(*SERVERS)
     host.log_in()
     offline = [host.log_in()[0] for _ in range(ROUNDS)]
