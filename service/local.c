@@ -11,6 +11,14 @@
 
 #define LINE_MAX_OCTETS	((size_t)1 << 20)	/* a group may have many members */
 
+/* glibc asks before each line where in the file it is: the kernel, unless it was told so once. */
+static void
+tell_start(FILE *f)
+{
+	if (f != NULL)
+		(void)!fseeko(f, 0, SEEK_SET);
+}
+
 /* What counts is the file that is open. */
 static FILE *
 open_checked(const char *path, struct cm_trace *t)
@@ -32,6 +40,7 @@ open_checked(const char *path, struct cm_trace *t)
 		cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s: who is of this computer cannot be told", path, wrong);
 	if (f == NULL && fd >= 0)
 		close(fd);
+	tell_start(f);
 	return f;
 }
 
@@ -266,6 +275,7 @@ cm_local_find_user(const char *name, bool (*is)(const struct passwd *, const cha
 	struct passwd *found = NULL;
 	bool there = false;
 
+	tell_start(f);
 	while (f != NULL && !there && fgetpwent_r(f, out, texts, CM_LOCAL_TEXTS, &found) == 0)
 		there = is(out, name);
 	if (f != NULL)
