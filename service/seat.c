@@ -2,7 +2,9 @@
 #include "service/seat.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-login.h>
@@ -17,13 +19,37 @@ static const char *const usual_greeters[] = {
 
 /* ---- looking */
 
+/*
+ * Neither a session's scope nor a user's slice is in any of its cgroups' paths
+ * (systemd.io, "Control Group APIs and Delegation"): sd_pid_get_session(3) and sd_pid_get_owner_uid(3)
+ * would read the same file twice, and that of process 1 too, to say so.  What is not seen whole does not count.
+ */
+static bool
+is_of_no_user(pid_t pid)
+{
+	char path[32], text[4096];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+		return false;
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	return n > 0 && (size_t)n < sizeof(text) && text[n - 1] == '\n' && memmem(text, (size_t)n, "session-", 8) == NULL &&
+	    memmem(text, (size_t)n, "user-", 5) == NULL;
+}
+
 /* A terminal of a desktop is a service of the user's manager, and so in no session: its user's, at the seat, is meant. */
 static int
 find_session(pid_t pid, char **out)
 {
 	uid_t owner;
-	int e = sd_pid_get_session(pid, out);
+	int e;
 
+	if (is_of_no_user(pid))
+		return -ENODATA;
+	e = sd_pid_get_session(pid, out);
 	if (e == -ENODATA && (e = sd_pid_get_owner_uid(pid, &owner)) >= 0)
 		e = sd_uid_get_display(owner, out);
 	return e;
