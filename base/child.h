@@ -60,6 +60,7 @@ struct cm_child_end {
 	struct cm_trace *trace;
 	struct cm_buf *out;
 	int *status;
+	uint8_t word;			/* its output begins with this octet once it has done what it is for; 0: it ends then */
 };
 
 /* The errors of cm_child_run() that come before it runs. */
@@ -68,7 +69,10 @@ CM_MUST_USE enum cm_err cm_child_start(const struct cm_child *c, cm_deadline dea
 bool cm_child_lives(const struct cm_child_process *process);
 /* A part of the input of a child that is fed.  One that reads no more has its reasons, which cm_child_finish() tells. */
 void cm_child_feed(struct cm_child_process *process, struct cm_blob part, cm_deadline deadline);
-/* The others; *process is NULL afterwards. */
+/*
+ * The others; *process is NULL afterwards, unless it said its word: then *status
+ * is 0, its end is not waited for, and it is to be dropped before long.
+ */
 CM_MUST_USE enum cm_err cm_child_finish(struct cm_child_process **process, const struct cm_child_end *e);
 void cm_child_drop(struct cm_child_process **process);	/* NULL inside: nothing */
 

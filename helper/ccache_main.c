@@ -3,7 +3,8 @@
  *
  * cardmap-ccache CCACHE PRINCIPAL, as the user whose it is, told as
  * krb5/ccache_write.h says; with --remove behind it takes that one away instead.
- * Ends with 0; or with 1, and why on standard output.
+ * Says so on standard output once it is done, and ends with 0; or says why it is
+ * not, and ends with 1.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -71,6 +72,15 @@ write_when_told(struct cm_ccache_writer *w, const char *name, struct cm_buf *why
 	return err;
 }
 
+/* What would be tidied goes with the process. */
+static _Noreturn void
+end_done(void)
+{
+	static const uint8_t word = CM_CCACHE_DONE;
+
+	_exit(write(STDOUT_FILENO, &word, 1) == 1 ? 0 : 1);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -88,9 +98,10 @@ main(int argc, char **argv)
 	} else if ((err = cm_ccache_writer_open(argv[2], &why, &writer)) == CM_OK) {	/* the ticket may be asked for only now */
 		err = removes ? cm_ccache_writer_remove(writer, argv[1]) : write_when_told(writer, argv[1], &why);
 	}
-	if (err != CM_OK)
-		fputs(why.len > 0 ? cm_buf_str(&why) : cm_err_name(err), stdout);
+	if (err == CM_OK)
+		end_done();
+	fputs(why.len > 0 ? cm_buf_str(&why) : cm_err_name(err), stdout);
 	cm_ccache_writer_close(&writer);
 	cm_buf_free(&why);
-	return err == CM_OK ? 0 : 1;
+	return 1;
 }

@@ -108,6 +108,7 @@ struct cm_ccache_putting {
 	const char *arguments[4];
 	bool removes;
 	bool is_ahead;			/* it has the ticket */
+	bool ended;			/* it has done its work, or failed */
 };
 
 static enum cm_err
@@ -218,7 +219,7 @@ cm_ccache_put_begin(const struct cm_ccache_put *p, cm_deadline deadline, struct 
 bool
 cm_ccache_put_is_for(const struct cm_ccache_putting *u, const struct cm_account *a)
 {
-	bool same = cm_child_lives(u->process) && strcmp(a->name, u->user) == 0 && strcmp(a->principal, u->principal) == 0 && a->uid == u->uid &&
+	bool same = !u->ended && cm_child_lives(u->process) && strcmp(a->name, u->user) == 0 && strcmp(a->principal, u->principal) == 0 && a->uid == u->uid &&
 	    a->gid == u->groups[0] && a->group_count + 1 == u->group_count;
 
 	for (size_t i = 0; same && i < a->group_count; i++)
@@ -252,12 +253,13 @@ finish(struct cm_ccache_putting *u, struct cm_blob ticket, cm_deadline deadline,
 		return err;
 	cm_buf_init(&said, SAID_MAX);
 	cm_ccache_put_ahead(u, ticket, deadline);
+	u->ended = true;
 	err = cm_child_finish(&u->process, &(struct cm_child_end){ .input = { &give, 1 }, .deadline = deadline, .trace = inner,
-	    .out = &said, .status = &status });
+	    .out = &said, .status = &status, .word = CM_CCACHE_DONE });
 	err = judge(u, err, inner, deadline, t);
-	if (err == CM_OK && status != 0 && said.len == 0)
+	if (err == CM_OK && u->process == NULL && said.len == 0)
 		cm_buf_addf(&said, PROGRAM " ended early (status %d)", status);
-	if (err == CM_OK && status != 0)
+	if (err == CM_OK && u->process == NULL)	/* it did not say that it is done */
 		err = fail(u, t, cm_buf_str(&said));
 	cm_buf_free(&said);
 	cm_trace_free(&inner);
@@ -265,15 +267,13 @@ finish(struct cm_ccache_putting *u, struct cm_blob ticket, cm_deadline deadline,
 }
 
 enum cm_err
-cm_ccache_put_end(struct cm_ccache_putting **putting, struct cm_blob ticket, cm_deadline deadline, struct cm_trace *t, char **name)
+cm_ccache_put_end(struct cm_ccache_putting *u, struct cm_blob ticket, cm_deadline deadline, struct cm_trace *t, char **name)
 {
-	struct cm_ccache_putting *u = *putting;
 	enum cm_err err = finish(u, ticket, deadline, t);
 
 	*name = NULL;
 	if (err == CM_OK && (*name = cm_buf_take(&u->name)) == NULL)
 		err = CM_ERR_NOMEM;
-	cm_ccache_put_drop(putting);
 	return err;
 }
 
@@ -302,7 +302,8 @@ cm_ccache_put(const struct cm_ccache_put *p, cm_deadline deadline, struct cm_tra
 
 	*name = NULL;
 	if ((err = cm_ccache_put_begin(p, deadline, t, &u)) == CM_OK)
-		err = cm_ccache_put_end(&u, p->ticket, deadline, t, name);
+		err = cm_ccache_put_end(u, p->ticket, deadline, t, name);
+	cm_ccache_put_drop(&u);
 	return err;
 }
 

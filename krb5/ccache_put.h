@@ -43,8 +43,12 @@ CM_MUST_USE enum cm_err cm_ccache_put_begin(const struct cm_ccache_put *p, cm_de
 bool cm_ccache_put_is_for(const struct cm_ccache_putting *u, const struct cm_account *a);
 /* The ticket before its time: it is written where nobody sees it, and is there with cm_ccache_put_end().  What goes wrong, that tells. */
 void cm_ccache_put_ahead(struct cm_ccache_putting *u, struct cm_blob ticket, cm_deadline deadline);
-/* The same ticket, if there was one ahead.  *putting is NULL afterwards. */
-CM_MUST_USE enum cm_err cm_ccache_put_end(struct cm_ccache_putting **putting, struct cm_blob ticket, cm_deadline deadline,
+/*
+ * The same ticket, if there was one ahead.  The ccache is there with CM_OK; the
+ * program's own end is not waited for: it is to be dropped when there is
+ * time, whatever is returned, and is good for nothing else.
+ */
+CM_MUST_USE enum cm_err cm_ccache_put_end(struct cm_ccache_putting *putting, struct cm_blob ticket, cm_deadline deadline,
     struct cm_trace *t, char **name);
 void cm_ccache_put_drop(struct cm_ccache_putting **putting);	/* NULL inside: nothing */
 

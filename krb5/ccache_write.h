@@ -44,8 +44,12 @@ void cm_ccache_writer_close(struct cm_ccache_writer **writer);
  * What cardmap-ccache is told: the ticket's length in four octets, big end first;
  * the ticket; and, once the ccache is to be there, CM_CCACHE_GIVE.  Where that does
  * not come, whoever would have said it has ended, and there is no ccache.
+ * What it says: CM_CCACHE_DONE, once the ccache is there, or gone where it was to
+ * be taken away; or why not, in words.  It runs as the user: a lie about that is
+ * told to himself, of a file that is his.
  */
 #define CM_CCACHE_HEAD		4
 #define CM_CCACHE_GIVE		0x01
+#define CM_CCACHE_DONE		0x06	/* no word begins with it */
 
 #endif /* CM_KRB5_CCACHE_WRITE_H */

@@ -4,7 +4,8 @@
  * It becomes the user while the PIN is typed, and writes the ticket while the
  * store keeps the account, each of which costs the other nothing.  Before the
  * grant it gets no ticket, and before the last stage its file gets no name: a
- * login that ends in between leaves none.
+ * login that ends in between leaves none.  The grant waits for the file, not for
+ * the program's end: that is seen to when the login is forgotten.
  */
 #include "service/apart_internal.h"
 
@@ -59,6 +60,6 @@ cm_apart_store_ticket(struct cm_login *l)
 	if (a->o.naming != NULL && !l->for_ticket)
 		a->o.naming(a->o.arg, p.account);
 	if (is_for_grant(l))
-		return cm_ccache_put_end(&a->putting, p.ticket, l->deadline, l->trace, &l->ccache);
+		return cm_ccache_put_end(a->putting, p.ticket, l->deadline, l->trace, &l->ccache);
 	return cm_ccache_put(&p, l->deadline, l->trace, &l->ccache);
 }

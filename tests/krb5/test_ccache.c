@@ -1,6 +1,7 @@
 /* tests/krb5/test_ccache.c - the ticket in the user's own ccache. */
 #include "krb5_rig.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <pthread.h>
@@ -367,10 +368,36 @@ test_program_that_hangs_lies_or_is_not_there(void **state)
 	fails(path, "KCM:", 5000, "it was ended by SIGKILL");
 	make_program(path, "#!/bin/sh\nexit 3\n");
 	fails(path, "KCM:", 5000, "ended early (status 3)");
+	make_program(path, "#!/bin/sh\nexit 0\n");	/* it did not say that it is done */
+	fails(path, "KCM:", 5000, "ended early (status 0)");
 	make_program(path, "#!/bin/sh\nyes | head -c 100000; exit 1\n");
 	fails(path, "KCM:", 5000, "wrote more than");
 	unlink(path);
 	fails(path, "KCM:", 5000, "cardmap-ccache is missing");
+}
+
+/* Who has said that it is done keeps nobody waiting: neither where its end is not, nor once it is dropped. */
+static void
+test_end_is_not_waited_for(void **state)
+{
+	char path[RIG_PATH], *name = NULL;
+	const struct cm_ccache_put p = { .program = path, .pattern = "KCM:", .account = &l.account };
+	struct cm_ccache_putting *putting = NULL;
+
+	(void)state;
+	if (!other_users)
+		skip();
+	make_program(path, "#!/bin/sh\nprintf '\\006'\nexec sleep 600\n");
+	assert_int_equal(cm_ccache_put_begin(&p, cm_deadline_in(20000), l.trace, &putting), CM_OK);
+	assert_int_equal(cm_ccache_put_end(putting, cm_buf_blob(&packed), cm_deadline_in(20000), l.trace, &name), CM_OK);
+	assert_string_equal(name, "KCM:");
+	assert_int_equal(waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT), 0);	/* it is there yet ... */
+	assert_false(cm_ccache_put_is_for(putting, &l.account));	/* ... and takes no other ticket */
+	cm_ccache_put_drop(&putting);
+	assert_int_equal(waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT), -1);
+	assert_int_equal(errno, ECHILD);
+	free(name);
+	unlink(path);
 }
 
 /* A folder that a group may write lets in who is in that group, and nobody else. */
@@ -544,16 +571,17 @@ test_begun_before_the_ticket(void **state)
 	other.group_count = 0;
 	assert_int_equal(cm_ccache_put_is_for(putting, &other), l.account.group_count == 0);
 	assert_int_equal(access(path, F_OK), -1);
-	assert_int_equal(cm_ccache_put_end(&putting, cm_buf_blob(&packed), cm_deadline_in(20000), l.trace, &name), CM_OK);
-	assert_null(putting);
+	assert_int_equal(cm_ccache_put_end(putting, cm_buf_blob(&packed), cm_deadline_in(20000), l.trace, &name), CM_OK);
+	cm_ccache_put_drop(&putting);
 	assert_string_equal(name, pattern);
 	assert_int_equal(run(argv, out, sizeof(out)), 0);
 	free(name);
 
 	/* what comes is cut off, as when we die: nothing is written over what stands there */
 	assert_int_equal(cm_ccache_put_begin(&p, cm_deadline_in(20000), l.trace, &putting), CM_OK);
-	assert_int_equal(cm_ccache_put_end(&putting, (struct cm_blob){ packed.ptr, packed.len / 2 }, cm_deadline_in(20000),
+	assert_int_equal(cm_ccache_put_end(putting, (struct cm_blob){ packed.ptr, packed.len / 2 }, cm_deadline_in(20000),
 	    l.trace, &name), CM_ERR_SYSTEM);
+	cm_ccache_put_drop(&putting);
 	assert_null(name);
 	assert_int_equal(run(argv, out, sizeof(out)), 0);
 	unlink(path);
@@ -610,7 +638,8 @@ test_ticket_ahead(void **state)
 		if (dropped)
 			cm_ccache_put_drop(&putting);
 	}
-	assert_int_equal(cm_ccache_put_end(&putting, cm_buf_blob(&packed), cm_deadline_in(20000), l.trace, &name), CM_OK);
+	assert_int_equal(cm_ccache_put_end(putting, cm_buf_blob(&packed), cm_deadline_in(20000), l.trace, &name), CM_OK);
+	cm_ccache_put_drop(&putting);
 	assert_string_equal(name, pattern);
 	assert_int_equal(run(argv, out, sizeof(out)), 0);
 	assert_int_equal(run(list, out, sizeof(out)), 0);
@@ -746,6 +775,7 @@ main(void)
 		cmocka_unit_test(test_without_root),
 		cmocka_unit_test(test_what_the_program_gets),
 		cmocka_unit_test(test_program_that_hangs_lies_or_is_not_there),
+		cmocka_unit_test(test_end_is_not_waited_for),
 		cmocka_unit_test(test_groups_of_the_account),
 		cmocka_unit_test(test_file_of_another_user),
 		cmocka_unit_test(test_full_disk),
