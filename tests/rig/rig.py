@@ -420,6 +420,16 @@ def card_is_in(rig, reader=READER):
     return seen
 
 
+def within_reach(folder):
+    """The same folder, where the service's own users get to it too: a clone in root's home is closed to them."""
+    if all(parent.stat().st_mode & 0o001 for parent in folder.resolve().parents):
+        return folder
+    place = WORK / 'pki'
+    place.mkdir()
+    run(['mount', '--bind', folder, place])
+    return place
+
+
 def samba():
     """Its module, which uses this one."""
     sys.modules.setdefault('rig', sys.modules[__name__])
@@ -441,7 +451,7 @@ class Rig:
     card_control = WORK / 'card.control'
 
     def __init__(self, pki, users=1000, kdc_revoke=False, slapd_log='stats', vcard=None):
-        self.pki = pki_module.ensure(pki)
+        self.pki = within_reach(pki_module.ensure(pki))
         self.users = users
         self.kdc_revoke = kdc_revoke
         self.slapd_log = slapd_log
