@@ -34,7 +34,6 @@ TAKE = f"""#!/bin/sh
 umask 077
 cat >{SEEN}
 """
-HOME = Path('/home/alice-vault')
 NEW_OWN, OLD_RETIRED = 'alice-rsa2048+9d=alice-p256', 'alice-rsa2048+9d=alice-p256+82=alice-9d'
 
 
@@ -189,31 +188,38 @@ class SecretTest(SecretScenario):
 
 
 class EncryptedHomeTest(SecretScenario):
-    """gocryptfs makes a folder with it at the first login, and opens it at the next; with another secret it does not."""
+    """gocryptfs encrypts her home with it at the first login, and opens it at the next; with another secret it does not."""
 
     def setUp(self):
         super().setUp()
-        for folder in ('cipher', 'plain'):
-            (HOME / folder).mkdir(parents=True)
-        self.addCleanup(shutil.rmtree, HOME, ignore_errors=True)
-        self.addCleanup(subprocess.run, ['fusermount3', '-u', HOME / 'plain'], capture_output=True, check=False)
+        self.home, self.cipher = Path(pwd.getpwnam('alice').pw_dir), Path('/home/alice.cipher')
+        for folder in (self.home, self.cipher):
+            folder.mkdir(parents=True)
+            os.chown(folder, scenario.ALICE_UID, people.USERS_GID)
+            self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        self.addCleanup(subprocess.run, ['fusermount3', '-u', self.home], capture_output=True, check=False)
+        self.script('make', f'#!/bin/sh\nexec gocryptfs -quiet -init -scryptn 10 {self.cipher}\n')
+        self.script('open', f'#!/bin/sh\nexec gocryptfs -quiet -allow_other {self.cipher} {self.home}\n')
+
+    def as_alice(self, script):
+        return subprocess.run(['sh', '-c', script], env={**os.environ, 'HOME': str(self.home)}, user=scenario.ALICE_UID, group=people.USERS_GID,
+                              extra_groups=[], capture_output=True, text=True, check=False)
 
     def test_opened_by_the_card(self):
-        self.script('make', f'#!/bin/sh\nexec gocryptfs -quiet -init -scryptn 10 {HOME}/cipher\n')
-        self.script('open', f'#!/bin/sh\nexec gocryptfs -quiet {HOME}/cipher {HOME}/plain\n')
         self.logged_in(program='make')
         self.logged_in(program='open')
-        self.assertTrue(os.path.ismount(HOME / 'plain'), self.said.text)
-        (HOME / 'plain/letter').write_text('dear bob', encoding='ascii')
-        subprocess.run(['fusermount3', '-u', HOME / 'plain'], check=True)
-        self.assertEqual(os.listdir(HOME / 'plain'), [])
-        self.assertNotIn('letter', os.listdir(HOME / 'cipher'))
+        self.assertTrue(os.path.ismount(self.home), self.said.text)
+        done = self.as_alice('echo dear bob >~/letter')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        subprocess.run(['fusermount3', '-u', self.home], check=True)
+        self.assertEqual(os.listdir(self.home), [])
+        self.assertNotIn('letter', os.listdir(self.cipher))
         self.logged_in(program='open')
-        self.assertEqual((HOME / 'plain/letter').read_text(encoding='ascii'), 'dear bob')
-        subprocess.run(['fusermount3', '-u', HOME / 'plain'], check=True)
+        self.assertEqual(self.as_alice('cat ~/letter').stdout, 'dear bob\n')
+        subprocess.run(['fusermount3', '-u', self.home], check=True)
         self.secret('forget', 'alice')
         self.logged_in(program='open')
-        self.assertFalse(os.path.ismount(HOME / 'plain'), 'another secret')
+        self.assertFalse(os.path.ismount(self.home), 'another secret')
 
 
 KEYRING = """auth optional pam_gnome_keyring.so
