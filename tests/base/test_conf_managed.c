@@ -111,16 +111,30 @@ expect(const struct place *p, struct wanted w)
 	assert_true(w.seen);
 }
 
-/* Every one, each with a value that is not its default. */
+/* Every one but UserSelector's other name, each with a value that is not its default. */
 static const char macos[] =
     "allowSmartCard = 0\nallowUnmappedUsers = 1\ncheckCertificateTrust = 3\nenforceSmartCard = true\n"
     "NotEnforcedGroup = helpdesk\noneCardPerUser = yes\ntokenRemovalAction = 1\nTrustedAuthorities = { aa, bb }\n"
-    "UserPairing = 0\nUserSelector = '/opt/pick'\n";
+    "UserPairing = 0\nUserSelector = '/opt/pick'\nLogging = 1\nDisabledTokens = { pkcs11, 'reader:Old' }\n";
+
+/* A key that macOS has a name for stands in the text above. */
+static void
+look_for_alias(void *arg, const struct cm_conf_item *item)
+{
+	size_t *count = arg;
+
+	if (item->alias == NULL)
+		return;
+	(*count)++;
+	if (strstr(item->origin, "cardmap.conf:") == NULL || strcmp(item->value, item->fallback) == 0)
+		fail_msg("%s is \"%s\" from \"%s\": not by %s", item->key, item->value, item->origin, item->alias);
+}
 
 static void
 test_aliases(void **state)
 {
 	struct place p;
+	size_t count = 0;
 
 	(void)state;
 	begin(&p, macos);
@@ -135,10 +149,20 @@ test_aliases(void **state)
 	assert_int_equal(p.conf_read->enforcement.removal, CM_REMOVAL_LOCK);
 	assert_string_equal(p.conf_read->trust.pins[1], "bb");
 	assert_string_equal(p.conf_read->mapper.selector, "/opt/pick");
+	assert_true(p.conf_read->card.log_next);
+	assert_string_equal(p.conf_read->card.disabled[0], "pkcs11");
+	assert_string_equal(p.conf_read->card.disabled[1], "reader:Old");
+	assert_null(p.conf_read->card.disabled[2]);
+	cm_conf_each(p.conf_read, look_for_alias, &count);
+	assert_int_equal(count, 12);
 	expect(&p, (struct wanted){ "enforcement.removal", "lock", "cardmap.conf:7", "tokenRemovalAction", false, false });
 	assert_int_equal(cm_conf_set(p.conf_read, "tokenRemovalAction=logout", "command line", p.trace), CM_OK);
 	assert_int_equal(p.conf_read->enforcement.removal, CM_REMOVAL_LOGOUT);
 	assert_int_equal(cm_conf_set(p.conf_read, "tokenremovalaction=0", "command line", p.trace), CM_ERR_USAGE);
+	end(&p);
+	begin(&p, "UserSelectorPath = '/opt/path'\n");
+	assert_int_equal(load(&p), CM_OK);
+	assert_string_equal(p.conf_read->mapper.selector, "/opt/path");
 	end(&p);
 }
 

@@ -18,6 +18,7 @@ from booted import SOCKETS, UNITS, Booted, run, wait_until
 EXPOSURE = 2.0
 SERVICES = ('cardmapd.service', 'cardmap-resolver.service', 'cardmap-card@.service', 'cardmap-refresh.service')
 OTHERS = (*SOCKETS, 'cardmap-refresh.timer')
+USER_UNITS = 'usr/lib/systemd/user'
 PCSC_POLICY = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE policyconfig PUBLIC "-//freedesktop//DTD PolicyKit Policy Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/PolicyKit/1.0/policyconfig.dtd">
@@ -157,6 +158,13 @@ class Running(unittest.TestCase):
         """Nothing in the files that systemd does not know, man pages and programs and units beside them included."""
         units = [name.replace('@.', '@x.') for name in (*SERVICES, *OTHERS)]
         said = self.computer.inside('systemd-analyze', 'verify', '--recursive-errors=no', *units, check=False)
+        self.assertEqual((said.returncode, said.stdout + said.stderr), (0, ''))
+
+    def test_verify_user_units(self):
+        """Those of a user's own systemd, likewise."""
+        names = sorted(path.name for path in (TREE / USER_UNITS).iterdir())
+        self.assertEqual(names, ['cardmap-pair.service', 'cardmap-renew.service', 'cardmap-renew.timer'])
+        said = self.computer.inside('env', 'XDG_RUNTIME_DIR=/run', 'systemd-analyze', '--user', 'verify', '--recursive-errors=no', *names, check=False)
         self.assertEqual((said.returncode, said.stdout + said.stderr), (0, ''))
 
     def test_sockets_wait(self):

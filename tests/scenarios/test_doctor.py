@@ -227,10 +227,19 @@ class DoctorTest(Scenario):
 class CardsStatusTest(Scenario):
     card = 'alice-rsa2048'
 
+    def read_drivers(self):
+        """The reader of this rig where pcscd looks for those that are no USB's; its library."""
+        file = Path('/etc/reader.conf.d/vpcd')
+        file.parent.mkdir(exist_ok=True)
+        file.write_text('#LIBPATH /nowhere.so\n' + (rig_module.WORK / 'pcscd/vpcd').read_text())
+        return re.search(r'(?m)^LIBPATH (.*)$', file.read_text())[1]
+
     def test_drivers_tries_usage_and_the_hash_that_pairing_goes_by(self):
+        library = self.read_drivers()
         answer = self.cardmap('cards', '--config', self.conf(), '--json', 'status').json
         [reader] = [reader for reader in answer['readers'] if reader['card_present']]
         first = reader['certificates'][0]
+        self.assertNotIn('/nowhere.so', str(answer['reader_drivers']))
         key = said(['openssl', 'x509', '-in', scenario.RIG.pki / 'alice-rsa2048.crt', '-noout', '-pubkey'])
         pem = self.folder / 'key.pem'
         pem.write_text(key)
@@ -242,8 +251,10 @@ class CardsStatusTest(Scenario):
         self.assertEqual(reader['tries_left'], 3)
         self.assertRegex(reader['atr'], '^3[bB]')
         self.assertEqual(answer['card_drivers'], [{'name': 'pivtoken', 'disabled': False}])
+        self.assertIn(library, answer['reader_drivers'])
         text = self.cardmap('cards', '--config', self.conf(), 'status').out
         self.assertIn(digest, text)
+        self.assertRegex(text, rf'(?m)^reader driver +{re.escape(library)}$')
         off = self.cardmap('cards', '--config', self.conf(card__disabled='pivtoken'), '--json', 'status').json
         self.assertTrue(off['card_drivers'][0]['disabled'])
 
