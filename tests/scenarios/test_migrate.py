@@ -6,7 +6,7 @@ import plistlib
 import re
 
 import scenario
-from mapping import BOB, ISSUER, NO_TICKET, MappingCase, certificate
+from mapping import BOB, ISSUER, NO_TICKET, MappingCase, binary_sid, certificate
 from scenario import PIN, Counts, said
 
 
@@ -268,13 +268,60 @@ class SssdTest(ImportCase):
         self.assertEqual(counts.searches('userCertificate;binary='), 2)
 
 
+IDS = """[sssd]
+domains = cardmap.test
+[domain/cardmap.test]
+id_provider = ldap
+ldap_uri = ldap://127.0.0.1:3890
+ldap_search_base = dc=cardmap,dc=test
+ldap_id_mapping = True
+ldap_idmap_range_min = 300000
+ldap_idmap_range_max = 400000
+ldap_idmap_range_size = 50000
+ldap_idmap_default_domain_sid = S-1-5-21-11-22-33
+[certmap/cardmap.test/mail]
+maprule = LDAP:(mail={subject_rfc822_name})
+"""
+
+
+class SssdIdsTest(ImportCase):
+    """Ids that SSSD makes from SIDs stay the same: what its file says of them reaches the account."""
+    servers = ()
+
+    def account(self, domain):
+        """bob, as Active Directory has him, in this domain."""
+        people = self.write('people.ldif', scenario.people.entry(
+            scenario.people.person_dn('bob'), ('objectClass', 'user'), ('uid', 'bob'), ('mail', 'bob@cardmap.test'),
+            ('homeDirectory', '/home/bob'), ('loginShell', '/bin/sh'), ('objectSid', binary_sid(f'{domain}-1106')),
+            ('primaryGroupID', '513')))
+        conf, _ = self.imported('sssd', self.write('sssd.conf', IDS, 0o600))
+        answer = self.cardmap('whois', '--config', conf, '--json', '--card', f'file:{scenario.RIG.pki}/bob.pem',
+                              '--directory', f'ldif:{people}', '--set', f'accounts.path={self.store}')
+        return answer.json['account']['uid'], answer.json['account']['gid']
+
+    def test_of_the_default_domain_and_of_another(self):
+        """The default has the first slice, and the range has room for one more: of whatever domain comes then."""
+        self.assertEqual(self.account('S-1-5-21-11-22-33'), (300000 + 1106, 300000 + 513))
+        self.assertEqual(self.account('S-1-5-21-44-55-66'), (350000 + 1106, 350000 + 513))
+
+
 class ReadmeTest(ImportCase):
     """Who comes from elsewhere is brought over by two lines: README's, and the files that lie there."""
+    servers = scenario.SERVERS
 
     def find(self, conf, *more):
         answer = self.cardmap('whois', '--config', conf, '--json', '--card', f'file:{scenario.RIG.pki}/bob.pem', *more)
         self.assertEqual(answer.account, 'bob')
         return answer.json['account']['rule']
+
+    def log_in(self, conf, *more):
+        """With the directory there, and with what was kept once it is gone."""
+        for offline in (False, True):
+            if offline:
+                scenario.RIG.stop('slapd')
+            answer = self.cardmap('login', '--config', conf, '--json', '--card', f'file:{scenario.RIG.pki}/bob.pem', *more,
+                                  pin=PIN)
+            self.assertEqual((answer.account, answer.json['offline']), ('bob', offline), str(answer))
 
     def ours(self):
         """What a plist and Active Directory's attributes do not say: where the directory is and who is trusted."""
@@ -285,14 +332,21 @@ class ReadmeTest(ImportCase):
         self.write('SmartcardLogin.plist', plistlib.dumps(OFFLINE))
         # where it lies is fixed: /etc/cardmap
         conf = self.bring_over('macOS', self.ours(), mapper__plist=self.folder / 'etc/cardmap/SmartcardLogin.plist')
-        self.assertEqual(self.find(conf, '--set', f'mapper.plist={self.folder}/etc/cardmap/SmartcardLogin.plist'),
-                         'AttributeMapping')
+        plist = ['--set', f'mapper.plist={self.folder}/etc/cardmap/SmartcardLogin.plist']
+        self.assertEqual(self.find(conf, *plist), 'AttributeMapping')
+        self.log_in(conf, *plist)
 
     def test_sssd(self):
         self.only('bob', altSecurityIdentities=f'X509:<I>{ISSUER}<SR>0220')
         (self.folder / 'etc/sssd').mkdir(parents=True)
-        self.write('etc/sssd/sssd.conf', SSSD.format(pki=scenario.RIG.pki), 0o600)
-        self.assertRegex(self.find(self.bring_over('SSSD')), 'serial')
+        # p11_child builds chains from that file alone: it holds the issuing CA too
+        cas = self.write('cas.pem', ''.join((scenario.RIG.pki / name).read_text() for name in ('root.crt', 'inter.crt')))
+        text = SSSD.format(pki=scenario.RIG.pki).replace(f'pam_cert_db_path = {scenario.RIG.pki}/root.crt', f'pam_cert_db_path = {cas}')
+        self.write('etc/sssd/sssd.conf', text, 0o600)
+        conf = self.bring_over('SSSD')
+        store = ['--set', f'accounts.path={self.store}']
+        self.assertRegex(self.find(conf, *store), 'serial')
+        self.log_in(conf, *store)
 
     def test_active_directory(self):
         self.only('bob', userPrincipalName='bob@CARDMAP.TEST')
