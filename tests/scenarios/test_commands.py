@@ -244,6 +244,16 @@ class AnswersTest(Scenario):
         self.assertRegex(text, rf'(?m)^directory.base += dc=cardmap,dc=test +# {self.folder}/cardmap.conf:\d+$')
         self.assertRegex(text, r'(?m)^accounts.offline_days += 30 +# default$')
         self.assertEqual(answer['values']['accounts.offline_days']['unit'], 'days')
+        self.assertNotIn('managed', answer['values']['trust.level'])
+        (self.folder / 'managed.d').mkdir(0o755)
+        managed = self.folder / 'managed.d/10-site.conf'
+        managed.write_text('\ncheckCertificateTrust = 2\n')
+        managed.chmod(0o644)
+        text, answer = self.both('config', 'show', trust__level='hard')
+        self.assertRegex(text, rf'(?m)^trust.level += soft +# {managed}:2$')
+        shown = answer['values']['trust.level']
+        self.assertEqual([shown.get(key) for key in ('value', 'origin', 'managed', 'alias')],
+                         ['soft', f'{managed}:2', True, 'checkCertificateTrust'])
 
     def test_config_shows_every_key_of_revocation_as_it_was_set(self):
         given = {'level': 'soft 72h', 'check': 'leaf', 'order': 'crl', 'ask_always': 'yes', 'undated_max': '60',
@@ -271,6 +281,14 @@ class AnswersTest(Scenario):
         self.rules = self.rules.replace('level = hard', 'level = off')
         text, answer = self.both('config', 'check', status=78)
         self.assertRegex(text, r'cardmap\.conf:\d+: rule "strict": level = off: the chain is checked before anybody')
+
+    def test_config_check_keeps_one_way_in_where_cards_fail(self):
+        """daemon is an account of this computer, and has no password."""
+        text, answer = self.both('config', 'check', status=78, enforcement__required='yes', enforcement__exempt=['daemon'])
+        wanted = r'enforcement\.exempt leaves nobody a way in where cards fail, and enforcement\.required = yes: daemon '
+        self.assertRegex(text, wanted)
+        self.assertEqual(len(answer['mistakes']), 1)
+        self.assertRegex(answer['mistakes'][0], wanted)
 
     def test_verbose_shows_the_stages(self):
         out = self.cardmap('whois', '--config', self.conf(), '--verbose').out
