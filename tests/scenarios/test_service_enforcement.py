@@ -199,6 +199,11 @@ class GroupTest(EnforcementScenario):
         self.assertEqual([outcomes[name] for name in ('alice', 'bob', 'root')], [('group', False), ('attribute', True), ('exempt', False)])
         self.assertEqual(outcomes[LOCAL], ('unmapped', False))
         self.assertGreaterEqual(set(outcomes), {person.name for person in scenario.people.people(20)})
+        table = self.cardmap('enforcement', 'explain', '--all', '--config', alone).out
+        for user, row in (('alice', rf'password +\d group +.*{GROUP}'), ('bob', r'card +\d attribute +.*1'),
+                          ('root', r'password +\d exempt'), (LOCAL, r'password +\d unmapped')):
+            self.assertRegex(table, rf'(?m)^{user} +{row}')
+        self.assertRegex(table, rf'(?m)^accounts +{len(told)}: ')
         shown = self.cardmap('enforcement', 'explain', 'bob', '--service', service.RUN).out
         self.assertIn('1: always a card  <- decides', shown)
         said = self.cardmap('enforcement', 'explain', 'bob', '--service', service.RUN, '--what-if', 'nonsense=1', status=64)
