@@ -38,14 +38,18 @@ class PairingScenario(ServiceScenario):
     def switch(self, to):
         done = self.cardmap('pairing-ui', to, '--json')
         self.assertEqual((done.status, done.json['pairing_ui']), (0, to == 'on'), done.out + done.err)
+        asked = self.cardmap('pairing-ui', 'status', '--json')
+        self.assertEqual((asked.status, asked.json['pairing_ui']), (0, to == 'on'), asked.out + asked.err)
+        self.assertRegex(self.cardmap('pairing-ui', 'status').out, rf'(?m)^pairing ui +{to}$')
 
-    def type(self, *arguments, session=None, user=None, **environment):
-        """The command at a terminal of this session: at first of lena's, at the seat."""
+    def type(self, *arguments, session=None, user=None, stdin='', **environment):
+        """The command at a terminal of this session: at first of lena's, at the seat; stdin: what it reads instead."""
         command = (session or self.seat).command([PROGRAM, *arguments], user)
         given = {'ASAN_OPTIONS': 'detect_leaks=0', **TERMINAL, 'HOME': f'/home/{LOCAL}', **environment}
         # setpriv --reset-env leaves what a login has
         at = command.index(str(PROGRAM))
-        command[at:at] = ['env', *(f'{name}={value}' for name, value in given.items())]
+        command[at:at] = ['env', *(f'{name}={value}' for name, value in given.items()),
+                          *(('sh', '-c', f'exec "$0" "$@" <{stdin}') if stdin else ())]
         terminal = Terminal(command, TERMINAL)
         self.addCleanup(terminal.kill)
         return terminal
@@ -203,6 +207,33 @@ class PairOwnTest(PairingScenario):
         self.exchange('other-realm')
         self.assertIn(b'opens no account', terminal.expect(offer)[0])
         self.assertEqual(terminal.text.count(b'opens no account'), 1)
+
+    def test_watch_on_a_desktop(self):
+        """As cardmap-pair.service has it: nobody can answer, and he is told once for each insertion."""
+        notifier = Path('/usr/bin/notify-send')
+        if notifier.exists():  # here it is not installed: a file that nobody may execute is as good as none
+            subprocess.run(['mount', '--bind', '/dev/null', notifier], check=True)
+            self.addCleanup(subprocess.run, ['umount', notifier], check=True)
+        said = rb'cardmap: The card in [^\r\n]* opens no account\. To have it open yours, run: cardmap pair\r?\n'
+        terminal = self.type('pair', '--watch', stdin='/dev/null')
+        terminal.expect(said)
+        for card in ('carol', 'other-realm'):
+            self.look_again()
+            self.take_out()
+            self.exchange(card)
+            terminal.expect(said)
+        self.look_again()
+        # its end, by which all that it was told is told: a failure, after which systemd starts it again
+        service_scenario.SERVICE.stop()
+        status, text = terminal.end()
+        self.assertNotEqual(status, 0, text)
+        self.assertEqual(len(re.findall(said, text.encode())), 3, text)
+        self.assertNotIn('yes, no, or never', text)
+
+    def look_again(self):
+        """The service looks at the card that stays where it is: nothing new to be told."""
+        self.assertIn('pin_wrong', self.pair(pin=WRONG_PIN)[1])
+        self.wait_offered()
 
     def wait_offered(self):
         wait_until(self.offered, 'the card to be offered')
@@ -385,15 +416,19 @@ class RemovalTest(ServiceScenario):
         self.addCleanup(caller.end)
         return caller, caller.begin(user='alice', **parameters)
 
-    def enter(self):
-        """By the card, at the display manager's: her session is the one that it opened."""
+    def come_in(self):
+        """By the card, at the display manager's."""
         caller, reply = self.begin(service='gdm-smartcard')
         self.assertEqual(reply['parameters']['state'], 'pin', reply)
         caller.say(f'pin {PIN}')
         while caller.next().get('parameters', {}).get('state') != 'granted':
             pass
-        self.assertEqual([(one['user'], one['session']) for one in self.sessions()], [('alice', self.desk.name)])
         caller.end()
+
+    def enter(self):
+        """Her session is the one that the card opened."""
+        self.come_in()
+        self.assertEqual([(one['user'], one['session']) for one in self.sessions()], [('alice', self.desk.name)])
 
     def unlock(self, **options):
         """By her password: the account phase is all that the service hears of that."""
@@ -416,6 +451,21 @@ class RemovalTest(ServiceScenario):
             self.wait_calls(times * self.locked())
             self.put_in()
             self.wait_card()
+
+    def test_none(self):
+        """tokenRemovalAction = 0: no session is followed, so that none is locked or ended."""
+        self.again(enforcement__removal='none')
+        self.come_in()
+        self.assertEqual(self.sessions(), [])
+        self.take_out()
+        wait_until(lambda: not self.status()['cards'][0]['present'], 'the card to be missed')
+        self.assertEqual((self.sessions(), self.bus.calls), ([], []))
+        # what follows is of a card that is taken out under another setting: nothing of the first session is left
+        self.put_in()
+        self.again()
+        self.enter()
+        self.take_out()
+        self.wait_calls(self.locked())
 
     def test_not_where_a_password_unlocked_meanwhile(self):
         self.enter()

@@ -54,8 +54,9 @@ class SshKeysTest(Scenario):
         return said(['ssh-keygen', '-i', '-m', 'PKCS8', '-f', pem]).strip()
 
     def test_keys_are_those_that_openssh_reads_from_the_certificates(self):
-        self.publish('alice', 'alice-rsa2048', 'alice-p256')
-        self.assertEqual(set(self.keys('alice')), {self.expected('alice-rsa2048'), self.expected('alice-p256')})
+        names = ('alice-rsa2048', 'alice-p256', 'alice-p384')
+        self.publish('alice', *names)
+        self.assertEqual(sorted(self.keys('alice')), sorted(self.expected(name) for name in names))
 
     def test_only_what_would_open_this_account_by_card(self):
         self.publish('alice', 'bob', 'alice-rsa2048')
@@ -76,6 +77,14 @@ class SshKeysTest(Scenario):
         self.publish('alice', 'alice-rsa2048')
         scenario.RIG.revoke('alice-rsa2048')
         self.assertEqual(self.keys('alice'), [])
+
+    def test_out_of_its_time_it_is_none(self):
+        """Of certificates that differ from alice's in their dates alone."""
+        self.publish('alice', 'expired', 'notyet', 'alice-rsa2048')
+        self.assertEqual(self.keys('alice'), [self.expected('alice-rsa2048')])
+        for name in ('expired', 'notyet'):
+            self.publish('alice', name)
+            self.assertEqual(self.keys('alice'), [])
 
     def test_a_silent_directory_prints_nothing_and_ends_well(self):
         self.publish('alice', 'alice-rsa2048')
