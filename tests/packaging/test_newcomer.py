@@ -137,12 +137,18 @@ class Newcomer(unittest.TestCase):
             done = self.computer.sh(command, check=False)
             self.assertEqual(done.returncode, 0, self.tell(f'{command}\n{done.stdout}{done.stderr}'))
         self.assertIsNotNone(asked, commands())
+        self.assertLessEqual(len(commands()), 10)
         self.assertIn('alice', done.stdout, command)
         self.rig.stop(*SERVERS)
         self.login(asked, r'[Oo]ffline')
         self.assertIn('alice', self.computer.sh('getent passwd alice').stdout)
-        self.computer.sh('pam-auth-update --disable mkhomedir cardmap')
+        back, = re.findall(r'The way back is `([^`]+)`', (TOP / 'README.md').read_text(encoding='utf-8').replace('\n', ' '))
+        self.computer.sh(back)
         self.assertEqual(self.stacks(), before)
+        self.computer.sh('echo root:Correct-horse-9 | chpasswd')
+        asked = "setpriv --reuid=nobody --regid=nogroup --clear-groups su -c 'id -u'"
+        self.assertRegex(self.computer.sh(f'echo Correct-horse-9 | {asked}').stdout, r'(?m)\b0$')
+        self.assertNotEqual(self.computer.sh(f'echo another | {asked}', check=False).returncode, 0)
 
 
 def main():
