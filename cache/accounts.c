@@ -313,30 +313,7 @@ cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
 	return CM_ERR_ABSENT;
 }
 
-/* What is known of a certificate, by its issuer's key, the next one's in the chain: of rows of a former version. */
-static enum cm_err
-find_evidence(struct cm_accounts *s, struct cm_blob cert, struct cm_blob issuer,
-    struct cm_trace *t, struct cm_evidence *out)
-{
-	struct cm_cert *c = NULL, *by = NULL;
-	struct cm_blob spki;
-	uint8_t key[32];
-	enum cm_err err;
-
-	if ((err = cm_cert_decode(cert, t, &c)) != CM_OK ||
-	    (err = cm_cert_decode(issuer, t, &by)) != CM_OK)
-		goto out;
-	spki = cm_cert_spki(by);
-	err = EVP_Digest(spki.ptr, spki.len, key, NULL, EVP_sha256(), NULL) == 1 ?
-	    cm_evidence_find(s, (struct cm_blob){ key, sizeof(key) }, cm_cert_serial(c), t, out) :
-	    CM_ERR_NOMEM;
-out:
-	cm_cert_free(&by);
-	cm_cert_free(&c);
-	return err;
-}
-
-/* What the row knows of its chain: links, or, where they were not kept yet, the certificates. */
+/* What the row knows of its chain. */
 struct kept_chain {
 	struct cm_blob links[CM_CHAIN_MAX], certs[CM_CHAIN_MAX];
 	size_t link_count, cert_count;
@@ -346,14 +323,10 @@ static enum cm_err
 read_evidence(struct cm_accounts *s, const struct kept_chain *c, struct cm_trace *t, struct cm_kept *k,
     struct cm_evidence *out)
 {
-	const size_t count = c->link_count > 0 ? c->link_count : c->cert_count > 0 ? c->cert_count - 1 : 0;
 	enum cm_err err;
 
-	for (size_t i = 0; i < count; i++) {
-		err = c->link_count > 0 ? cm_accounts_find_evidence(s, c->links[i], t, &out[k->evidence_count]) :
-		    find_evidence(s, c->certs[i], c->certs[i + 1], t, &out[k->evidence_count]);
-		if (err == CM_ERR_SYNTAX)
-			err = cm_store_damaged(s, t, "a kept account");
+	for (size_t i = 0; i < c->link_count; i++) {
+		err = cm_accounts_find_evidence(s, c->links[i], t, &out[k->evidence_count]);
 		if (err != CM_OK && err != CM_ERR_ABSENT)
 			return err;
 		k->evidence_count += err == CM_OK;

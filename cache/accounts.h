@@ -241,6 +241,13 @@ CM_MUST_USE enum cm_err cm_accounts_forget(struct cm_accounts *s, const char *na
 typedef enum cm_err (*cm_seen_visit)(void *arg, struct cm_blob issuer, const struct cm_source *s);
 CM_MUST_USE enum cm_err cm_accounts_each_source(struct cm_accounts *s, struct cm_trace *t,
     cm_seen_visit visit, void *arg);
+/* The same for a process that decodes nothing: issuer is whatever was kept, and whoever reads it asks cm_source_is_of() first. */
+CM_MUST_USE enum cm_err cm_accounts_each_source_unread(struct cm_accounts *s, struct cm_trace *t,
+    cm_seen_visit visit, void *arg);
+/* False: issuer is no certificate, or of another key than this source's CA has. */
+CM_MUST_USE bool cm_source_is_of(struct cm_blob issuer, const struct cm_source *s);
+/* A "warning" in t that this source's CA cannot be read; always CM_OK. */
+enum cm_err cm_source_leave_out(struct cm_trace *t, const struct cm_source *s);
 /*
  * Every piece of evidence, by issuer and serial.  Anything but CM_OK of the
  * visitor ends it with this result.  CM_ERR_SYSTEM  STORE: also that a row is damaged

@@ -92,23 +92,6 @@ out:
 	return err;
 }
 
-static bool
-has_key(struct cm_blob der, const uint8_t issuer_key[32])
-{
-	struct cm_cert *c = NULL;
-	struct cm_blob spki;
-	uint8_t key[32];
-	bool has = false;
-
-	if (cm_cert_decode(der, NULL, &c) == CM_OK) {
-		spki = cm_cert_spki(c);
-		has = EVP_Digest(spki.ptr, spki.len, key, NULL, EVP_sha256(), NULL) == 1 &&
-		    memcmp(key, issuer_key, sizeof(key)) == 0;
-	}
-	cm_cert_free(&c);
-	return has;
-}
-
 enum cm_err
 cm_source_is_kept(struct cm_accounts *s, const struct cm_source *src, struct cm_blob issuer, struct cm_trace *t)
 {
@@ -134,7 +117,7 @@ cm_source_keep(struct cm_accounts *s, const struct cm_source *src, struct cm_blo
 	};
 	enum cm_err err;
 
-	if (!s->guarded && !has_key(issuer, src->issuer_key))
+	if (!s->guarded && !cm_source_is_of(issuer, src))
 		return CM_ERR_STATE;
 	if ((err = cm_store_put(s, "source", row, SOURCE_COLUMNS, t)) != CM_OK)
 		return err;
@@ -193,7 +176,7 @@ out:
 
 /* Nothing is open while somebody is visited: that may last as long as a download. */
 enum cm_err
-cm_accounts_each_source(struct cm_accounts *s, struct cm_trace *t, cm_seen_visit visit, void *arg)
+cm_accounts_each_source_unread(struct cm_accounts *s, struct cm_trace *t, cm_seen_visit visit, void *arg)
 {
 	struct cm_source *sources = NULL;
 	size_t count = 0;
@@ -202,19 +185,19 @@ cm_accounts_each_source(struct cm_accounts *s, struct cm_trace *t, cm_seen_visit
 	for (size_t i = 0; err == CM_OK && i < count; i++) {
 		struct cm_buf issuer = { 0 };
 
-		/* A process that is not believed may have kept it: it is no more than its own bytes say. */
-		if ((err = find_issuer(s, sources[i].issuer_key, t, &issuer)) == CM_OK &&
-		    !has_key(cm_buf_blob(&issuer), sources[i].issuer_key))
-			err = CM_ERR_ABSENT;
-		if (err == CM_OK)
+		if ((err = find_issuer(s, sources[i].issuer_key, t, &issuer)) == CM_OK)
 			err = visit(arg, cm_buf_blob(&issuer), &sources[i]);
-		else if (err == CM_ERR_ABSENT) {
-			cm_trace_add(t, "warning", "%s: a CA's certificate is damaged: %s is left out", s->path,
-			    sources[i].url);
-			err = CM_OK;
-		}
+		else if (err == CM_ERR_ABSENT)
+			err = cm_source_leave_out(t, &sources[i]);
 		cm_buf_free(&issuer);
 	}
 	free(sources);
 	return err;
+}
+
+enum cm_err
+cm_source_leave_out(struct cm_trace *t, const struct cm_source *s)
+{
+	cm_trace_add(t, "warning", "a CA's certificate is damaged: %s is left out", s->url);
+	return CM_OK;
 }

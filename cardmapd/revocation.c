@@ -61,7 +61,7 @@ static enum cm_err
 status(struct doing *d, json_t *result)
 {
 	json_object_set(result, "sources", d->list);
-	return cm_accounts_each_source(d->store, d->trace, add_source, d);
+	return cm_accounts_each_source_unread(d->store, d->trace, add_source, d);	/* who asked decodes them */
 }
 
 static bool

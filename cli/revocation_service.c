@@ -151,6 +151,8 @@ cm_cli_told_sources(const struct cm_cli_told *told, cm_seen_visit visit, void *a
 			return CM_ERR_NOMEM;
 		if ((len = cm_base64_parse(text, true, der)) == SIZE_MAX || !read_source(o, &s))
 			err = cm_cli_told_nonsense(told->cli);
+		else if (!cm_source_is_of((struct cm_blob){ der, len }, &s))
+			err = cm_source_leave_out(told->cli->trace, &s);
 		else
 			err = visit(arg, (struct cm_blob){ der, len }, &s);
 		free(der);

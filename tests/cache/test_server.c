@@ -335,6 +335,10 @@ attack_issuer_that_is_none(void **state)
 	assert_int_equal(say(&l, &q), CM_OK);
 	assert_int_equal(cm_accounts_each_source(l.r->store, l.r->trace, count, &seen), CM_OK);
 	assert_int_equal(seen, 0);
+	/* cardmapd, which reads none, tells of it as it is */
+	assert_int_equal(cm_accounts_each_source_unread(l.r->store, l.r->trace, count, &seen), CM_OK);
+	assert_int_equal(seen, 1);
+	assert_false(cm_source_is_of(junk, &s));
 	cm_buf_free(&q);
 	end(&l);
 }
