@@ -1,7 +1,6 @@
 /* cache/sources.c - whom this host asks about revocation, and the CAs that they speak for: tables "source" and "issuer". */
 #include "cache/accounts_internal.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 /* The columns, in order. */

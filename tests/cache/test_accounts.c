@@ -244,12 +244,17 @@ listed_for_people(void **state)
 	struct cm_evidence e[2] = { rig_evidence(1, CM_STATUS_REVOKED, NOW),
 		rig_evidence(9, CM_STATUS_GOOD, NOW) };
 	const struct cm_blob spki = cm_cert_spki(r->other);
+	uint8_t octets[33] = { [32] = 0x0a };
+	const struct cm_blob link = { octets, sizeof(octets) };
 	struct listed got = { .cert = cm_cert_der(r->cert) };
 
 	/* of this certificate by the key of the next one in the chain */
-	assert_int_equal(EVP_Digest(spki.ptr, spki.len, e[0].issuer_key, NULL, EVP_sha256(), NULL), 1);
+	assert_int_equal(EVP_Digest(spki.ptr, spki.len, octets, NULL, EVP_sha256(), NULL), 1);
+	memcpy(e[0].issuer_key, octets, sizeof(e[0].issuer_key));
 	e[0].serial[0] = 0x0a;
 	e[0].serial_len = 1;
+	l.card.links = &link;
+	l.card.link_count = 1;
 	l.evidence = e;
 	l.evidence_count = 2;
 	assert_int_equal(cm_accounts_list(r->store, r->trace, visit, &got), CM_OK);
