@@ -79,7 +79,7 @@ class CommandScenario(ServiceScenario):
     def same(self, *arguments, status=0):
         """Alone and by the service: the same status, the same bytes but for times.  What is kept is the same: lists too."""
         shutil.rmtree(WORK / 'lists-of-root')
-        shutil.copytree(WORK / 'lists-of-service', WORK / 'lists-of-root')
+        shutil.copytree(WORK / 'lists-of-service', WORK / 'lists-of-root', ignore=shutil.ignore_patterns('ask.*'))  # of the moment
         (WORK / 'lists-of-root').chmod(0o700)
         alone = self.cardmap(*arguments, '--config', self.alone, status=status)
         asked = self.cardmap(*arguments, status=status)
@@ -186,7 +186,7 @@ class DoctorTest(CommandScenario):
         # The same that root hears of him, but for what is in his ticket.
         roots = self.lines(self.cardmap('doctor', 'alice', '--json', status=None).json)
         for check in ('account', 'evidence', 'certificate', 'ca', 'permissions'):
-            self.assertEqual(found[check], roots[check])
+            self.assertEqual(timeless(str(found[check])), timeless(str(roots[check])))
 
     def test_his_ticket(self):
         self.log_in()
