@@ -94,9 +94,7 @@ def cgroup_mount():
 
 
 def own_cgroups():
-    """This process, 1 of the rig, is in the root of a hierarchy that looks like a whole one: since the first computer of a run."""
-    if f'rig {CGROUP} cgroup2 ' in Path('/proc/self/mounts').read_text(encoding='utf-8'):
-        return
+    """This process, 1 of the rig, is in the root of a hierarchy that looks like a whole one."""
     mount = cgroup_mount()
     mine = next(line[3:] for line in Path('/proc/self/cgroup').read_text(encoding='ascii').splitlines()
                 if line.startswith('0::'))
