@@ -313,20 +313,20 @@ cm_accounts_forget(struct cm_accounts *s, const char *name, struct cm_trace *t)
 	return CM_ERR_ABSENT;
 }
 
-/* What the row knows of its chain. */
-struct kept_chain {
-	struct cm_blob links[CM_CHAIN_MAX], certs[CM_CHAIN_MAX];
-	size_t link_count, cert_count;
+/* What is known of the row's chain. */
+struct kept_links {
+	struct cm_blob rows[CM_CHAIN_MAX];
+	size_t count;
 };
 
 static enum cm_err
-read_evidence(struct cm_accounts *s, const struct kept_chain *c, struct cm_trace *t, struct cm_kept *k,
+read_evidence(struct cm_accounts *s, const struct kept_links *l, struct cm_trace *t, struct cm_kept *k,
     struct cm_evidence *out)
 {
 	enum cm_err err;
 
-	for (size_t i = 0; i < c->link_count; i++) {
-		err = cm_accounts_find_evidence(s, c->links[i], t, &out[k->evidence_count]);
+	for (size_t i = 0; i < l->count; i++) {
+		err = cm_accounts_find_evidence(s, l->rows[i], t, &out[k->evidence_count]);
 		if (err != CM_OK && err != CM_ERR_ABSENT)
 			return err;
 		k->evidence_count += err == CM_OK;
@@ -341,17 +341,19 @@ visit_row(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, cm_kept_vi
 	struct cm_evidence evidence[CM_CHAIN_MAX];
 	struct cm_kept k = { .evidence = evidence };
 	struct cm_account_row r;
-	struct kept_chain c;
+	struct cm_blob chain[CM_CHAIN_MAX];
+	struct kept_links links;
 	enum cm_err err;
+	size_t certs;
 
 	if ((err = cm_account_row_read(s, q, t, &r)) != CM_OK)
 		goto out;
-	if (!cm_account_row_chain(r.v[CM_ROW_CHAIN].bytes, c.certs, &c.cert_count) ||
-	    !cm_account_row_links(r.v[CM_ROW_LINKS].bytes, c.links, &c.link_count)) {
+	if (!cm_account_row_chain(r.v[CM_ROW_CHAIN].bytes, chain, &certs) ||
+	    !cm_account_row_links(r.v[CM_ROW_LINKS].bytes, links.rows, &links.count)) {
 		err = cm_store_damaged(s, t, "a kept account");
 		goto out;
 	}
-	if ((err = read_evidence(s, &c, t, &k, evidence)) != CM_OK)
+	if ((err = read_evidence(s, &links, t, &k, evidence)) != CM_OK)
 		goto out;
 	k.account = &r.account;
 	k.cert_der = r.v[CM_ROW_CERT].bytes;

@@ -13,6 +13,7 @@
 
 #include "cache/pairings.h"
 #include "service/enforcement.h"
+#include "store_folder.h"
 
 /* ---- the table, read from the page */
 
@@ -299,9 +300,8 @@ test_exempt(void **state)
 /* ---- gathering */
 
 struct fixture {
-	char folder[64], path[96], group[96];
-	struct cm_accounts *store;
-	struct cm_trace *trace;
+	struct store_folder in;
+	char group[96];
 	struct cm_conf conf;
 };
 
@@ -311,15 +311,9 @@ static int
 set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct cm_accounts_options o = { .offline_max = 86400, .first_uid = 1000, .first_gid = 1000 };
 
-	snprintf(f->folder, sizeof(f->folder), "/tmp/cardmap-enforcement-XXXXXX");
-	assert_non_null(mkdtemp(f->folder));
-	snprintf(f->path, sizeof(f->path), "%s/accounts.db", f->folder);
-	snprintf(f->group, sizeof(f->group), "%s/group", f->folder);
-	o.path = f->path;
-	assert_int_equal(cm_trace_new(&f->trace), CM_OK);
-	assert_int_equal(cm_accounts_open(&o, f->trace, &f->store), CM_OK);
+	store_folder_open(&f->in);
+	snprintf(f->group, sizeof(f->group), "%s/group", f->in.folder);
 	f->conf.directory.uri = uris;
 	f->conf.enforcement.required = f->conf.enforcement.allow_unmapped_users = true;
 	f->conf.enforcement.not_enforced_group = strdup(GROUP);
@@ -332,14 +326,10 @@ static int
 tear_down(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 
-	cm_accounts_close(&f->store);
-	cm_trace_free(&f->trace);
 	free(f->conf.enforcement.not_enforced_group);
 	free(f->conf.enforcement.attribute);
-	snprintf(command, sizeof(command), "rm -rf %s", f->folder);
-	assert_int_equal(system(command), 0);
+	store_folder_close(&f->in);
 	free(f);
 	return 0;
 }
@@ -358,10 +348,10 @@ write_group(const struct fixture *f, const char *text)
 static struct cm_enforcement_facts
 gather(const struct fixture *f, const char *user, const struct cm_facts *said, const struct cm_facts *kept)
 {
-	const struct cm_enforcement_sources s = { .conf = &f->conf, .store = f->store, .said = said, .kept = kept, .at = 1000, .etc = f->folder };
+	const struct cm_enforcement_sources s = { .conf = &f->conf, .store = f->in.store, .said = said, .kept = kept, .at = 1000, .etc = f->in.folder };
 	struct cm_enforcement_facts facts;
 
-	assert_int_equal(cm_enforcement_gather(&s, user, f->trace, &facts), CM_OK);
+	assert_int_equal(cm_enforcement_gather(&s, user, f->in.trace, &facts), CM_OK);
 	return facts;
 }
 
@@ -447,14 +437,14 @@ test_no_group_file(void **state)
 {
 	static const struct cm_facts loose = { VALUE(2, ATTRIBUTE), NONE, NONE, NONE, "" };
 	const struct fixture *f = *state;
-	const struct cm_enforcement_sources s = { .conf = &f->conf, .store = f->store, .said = &loose, .etc = f->folder };
+	const struct cm_enforcement_sources s = { .conf = &f->conf, .store = f->in.store, .said = &loose, .etc = f->in.folder };
 	struct cm_enforcement_facts g;
 	struct cm_enforcement_decision d;
 
-	assert_int_equal(cm_enforcement_gather(&s, "alice", f->trace, &g), CM_ERR_SYSTEM);
+	assert_int_equal(cm_enforcement_gather(&s, "alice", f->in.trace, &g), CM_ERR_SYSTEM);
 	cm_enforcement_decide(&f->conf, &g, &d);
 	assert_true(d.card_required);
-	assert_int_equal(cm_enforcement_gather(&s, "root", f->trace, &g), CM_ERR_SYSTEM);
+	assert_int_equal(cm_enforcement_gather(&s, "root", f->in.trace, &g), CM_ERR_SYSTEM);
 	cm_enforcement_decide(&f->conf, &g, &d);
 	assert_false(d.card_required);
 }
@@ -470,7 +460,7 @@ test_pairing_maps(void **state)
 	write_group(f, "root:x:0:\n");
 	g = gather(f, "alice", &unmapped, NULL);
 	assert_int_equal(g.account.mapped.value, 0);
-	assert_int_equal(cm_pairings_add(f->store, &p, false, f->trace), CM_OK);
+	assert_int_equal(cm_pairings_add(f->in.store, &p, false, f->in.trace), CM_OK);
 	g = gather(f, "alice", &unmapped, NULL);
 	assert_int_equal(g.account.mapped.value, 1);
 	assert_string_equal(g.account.mapped.text, "a pairing");

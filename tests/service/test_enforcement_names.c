@@ -12,29 +12,22 @@
 
 #include "service/enforcement.h"
 #include "service/host.h"
+#include "store_folder.h"
 
 #define ATTRIBUTE	"SmartCardEnforcement"
 #define VALUE(v, t)	{ CM_FACT_VALUE, v, t }
 #define NONE		{ CM_FACT_NONE, 0, "" }
 
 struct fixture {
-	char folder[64], path[96];
-	struct cm_accounts *store;
-	struct cm_trace *trace;
+	struct store_folder in;
 };
 
 static int
 set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct cm_accounts_options o = { .offline_max = 86400, .first_uid = 1000, .first_gid = 1000 };
 
-	snprintf(f->folder, sizeof(f->folder), "/tmp/cardmap-names-XXXXXX");
-	assert_non_null(mkdtemp(f->folder));
-	snprintf(f->path, sizeof(f->path), "%s/accounts.db", f->folder);
-	o.path = f->path;
-	assert_int_equal(cm_trace_new(&f->trace), CM_OK);
-	assert_int_equal(cm_accounts_open(&o, f->trace, &f->store), CM_OK);
+	store_folder_open(&f->in);
 	*state = f;
 	return 0;
 }
@@ -43,12 +36,8 @@ static int
 tear_down(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 
-	cm_accounts_close(&f->store);
-	cm_trace_free(&f->trace);
-	snprintf(command, sizeof(command), "rm -rf %s", f->folder);
-	assert_int_equal(system(command), 0);
+	store_folder_close(&f->in);
 	free(f);
 	return 0;
 }
@@ -65,25 +54,25 @@ test_kept_by_its_own_name(void **state)
 
 	strict.attribute.value = 1;
 	for (size_t i = 0; i < CM_COUNT(spellings); i++)
-		assert_int_equal(cm_enforcement_keep(f->store, spellings[i], &loose, true, f->trace), CM_OK);
-	assert_int_equal(cm_enforcement_keep(f->store, "alice", &strict, true, f->trace), CM_OK);
+		assert_int_equal(cm_enforcement_keep(f->in.store, spellings[i], &loose, true, f->in.trace), CM_OK);
+	assert_int_equal(cm_enforcement_keep(f->in.store, "alice", &strict, true, f->in.trace), CM_OK);
 	for (size_t i = 0; i < CM_COUNT(spellings); i++) {
-		assert_int_equal(cm_enforcement_find_kept(f->store, spellings[i], f->trace, &kept, &at), CM_OK);
+		assert_int_equal(cm_enforcement_find_kept(f->in.store, spellings[i], f->in.trace, &kept, &at), CM_OK);
 		assert_int_equal(kept.attribute.value, 1);
 		assert_true(at > 0);
 	}
 	/* under another name that only a directory can tell is hers nothing is known; nor of others */
-	assert_int_equal(cm_enforcement_keep(f->store, "a.example@corp.test", &loose, true, f->trace), CM_OK);
+	assert_int_equal(cm_enforcement_keep(f->in.store, "a.example@corp.test", &loose, true, f->in.trace), CM_OK);
 	for (size_t i = 0; i < 3; i++) {
 		static const char *const others[] = { "a.example@corp.test", "alic", "alice2" };
 
-		assert_int_equal(cm_enforcement_find_kept(f->store, others[i], f->trace, &kept, &at), CM_OK);
+		assert_int_equal(cm_enforcement_find_kept(f->in.store, others[i], f->in.trace, &kept, &at), CM_OK);
 		assert_int_equal(kept.attribute.kind, CM_FACT_UNKNOWN);
 		assert_int_equal(at, 0);
 	}
 	/* whom no directory has is kept as he was called */
-	assert_int_equal(cm_enforcement_keep(f->store, "Homed", &nobody, true, f->trace), CM_OK);
-	assert_int_equal(cm_enforcement_find_kept(f->store, "Homed", f->trace, &kept, &at), CM_OK);
+	assert_int_equal(cm_enforcement_keep(f->in.store, "Homed", &nobody, true, f->in.trace), CM_OK);
+	assert_int_equal(cm_enforcement_find_kept(f->in.store, "Homed", f->in.trace, &kept, &at), CM_OK);
 	assert_int_equal(kept.mapped.kind, CM_FACT_NONE);
 }
 

@@ -14,14 +14,13 @@
 #include "cache/skip.h"
 #include "cache/standing.h"
 #include "service/enforcement_explain.h"
+#include "store_folder.h"
 
 #define T(s)	(char *)(uintptr_t)(s)
 #define LONG	"0123456789012345678901234567890123456789012345678901234567890123"	/* 64 octets */
 
 struct fixture {
-	char folder[64], path[96];
-	struct cm_accounts *store;
-	struct cm_trace *trace;
+	struct store_folder in;
 	struct cm_conf conf;
 };
 
@@ -33,7 +32,7 @@ write_file(const struct fixture *f, const char *name, const char *text)
 	char path[128];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/%s", f->folder, name);
+	snprintf(path, sizeof(path), "%s/%s", f->in.folder, name);
 	assert_non_null(file = fopen(path, "w"));
 	assert_true(fputs(text, file) >= 0);
 	assert_int_equal(fclose(file), 0);
@@ -44,14 +43,8 @@ static int
 set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct cm_accounts_options o = { .offline_max = 86400, .first_uid = 1000, .first_gid = 1000 };
 
-	snprintf(f->folder, sizeof(f->folder), "/tmp/cardmap-told-XXXXXX");
-	assert_non_null(mkdtemp(f->folder));
-	snprintf(f->path, sizeof(f->path), "%s/accounts.db", f->folder);
-	o.path = f->path;
-	assert_int_equal(cm_trace_new(&f->trace), CM_OK);
-	assert_int_equal(cm_accounts_open(&o, f->trace, &f->store), CM_OK);
+	store_folder_open(&f->in);
 	write_file(f, "shadow", "root:$6$x:19000::::::\ndaemon:*:19000::::::\nbin:!$6$x:19000::::::\n");
 	write_file(f, "group", "root:x:0:\nexempt:x:100:\n");
 	*state = f;
@@ -62,12 +55,8 @@ static int
 tear_down(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 
-	cm_accounts_close(&f->store);
-	cm_trace_free(&f->trace);
-	snprintf(command, sizeof(command), "rm -rf %s", f->folder);
-	assert_int_equal(system(command), 0);
+	store_folder_close(&f->in);
 	free(f);
 	return 0;
 }
@@ -107,7 +96,7 @@ check(const struct fixture *f, const struct settings *s, const char *mistake, co
 		exempt[i] = T(s->exempt[i]);
 	assert_int_equal(cm_trace_new(&t), CM_OK);
 	cm_trace_begin(t, "enforcement");
-	err = cm_enforcement_check(&conf, f->folder, t);
+	err = cm_enforcement_check(&conf, f->in.folder, t);
 	items(t, "mistake", &mistakes);
 	items(t, "to be considered", &notes);
 	if ((err == CM_OK) != (mistake == NULL) || (err != CM_OK && cm_trace_reason(t) != CM_REASON_CONFIG) ||
@@ -179,12 +168,12 @@ test_all_mistakes(void **state)
 	const struct cm_conf conf = { .directory.uri = uris, .enforcement = { .required = true, .exempt = exempt, .attribute = T(s.attribute),
 	    .not_enforced_group = T(s.group) } };
 
-	cm_trace_begin(f->trace, "enforcement");
-	assert_int_equal(cm_enforcement_check(&conf, f->folder, f->trace), CM_ERR_CONFIG);
-	items(f->trace, "mistake", &mistakes);
+	cm_trace_begin(f->in.trace, "enforcement");
+	assert_int_equal(cm_enforcement_check(&conf, f->in.folder, f->in.trace), CM_ERR_CONFIG);
+	items(f->in.trace, "mistake", &mistakes);
 	for (size_t i = 0; i < CM_COUNT(all); i++)
 		assert_non_null(strstr(cm_buf_str(&mistakes), all[i]));
-	assert_non_null(strstr(cm_trace_message(f->trace), all[CM_COUNT(all) - 1]));
+	assert_non_null(strstr(cm_trace_message(f->in.trace), all[CM_COUNT(all) - 1]));
 	cm_buf_free(&mistakes);
 }
 
@@ -193,14 +182,14 @@ test_all_mistakes(void **state)
 static json_t *
 explain(struct fixture *f, const char *user, const json_t *what_if, enum cm_err want)
 {
-	const struct cm_enforcement_explaining x = { .conf = &f->conf, .store = f->store, .user = user, .what_if = what_if };
+	const struct cm_enforcement_explaining x = { .conf = &f->conf, .store = f->in.store, .user = user, .what_if = what_if };
 	json_t *told = NULL;
 
 	f->conf.directory.uri = uris;
 	f->conf.enforcement.required = f->conf.enforcement.allow_unmapped_users = true;
 	f->conf.enforcement.attribute = T("SmartCardEnforcement");
 	f->conf.enforcement.not_enforced_group = T("exempt");
-	assert_int_equal(cm_enforcement_explain(&x, f->trace, &told), want);
+	assert_int_equal(cm_enforcement_explain(&x, f->in.trace, &told), want);
 	assert_int_equal(told != NULL, want == CM_OK);
 	return told;
 }
@@ -233,8 +222,8 @@ test_what_if_refused(void **state)
 		json_t *what_if = json_pack("{s:s}", cases[i].key, cases[i].value);
 
 		explain(f, "alice", what_if, CM_ERR_USAGE);
-		if (cm_trace_reason(f->trace) != CM_REASON_USAGE || strstr(cm_trace_message(f->trace), cases[i].said) == NULL)
-			fail_msg("%s = %s: %s", cases[i].key, cases[i].value, cm_trace_message(f->trace));
+		if (cm_trace_reason(f->in.trace) != CM_REASON_USAGE || strstr(cm_trace_message(f->in.trace), cases[i].said) == NULL)
+			fail_msg("%s = %s: %s", cases[i].key, cases[i].value, cm_trace_message(f->in.trace));
 		json_decref(what_if);
 	}
 }
@@ -251,8 +240,8 @@ test_what_if_long(void **state)
 	value[sizeof(value) - 1] = '\0';
 	what_if = json_pack("{s:s}", "not_enforced_group", value);
 	explain(f, "alice", what_if, CM_ERR_USAGE);
-	assert_true(strlen(cm_trace_message(f->trace)) < 256);
-	assert_non_null(strstr(cm_trace_message(f->trace), "ggg...: expected a group's name"));
+	assert_true(strlen(cm_trace_message(f->in.trace)) < 256);
+	assert_non_null(strstr(cm_trace_message(f->in.trace), "ggg...: expected a group's name"));
 	json_decref(what_if);
 }
 
@@ -297,7 +286,7 @@ test_skip_mark(void **state)
 
 	assert_null(json_object_get(told, "skip_once"));
 	json_decref(told);
-	assert_int_equal(cm_skip_make(f->store, "alice", cm_clock_now(), f->trace, &m), CM_OK);
+	assert_int_equal(cm_skip_make(f->in.store, "alice", cm_clock_now(), f->in.trace, &m), CM_OK);
 	told = explain(f, "alice", NULL, CM_OK);
 	assert_string_equal(json_string_value(json_object_get(told, "skip_once")), cm_clock_text(m.expires, expires));
 	assert_string_equal(json_string_value(json_object_get(told, "skip_once_made")), cm_clock_text(m.made, made));
