@@ -11,13 +11,13 @@ TESTS = Path(__file__).resolve().parents[1]
 
 ATTACKS = {
     'a copied public certificate without the key (CVE-2025-24032)': [
-        'scenarios/test_service_processes.py:test_of_a_copied_certificate', 'scenarios/test_service_attacks.py:test_a_copied_certificate',
+        'scenarios/test_service_liar.py:test_of_a_copied_certificate', 'scenarios/test_service_attacks.py:test_a_copied_certificate',
         'scenarios/test_attacks.py:test_card_with_another_key', 'card/test_piv_hostile.c:test_copied_certificate_is_refused'],
     'PAM_IGNORE on error (CVE-2025-24531)': [
         'pam/test_peers.py:test_cve_2025_24531', 'pam/test_peers.py:test_every_code', 'pam/test_peers.py:test_each_piece_in_turn',
         'scenarios/test_service_attacks.py:test_no_error_is_ignored', 'scenarios/test_service_login.py:test_no_service_is_no_password'],
     'a client principal that is not the mapped account\'s (CVE-2025-11561)': [
-        'scenarios/test_service_processes.py:test_of_bobs_card', 'scenarios/test_service_attacks.py:test_a_principal_of_somebody_else',
+        'scenarios/test_service_liar.py:test_of_bobs_card', 'scenarios/test_service_attacks.py:test_a_principal_of_somebody_else',
         'scenarios/test_attacks.py:test_no_ticket_for_a_principal_that_is_not_the_cards', 'krb5/test_exchange.c:test_reply_for_another_client'],
     'a nonce from the card': ['scenarios/test_attacks.py:test_nonce_is_the_hosts', 'krb5/test_hostcheck.c:test_other_nonce_and_no_whole'],
     'a bind password or PIN in a log': [
@@ -55,7 +55,7 @@ ATTACKS = {
     'a list that is older than the one before': ['scenarios/test_revocation_levels.py:test_a_list_with_a_lower_number'],
     'clock set back': ['scenarios/test_service_clock.py:test_set_back', 'scenarios/test_service_clock.py:test_set_back_while_the_pin_is_asked',
                        'scenarios/test_service_clock.py:test_its_answers', 'scenarios/test_offline.py:test_clock_set_back_below_the_floor'],
-    'a home or name with .. or / from the directory': ['scenarios/test_service_processes.py:test_of_bobs_card',
+    'a home or name with .. or / from the directory': ['scenarios/test_service_liar.py:test_of_bobs_card',
                                                        'scenarios/test_attacks.py:test_home_with_dots'],
     'no search base': ['scenarios/test_attacks.py:test_a_search_base_must_be_given'],
     'an already unlocked card': ['scenarios/test_service_login.py:test_a_card_unlocked_by_another_program_still_asks'],
@@ -75,17 +75,17 @@ ATTACKS = {
                                                         'scenarios/test_offline.py:test_only_ldap_blocked_does_not_skip_revocation'],
     'a ticket not verified but taken as proof': ['scenarios/test_service_attacks.py:test_without_a_keytab_no_ticket_is_proof',
                                                  'scenarios/test_attacks.py:test_ticket_without_keytab_is_no_proof'],
-    'a directory group named sudo or disk, or gid 0': ['scenarios/test_service_processes.py:test_groups_that_a_directory_must_not_hand_out',
+    'a directory group named sudo or disk, or gid 0': ['scenarios/test_service_liar.py:test_groups_that_a_directory_must_not_hand_out',
                                                        'ldap/test_directory.c:privileged_groups_are_dropped'],
     'enforcement weakened by unplugging the network': ['scenarios/test_service_attacks.py:test_no_network_is_no_password',
                                                             'scenarios/test_service_enforcement.py:test_no_network_changes_nothing'],
     'a PAM stack in which our refusal falls through': [
         'scenarios/test_service_attacks.py:test_a_refusal_is_not_asked_for_a_password', 'pam/test_stacks.py:test_a_refusal_stays_one'],
     'public-key ssh past a disabled account': ['scenarios/test_service_login.py:test_a_public_key_skips_the_card_and_not_the_account'],
-    'a resolver taken over': ['scenarios/test_service_processes.py:test_of_bobs_card',
-                              'scenarios/test_service_processes.py:test_of_bobs_card_where_alice_is_kept',
-                              'scenarios/test_service_processes.py:test_of_cards_that_nobody_should_believe',
-                              'scenarios/test_service_processes.py:test_of_a_card_that_is_known_to_be_revoked'],
+    'a resolver taken over': ['scenarios/test_service_liar.py:test_of_bobs_card',
+                              'scenarios/test_service_liar.py:test_of_bobs_card_where_alice_is_kept',
+                              'scenarios/test_service_liar.py:test_of_cards_that_nobody_should_believe',
+                              'scenarios/test_service_liar.py:test_of_a_card_that_is_known_to_be_revoked'],
     'a slow card': ['scenarios/test_attacks.py:test_slow_card_is_given_up', 'card/test_piv_hostile.c:test_slow_card_ends_at_the_deadline'],
     'a card swapped between map and sign': ['scenarios/test_service_login.py:test_swapped_for_the_same_persons_other_card',
                                             'card/test_piv_hostile.c:test_swapped_between_pin_and_signature'],
