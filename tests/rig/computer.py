@@ -42,7 +42,7 @@ protocols: files
 # What pam-auth-update makes of the profile: who fails by card has failed, and PAM_IGNORE goes on to the password.
 COMMON = {
     'common-auth': """auth [success=end ignore=ignore default=die] {module} {options}
-auth [success=1 default=ignore] pam_unix.so nullok
+auth [success=1 default=ignore] pam_unix.so nullok nodelay
 auth requisite pam_deny.so
 auth required pam_permit.so
 """,
@@ -323,6 +323,7 @@ class Computer:
         own_cgroups()
         own_etc()
         add_local_users()
+        add_lines('login.defs', ['FAIL_DELAY 0'])  # su and login: a refusal is told at once
         (ETC / 'nsswitch.conf').write_text(NSSWITCH, encoding='ascii')
         add_directory_users()
         shutil.copy(WORK / 'krb5.conf', ETC / 'krb5.conf')

@@ -27,7 +27,7 @@ WRONG = WRONG_PIN
 ASK = 'hidden PIN for Alice Example, 3 tries left: '
 RAW = '[default=ok ignore=ok] CARDMAP'
 STRICT = ('required', 'requisite', '[success=2 ignore=ignore default=die]', '[success=done ignore=ignore default=bad]')
-UNIX = ['[success=1 default=ignore] pam_unix.so', 'requisite pam_deny.so', 'required pam_permit.so']
+UNIX = ['[success=1 default=ignore] pam_unix.so nodelay', 'requisite pam_deny.so', 'required pam_permit.so']
 CALLS = {'authenticate': 'auth', 'establish': 'auth', 'account': 'account', 'open': 'session', 'change': 'password'}
 
 
