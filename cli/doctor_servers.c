@@ -24,6 +24,7 @@ static const char http_hello[] = "HEAD / HTTP/1.0\r\n\r\n";
 
 #define DIRECTORY	"see that it runs and can be reached: cardmap whois"
 #define RESPONDER	"see that it runs and can be reached: cardmap revocation refresh"
+#define NETWORK		"connect this computer to that network: ip route shows those that it is in"
 
 /* hello NULL: that it takes connections is all that is seen; its first words would be TLS. */
 static const struct kind {
@@ -46,7 +47,9 @@ struct server {
 	char host[HOST_MAX], port[PORT_SIZE];
 	pthread_t thread;
 	bool asked, answered;
-	char why[128];
+	bool at_once;			/* what went wrong was known before the deadline: so it is to a login */
+	bool cut_off;			/* nothing left this computer: at the server nothing is to be seen to */
+	char why[192];
 	int64_t us;
 };
 
@@ -96,6 +99,26 @@ exchange(const struct server *s, const struct addrinfo *to, cm_deadline deadline
 	return status;
 }
 
+static void
+note_lookup(struct server *s, int status)
+{
+	s->at_once = status != EAI_INPROGRESS;
+	s->cut_off = status == EAI_AGAIN;
+	if (s->at_once)
+		snprintf(s->why, sizeof(s->why), "its name is not known: %s", gai_strerror(status));
+	else
+		snprintf(s->why, sizeof(s->why), "its name is not answered");
+}
+
+static void
+note_exchange(struct server *s, int error)
+{
+	s->at_once = error != ETIMEDOUT;
+	s->cut_off = error == ENETUNREACH || error == ENETDOWN;
+	snprintf(s->why, sizeof(s->why), "%s%s", s->cut_off ? "no network of this computer leads there: " : "",
+	    s->at_once ? strerrorname_np(error) : "no answer");
+}
+
 static void *
 ask(void *arg)
 {
@@ -107,9 +130,9 @@ ask(void *arg)
 	int status = cm_net_resolve(s->host, s->port, deadline, &pending, &all);
 
 	if (status != 0)
-		snprintf(s->why, sizeof(s->why), "%s", status == EAI_INPROGRESS ? "its name is not answered" : gai_strerror(status));
+		note_lookup(s, status);
 	else if ((status = exchange(s, all, deadline)) != 0)
-		snprintf(s->why, sizeof(s->why), "%s", status == ETIMEDOUT ? "no answer" : strerrorname_np(status));
+		note_exchange(s, status);
 	s->answered = status == 0;
 	s->us = cm_clock_us() - begun;
 	if (all != NULL)
@@ -189,23 +212,29 @@ cm_doctor_servers_end(struct cm_doctor_servers **s)
 }
 
 /* A plane has none of them: that one is silent is no failure, but what an online login waits for. */
+static void
+tell(struct cm_doctor *d, const struct server *s)
+{
+	const char *remedy = s->cut_off ? NETWORK : s->kind->remedy;
+
+	if (s->answered)
+		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s answers in %lld ms, of %u ms that a login has for it (%s)", s->name,
+		    (long long)(s->us + 999) / 1000, s->login_ms, s->kind->key);
+	else if (s->at_once)
+		cm_doctor_say(d, CM_DOCTOR_WARNING, remedy, "%s: %s; a login does not wait for it", s->name, s->why);
+	else
+		cm_doctor_say(d, CM_DOCTOR_WARNING, remedy, "%s: %s within %d ms; a login waits %u ms for it (%s)", s->name, s->why,
+		    CM_DOCTOR_ASK_MS, s->login_ms, s->kind->key);
+}
+
 void
 cm_doctor_ask_servers(struct cm_doctor *d)
 {
 	struct cm_doctor_servers *s = d->servers;
 
 	join(s);
-	for (size_t i = 0; i < s->count; i++) {
-		const struct server *row = &s->rows[i];
-
-		if (row->answered)
-			cm_doctor_say(d, CM_DOCTOR_OK, NULL, "%s answers in %lld ms, of %u ms that a login has for it (%s)", row->name,
-			    (long long)(row->us + 999) / 1000, row->login_ms, row->kind->key);
-		else
-			cm_doctor_say(d, CM_DOCTOR_WARNING, row->kind->remedy,
-			    "%s: %s within %d ms; a login waits %u ms for it (%s)", row->name, row->why, CM_DOCTOR_ASK_MS,
-			    row->login_ms, row->kind->key);
-	}
+	for (size_t i = 0; i < s->count; i++)
+		tell(d, &s->rows[i]);
 	if (s->count == 0)
 		cm_doctor_say(d, CM_DOCTOR_OK, NULL, "none is named in the configuration");
 }

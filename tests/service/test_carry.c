@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/list.h"
+#include "cache/sealed.h"
 #include "cache/standing.h"
 #include "cache/transfer.h"
 #include "service/carry.h"
@@ -275,6 +276,67 @@ test_revoked_here_stays_revoked(void **state)
 	assert_int_equal(kept(f->to, "bob").revoked, 1);
 }
 
+static struct cm_sealed_row
+sealed_row(const struct fixture *f, const char *text)
+{
+	return (struct cm_sealed_row){ .name = (char *)(uintptr_t)"alice", .uid = 20001, .use = CM_SEALED_CARD, .key = { 7 }, .beside = { 9 },
+		.octets = cm_blob_str(text), .made = f->now - DAY };
+}
+
+struct sealed_seen {
+	char text[64];	/* the octets of each, "TEXT;" */
+};
+
+static enum cm_err
+see_sealed(void *arg, const struct cm_sealed_row *row)
+{
+	struct sealed_seen *s = arg;
+	const size_t len = strlen(s->text);
+
+	assert_string_equal(row->name, "alice");
+	assert_int_equal(row->uid, 20001);
+	snprintf(s->text + len, sizeof(s->text) - len, "%.*s;", (int)row->octets.len, (const char *)row->octets.ptr);
+	return CM_OK;
+}
+
+static void
+assert_sealed(struct fixture *f, struct cm_accounts *s, const char *want)
+{
+	struct sealed_seen seen = { { 0 } };
+
+	assert_int_equal(cm_sealed_list(s, NULL, f->t, see_sealed, &seen), CM_OK);
+	assert_string_equal(seen.text, want);
+}
+
+/* An account comes in over one whose secret is sealed here, and to where there is none: what is here stays as it is, theirs does not come. */
+static void
+test_a_sealed_secret_is_never_written_over(void **state)
+{
+	struct fixture *f = *state;
+	const struct cm_sealed_row theirs = sealed_row(f, "sealed there"), ours = sealed_row(f, "sealed here");
+	struct cm_buf plain = { 0 };
+	size_t count = 0;
+
+	log_in(f, f->from, &(struct login){ "alice", "card a", 20001, f->now - DAY, CM_STATUS_GOOD, { NULL, 0 } });
+	assert_int_equal(cm_sealed_add(f->from, &theirs, f->t), CM_OK);
+	assert_int_equal(cm_transfer_collect(f->from, NULL, f->t, &plain, &count), CM_OK);
+	assert_null(memmem(plain.ptr, plain.len, "sealed there", strlen("sealed there")));
+	cm_buf_free(&plain);
+	/* none here, and so no account that has it */
+	carry(f, "alice: in\n");
+	assert_sealed(f, f->to, "");
+	/* one here: of an account that was there before, and of one that an import makes anew */
+	assert_int_equal(cm_sealed_add(f->to, &ours, f->t), CM_OK);
+	log_in(f, f->from, &(struct login){ "alice", "card a", 20001, f->now - 10, CM_STATUS_GOOD, { NULL, 0 } });
+	carry(f, "alice: in\n");
+	assert_sealed(f, f->to, "sealed here;");
+	assert_int_equal(cm_accounts_forget(f->to, "alice", f->t), CM_OK);
+	assert_sealed(f, f->to, "sealed here;");
+	carry(f, "alice: in\n");
+	assert_sealed(f, f->to, "sealed here;");
+	assert_sealed(f, f->from, "sealed there;");
+}
+
 static void
 test_a_clock_that_is_behind_takes_nothing(void **state)
 {
@@ -373,6 +435,7 @@ main(void)
 #define T(name)	cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(test_an_account_comes_in_with_its_name), T(test_what_this_computer_knows_better_stays), T(test_revoked_here_stays_revoked),
+		T(test_a_sealed_secret_is_never_written_over),
 		T(test_a_clock_that_is_behind_takes_nothing), T(test_without_the_key_it_is_nothing), T(test_damaged_octets_change_nothing),
 	};
 
