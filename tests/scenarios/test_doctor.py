@@ -9,6 +9,7 @@ from pathlib import Path
 import scenario
 from scenario import PIN, Scenario, clock, plain, said, wait_until
 
+import away
 import computer
 import rig as rig_module
 
@@ -18,7 +19,7 @@ NSS = 'passwd: files systemd\ngroup: files [SUCCESS=merge] systemd\n'
 
 
 # Beside cardmap's own, whose commands are looked up in what it says of itself.
-OTHERS = ('systemctl', 'timedatectl', 'systemd-tmpfiles', 'mount', 'df', 'chown', 'kadmin', 'pam-auth-update', 'sudoedit', 'rm')
+OTHERS = ('systemctl', 'timedatectl', 'systemd-tmpfiles', 'mount', 'df', 'chown', 'kadmin', 'pam-auth-update', 'sudoedit', 'rm', 'ip')
 
 
 def commands():
@@ -86,6 +87,7 @@ class DoctorTest(Scenario):
         self.level(check, level, text, binary=plain(), wrapper=clock(when), **options)
 
     def level(self, check, level, text='', **options):
+        """Of the worst of its lines."""
         line = self.doctor(**options)[check]
         self.assertEqual(line['level'], level, line)
         self.assertIn(text, line['text'])
@@ -196,6 +198,24 @@ class DoctorTest(Scenario):
         found = self.doctor(env={'PCSCLITE_CSOCK_NAME': str(self.folder / 'nobody')})
         self.assertEqual((found['pcscd']['level'], found['reader']['level']), ('failure', 'failure'))
 
+    def test_a_reader_that_is_not_there(self):
+        """pcscd runs, and has none; then it is plugged in."""
+        config = rig_module.WORK / 'pcscd/vpcd'
+        aside = rig_module.WORK / 'vpcd.aside'
+        scenario.RIG.stop('card', 'pcscd')
+        config.rename(aside)
+        command = ['pcscd', '-f', '--info', '-c', config.parent]
+        scenario.RIG.launch('pcscd', command, lambda: 'daemon ready' in scenario.RIG.log('pcscd').read_text())
+        found = self.doctor()
+        self.assertEqual((found['pcscd']['level'], found['reader']['level']), ('ok', 'failure'))
+        self.assertIn('no reader is connected', found['reader']['text'])
+        self.assertIn('plug a reader in', found['reader']['remedy'])
+        self.assertNotIn('card', found)
+        scenario.RIG.stop('pcscd')
+        aside.rename(config)
+        self.use_reader()
+        self.assertEqual({name: self.doctor()[name]['level'] for name in ('pcscd', 'reader', 'card')}, {'pcscd': 'ok', 'reader': 'ok', 'card': 'ok'})
+
     def test_servers_that_are_silent_are_asked_all_at_once_and_not_waited_for(self):
         self.level('server', 'ok')
         scenario.RIG.freeze('slapd', 'kdc')
@@ -221,7 +241,22 @@ class DoctorTest(Scenario):
         self.assertLess(answer.seconds, 15)
 
     def test_refused(self):
-        self.level('server', 'warning', 'ECONNREFUSED', more={'kerberos.kdc': ['127.0.0.1:1']})
+        self.level('server', 'warning', 'ECONNREFUSED; a login does not wait for it', more={'kerberos.kdc': ['127.0.0.1:1']})
+
+    def test_the_cable_is_out(self):
+        """Nothing can be sent there: it is this computer that is to be seen to, and what is there already answers."""
+        cable = away.Away()
+        self.addCleanup(cable.end)
+        self.level('server', 'ok', 'answers in', more=cable.values())
+        cable.plug('down')
+        found = self.doctor(more={**cable.values(), 'directory.timeout': 30000, 'kerberos.timeout': 30000})
+        self.assertEqual(found['server']['level'], 'warning')
+        self.assertRegex(found['server']['text'], r'^\S+: no network of this computer leads there: ENETUNREACH; a login does not wait for it$')
+        self.assertIn('connect this computer to that network', found['server']['remedy'])
+        self.assertEqual(found['evidence']['level'], 'ok')
+        cable.plug('up')
+        self.level('server', 'ok', 'answers in', more=cable.values())
+        self.level('server', 'warning', 'its name is not', more={'directory.uri': ['ldap://nobody.cardmap.test:389']})
 
 
 class CardsStatusTest(Scenario):

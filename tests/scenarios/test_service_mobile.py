@@ -12,11 +12,13 @@ from pathlib import Path
 
 import scenario
 import service_scenario
+import test_service_clock
 import varlink
 from scenario import PIN, wait_until
 from service_scenario import ANY_PROMPT, PROMPT, SEEN, ServiceScenario
 
 
+DAY = 86400
 USERDB = Path('/etc/userdb')
 EXTRA = Path('/var/lib/extrausers')
 
@@ -177,6 +179,25 @@ class Mobile(Stranger):
         terminal.end(30)
         self.assertEqual(self.names(), [])
 
+    def test_policy_of_a_group(self):
+        """alice is in it, bob is not; whom root no longer wants in it is known no more."""
+        self.again(accounts__mobile='group', accounts__mobile_group='cards')
+        self.check_inside(*self.enter())
+        self.assertEqual(said('id', '-u', 'alice'), '10001')
+        names = self.names()
+        self.assertIn('alice.user', names)
+        self.exchange('bob')
+        self.wait_card()
+        terminal = self.background(['login'])
+        terminal.enter(rb'PIN for Bob Example[^\r\n]*: ?$', PIN)
+        terminal.expect(rb'\n')
+        terminal.end(30)    # who is not known here cannot come in by login(1)
+        self.assertEqual((self.kept(), self.names()), (['alice', 'bob'], names))
+        said('getent', 'passwd', 'bob', status=2)
+        self.again(accounts__mobile='group', accounts__mobile_group='users')
+        wait_until(lambda: self.names() == [], f'the records to go: {self.names()}')
+        self.assertRegex(service_scenario.SERVICE.log, r'mobile-end .*alice has no mobile account by accounts\.mobile')
+
     def test_whoever_is_asked_decides(self):
         self.again(accounts__mobile='ask')
         self.check_inside(*self.enter(first=(rb'(?s)1  keep this account.*Which one, 1 to 3: ', '1')))
@@ -245,6 +266,50 @@ class Mobile(Stranger):
         terminal.enter(ANY_PROMPT, PIN)
         _, text = terminal.end(30)
         self.assertRegex(text, warning, what)
+
+
+class Expiry(Stranger, test_service_clock.ClockScenario):
+    """The days since alice was last here with the network are counted by this computer's clock."""
+    changes = {'accounts__offline_days': 30}
+
+    def after(self, days):
+        test_service_clock.shift(days * DAY)
+        self.read_again()
+
+    def test_who_was_away_for_too_long(self):
+        self.addCleanup(scenario.RIG.stop, *scenario.SERVERS)   # of that day: the next test's are of today
+        self.check_inside(*self.enter())
+        scenario.RIG.stop(*scenario.SERVERS)
+        self.drop_tickets()
+        self.after(29)
+        service_scenario.SERVICE.restart()
+        self.wait_card()
+        self.check_inside(*self.enter(), ticket=False)
+        self.assertEqual(said('id', '-u', 'alice'), '10001')
+        # While it runs, and started anew.
+        self.after(31)
+        self.refused_here()
+        service_scenario.SERVICE.restart()
+        self.wait_card()
+        wait_until(lambda: self.names() == [], f'the records to go: {self.names()}')
+        said('getent', 'passwd', 'alice', status=2)
+        self.assertRegex(service_scenario.SERVICE.log, r'mobile-end .*alice had no login with the network for longer than accounts\.offline_days')
+        self.assertEqual(os.stat('/home/alice').st_uid, 10001)
+        [entry] = service_scenario.SERVICE.ask('io.cardmap.Accounts')['accounts']
+        self.assertEqual(entry['mobile']['state'], 'rests')
+        self.refused_here()
+        # With the network he is who he was.
+        scenario.RIG.start(*scenario.SERVERS)
+        service_scenario.SERVICE.restart()
+        self.wait_card()
+        self.check_inside(*self.enter())
+        self.assertEqual(said('id', '-u', 'alice'), '10001')
+
+    def refused_here(self):
+        terminal = self.background(['login'])
+        terminal.expect(rb'\(kept_too_old\)')
+        terminal.kill()
+        self.assertEqual(self.tickets(), [])
 
 
 if __name__ == '__main__':
