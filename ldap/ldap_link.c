@@ -169,6 +169,36 @@ cm_link_connect(struct cm_link_target *target, const char *uri, struct cm_trace 
 	return CM_OK;
 }
 
+static bool
+is_same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	if (a->ss_family != b->ss_family)
+		return false;
+	if (a->ss_family == AF_INET)
+		return ((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr == ((const struct sockaddr_in *)(const void *)b)->sin_addr.s_addr;
+	return IN6_ARE_ADDR_EQUAL(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, &((const struct sockaddr_in6 *)(const void *)b)->sin6_addr);
+}
+
+/* connect(2) of a datagram socket asks the kernel for the way, and for the address to leave from. */
+bool
+cm_link_leads_there(const struct cm_link *l)
+{
+	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC }, mine = peer, now = peer;
+	socklen_t peer_len = sizeof(peer), mine_len = sizeof(mine), now_len = sizeof(now);
+	bool leads = true;
+	int fd;
+
+	if (getpeername(l->fd, (struct sockaddr *)&peer, &peer_len) != 0 || getsockname(l->fd, (struct sockaddr *)&mine, &mine_len) != 0 ||
+	    (fd = socket(peer.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
+		return true;	/* whatever that is, its use will tell */
+	if (connect(fd, (struct sockaddr *)&peer, peer_len) != 0)
+		leads = errno != ENETUNREACH && errno != ENETDOWN;
+	else if (getsockname(fd, (struct sockaddr *)&now, &now_len) == 0)
+		leads = is_same_address(&mine, &now);
+	close(fd);
+	return leads;
+}
+
 static int
 io_setup(Sockbuf_IO_Desc *d, void *link)
 {

@@ -50,6 +50,12 @@ bool cm_link_is_loopback(const char *host);
 CM_MUST_USE enum cm_err cm_link_connect(struct cm_link_target *target, const char *uri,
     struct cm_trace *t, struct cm_link *l);
 
+/*
+ * Could a connection that has rested still be used?  False: no network leads to that server any more, or it leaves this
+ * computer from another address now: nothing comes back, and TCP says so to nobody for minutes.  Nothing is sent.
+ */
+bool cm_link_leads_there(const struct cm_link *l);
+
 /* Wait until there is something to read, or the end of it; false: the deadline passed. */
 bool cm_link_wait(struct cm_link *l);
 

@@ -13,6 +13,8 @@
 
 /* How long taking leave of a server may take. */
 #define LEAVE_MS	100
+/* After so long without a question a computer may have gone elsewhere, or have been unplugged. */
+#define RESTED_US	100000
 
 static bool
 uses_tls(const struct cm_server *s)
@@ -279,12 +281,27 @@ attach(struct cm_server *s)
 	return set_options(s->ld) ? CM_OK : CM_ERR_SYSTEM;
 }
 
+/* A connection that leads nowhere any more would be waited for until the deadline: a new one fails at once. */
+static void
+leave_if_it_leads_nowhere(struct cm_server *s)
+{
+	const int64_t now = cm_clock_us();
+	const bool rested = now - s->asked_us > RESTED_US;
+
+	s->asked_us = now;
+	if (s->ld == NULL || !rested || cm_link_leads_there(&s->link))
+		return;
+	s->lost = true;
+	cm_server_disconnect(s);
+}
+
 /* Connect, secure and bind, unless that is done. */
 static enum cm_err
 ensure_connected(struct cm_server *s, struct cm_trace *t)
 {
 	enum cm_err err;
 
+	leave_if_it_leads_nowhere(s);
 	s->lost = s->distrusted = false;
 	if (s->ld != NULL)
 		return CM_OK;

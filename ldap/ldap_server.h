@@ -26,6 +26,7 @@ struct cm_server {
 	struct cm_link_target target;
 	struct cm_link link;	/* its deadline is set before each use */
 	LDAP *ld;		/* NULL: not connected */
+	int64_t asked_us;	/* when it was last asked for anything */
 	bool lost;		/* the last use ended with the connection */
 	bool distrusted;	/* the last use ended with TLS */
 };

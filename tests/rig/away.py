@@ -9,10 +9,11 @@ import select
 import socket
 import subprocess
 import threading
+from pathlib import Path
 
 from rig import KDC_PORT, LDAP_PORT, RigError, run, wait_until
 
-HERE, THERE = '198.51.100.1', '198.51.100.2'    # RFC 5737
+HERE, MOVED, THERE = '198.51.100.1', '198.51.100.3', '198.51.100.2'    # RFC 5737
 NAME = 'cardmap.test'       # of the server certificate
 CLONE_NEWNET = 0x40000000
 WAIT_SECONDS = 10
@@ -27,8 +28,9 @@ class Away:
         run(['ip', 'address', 'add', f'{HERE}/24', 'dev', 'away0'])
         self.there('ip', 'address', 'add', f'{THERE}/24', 'dev', 'away1')
         self.there('ip', 'link', 'set', 'away1', 'up')
-        with open('/etc/hosts', 'a', encoding='ascii') as out:  # the rig's own /etc
-            out.write(f'{THERE} {NAME}\n')
+        hosts = Path('/etc/hosts')  # the rig's own /etc
+        if f'{THERE} {NAME}\n' not in hosts.read_text(encoding='ascii'):
+            hosts.write_text(hosts.read_text(encoding='ascii') + f'{THERE} {NAME}\n', encoding='ascii')
         self.plug('up')
         for port in (LDAP_PORT, KDC_PORT):
             self.serve(self.made_there(socket.SOCK_STREAM, port), port)
@@ -41,6 +43,13 @@ class Away:
     def plug(state):
         """'down' and 'up'."""
         run(['ip', 'link', 'set', 'away0', state])
+
+    @staticmethod
+    def move():
+        """To another address of ours."""
+        run(['ip', 'address', 'add', f'{MOVED}/24', 'dev', 'away0'])
+        run(['ip', 'address', 'delete', f'{HERE}/24', 'dev', 'away0'])
+        run(['ip', 'address', 'replace', f'{MOVED}/24', 'dev', 'away0'])  # the second of a network goes with the first
 
     def made_there(self, kind, port):
         libc = ctypes.CDLL(None, use_errno=True)

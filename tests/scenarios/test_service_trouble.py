@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'rig'))
+import away
 import rig as rig_module
 import scenario
 import service as service_module
@@ -244,6 +245,58 @@ class ManyTest(ServiceScenario):
         self.check_inside(*self.ended(bob), user='bob')
         alice.type(f'{PIN}\n')
         self.check_inside(*self.ended(alice))
+
+
+class CableTest(ServiceScenario):
+    """Pulled out, and put in again.  Whoever waited for a server then would wait for longer than the whole test."""
+    starts = False
+    most_ms = SECONDS * 2000
+    rests = 0.2     # seconds after which a connection is not taken for alive
+
+    def setUp(self):
+        super().setUp()
+        self.cable = away.Away()
+        self.addCleanup(self.cable.end)
+        self.configure(directory__timeout=self.most_ms, kerberos__timeout=self.most_ms,
+                       **{key.replace('.', '__'): value for key, value in self.cable.values().items()})
+        self.start()
+
+    def read_again(self):
+        since = time.monotonic()
+        self.take_out()
+        wait_until(lambda: time.monotonic() > since + self.rests, 'the connections to rest')
+        self.put_in()
+        self.wait_card()
+
+    def test_out_and_in(self):
+        self.check_inside(*self.log_in())
+        self.wait_card()
+        self.cable.plug('down')
+        started = time.monotonic()
+        self.read_again()
+        for _ in range(2):
+            self.drop_tickets()
+            self.check_inside(*self.log_in(), ticket=False)
+            self.read_again()
+        self.assertLess(time.monotonic() - started, SECONDS)
+        self.assertFalse([event['online'] for event in self.status()['last'] if event['event'] == 'login'][-1])
+        self.cable.plug('up')
+        wait_until(lambda: not self.status().get('silent') and not self.status().get('kdc'), 'the servers to be found again', SECONDS)
+        started = time.monotonic()
+        self.read_again()
+        self.check_inside(*self.log_in())
+        self.assertLess(time.monotonic() - started, SECONDS)
+
+    def test_another_address(self):
+        """As with the next network: to the one of before nothing comes back, and nobody says so."""
+        self.check_inside(*self.log_in())
+        self.wait_card()
+        self.cable.move()
+        self.drop_tickets()
+        started = time.monotonic()
+        self.read_again()
+        self.check_inside(*self.log_in())
+        self.assertLess(time.monotonic() - started, SECONDS)
 
 
 if __name__ == '__main__':
