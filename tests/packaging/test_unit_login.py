@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -36,6 +37,11 @@ PLIST = """<?xml version="1.0" encoding="UTF-8"?>
 </dict></plist>
 """
 SERVICES = ('cardmapd.service', 'cardmap-resolver.service', 'cardmap-card@.service')
+LIBRARIES = f'/usr/lib/{os.uname().machine}-linux-gnu'
+OPENSC = f'{LIBRARIES}/opensc-pkcs11.so'
+SOFTHSM = f'{LIBRARIES}/softhsm/libsofthsm2.so'
+TOKEN = '/usr/lib/rig-token'
+NO_PIV = 'sw=6a82@insa4'
 
 
 class Login(unittest.TestCase):
@@ -107,16 +113,17 @@ class Login(unittest.TestCase):
         again = self.login()
         self.assertEqual(again['account']['name'], ALICE[0])
 
-    def change_configuration(self, **changes):
+    def change_configuration(self, more='', **changes):
         """As an administrator does: in the file, and the service is started anew."""
         path = self.computer.path('/etc/cardmap/managed.d')
         path.mkdir(exist_ok=True)
         path.chmod(0o755)
-        (path / '50-test.conf').write_text(''.join(f'enforcement {{ {key} = {value} }}\n' for key, value in changes.items()),
-                                           encoding='ascii')
+        lines = (f'enforcement {{ {key} = {value} }}\n' for key, value in changes.items())
+        (path / '50-test.conf').write_text(''.join(lines) + more, encoding='ascii')
         (path / '50-test.conf').chmod(0o644)
         self.computer.systemctl('reset-failed', 'cardmapd.service')
-        self.computer.systemctl('restart', 'cardmapd.service')
+        self.computer.systemctl('restart', 'cardmapd.service', check=False)
+        self.assertEqual(self.computer.show('cardmapd.service', 'ActiveState'), 'active', self.tell(more))
 
     def sessions(self):
         """Those that logind has, by their users."""
@@ -132,18 +139,23 @@ class Login(unittest.TestCase):
         except booted.BootError as error:
             self.fail(self.tell(f'{error}\n{self.sessions()}\n{self.status()}'))
 
-    def open_desk(self):
-        """A session of alice's at the seat, which her card unlocks."""
-        (self.computer.path('/etc/pam.d/cardmap-test')).write_text('session required pam_systemd.so\n', encoding='ascii')
+    def have_records(self):
+        """Of alice, where no login was before that made them."""
         userdb = self.computer.path('/etc/userdb')
         userdb.mkdir(exist_ok=True)
         name, uid, gid = ALICE
+        if (userdb / f'{name}.user').exists():
+            return
         (userdb / f'{name}.user').write_text(json.dumps(
             {'userName': name, 'uid': uid, 'gid': gid, 'homeDirectory': '/', 'shell': '/bin/sh'}), encoding='ascii')
         (userdb / f'{name}.group').write_text(json.dumps({'groupName': name, 'gid': gid}), encoding='ascii')
         for link, to in ((f'{uid}.user', f'{name}.user'), (f'{gid}.group', f'{name}.group')):
-            if not (userdb / link).is_symlink():
-                (userdb / link).symlink_to(to)
+            (userdb / link).symlink_to(to)
+
+    def open_desk(self):
+        """A session of alice's at the seat, which her card unlocks."""
+        (self.computer.path('/etc/pam.d/cardmap-test')).write_text('session required pam_systemd.so\n', encoding='ascii')
+        self.have_records()
         switch = self.computer.path('/etc/nsswitch.conf')
         switch.write_text('passwd: files systemd\ngroup: files systemd\n', encoding='ascii')
         pin = self.computer.path('/run/desk.pin')
@@ -151,7 +163,7 @@ class Login(unittest.TestCase):
         pin.chmod(0o644)
         self.computer.inside(
             'systemd-run', '--quiet', '--collect', f'--unit=desk-{os.urandom(4).hex()}', '--property=PAMName=cardmap-test',
-            f'--property=User={name}', '--property=Environment=XDG_SESSION_TYPE=x11', '--property=Environment=XDG_SEAT=seat0',
+            f'--property=User={ALICE[0]}', '--property=Environment=XDG_SESSION_TYPE=x11', '--property=Environment=XDG_SEAT=seat0',
             '--property=Environment=ASAN_OPTIONS=detect_leaks=0', '--property=StandardOutput=file:/run/desk.answer', 'sh', '-c',
             'cardmap login --json --pin-fd 3 alice 3</run/desk.pin; exec sleep infinity')
         return self.wait(lambda: next((one for one in self.status()['sessions'] if 'session' in one), None), 'a session by the card')
@@ -269,17 +281,50 @@ class Login(unittest.TestCase):
             self.assertEqual(ended, status, self.tell(text))
         self.wait(self.card_is('ready'), 'the card to open an account')
 
-    def test_whois(self):
-        """Through the resolver's own socket."""
-        card = Rig.attach().pki / 'alice-rsa2048.pem'
-        shutil.copy(card, self.computer.path('/run/card.pem'))
+    def whois(self, uid):
+        """Whose card alice's is, as this user is told; None: not told."""
         card = self.computer.path('/run/card.pem')
+        shutil.copy(Rig.attach().pki / 'alice-rsa2048.pem', card)
         card.chmod(0o644)
         ask = ('env', 'ASAN_OPTIONS=detect_leaks=0', 'cardmap', 'whois', '--json', '--card', 'file:/run/card.pem')
+        done = self.computer.inside('setpriv', f'--reuid={uid}', '--regid=10000', '--clear-groups', *ask, check=False)
+        return json.loads(done.stdout).get('account', {}).get('name')
+
+    def test_whois(self):
+        """Through the resolver's own socket."""
         for uid, may in ((0, True), (ALICE[1], True), (ALICE[1] + 1, False)):  # the resolver sees who asks
-            done = self.computer.inside('setpriv', f'--reuid={uid}', '--regid=10000', '--clear-groups', *ask, check=False)
-            answer = json.loads(done.stdout)
-            self.assertEqual(answer.get('account', {}).get('name'), ALICE[0] if may else None, done.stdout[:500])
+            self.assertEqual(self.whois(uid), ALICE[0] if may else None, self.tell(uid))
+
+    def impatient(self, unit):
+        """A watchdog that a test can wait for, of this unit as it is started from now."""
+        path = self.computer.path(f'/run/systemd/system/{unit}.d/watchdog.conf')
+        path.parent.mkdir(parents=True)
+        path.write_text('[Service]\nWatchdogSec=3\n', encoding='ascii')
+
+        def patient():
+            shutil.rmtree(path.parent)
+            self.computer.systemctl('daemon-reload')
+            self.computer.systemctl('restart', unit)
+        self.addCleanup(patient)
+        self.computer.systemctl('daemon-reload')
+        self.computer.systemctl('restart', unit)
+
+    def test_watchdogs(self):
+        """One that gives signs of life is let be; one that hangs is ended and another takes its place, for who asks next."""
+        for unit in ('cardmap-resolver.service', 'cardmapd.service'):
+            with self.subTest(unit):
+                self.impatient(unit)
+                pid = self.computer.process(unit)
+                restarts = int(self.computer.show(unit, 'NRestarts'))
+                began = self.computer.show(unit, 'WatchdogTimestampMonotonic')
+                self.wait(lambda: self.computer.show(unit, 'WatchdogTimestampMonotonic') != began, 'a sign of life')
+                self.assertEqual(self.computer.process(unit), pid)
+                os.kill(pid, signal.SIGSTOP)
+                self.wait(lambda: int(self.computer.show(unit, 'NRestarts')) == restarts + 1, 'the watchdog')
+                self.assertIn('atchdog', self.computer.journal(unit))
+                self.assertEqual(self.whois(ALICE[1]), ALICE[0])
+                self.assertEqual(self.login()['account']['name'], ALICE[0])
+                self.assertNotIn(self.computer.process(unit), (None, pid))
 
     def test_wrong_pin(self):
         answer = self.login(pin=WRONG_PIN, check=False)
@@ -299,6 +344,72 @@ class Login(unittest.TestCase):
         self.assertIn('has no seat', nowhere['message'])
         here = self.login(*self.in_session('XDG_SESSION_TYPE=x11', 'XDG_SEAT=seat0'), check=False)
         self.assertEqual(here.get('account', {}).get('name'), ALICE[0], self.tell(here))
+
+
+    # -- PKCS #11 modules: in the card helper, in its unit's sandbox
+
+    def use_modules(self, *modules, **more):
+        settings = {'modules': list(modules), **more}
+        lines = ''.join(f'  {key} = {rig_module.conf_value(value)}\n' for key, value in settings.items())
+        self.change_configuration(f'card {{\n{lines}}}\n')
+        self.addCleanup(self.change_configuration)
+
+    def loaded(self):
+        """Those modules that a card helper has in it now."""
+        units = self.computer.systemctl('list-units', '--plain', '--no-legend', '--state=running', 'cardmap-card@*')
+        found = set()
+        for pid in filter(None, (self.computer.process(line.split()[0]) for line in units.splitlines())):
+            text = Path(f'/proc/{pid}/maps').read_text(encoding='utf-8')
+            found |= {name for name in (OPENSC, SOFTHSM, f'{TOKEN}/module.so') if name in text}
+        return found
+
+    def make_token(self):
+        """The rig's own, with alice's certificate; nobody but root may have put it there."""
+        folder = self.computer.path(TOKEN)
+        folder.mkdir(mode=0o755)
+        shutil.copy(os.environ['CM_TOKEN_MODULE'], folder / 'module.so')
+        for form in ('crt', 'key'):
+            shutil.copy(Rig.attach().pki / f'alice-rsa2048.{form}', folder / f'1.{form}')
+        for name, text in (('pin', PIN), ('state', '3 0 0 0\n'), ('conf', f'reader {rig_module.READER}\n')):
+            (folder / name).write_text(text, encoding='ascii')
+        for path in folder.iterdir():
+            path.chmod(0o644)
+        self.addCleanup(shutil.rmtree, folder)
+
+    def make_softhsm(self):
+        """As its administrator lets the card helper's user have it; none of its slots is a reader."""
+        folder = self.computer.path('/var/lib/softhsm/tokens')
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (folder, folder.parent, self.computer.path('/etc/softhsm'), self.computer.path('/etc/softhsm/softhsm2.conf')):
+            path.chmod(0o755)
+
+    def test_opensc(self):
+        """It drives the card's PIV application, where that is not ours to drive; beside it a module that knows no card here."""
+        self.make_softhsm()
+        self.use_modules(SOFTHSM, OPENSC, disabled=['com.apple.CryptoTokenKit.pivtoken'])
+        self.wait(self.card_is('ready'), 'the card to be read by the module')
+        self.assertEqual(self.loaded(), {SOFTHSM, OPENSC})
+        self.assertEqual(self.login()['account']['name'], ALICE[0])
+        self.assertEqual(self.login(pin=WRONG_PIN, check=False)['reason'], 'pin_wrong')
+        self.assertEqual(self.login()['account']['name'], ALICE[0])
+
+    def test_card_without_piv(self):
+        rig = Rig.attach()
+        self.addCleanup(rig.card, 'alice-rsa2048')
+        self.make_token()
+        self.make_softhsm()
+        rig.card('alice-rsa2048', faults=NO_PIV)
+        for module, reason in ((SOFTHSM, 'card_not_piv'), (f'{TOKEN}/none.so', 'card_module')):
+            self.use_modules(module)
+            self.wait(self.card_is('refused'), 'a card that nobody knows')
+            answer = self.login(check=False)
+            self.assertEqual(answer.get('reason'), reason, self.tell(answer))
+        self.use_modules(SOFTHSM, f'{TOKEN}/module.so')
+        self.wait(self.card_is('ready'), 'the card to be read by the module')
+        self.assertEqual(self.loaded(), {SOFTHSM, f'{TOKEN}/module.so'})
+        answer = self.login()
+        self.assertEqual((answer['account']['name'], answer['offline'], answer['warnings']), (ALICE[0], False, []), self.tell(answer))
+        self.assertTrue(self.computer.path(f'/tmp/krb5cc_{ALICE[1]}').exists())
 
 
 def main():

@@ -115,8 +115,7 @@ class Running(unittest.TestCase):
             'directory {\n  uri = "ldif:/etc/cardmap/people.ldif"\n}\nkerberos {\n  ticket = "off"\n}\n', encoding='ascii')
         for unit in SERVICES:
             # The sanitizers of a test build look for leaks by ptrace(2), which the units forbid.
-            watchdog = 'WatchdogSec=3\n' if unit == 'cardmapd.service' else ''
-            computer.drop_in(unit, f'[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n{watchdog}')
+            computer.drop_in(unit, '[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n')
         computer.boot('--private-network')
 
     def tell(self, error):
@@ -246,20 +245,6 @@ class Running(unittest.TestCase):
                                             f'exec pkcheck --action-id org.debian.pcsc-lite.{action} --process $$', check=False)
                 self.assertEqual(said.returncode == 0, may, f'{user}: {said.stdout}{said.stderr}')
                 self.assertTrue(may or 'Not authorized' in said.stderr, said.stderr)
-
-    def test_watchdog(self):
-        """One that hangs is ended and replaced; one that works lives on."""
-        self.info('io.cardmap')
-        pid = self.process('cardmapd.service')
-        restarts = int(self.computer.show('cardmapd.service', 'NRestarts'))
-        began = self.computer.show('cardmapd.service', 'WatchdogTimestampMonotonic')
-        wait_until(lambda: self.computer.show('cardmapd.service', 'WatchdogTimestampMonotonic') != began, 'a sign of life')
-        self.assertEqual(self.process('cardmapd.service'), pid)
-        os.kill(pid, signal.SIGSTOP)
-        wait_until(lambda: int(self.computer.show('cardmapd.service', 'NRestarts')) == restarts + 1, 'the watchdog')
-        self.assertIn('io.cardmap', self.info('io.cardmap')['interfaces'])
-        self.assertNotEqual(self.process('cardmapd.service'), pid)
-        self.assertIn('atchdog', self.computer.journal('cardmapd.service'))
 
     def test_killed(self):
         self.info('io.cardmap')
