@@ -54,6 +54,39 @@ add_items(json_t *status, const char *key, const char *item, const struct cm_mes
 }
 
 static enum cm_err
+add_responder(void *arg, struct cm_blob issuer, const struct cm_source *s)
+{
+	const time_t now = cm_clock_now();
+	char age[CM_TIME_SIZE];
+
+	(void)issuer;
+	if (!cm_source_is_silent(s, now))
+		return CM_OK;
+	return json_array_append_new(arg, json_sprintf("%s %s: %s, asked %s ago", cm_source_name(s->kind), s->url, s->why,
+	    cm_clock_age(now - s->asked, age))) == 0 ? CM_OK : CM_ERR_NOMEM;
+}
+
+/* Those responders and list servers that no login waits for now, as the store has them. */
+static json_t *
+list_responders(const struct cm_daemon *d)
+{
+	json_t *list = json_array();
+	struct cm_accounts *store = NULL;
+	struct cm_trace *t = NULL;
+	enum cm_err err = cm_trace_new(&t);
+
+	if (err == CM_OK)
+		err = cm_daemon_open_store(d, t, &store);
+	if (err == CM_OK)
+		err = cm_accounts_each_source_unread(store, t, add_responder, list);
+	if (err != CM_OK && err != CM_ERR_NOMEM)
+		json_array_append_new(list, json_sprintf("responders: not known: %s", cm_trace_message(t)));
+	cm_accounts_close(&store);
+	cm_trace_free(&t);
+	return list;
+}
+
+static enum cm_err
 ask_resolver(struct cm_daemon *d, struct cm_message *answer)
 {
 	const struct cm_message question = { .kind = CM_MESSAGE_STATE };
@@ -79,6 +112,7 @@ finish(struct cm_daemon *d, struct cm_varlink_turn *turn, json_t *status)
 		add_items(status, "directory_connections", "connections", &answer);
 		add_items(status, "directory_searches", "searches", &answer);
 	}
+	json_object_set_new(status, "responders", list_responders(d));
 	json_object_set_new(status, "resolver", json_boolean(told));
 	cm_message_clear(&answer);
 	return cm_varlink_answer(turn, json_pack("{s:O}", "status", status), cm_deadline_in(CM_JOB_SEND_MS));

@@ -119,7 +119,7 @@ tell_cards(const struct cm_cli *c, const json_t *list)
 /* Lists of texts, and what a line of each is called. */
 static const struct { const char *key, *word; } lists[] = {
 	{ "directory", "directory" }, { "directory_connections", "  connections" }, { "directory_searches", "  searches" },
-	{ "silent", "silent" }, { "kdc", "silent" },
+	{ "silent", "silent" }, { "kdc", "silent" }, { "responders", "silent" },
 };
 
 static void

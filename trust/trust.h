@@ -114,6 +114,7 @@ struct cm_source {
 	unsigned failures;		/* in a row */
 	char why[256];			/* of the last failure */
 };
+const char *cm_source_name(enum cm_source_kind kind);	/* "OCSP", "CRL", "delta CRL": before its address, for people */
 /* Would a login at now pass it by? */
 bool cm_source_is_silent(const struct cm_source *s, time_t now);
 

@@ -173,7 +173,6 @@ CM_MUST_USE enum cm_err cm_crl_arrived(struct cm_question *q, struct cm_crl_comi
 void cm_crl_coming_free(struct cm_crl_coming **c);	/* of what is not waited for any more; closes its file.  Accepts NULL */
 
 /* trust/source.c: whom logins and refresh ask. */
-const char *cm_source_name(enum cm_source_kind kind);	/* "OCSP", "CRL", "delta CRL": before its address, for people */
 void cm_source_alive(struct cm_source *s, time_t now);	/* it gave what could be verified */
 /* It did not: it is probed in 5 s, 10 s, 20 s, ... 5 min. */
 void cm_source_failed(struct cm_source *s, time_t now, const char *why);

@@ -239,13 +239,6 @@ class StatusTest(CommandScenario):
         self.assertRegex(text, r'(?m)^reader +Virtual PCD 00 00: ready, card of alice$')
         self.assertRegex(text, r'(?m)^reader +Virtual PCD 00 01: no card$')
 
-    def test_a_silent_server_is_named(self):
-        scenario.RIG.freeze('slapd')
-        self.cardmap('whois', status=4)
-        self.assertRegex(self.cardmap('status').out, r'(?m)^silent +ldap://127\.0\.0\.1:3890')
-        scenario.RIG.thaw('slapd')
-        wait_until(lambda: '\nsilent' not in self.cardmap('status').out, 'the directory to be found alive', 60)
-
     def test_a_process_that_died_is_told(self):
         service_scenario.SERVICE.kill('cardmap-resolver')
         wait_until(lambda: re.search(r'(?m)^resolver +pid .*, restarts: 1 ', self.cardmap('status').out),
@@ -259,6 +252,28 @@ class StatusTest(CommandScenario):
         self.assertEqual((last[0]['result'], last[0]['user']), ('ok', 'alice'))
         self.assertEqual((last[1]['result'], last[1]['reason']), ('refused', 'pin_wrong'))
         self.assertRegex(self.cardmap('status').out, r'(?m)^last +.* login ok: alice ')
+
+
+class SilentTest(CommandScenario):
+    starts = False  # nothing is known yet
+
+    def test_silent_servers_are_named(self):
+        """Directory, KDC and responder: each while it is known to be silent, in words and for programs."""
+        scenario.RIG.freeze('kdc', 'ocsp')
+        self.start()
+        scenario.RIG.freeze('slapd')
+        self.cardmap('whois', status=4)
+        expected = {'silent': r'ldap://127\.0\.0\.1:3890: .*, for \d+ s', 'kdc': r'no KDC of CARDMAP\.TEST answered \(.*127\.0\.0\.1.*\)',
+                    'responders': r'OCSP http://127\.0\.0\.1:\d+/?: no answer .*, asked \d+ s ago'}
+        wait_until(lambda: all(self.status()[key] for key in expected), 'all three to be known')
+        answer, text = self.cardmap('status', '--json').json, self.cardmap('status').out
+        for key, pattern in expected.items():
+            self.assertTrue(any(re.fullmatch(pattern, one) for one in answer[key]), answer)
+            self.assertRegex(text, f'(?m)^silent +{pattern}$')
+        scenario.RIG.thaw('slapd', 'kdc', 'ocsp')
+        self.cardmap('revocation', 'refresh', '--config', self.alone)
+        wait_until(lambda: '\nsilent' not in self.cardmap('status').out, 'all to be found alive', 60)
+        self.assertFalse(any(self.status()[key] for key in expected))
 
 
 class LogTest(CommandScenario):
