@@ -2,7 +2,10 @@
 #include "card/watch.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <winscard.h>
 
 #include "base/clock.h"
@@ -16,6 +19,11 @@
 #define SETTLE_MS	1000
 #define RETRY_FIRST_MS	200
 #define RETRY_MAX_MS	3000
+
+/* pcsc-lite's, as libpcsclite has them built in; and the file beside the socket that pcscd writes when it begins. */
+#define SOCKET_VARIABLE	"PCSCLITE_CSOCK_NAME"
+#define SOCKET_PATH	"/run/pcscd/pcscd.comm"
+#define PID_NAME	"pcscd.pid"
 
 struct row {
 	char name[MAX_READERNAME];
@@ -36,6 +44,7 @@ struct watch {
 	size_t row_count;
 	SCARD_READERSTATE hotplug;
 	uint32_t insertions;
+	uint32_t pcscd;		/* as struct cm_watch_event has it */
 	bool lost;		/* told that there is no pcscd */
 	int alive_ms;
 	cm_deadline alive;	/* when it is said again */
@@ -46,7 +55,7 @@ tell(struct watch *w, const struct row *r, bool present)
 {
 	const struct cm_watch_event e = {
 		.reader = r->name, .present = present, .insertion = r->insertion, .gone = !r->there,
-		.atr = { r->state.rgbAtr, present ? r->state.cbAtr : 0 },
+		.atr = { r->state.rgbAtr, present ? r->state.cbAtr : 0 }, .pcscd = w->pcscd, .events = (uint16_t)r->count,
 	};
 
 	return w->tell(w->arg, &e, w->t);
@@ -183,6 +192,22 @@ say_back(struct watch *w)
 	return w->tell(w->arg, &e, w->t);
 }
 
+/* One that was started anew counts anew. */
+static uint32_t
+find_pcscd(void)
+{
+	const char *socket = secure_getenv(SOCKET_VARIABLE), *slash;
+	char path[4096];
+	struct stat st;
+
+	if (socket == NULL)
+		socket = SOCKET_PATH;
+	if ((slash = strrchr(socket, '/')) == NULL ||
+	    snprintf(path, sizeof(path), "%.*s/" PID_NAME, (int)(slash - socket), socket) >= (int)sizeof(path) || stat(path, &st) != 0)
+		return 0;
+	return (uint32_t)((uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000);
+}
+
 /* Returns why it ended: PC/SC's failure, or *err. */
 static LONG
 watch_pcscd(struct watch *w, enum cm_err *err)
@@ -192,6 +217,7 @@ watch_pcscd(struct watch *w, enum cm_err *err)
 
 	if ((*err = say_back(w)) != CM_OK)
 		return SCARD_S_SUCCESS;
+	w->pcscd = find_pcscd();
 	w->hotplug = (SCARD_READERSTATE){ .szReader = HOTPLUG };
 	while (rv == SCARD_S_SUCCESS && *err == CM_OK) {
 		if ((rv = list_readers(w, err)) != SCARD_S_SUCCESS || *err != CM_OK)

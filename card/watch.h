@@ -14,6 +14,9 @@ struct cm_watch_event {
 	bool gone;		/* the reader was disconnected */
 	struct cm_blob atr;	/* empty for a card that is mute */
 	uint32_t insertion;	/* which insertion that is, or was; 0: none so far.  Counts from 1, over all readers here */
+	/* What tells an insertion from every other to who watches after this process has ended: */
+	uint32_t pcscd;		/* when the pcscd that tells of it began, in us, its low 32 bits; 0: that is not known */
+	uint16_t events;	/* its own count of this reader's insertions and removals */
 };
 #define CM_WATCH_ALIVE_MS	10000
 typedef enum cm_err (*cm_watch_tell)(void *arg, const struct cm_watch_event *e, struct cm_trace *t);

@@ -1,6 +1,7 @@
 /* cardmapd/cards.c - the readers, as the watcher tells of them, and a session for each card. */
 #include "cardmapd/cards.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fault.h"
@@ -203,19 +204,31 @@ take_out(struct cm_cards *c, struct reader *r, bool swapped)
 	pthread_mutex_lock(&c->daemon->lock);
 	cm_session_remove(s, swapped);
 	pthread_mutex_unlock(&c->daemon->lock);
+	cm_spents_forget(c->daemon->spents, r->name);
 	cm_removal_taken(c->daemon->removal, s);
 	say(c, "card-removed", r);
 	tell(c, "removed", r);
 }
 
 static void
-put_in(struct cm_cards *c, struct reader *r, const struct cm_message *m)
+name_insertion(const struct cm_message *m, struct cm_insertion *in)
+{
+	*in = (struct cm_insertion){ .pcscd = (uint32_t)m->pcscd, .events = (uint16_t)m->events };
+	snprintf(in->reader, sizeof(in->reader), "%s", m->reader);
+}
+
+static void
+put_in(struct cm_cards *c, struct reader *r, const struct cm_message *m, bool first)
 {
 	struct cm_session *s = NULL;
+	struct cm_insertion in;
+	struct cm_spent spent;
 
 	r->present = true;
 	r->insertion = (uint32_t)m->insertion;
-	if (cm_session_new(c->daemon, r->name, r->insertion, m->atr, &s) != CM_OK) {
+	name_insertion(m, &in);
+	cm_spents_find(c->daemon->spents, &in, first, &spent);
+	if (cm_session_new(c->daemon, m, &spent, &s) != CM_OK) {
 		cm_log_event(c->daemon->conf->service.log, "card", CM_ERR_SYSTEM, CM_REASON_SYSTEM,
 		    "no thread can be made for the card in %s", r->name);
 		return;
@@ -228,10 +241,19 @@ put_in(struct cm_cards *c, struct reader *r, const struct cm_message *m)
 }
 
 /*
- * A watcher that took another's place counts anew: a card that is in before and
- * after is taken for the same, so that nobody gets two PINs more by its death.
- * Whether it is, its helper knows, which had it connected all the time.
+ * A watcher that took another's place counts anew, and pcscd does not: a card
+ * that is in before and after is the same where that has seen nothing
+ * meanwhile, so that nobody gets two PINs more by its death.
  */
+static bool
+is_still_in(const struct reader *r, const struct cm_message *m)
+{
+	struct cm_insertion in;
+
+	name_insertion(m, &in);
+	return r->session != NULL && m->present != 0 && cm_insertion_equal(&in, &r->session->spent.in);
+}
+
 static void
 see_reader(struct cm_cards *c, struct reader *r, const struct cm_message *m)
 {
@@ -239,16 +261,16 @@ see_reader(struct cm_cards *c, struct reader *r, const struct cm_message *m)
 
 	r->told = true;
 	r->stale = false;
-	if (stale && m->present != 0 && r->session != NULL) {
+	if (stale && is_still_in(r, m)) {
 		r->insertion = (uint32_t)m->insertion;
 		return;
 	}
-	if (m->present != 0 && r->session != NULL && r->insertion == (uint32_t)m->insertion)
+	if (!stale && m->present != 0 && r->session != NULL && r->insertion == (uint32_t)m->insertion)
 		return;
 	if (r->session != NULL)
 		take_out(c, r, m->present != 0);
 	if (m->present != 0)
-		put_in(c, r, m);
+		put_in(c, r, m, first);
 	else if (first)
 		tell(c, "present", r);
 }

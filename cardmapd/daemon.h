@@ -21,6 +21,7 @@ struct cm_jobs;
 struct cm_stores;
 struct cm_selectors;
 struct cm_mobiles;
+struct cm_spents;
 
 /*
  * The main thread has the sockets, the clients and what is served quickly. Each
@@ -43,6 +44,7 @@ struct cm_daemon {
 	struct cm_cards *cards;
 	struct cm_record *record;
 	struct cm_removal *removal;
+	struct cm_spents *spents;
 	struct cm_jobs *jobs;
 	struct cm_stores *stores;
 	struct cm_selectors *selectors;		/* NULL: none is configured */

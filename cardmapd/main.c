@@ -29,6 +29,7 @@
 #include "cardmapd/removal.h"
 #include "cardmapd/sandbox.h"
 #include "cardmapd/selector.h"
+#include "cardmapd/spent.h"
 #include "cardmapd/sockets.h"
 #include "cardmapd/store.h"
 #include "service/card_log.h"
@@ -187,7 +188,8 @@ make_parts(struct service *s)
 	if ((err = cm_closing_new(&d->closing)) == CM_OK && (err = cm_record_new(d, &d->record)) == CM_OK &&
 	    (err = cm_jobs_new(d, &d->jobs)) == CM_OK && (err = cm_stores_new(d, &d->stores)) == CM_OK &&
 	    (err = cm_logins_new(d, &d->logins)) == CM_OK && (err = cm_cards_new(d, &d->cards)) == CM_OK &&
-	    (err = cm_removal_new(d, &d->removal)) == CM_OK)
+	    (err = cm_removal_new(d, &d->removal)) == CM_OK &&
+	    (err = cm_spents_new(d->run_dir, d->conf->service.log, &d->spents)) == CM_OK)
 		err = cm_clients_new(d, &cm_methods_service, &d->clients);
 	return err;
 }
@@ -386,9 +388,10 @@ make_folders(struct service *s)
 }
 
 static enum cm_err
-begin_removal(struct service *s)
+read_kept(struct service *s)
 {
 	cm_removal_begin(s->daemon.removal);
+	cm_spents_begin(s->daemon.spents);
 	return CM_OK;
 }
 
@@ -491,7 +494,7 @@ static const struct step {
 	{ open_keytab, false },
 	{ check_store, false },
 	{ make_folders, true },
-	{ begin_removal, true },
+	{ read_kept, true },
 	{ begin_card_log, true },
 	{ settle_untold, true },
 	{ listen_for_clients, true },
@@ -536,6 +539,7 @@ end(struct service *s)
 	cm_cards_free(&d->cards);
 	cm_logins_free(&d->logins);
 	cm_removal_free(&d->removal);
+	cm_spents_free(&d->spents);
 	cm_closing_free(&d->closing);
 	cm_stores_free(&d->stores);
 	cm_selectors_free(&d->selectors);

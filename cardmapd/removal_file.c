@@ -1,13 +1,11 @@
 /* cardmapd/removal_file.c - who came in by which card, kept for a service that is started anew; it goes with the boot. */
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "cardmapd/removal_internal.h"
+#include "cardmapd/whole_file.h"
 
 #define FILE_MAX	((size_t)256 << 10)
 #define STAT_STARTED	22	/* proc(5): the field of /proc/PID/stat, counted from 1 */
@@ -40,24 +38,6 @@ describe(const struct cm_entered *e)
 	    "pid", (json_int_t)e->pid, "started", (json_int_t)e->started, "session", e->session, "reader", e->reader);
 }
 
-static bool
-put(int fd, const char *text)
-{
-	size_t left = strlen(text);
-
-	while (left > 0) {
-		const ssize_t n = write(fd, text, left);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		if (n > 0) {
-			text += n;
-			left -= (size_t)n;
-		}
-	}
-	return true;
-}
-
 char *
 cm_entered_text(const struct cm_entered_list *l)
 {
@@ -74,22 +54,11 @@ cm_entered_text(const struct cm_entered_list *l)
 enum cm_err
 cm_entered_write(const char *path, const struct cm_entered_list *l, struct cm_trace *t)
 {
-	struct cm_buf fresh = { 0 };
-	enum cm_err err = CM_OK;
 	char *text = cm_entered_text(l);
-	int fd;
+	const enum cm_err err = text != NULL ? cm_whole_file_write(path, cm_blob_str(text), t) :
+	    cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", path, cm_err_name(CM_ERR_NOMEM));
 
-	cm_buf_addf(&fresh, "%s.new", path);
-	if (text == NULL || (fd = open(cm_buf_str(&fresh), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0) {
-		err = cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", cm_buf_str(&fresh), strerror(errno));
-	} else {
-		const bool whole = put(fd, text);
-
-		if (close(fd) != 0 || !whole || rename(cm_buf_str(&fresh), path) != 0)
-			err = cm_trace_fail(t, CM_REASON_SYSTEM, "%s: %s", path, strerror(errno));
-	}
 	free(text);
-	cm_buf_free(&fresh);
 	return err;
 }
 

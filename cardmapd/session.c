@@ -288,12 +288,6 @@ publish(struct cm_work *w, enum cm_err err, enum cm_reason reason, const char *t
 	cm_daemon_wake(s->daemon);
 }
 
-static bool
-is_held(const struct cm_session *s)
-{
-	return s->wrong_pins >= CM_WRONG_PINS_MAX;	/* this thread alone counts them */
-}
-
 /* What failed for want of memory or descriptors has no reason of its own. */
 static enum cm_reason
 reason_of(const struct cm_work *w)
@@ -321,7 +315,7 @@ prepare(struct cm_work *w)
 {
 	enum cm_err err;
 
-	if (is_held(w->session)) {
+	if (w->session->spent.wrong >= CM_WRONG_PINS_MAX) {
 		w->login = (struct cm_login){ 0 };
 		publish(w, CM_ERR_REFUSED, CM_REASON_PIN_HELD, "two wrong PINs were typed for the card since it was put in");
 		return;
@@ -563,7 +557,7 @@ begin_log(struct cm_session *s)
 }
 
 enum cm_err
-cm_session_new(struct cm_daemon *d, const char *reader, uint32_t insertion, struct cm_blob atr, struct cm_session **out)
+cm_session_new(struct cm_daemon *d, const struct cm_message *seen, const struct cm_spent *spent, struct cm_session **out)
 {
 	struct cm_session *s = calloc(1, sizeof(*s));
 	struct cm_buf hex = { 0 };
@@ -572,9 +566,9 @@ cm_session_new(struct cm_daemon *d, const char *reader, uint32_t insertion, stru
 	*out = NULL;
 	if (s == NULL)
 		return err;
-	cm_buf_add_hex(&hex, atr);
+	cm_buf_add_hex(&hex, seen->atr);
 	*s = (struct cm_session){
-		.daemon = d, .insertion = insertion, .reader = strdup(reader), .atr = strdup(cm_buf_str(&hex)),
+		.daemon = d, .insertion = (uint32_t)seen->insertion, .reader = strdup(seen->reader), .atr = strdup(cm_buf_str(&hex)), .spent = *spent,
 		.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .lines = { -1, -1 }, .uid = (uid_t)-1, .changed = true,
 	};
 	cm_buf_free(&hex);

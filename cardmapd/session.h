@@ -4,10 +4,11 @@
 
 #include "cardmapd/daemon.h"
 #include "cardmapd/login.h"
+#include "cardmapd/spent.h"
+#include "service/message.h"
 #include "service/selector.h"
 
 #define CM_CARD_SIZE		80	/* of what a card is known by */
-#define CM_WRONG_PINS_MAX	2	/* in one insertion; then nothing sends VERIFY until the card is out */
 
 enum cm_session_state {
 	CM_SESSION_READING,	/* its certificate is read and looked up, or will be */
@@ -32,6 +33,7 @@ struct cm_session {
 	pthread_t thread;
 	int wake;			/* eventfd(2) */
 	int log;			/* where this insertion's APDUs are written down; -1: nowhere */
+	struct cm_spent spent;		/* PINs, in this insertion, which stays as it is; the rest is the thread's */
 	/* under the daemon's lock: */
 	enum cm_session_state state;
 	bool removed;			/* the card is out: the thread ends */
@@ -40,9 +42,6 @@ struct cm_session {
 	bool again;			/* look once more */
 	bool resting;			/* somebody was let in: the card is looked at when he has settled, or somebody asks */
 	bool changed;			/* since the main thread told of it */
-	unsigned wrong_pins;
-	unsigned doubtful;		/* of them: nobody told what the card said; this thread's, as what follows */
-	unsigned tries_before;		/* as the card had before the first of these */
 	int64_t settled_us;		/* when it last became ready or refused */
 	char card[CM_CARD_SIZE];	/* what it is known by (service/apart.h); "": not read yet */
 	char *user, *name, *subject;	/* of the account it opens, and of the certificate; or NULL */
@@ -59,8 +58,8 @@ struct cm_session {
 
 /* "INSERTION READER": the card that is in.  CM_ERR_NOMEM */
 CM_MUST_USE enum cm_err cm_session_card(const struct cm_session *s, struct cm_buf *out);
-/* Start one.  Main thread.  CM_ERR_SYSTEM, CM_ERR_NOMEM */
-CM_MUST_USE enum cm_err cm_session_new(struct cm_daemon *d, const char *reader, uint32_t insertion, struct cm_blob atr,
+/* Start one, for the card that a watcher saw (CM_MESSAGE_READER).  Main thread.  CM_ERR_SYSTEM, CM_ERR_NOMEM */
+CM_MUST_USE enum cm_err cm_session_new(struct cm_daemon *d, const struct cm_message *seen, const struct cm_spent *spent,
     struct cm_session **out);
 /* Under the lock: its card is out, whatever it does ends. */
 void cm_session_remove(struct cm_session *s, bool swapped);

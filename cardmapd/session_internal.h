@@ -36,14 +36,20 @@ void cm_work_refuse(struct cm_work *w, enum cm_reason reason, const char *text);
 void cm_work_detach(struct cm_session *s, struct cm_attempt *a);
 /* True: there is an answer.  Else it has ended, or begins anew. */
 bool cm_work_await_answer(struct cm_work *w, struct cm_answer *out);
-void cm_work_count_doubtful_pin(struct cm_session *s, unsigned tries_before);
+/* The card went while its helper was at work, and the connection to that was cut: true, and it was said so. */
+bool cm_work_judge_removed(struct cm_work *w);
+
+/* session_pins.c: before a PIN may be sent; it counts as a wrong one to a service that is started anew, until one of those below. */
+void cm_work_spend_pin(const struct cm_session *s, unsigned tries_before);
+/* What became of it: nobody told what the card said, or it ended so.  A PIN that is wrong, or right, is counted by what follows. */
+void cm_work_account_pin(struct cm_work *w, unsigned tries_before, bool unanswered, enum cm_err err);
 void cm_work_forgive_pins(struct cm_session *s);
 /* True: ask for it once more, on the same connection to the card.  Else it has ended. */
 bool cm_work_judge_wrong_pin(struct cm_work *w);
 /* True: ask for it once more, and whether it may be the last try; nothing was sent. */
 bool cm_work_is_last_unsaid(const struct cm_work *w);
-/* The card went while its helper was at work, and the connection to that was cut: true, and it was said so. */
-bool cm_work_judge_removed(struct cm_work *w);
+/* The card was asked how many tries it has: that tells what became of a PIN that nobody told of. */
+void cm_work_settle_doubt(struct cm_session *s, unsigned tries);
 
 /* The login that was handed over, to its end, or until it must begin anew with the same card or another. */
 void cm_work_serve(struct cm_work *w);
@@ -53,8 +59,6 @@ bool cm_work_is_cancelled(const struct cm_work *w);
 void cm_session_naming(void *arg, const struct cm_account *account);
 /* What the login came to is told; the attempt is still to be let go of.  Who has gone meanwhile is left no ccache. */
 void cm_work_grant(struct cm_work *w, struct cm_attempt *a);
-/* The card was asked how many tries it has: that tells what became of a PIN that nobody told of. */
-void cm_work_settle_doubt(struct cm_session *s, unsigned tries);
 /* For struct cm_login: arg is the work. */
 void cm_work_told(void *arg, const struct cm_log_entry *e);
 /* The card is out: the login that was handed over waits for it, or for another. */

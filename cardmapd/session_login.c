@@ -218,69 +218,6 @@ was_unlocked(const struct cm_trace *t)
 	return false;
 }
 
-static void
-count_wrong_pin(struct cm_session *s)
-{
-	pthread_mutex_lock(&s->daemon->lock);
-	s->wrong_pins++;
-	pthread_mutex_unlock(&s->daemon->lock);
-}
-
-/*
- * Whoever goes, or kills a helper, while the card looks at his PIN is not told
- * that it was wrong, and would have as many more as he likes: it counts as
- * wrong, until the card itself says that it has as many tries as before.
- */
-void
-cm_work_count_doubtful_pin(struct cm_session *s, unsigned tries_before)
-{
-	if (s->doubtful++ == 0)
-		s->tries_before = tries_before;
-	count_wrong_pin(s);
-}
-
-void
-cm_work_settle_doubt(struct cm_session *s, unsigned tries)
-{
-	if (s->doubtful == 0 || tries == CM_TRIES_UNKNOWN)
-		return;
-	pthread_mutex_lock(&s->daemon->lock);
-	if (s->tries_before != CM_TRIES_UNKNOWN && tries >= s->tries_before)
-		s->wrong_pins -= s->doubtful;
-	pthread_mutex_unlock(&s->daemon->lock);
-	s->doubtful = 0;
-}
-
-/* True: ask for the PIN once more, on the same connection to the card. */
-bool
-cm_work_judge_wrong_pin(struct cm_work *w)
-{
-	struct cm_session *s = w->session;
-
-	count_wrong_pin(s);
-	if (s->wrong_pins < CM_WRONG_PINS_MAX)
-		return true;
-	cm_work_refuse(w, CM_REASON_PIN_HELD, "two wrong PINs were typed for the card since it was put in");
-	return false;
-}
-
-/* Others spent tries while the PIN was typed, and it was not sent: whoever typed it may say now that it is to be. */
-bool
-cm_work_is_last_unsaid(const struct cm_work *w)
-{
-	return cm_trace_reason(w->trace) == CM_REASON_PIN_LAST_TRY && w->login.tries_left == 1;
-}
-
-/* The right PIN sets the card's own count back too. */
-void
-cm_work_forgive_pins(struct cm_session *s)
-{
-	pthread_mutex_lock(&s->daemon->lock);
-	s->wrong_pins = 0;
-	pthread_mutex_unlock(&s->daemon->lock);
-	s->doubtful = 0;
-}
-
 bool
 cm_work_judge_removed(struct cm_work *w)
 {
@@ -305,8 +242,8 @@ judge(struct cm_work *w, enum cm_err err)
 	const enum cm_reason reason = cm_trace_reason(w->trace);
 
 	if (err == CM_OK) {
-		cm_work_forgive_pins(w->session);
 		cm_work_grant(w, attempt_of(w));
+		cm_work_forgive_pins(w->session);
 		cm_work_detach(w->session, attempt_of(w));
 		return false;
 	}
@@ -341,9 +278,9 @@ finish(struct cm_work *w, struct cm_answer *answer)
 	cm_trace_clear_reason(w->trace);
 	cm_attempt_tell(attempt_of(w), &(struct cm_told){ .state = CM_ATTEMPT_WORKING, .user = w->login.account->name,
 	    .reader = w->session->reader });
+	cm_work_spend_pin(w->session, tries_before);
 	err = cm_login_finish(&w->login, &pin);
-	if (w->login.pin_sent)
-		cm_work_count_doubtful_pin(w->session, tries_before);
+	cm_work_account_pin(w, tries_before, w->login.pin_sent, err);
 	/* What is kept for the card leads to a key that it has not. */
 	w->session->mistaken = err != CM_OK && w->login.cached && cm_trace_reason(w->trace) == CM_REASON_CARD_KEY;
 	cm_answer_clear(answer);
@@ -381,10 +318,10 @@ change_pin(struct cm_work *w, struct cm_answer *answer)
 	w->untouched = false;
 	cm_attempt_tell(attempt_of(w), &(struct cm_told){ .state = CM_ATTEMPT_WORKING, .user = w->login.account->name });
 	cm_trace_begin(w->trace, "change");
+	cm_work_spend_pin(w->session, tries_before);
 	err = cm_apart_change_pin(w->apart, &pins, cm_deadline_in(w->session->daemon->conf->card.timeout), w->trace, &w->login.tries_left);
 	cm_trace_end(w->trace, err);
-	if (sent)
-		cm_work_count_doubtful_pin(w->session, tries_before);
+	cm_work_account_pin(w, tries_before, sent, err);
 	cm_answer_clear(answer);
 	if (err == CM_OK) {
 		cm_work_forgive_pins(w->session);

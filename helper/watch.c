@@ -20,7 +20,7 @@ tell(void *arg, const struct cm_watch_event *e, struct cm_trace *t)
 {
 	const struct cm_helper *h = arg;
 	struct cm_message m = { .kind = CM_MESSAGE_READER, .present = e->present, .gone = e->gone,
-		.insertion = e->insertion };
+		.insertion = e->insertion, .pcscd = e->pcscd, .events = e->events };
 	struct cm_buf reader = { 0 }, atr = { 0 };
 	enum cm_err err = CM_ERR_NOMEM;
 

@@ -53,6 +53,8 @@ struct cm_key {
 	X(modules, octets_list, 16)		/* paths of PKCS #11 modules for a card without a PIV application */ \
 	X(modules_only, number, 1)		/* its PIV application is not looked for */ \
 	X(insertion, number, UINT32_MAX)	/* counts insertions of one reader */ \
+	X(pcscd, number, UINT32_MAX)		/* which pcscd tells of it, and its count of events of the reader: card/watch.h */ \
+	X(events, number, UINT16_MAX) \
 	X(certificate, octets, 16384)		/* DER */ \
 	X(slot, number, 0x9F)			/* of the card, by its key reference; 0: 9A */ \
 	X(slots, octets, 24)			/* one to an octet */ \
@@ -93,7 +95,7 @@ struct cm_key {
 #define CM_MESSAGE_KINDS(X) \
 	/* to the card helper: one connection watches all readers, or has one card */ \
 	X(WATCH,	"") \
-	X(READER,	"err reason text reader atr present gone insertion") \
+	X(READER,	"err reason text reader atr present gone insertion pcscd events") \
 		/* from it, for each reader at first, then at each change; reader "": no pcscd, err says so, and no reader is there */ \
 	X(ALIVE,	"")					/* from it, three times in CM_WATCH_SILENT_MS: it still watches */ \
 	X(OPEN,		"reader insertion modules modules_only deadline")		/* with a file, where APDUs are to be written down */ \

@@ -121,11 +121,59 @@ test_everything_is_told_once_and_in_order(void **state)
 	assert_ptr_equal(at, steps + CM_COUNT(steps));
 }
 
+/* ---- what tells an insertion from every other, to whoever watches next */
+
+struct first {
+	uint32_t pcscd;
+	uint16_t events;
+};
+
+static enum cm_err
+tell_first(void *arg, const struct cm_watch_event *e, struct cm_trace *t)
+{
+	struct first *f = arg;
+
+	(void)t;
+	if (e->reader == NULL || strcmp(e->reader, FIRST) != 0 || !e->present)
+		return CM_OK;
+	*f = (struct first){ e->pcscd, e->events };
+	return CM_ERR_ABSENT;
+}
+
+static struct first
+look(void)
+{
+	struct first f = { 0 };
+
+	assert_int_equal(cm_watch_readers(tell_first, &f, test_trace()), CM_ERR_ABSENT);
+	assert_int_not_equal(f.pcscd, 0);
+	return f;
+}
+
+static void
+test_an_insertion_is_known_again(void **state)
+{
+	const struct first first = look(), same = look();
+	struct first other;
+
+	(void)state;
+	assert_int_equal(same.pcscd, first.pcscd);
+	assert_int_equal(same.events, first.events);
+	take_out_and_put_in();
+	other = look();
+	assert_int_equal(other.pcscd, first.pcscd);
+	assert_int_not_equal(other.events, first.events);
+	end_pcscd();
+	start_pcscd();
+	assert_int_not_equal(look().pcscd, first.pcscd);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_everything_is_told_once_and_in_order),
+		cmocka_unit_test(test_an_insertion_is_known_again),
 	};
 
 	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);

@@ -684,6 +684,106 @@ class PinTest(LiveScenario):
             wait_until(lambda: any(card['state'] == 'ready' for card in self.status()['cards']), 'the card to be ready')
 
 
+class SpentTest(LiveScenario):
+    """PINs that were typed for a card count for as long as it is in, whatever becomes of cardmapd meanwhile."""
+    FILE = RUN / 'private/spent'
+
+    def type_wrong(self):
+        end = self.login(WRONG_PIN)
+        return end['reason']
+
+    def look_at(self, *states):
+        wait_until(lambda: any(card['state'] in states for card in self.status()['cards']), f'the card to be one of {states}')
+
+    def again(self, kill=True):
+        if kill:
+            service_scenario.SERVICE.kill('cardmapd')
+            wait_until(lambda: not processes(), 'all to end')
+        else:
+            service_scenario.SERVICE.stop()
+        self.start()
+
+    def held(self, tries):
+        with Counts() as counts:
+            self.assertEqual(self.login()['reason'], 'pin_held')
+        self.assertEqual((counts.verifies(), self.tries()), (0, tries))
+
+    def another_insertion(self):
+        self.control('tries 3')
+        self.take_out()
+        self.put_in()
+        self.look_at('ready')
+        self.assertEqual(self.login()['state'], 'granted')
+        wait_until(lambda: self.FILE.read_text(encoding='ascii') == '[]', 'it to be forgotten')
+
+    def test_one_before_and_one_after(self):
+        self.assertEqual(self.type_wrong(), 'pin_wrong')
+        self.again()
+        self.assertEqual(self.type_wrong(), 'pin_held')
+        for kill in (True, False):
+            self.again(kill)
+            self.held(1)
+        found = self.FILE.stat()
+        self.assertEqual((found.st_uid, found.st_gid, found.st_mode & 0o7777), (0, 0, 0o600))
+        kept = json.loads(self.FILE.read_text(encoding='ascii'))
+        self.assertEqual([(row['reader'], row['wrong']) for row in kept], [(service_scenario.READER, 2)])
+        self.another_insertion()
+
+    def kill_at_verify(self, pin):
+        """Between VERIFY and its answer."""
+        connection = self.begin()
+        asked = self.until(connection, 'pin')
+        self.control(f'fault slow={1000 * SECONDS}@ins20')
+        self.answer(asked, pin)
+        wait_until(lambda: 'busy=1' in self.control('stats'), 'the card to look at the PIN')
+        kept = self.FILE.read_bytes()
+        service_scenario.SERVICE.kill('cardmapd')
+        wait_until(lambda: not processes(), 'all to end')
+        self.control('clear')  # it answers
+        wait_until(lambda: 'busy=0' in self.control('stats'), 'the card to have answered')
+        for typed in (PIN, WRONG_PIN):
+            self.assertNotIn(typed.encode(), kept)
+        self.start()
+
+    def test_killed_while_the_card_looks_at_a_wrong_one(self):
+        self.kill_at_verify(WRONG_PIN)
+        self.assertEqual(self.tries(), 2)
+        self.look_at('ready')
+        self.kill_at_verify(WRONG_PIN)
+        self.held(1)
+
+    def test_killed_while_the_card_looks_at_the_right_one(self):
+        """The card says that it has all its tries: nothing was spent."""
+        self.kill_at_verify(PIN)
+        self.look_at('ready')
+        self.assertEqual(self.FILE.read_text(encoding='ascii'), '[]')
+
+    def test_put_in_anew_while_it_was_away(self):
+        self.assertEqual([self.type_wrong() for _ in range(2)], ['pin_wrong', 'pin_held'])
+        service_scenario.SERVICE.kill('cardmapd')
+        wait_until(lambda: not processes(), 'all to end')
+        self.control('tries 3')
+        self.take_out()
+        self.put_in()
+        wait_until(lambda: rig_module.card_is_in(scenario.RIG), 'the card to be in')
+        self.start()
+        self.assertEqual(self.login()['state'], 'granted')
+
+    def test_what_is_kept_is_not_what_was_written(self):
+        """Nobody knows how many were typed: none more, until the card was out."""
+        for text, mode in (('[{"reader":', 0o600), ('[]', 0o666)):
+            with self.subTest(text):
+                service_scenario.SERVICE.stop()
+                self.FILE.write_text(text, encoding='ascii')
+                self.FILE.chmod(mode)
+                self.start()
+                self.held(3)
+                self.assertIn('put in again', service_scenario.SERVICE.log)
+        self.again()
+        self.held(3)
+        self.another_insertion()
+
+
 class LeakTest(LiveScenario):
     def rounds(self, count):
         for _ in range(count):
