@@ -161,6 +161,25 @@ from_first_pass(struct cm_pam *p, struct cardmap_login *l)
 	return cm_pam_handed_over(p, l, cardmap_pin(l, token, strlen(token), false));
 }
 
+/*
+ * A screen locker that was given one text by its user answers every question of a login with it: what the card has refused
+ * is not sent again, where it would spend the next try.
+ */
+static bool
+was_refused(const struct cm_pam *p, const struct cardmap_login *l, const char *pin)
+{
+	const char *reason = cardmap_reason(l);
+
+	return reason != NULL && (strcmp(reason, "pin_wrong") == 0 || strcmp(reason, "pin_form") == 0) &&
+	    p->tried != NULL && strcmp(p->tried, pin) == 0;
+}
+
+static int
+hand_over(struct cm_pam *p, struct cardmap_login *l)
+{
+	return cm_pam_handed_over(p, l, cardmap_pin(l, p->tried, strlen(p->tried), cardmap_is_last_try(l)));
+}
+
 static int
 at_prompt(struct cm_pam *p, struct cardmap_login *l, const char *prompt)
 {
@@ -169,10 +188,16 @@ at_prompt(struct cm_pam *p, struct cardmap_login *l, const char *prompt)
 
 	if (code != PAM_SUCCESS)
 		return code;
-	if (pin[0] == '\0')
+	if (pin[0] == '\0') {
 		code = cm_pam_fall_back(p, l, "no PIN was typed");
-	else
-		code = cm_pam_handed_over(p, l, cardmap_pin(l, pin, strlen(pin), cardmap_is_last_try(l)));
+	} else if (was_refused(p, l, pin)) {
+		cm_pam_complain(p, "The same PIN again is not tried again");
+		code = cm_pam_fall_back(p, l, "the PIN that was refused was given again");
+	} else {
+		cm_pam_forget(&p->tried);
+		p->tried = pin;
+		return hand_over(p, l);
+	}
 	cm_pam_forget(&pin);
 	return code;
 }

@@ -42,6 +42,7 @@ run(pam_handle_t *h, int flags, int argc, const char **argv, const struct cm_pam
 	if (code == PAM_SUCCESS)
 		code = cm_pam_run(&p);
 	free(p.said);
+	cm_pam_forget(&p.tried);
 	return code;
 }
 

@@ -31,6 +31,7 @@ struct cm_pam {
 	int left_ms, card_ms;		/* still to wait, altogether and for a card */
 	unsigned questions;		/* asked so far */
 	char *said;			/* the last thing said of a card awaited; owned */
+	char *tried;			/* the PIN that was handed over last; owned, for cm_pam_forget() */
 };
 
 /* ---- options.c */

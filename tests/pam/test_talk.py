@@ -42,6 +42,16 @@ class Talk(unittest.TestCase):
             'error Card refused: two wrong PINs (pin_held)', 'error What to do: take it out'])
         self.assertEqual((said.code, peer.pins), (MAXTRIES, [PIN, OTHER]))
 
+    def test_a_program_that_has_one_answer(self):
+        """What was refused is not sent again, and is the password of who may use one. After another beginning it may be right."""
+        for reason, more, code in (('pin_wrong', {}, AUTH_ERR), ('pin_form', {}, AUTH_ERR), ('pin_form', {'may_use_password': True}, IGNORE),
+                                   ('card_changed', {}, SUCCESS), (None, {}, SUCCESS)):
+            with self.subTest((reason, more)):
+                said, peer = self.talk(pin(), ANSWERED, pin(**({'reason': reason} if reason else {}), **more), ANSWERED, grant(),
+                                       answers=[PIN, PIN], folder=stacks(RAW))
+                self.assertEqual((said.code, peer.pins, said.found), (code, [PIN] * (2 if code == SUCCESS else 1), False), said.text)
+                self.assertEqual('error The same PIN again is not tried again' in said.talk, code != SUCCESS)
+
     def test_the_last_try(self):
         state = pin(tries=1, last_try=True)
         question = "shown This is the card's last try: a wrong PIN blocks it. Use it? [y/N] "

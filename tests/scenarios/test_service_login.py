@@ -8,7 +8,7 @@ import unittest
 
 import scenario
 import service_scenario
-from scenario import PIN, WRONG_PIN, Counts
+from scenario import NEW_PIN, PIN, WRONG_PIN, Counts
 from service_scenario import ANY_PROMPT, PROMPT, SEEN, TERMINAL, ServiceScenario
 
 import computer as computer_module
@@ -332,7 +332,7 @@ class PinTest(ServiceScenario):
         with Counts() as counts:
             terminal = self.su()
             terminal.enter(PROMPT, WRONG)
-            terminal.enter(rb'(?s)2 tries left.*: ?$', WRONG)
+            terminal.enter(rb'(?s)2 tries left.*: ?$', NEW_PIN)
             status, text = self.ended(terminal, WRONG)
         self.assertNotEqual(status, 0)
         self.assertEqual((counts.verifies(), self.tries()), (2, 1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import scenario
 import service_scenario
-from scenario import PIN, WRONG_PIN, Counts, wait_until
+from scenario import NEW_PIN, PIN, WRONG_PIN, Counts, wait_until
 from service_scenario import PROMPT, ServiceScenario
 
 BUS = Path('/run/dbus/system_bus_socket')
@@ -66,7 +66,7 @@ class PolkitTest(ServiceScenario):
     def test_a_wrong_pin(self):
         terminal = self.pkexec()
         terminal.enter(PROMPT, WRONG_PIN)
-        terminal.enter(rb'(?s)2 tries left.*: ?$', WRONG_PIN)
+        terminal.enter(rb'(?s)2 tries left.*: ?$', NEW_PIN)
         _, text = self.ended(terminal, WRONG_PIN)
         self.assertIn('\nstatus 127\n', text)
         self.assertNotRegex(text, r'(?m)root$')

@@ -9,7 +9,7 @@ import scenario
 import service as service_module
 import service_scenario
 from rig import WORK
-from scenario import PIN, Counts, wait_until
+from scenario import NEW_PIN, PIN, Counts, wait_until
 from service import CARD
 from service_scenario import ANY_PROMPT, ServiceScenario
 
@@ -118,7 +118,7 @@ class PinTest(TokenScenario):
     def test_two_wrong_pins_then_nothing_until_it_was_out(self):
         terminal = self.su()
         terminal.enter(ALICE, WRONG)
-        terminal.enter(ANY_PROMPT, WRONG)
+        terminal.enter(ANY_PROMPT, NEW_PIN)
         status, text = self.ended(terminal, WRONG)
         self.assertNotEqual(status, 0)
         self.assertIn('pin_held', text)
