@@ -238,6 +238,23 @@ logs_nobody_in(const char *service)
 	return false;
 }
 
+/*
+ * A login manager opens a session for its own user, who has no card, and shows in it the screen at which others log in:
+ * without that nobody could.  A person's name in that place would be a login without a card, and is no exception.
+ */
+static bool
+is_login_screen(const struct cm_entering *e)
+{
+	static const char *const services[] = { "gdm-launch-environment", "lightdm-greeter", "sddm-greeter", "greetd-greeter" };
+	struct passwd entry;
+	char texts[CM_LOCAL_TEXTS];
+
+	for (size_t i = 0; e->service != NULL && i < CM_COUNT(services); i++)
+		if (strcmp(e->service, services[i]) == 0)
+			return cm_local_find_user(e->user, is_named, &entry, texts) && entry.pw_uid < e->conf->accounts.first_uid;
+	return false;
+}
+
 /* He has not used a card.  How the account stands is asked above; here it is no matter, nor is a silence. */
 static enum cm_err
 judge_password(struct finding *f)
@@ -277,7 +294,7 @@ enforce(struct finding *f)
 	struct cm_skip mark;
 	enum cm_err err;
 
-	if (e->proven || (e->asker == 0 && logs_nobody_in(e->service)))
+	if (e->proven || (e->asker == 0 && (logs_nobody_in(e->service) || is_login_screen(e))))
 		return CM_OK;
 	if ((err = judge_password(f)) != CM_ERR_REFUSED || e->asker != 0)
 		return err == CM_ERR_REFUSED ? refuse(f) : err;

@@ -561,6 +561,29 @@ test_what_logs_nobody_in(void **state)
 	}
 }
 
+/* A login manager's own user must be let in, or nobody is; daemon stands for it: every computer has that one. */
+static void
+test_login_screens(void **state)
+{
+	static const char *const services[] = { "gdm-launch-environment", "lightdm-greeter", "sddm-greeter", "greetd-greeter" };
+	struct fixture *f = *state;
+
+	begin_alice(f);
+	f->conf.enforcement.required = true;
+	for (size_t i = 0; i < CM_COUNT(services); i++) {
+		f->service = services[i];
+		expect_skip(f, "daemon", false, CM_ERR_ABSENT);
+		assert_int_equal(enter(f, "daemon", false, 10001), CM_ERR_REFUSED);
+		expect_skip(f, "alice", false, CM_ERR_REFUSED);
+		expect_skip(f, "nobody-here", false, CM_ERR_REFUSED);
+	}
+	f->conf.accounts.first_uid = 1;
+	expect_skip(f, "daemon", false, CM_ERR_REFUSED);
+	f->conf.accounts.first_uid = 1000;
+	f->service = "greetd";
+	expect_skip(f, "daemon", false, CM_ERR_REFUSED);
+}
+
 static void
 test_root(void **state)
 {
@@ -590,6 +613,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_skip_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_logs_nobody_in, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_login_screens, set_up, tear_down),
 		cmocka_unit_test(test_root),
 	};
 
