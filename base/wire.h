@@ -126,6 +126,9 @@ int cm_wire_peer_pidfd(const struct cm_wire *w);
  */
 CM_MUST_USE enum cm_err cm_wire_listen(const char *path, mode_t mode, struct cm_trace *t, int *out);
 
+/* So many descriptors for a program that serves: its soft limit is raised as far as the hard one lets it (getrlimit(2)). */
+void cm_wire_allow(unsigned descriptors);
+
 /* CM_ERR_ABSENT: nobody waits.  CM_ERR_SYSTEM: no descriptor is left, and who waits goes on waiting. */
 CM_MUST_USE enum cm_err cm_wire_accept(int listener, const struct cm_wire_limits *limits, struct cm_wire **out);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -166,6 +167,17 @@ out:
 	if (p.folder >= 0)
 		close(p.folder);
 	return err;
+}
+
+void
+cm_wire_allow(unsigned descriptors)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur >= descriptors)
+		return;
+	r.rlim_cur = r.rlim_max < descriptors ? r.rlim_max : descriptors;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
 }
 
 enum cm_err

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -164,17 +163,6 @@ check_user(struct service *s)
 	if (geteuid() == 0 || s->settings.no_drop || s->settings.activated)
 		return CM_OK;
 	return cm_trace_fail(s->trace, CM_REASON_NOT_ROOT, "cardmapd is root's: start it as root, or for a trial with --no-drop");
-}
-
-static void
-raise_limits(void)
-{
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < FILES_WANTED) {
-		r.rlim_cur = r.rlim_max < FILES_WANTED ? r.rlim_max : FILES_WANTED;
-		setrlimit(RLIMIT_NOFILE, &r);
-	}
 }
 
 static enum cm_err
@@ -580,7 +568,7 @@ main(int argc, char **argv)
 	/* Threads that mostly wait need no heap each: what one leaves free the next one uses. */
 	(void)mallopt(M_ARENA_MAX, 1);
 	cm_secret_harden_process();
-	raise_limits();
+	cm_wire_allow(FILES_WANTED);
 	s.loop.daemon = &s.daemon;
 	s.daemon.run_dir = s.settings.run_dir;
 	s.daemon.started = cm_clock_now();

@@ -25,6 +25,7 @@
 /* Spawned by cardmapd: two listening sockets, and a pipe that ends with it. */
 enum { FD_CONTROL = 3, FD_WHOIS, FD_LIFELINE };
 
+#define FILES_WANTED	4096	/* descriptors: who asks (resolver/whois.c), and connections to servers */
 #define HEAPS		10
 #define HEAP_STEP	(256 << 10)
 
@@ -342,6 +343,7 @@ harden(struct program *p)
 	/* libldap has SASL load its plugins, and what they want, Berkeley DB too: we bind by other ways, and none is used. */
 	(void)setenv("SASL_PATH", "/nonexistent", 1);
 	cm_secret_harden_process();
+	cm_wire_allow(FILES_WANTED);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return CM_ERR_SYSTEM;
 	return cm_resolver_confine(p->trace);

@@ -52,14 +52,33 @@ static const char about_listener, about_stop;
 
 /* ---- connections */
 
+/* The other side closed it, and no thread has come to see that yet. */
+static bool
+has_left(const struct connection *c)
+{
+	char byte;
+
+	return c->waited_for && recv(cm_wire_fd(c->wire), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static bool
+fits(const struct cm_whois *w, uid_t uid, bool without_who_left)
+{
+	size_t of_user = cm_closing_left(w->closing, uid), count = 0;
+
+	for (const struct connection *c = w->first; c != NULL; c = c->next)
+		if (!without_who_left || !has_left(c)) {
+			count++;
+			of_user += c->asker.uid == uid;
+		}
+	return count < ASKERS_MAX && w->count < 2 * ASKERS_MAX && of_user < (uid == 0 ? ASKERS_ROOT : ASKERS_PER_USER);
+}
+
+/* Who left since takes no room from who comes. */
 static bool
 has_room(const struct cm_whois *w, uid_t uid)
 {
-	size_t of_user = cm_closing_left(w->closing, uid);
-
-	for (const struct connection *c = w->first; c != NULL; c = c->next)
-		of_user += c->asker.uid == uid;
-	return w->count < ASKERS_MAX && of_user < (uid == 0 ? ASKERS_ROOT : ASKERS_PER_USER);
+	return fits(w, uid, false) || fits(w, uid, true);
 }
 
 static void

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import stat
@@ -207,6 +208,7 @@ class Running(unittest.TestCase):
         self.assertEqual({int(uid) for uid in status['Uid'].split()}, {self.user('_cardmap')})
         self.assertEqual(int(status['CapEff'], 16) | int(status['CapBnd'], 16), 0)
         self.assertEqual((status['NoNewPrivs'], status['Seccomp']), ('1', '2'))
+        self.assertGreaterEqual(resource.prlimit(pid, resource.RLIMIT_NOFILE)[0], 2048, 'more than may ask at once')
         os.kill(pid, signal.SIGKILL)
         self.assertIn('io.cardmap', self.info('io.cardmap.Resolver')['interfaces'])
         self.assertNotEqual(self.process('cardmap-resolver.service'), pid)

@@ -29,7 +29,7 @@ listen_at(const char *path, int type)
 	memcpy(at.sun_path, path, strlen(path));
 	assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(chmod(path, 0666), 0);
-	assert_int_equal(listen(fd, 64), 0);
+	assert_int_equal(listen(fd, SOMAXCONN), 0);
 	return fd;
 }
 

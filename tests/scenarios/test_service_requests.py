@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """test_service_requests.py: the protocol as a stranger speaks it, who may ask what, and requests that are none."""
 import base64
+import contextlib
 import json
 import os
 import random
 import re
+import resource
 import socket
 import subprocess
 import unittest
@@ -20,13 +22,30 @@ import rig as rig_module
 import varlink
 from computer import LOCAL
 from rig import WORK
-from service import RUN
+from service import RUN, processes
 
 ROOT = Path(__file__).resolve().parents[2]
 SOCKET, RESOLVER = RUN / 'io.cardmap', RUN / 'io.cardmap.Resolver'
-MESSAGE_MAX = 8 << 10
+SOCKETS = {SOCKET: 8 << 10, RESOLVER: 32 << 10}     # and how long a message each takes: a certificate may have 16 KiB
+OF_ROOT, OF_A_USER, OF_ALL = 256, 64, 1024          # connections at once, of each socket
+ENDS = ('pin', 'granted', 'refused')             # states of a login in which nothing is under way
+CROWD = 50000                                       # uids that nobody has
 SERVICE = 'org.varlink.service'
 SEED = int(os.environ.get('CM_REQUEST_SEED', '0')) or random.randrange(1 << 31)
+
+
+def passed_to(pid):
+    """What a process has open besides its own three."""
+    found = []
+    for name in set(os.listdir(f'/proc/{pid}/fd')) - {'0', '1', '2'}:
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(f'/proc/{pid}/fd/{name}'))
+    return found
+
+
+def is_served_at(path):
+    with varlink.Connection(path) as connection:
+        return is_served(connection)
 
 
 def error_of(connection, method, parameters=None):
@@ -258,29 +277,43 @@ class StreamTest(ServiceScenario):
             self.assertIn('alice', json.dumps(entry))
 
 
+def connect_as(uid, path):
+    """As that user: the kernel notes who connects (SO_PEERCRED, unix(7))."""
+    os.seteuid(uid)
+    try:
+        return varlink.Connection(path)
+    finally:
+        os.seteuid(0)
+
+
+def is_served(connection):
+    try:
+        return 'product' in connection.ask(f'{SERVICE}.GetInfo')
+    except ConnectionError:
+        return False
+
+
 class BadRequestTest(ServiceScenario):
+    """At both sockets alike: cardmapd's, and the resolver's own."""
     def setUp(self):
         super().setUp()
-        self.pid = service_scenario.SERVICE.pid
-
-    def check_alive(self):
-        self.assertEqual(service_scenario.SERVICE.pid, self.pid)
-        wait_until(self.is_served, 'whoever went to be missed')
+        self.pids = self.running()
 
     @staticmethod
-    def is_served():
-        try:
-            return bool(varlink.ask(SOCKET, f'{SERVICE}.GetInfo') and varlink.ask(RESOLVER, f'{SERVICE}.GetInfo'))
-        except ConnectionError:  # of who went without a word some are still counted
-            return False
+    def running():
+        return service_scenario.SERVICE.pid, *(process.pid for process in processes() if process.name == 'cardmap-resolver')
+
+    def check_alive(self):
+        """Those who were there, and no others in their place; of who went without a word some are still counted."""
+        wait_until(lambda: all(is_served_at(path) for path in SOCKETS), 'whoever went to be missed')
+        self.assertEqual(self.running(), self.pids)
 
     def check_alive_at_once(self):
-        self.assertEqual(service_scenario.SERVICE.pid, self.pid)
-        self.assertIn('product', varlink.ask(SOCKET, f'{SERVICE}.GetInfo'))
-        self.assertIn('product', varlink.ask(RESOLVER, f'{SERVICE}.GetInfo'))
+        for path in SOCKETS:
+            self.assertIn('product', varlink.ask(path, f'{SERVICE}.GetInfo'))
 
     def test_messages_that_are_none(self):
-        for path in (SOCKET, RESOLVER):
+        for path in SOCKETS:
             for data in (b'\0', b'x\0', b'{}\0', b'[]\0', b'{"method":1}\0', b'{"method":"a.b","parameters":[]}\0',
                          b'{"method":"a.b","more":true,"oneway":true}\0', b'\xff\xfe\0', b'{"method":"\xed\xa0\x80.b"}\0',
                          b'{"method":"a.b"} x\0', b'[' * 4000 + b'\0', b'{"a":' * 1500 + b'\0', b'GET / HTTP/1.1\r\n\r\n\0'):
@@ -289,91 +322,112 @@ class BadRequestTest(ServiceScenario):
                     self.assertTrue(varlink.closed(connection, SECONDS))
         self.check_alive()
 
-    def test_an_oversized_message(self):
-        with varlink.Connection(SOCKET) as connection:
-            filler = 'x' * MESSAGE_MAX
-            try:
-                connection.send(json.dumps({'method': f'{SERVICE}.GetInfo', 'parameters': {'a': filler}}).encode() + b'\0')
-            except ConnectionError:
-                pass
-            self.assertTrue(varlink.closed(connection, SECONDS))
+    def test_the_longest_message_and_one_longer(self):
+        for path, most in SOCKETS.items():
+            for uid in (0, computer_module.LOCAL_UID):
+                for more in (0, 1):
+                    with self.subTest(path.name, uid=uid, more=more), connect_as(uid, path) as connection:
+                        call = json.dumps({'method': f'{SERVICE}.GetInfo', 'parameters': {}}).encode()
+                        try:
+                            connection.send(call + b' ' * (most + more - len(call)) + b'\0')
+                        except ConnectionError:
+                            pass
+                        if more:
+                            self.assertTrue(varlink.closed(connection, SECONDS))
+                        else:
+                            self.assertIn('product', connection.reply())
         self.check_alive()
 
     def test_a_half_sent_one_is_waited_for_a_while_only(self):
-        with varlink.Connection(SOCKET) as half, varlink.Connection(SOCKET) as idle:
-            half.send(b'{"method":"org.varlink.serv')
-            self.check_alive()
-            self.assertTrue(varlink.closed(half, SECONDS))
-            self.assertIn('product', idle.ask(f'{SERVICE}.GetInfo'), 'who sends nothing may stay')
+        """Of who may ask, and of who may not."""
+        users = [(uid, path) for uid in (0, computer_module.LOCAL_UID, CROWD) for path in SOCKETS]
+        with contextlib.ExitStack() as held:
+            half = [held.enter_context(connect_as(*user)) for user in users]
+            idle = [held.enter_context(connect_as(*user)) for user in users]
+            for connection in half:
+                connection.send(b'{"method":"org.varlink.serv')
+            self.check_alive_at_once()
+            for user, connection in zip(users, half):
+                self.assertTrue(varlink.closed(connection, SECONDS), user)
+            for user, connection in zip(users, idle):
+                self.assertTrue(is_served(connection), f'{user}: who sends nothing may stay')
+        self.check_alive()
 
     def test_a_slow_one_holds_up_nobody(self):
-        with varlink.Connection(SOCKET) as slow:
+        with contextlib.ExitStack() as held:
+            slow = [held.enter_context(connect_as(uid, path)) for path in SOCKETS for uid in (0, *[computer_module.LOCAL_UID] * 16)]
             for byte in b'{"method":"org.varlink.service.Get':
-                slow.send(bytes([byte]))
+                for connection in slow:
+                    connection.send(bytes([byte]))
                 self.check_alive_at_once()
+        self.check_alive()
 
     def test_who_reads_no_answers_holds_up_nobody(self):
-        with varlink.Connection(SOCKET) as deaf:
-            deaf.socket.settimeout(0.2)
-            call = json.dumps({'method': f'{SERVICE}.GetInterfaceDescription', 'parameters': {'interface': 'io.cardmap'}})
-            try:
-                for _ in range(2000):
-                    deaf.send(call.encode() + b'\0')
-            except (TimeoutError, ConnectionError):
-                pass
+        call = json.dumps({'method': f'{SERVICE}.GetInterfaceDescription', 'parameters': {'interface': 'io.cardmap'}}).encode() + b'\0'
+        with contextlib.ExitStack() as held:
+            for path in SOCKETS:
+                deaf = held.enter_context(connect_as(computer_module.LOCAL_UID, path))
+                deaf.socket.settimeout(0.2)
+                try:
+                    for _ in range(2000):
+                        deaf.send(call)
+                except (TimeoutError, ConnectionError):
+                    pass
             self.check_alive()
 
     def test_a_thousand_connections(self):
-        held = []
-        try:
-            for _ in range(1000):
-                connection = socket.socket(socket.AF_UNIX)
-                connection.setblocking(False)
-                try:
-                    connection.connect(str(SOCKET))
-                except BlockingIOError:  # the backlog is full: it is not served yet
-                    connection.close()
-                    continue
-                held.append(connection)
-            # Root has taken its share; another user is served all the same, and so is a login.
-            script = ('import socket, json, sys\ns = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1])\n'
-                      's.sendall(b\'{"method":"org.varlink.service.GetInfo"}\\0\'); print(len(s.recv(4096)) > 10)\n')
-            for _ in range(3):
-                self.assertEqual(said(self.seat.command(['/usr/bin/python3', '-c', script, SOCKET])).strip(), 'True')
-        finally:
-            for connection in held:
-                connection.close()
+        with contextlib.ExitStack() as held:
+            for path in SOCKETS:
+                for _ in range(1000):
+                    connection = held.enter_context(socket.socket(socket.AF_UNIX))
+                    connection.setblocking(False)
+                    try:
+                        connection.connect(str(path))
+                    except BlockingIOError:  # the backlog is full: it is not served yet
+                        connection.close()
+                # Root has taken its share; another user is served all the same, and so is a login.
+                for _ in range(3):
+                    with connect_as(computer_module.LOCAL_UID, path) as connection:
+                        self.assertTrue(is_served(connection), path)
         self.check_alive()
         self.check_inside(*self.log_in())
 
-    def test_one_user_takes_no_more_than_their_share(self):
-        script = ('import socket, sys\nheld = []\n'
-                  'for _ in range(200):\n'
-                  '    s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1]); held.append(s)\n'
-                  'served = 0\n'
-                  'for s in held:\n'
-                  '    try: s.sendall(b\'{"method":"org.varlink.service.GetInfo"}\\0\'); served += len(s.recv(4096)) > 10\n'
-                  '    except OSError: pass\n'
-                  'print(served)\n')
-        served = int(said(self.seat.command(['/usr/bin/python3', '-c', script, SOCKET])))
-        self.assertTrue(1 <= served <= 64, served)
-        self.check_alive()
+    def test_nobody_takes_more_than_their_share(self):
+        """Root's, that of each user, and all there is; who went takes nothing from who comes."""
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limits[1]), limits[1]))
+        for path in SOCKETS:
+            with self.subTest(path.name), contextlib.ExitStack() as held:
+                def crowd(uid, count, held=held, path=path):
+                    return sum(is_served(held.enter_context(connect_as(uid, path))) for _ in range(count))
+                root = crowd(0, OF_ROOT + 40)
+                self.assertTrue(OF_ROOT - 40 <= root <= OF_ROOT, root)  # those that asked before may be counted still
+                users = [crowd(CROWD + number, OF_A_USER + 2) for number in range((OF_ALL - OF_ROOT) // OF_A_USER)]
+                self.assertEqual(set(users), {OF_A_USER})
+                self.assertEqual(root + sum(users) + crowd(CROWD - 1, OF_ROOT), OF_ALL)
+                self.assertEqual(crowd(CROWD - 2, 1), 0)
+                held.close()
+                self.assertGreater(crowd(CROWD, OF_A_USER), OF_A_USER / 2)
+            self.check_alive()
 
     def test_descriptors_where_none_are_wanted(self):
         held = [os.open('/dev/null', os.O_RDONLY) for _ in range(20)]
         try:
-            for count in (1, 2, 3, 16, 20):
-                with self.subTest(count), varlink.Connection(SOCKET) as connection:
-                    connection.call(f'{SERVICE}.GetInfo', {}, held[:count])
-                    try:
-                        self.assertIn('error', connection.receive() or {'error': 'closed'})
-                    except ConnectionError:
-                        pass
+            for path in SOCKETS:
+                for count in (1, 2, 3, 16, 20):
+                    with self.subTest(path.name, count=count), varlink.Connection(path) as connection:
+                        connection.call(f'{SERVICE}.GetInfo', {}, held[:count])
+                        try:
+                            self.assertIn('error', connection.receive() or {'error': 'closed'})
+                        except ConnectionError:
+                            pass
         finally:
             for descriptor in held:
                 os.close(descriptor)
         self.check_alive()
-        self.assertLess(len(os.listdir(f'/proc/{self.pid}/fd')), 64, 'and none of them stays open')
+        for pid in self.pids:
+            wait_until(lambda pid=pid: '/dev/null' not in passed_to(pid), 'them to be closed')
 
     def test_what_is_no_pipe_with_a_pin(self):
         """A file, a socket, an empty pipe and one that never ends: no PIN, no VERIFY, and the service goes on."""
@@ -399,6 +453,8 @@ class BadRequestTest(ServiceScenario):
                     answer.call('io.cardmap.Login.Answer', {'handle': reply['handle']}, [descriptor])
                     answer.receive()
                 reply = begun.reply() if name != 'endless' else reply
+                while reply['state'] not in ENDS:
+                    reply = begun.reply()
             self.assertEqual((counts.verifies() if name != 'file' else 0, self.tries()), (0, 3))
         for descriptor in (*ends, empty[0], file, zero):
             os.close(descriptor)
@@ -412,7 +468,7 @@ class BadRequestTest(ServiceScenario):
                  b'io.cardmap.Login.Begin', b'io.cardmap.Login.Answer', b'io.cardmap.Cards', b'org.varlink.service.GetInfo',
                  b'handle', b'user', b'alice', b'\\u0000', b'\xc3\xa9', b'{"method":"io.cardmap.Status"}\0',
                  b'{"method":"io.cardmap.Login.Begin","parameters":{"user":"alice","service":"login"},"more":true}\0']
-        for path in (SOCKET, RESOLVER):
+        for path in SOCKETS:
             for _ in range(400):
                 with varlink.Connection(path) as connection:
                     try:
