@@ -140,10 +140,13 @@ say_wrong(const struct cm_pam *p, const struct cardmap_login *l)
 static int
 at_reader(struct cm_pam *p, struct cardmap_login *l, const char *prompt)
 {
+	const int code = cm_pam_count_question(p);
 	/* The reader waits: whoever is to type must be told, however quiet this is. */
 	const struct cm_pam loud = { .h = p->h };
 
-	cm_pam_say(&loud, "%s type it at the reader", prompt);
+	if (code != PAM_SUCCESS)
+		return code;
+	cm_pam_say(&loud, "%stype it at the reader", prompt);
 	return cm_pam_handed_over(p, l, cardmap_pin_at_reader(l, cardmap_is_last_try(l)));
 }
 

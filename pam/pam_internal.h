@@ -51,6 +51,8 @@ void cm_pam_complain(const struct cm_pam *p, const char *format, ...) CM_PAM_FOR
  * PAM_CONV_ERR: it could not be asked, whatever the program called that; PAM_BUF_ERR; PAM_MAXTRIES: it was asked too often
  */
 int cm_pam_ask(struct cm_pam *p, bool echo, char **answer, const char *format, ...) CM_PAM_FORMAT(4, 5);
+/* One more that a person answers elsewhere: PAM_SUCCESS; PAM_MAXTRIES: there were too many */
+int cm_pam_count_question(struct cm_pam *p);
 /* Wipe, free, set NULL.  Accepts NULL. */
 void cm_pam_forget(char **answer);
 /* "PIN for Alice Example, 3 tries left (offline): ", cut to what a line holds. */

@@ -45,13 +45,19 @@ cm_pam_complain(const struct cm_pam *p, const char *format, ...)
 }
 
 int
+cm_pam_count_question(struct cm_pam *p)
+{
+	return ++p->questions > QUESTIONS_MAX ? PAM_MAXTRIES : PAM_SUCCESS;
+}
+
+int
 cm_pam_ask(struct cm_pam *p, bool echo, char **answer, const char *format, ...)
 {
 	va_list ap;
 	int code;
 
 	*answer = NULL;
-	if (++p->questions > QUESTIONS_MAX)
+	if (cm_pam_count_question(p) != PAM_SUCCESS)
 		return PAM_MAXTRIES;
 	va_start(ap, format);
 	code = pam_vprompt(p->h, echo ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, answer, format, ap);

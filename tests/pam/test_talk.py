@@ -75,7 +75,7 @@ class Talk(unittest.TestCase):
 
     def test_a_pad(self):
         said, peer = self.talk(pin(pad=True), ANSWERED, grant(), folder=stacks('required CARDMAP quiet'))
-        self.assertEqual(said.talk, ['say PIN for Alice Example, 3 tries left:  type it at the reader'])
+        self.assertEqual(said.talk, ['say PIN for Alice Example, 3 tries left: type it at the reader'])
         self.assertEqual((said.code, peer.pins, len(peer.answers)), (SUCCESS, [], 1))
 
     def test_a_choice(self):
