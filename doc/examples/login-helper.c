@@ -17,8 +17,10 @@ give_pin(struct cardmap_login *l)
 		printf("One try is left, and is not spent here.\n");
 		return -ECANCELED;
 	}
-	if (cardmap_has_pad(l))
+	if (cardmap_has_pad(l)) {
+		printf("Type the PIN at the reader, %d tries left\n", cardmap_tries(l));
 		return cardmap_pin_at_reader(l, false);
+	}
 	snprintf(prompt, sizeof(prompt), "PIN for %s, %d tries left: ", cardmap_name(l), cardmap_tries(l));
 	if ((pin = getpass(prompt)) == NULL)
 		return -ECANCELED;
