@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """caller.py SOCKET: a login as any program may begin it, by a client that is not ours (varlink.py).
 
-Standard input has lines: a JSON object is Begin's parameters, `pin TEXT` and `last TEXT` an answer, `pair PIN PASSWORD` one of two, `answer HANDLE TEXT` one to
-somebody else's login, `end` closes.  Each reply of the service is a line of standard output, an error as it is; what an
-Answer returned has "answered" beside it.
+Standard input has lines: a JSON object is Begin's parameters, `pin TEXT` and `last TEXT` an answer, `pair PIN PASSWORD` one of two,
+`pad` and `pad PASSWORD` an answer without the PIN, which is typed at the reader, `answer HANDLE TEXT` one to somebody else's login,
+`end` closes.  Each reply of the service is a line of standard output, an error as it is; what an Answer returned has "answered"
+beside it.
 """
 import json
 import os
@@ -27,8 +28,8 @@ def pipe_with(data):
     return read
 
 
-def answer(path, handle, pin, last=False, password=None):
-    pipes = [pipe_with(pin.encode()), *([] if password is None else [pipe_with(password.encode() + b'\0')])]
+def answer(path, handle, pin=None, last=False, password=None):
+    pipes = [*([] if pin is None else [pipe_with(pin.encode())]), *([] if password is None else [pipe_with(password.encode() + b'\0')])]
     with varlink.Connection(path) as connection:
         connection.call(f'{LOGIN}.Answer', {'handle': handle, **({'last_try': True} if last else {})}, pipes)
         show({'answered': True, **(connection.receive() or {'error': 'closed'})})
@@ -68,6 +69,8 @@ class Caller:
         elif word == 'pair':
             pin, _, password = rest.partition(' ')
             answer(self.path, self.handle, pin, password=password)
+        elif word == 'pad':
+            answer(self.path, self.handle, password=rest or None)
         elif word == 'answer':
             handle, _, pin = rest.partition(' ')
             answer(self.path, handle, pin)

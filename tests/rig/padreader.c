@@ -1,7 +1,8 @@
 /*
  * tests/rig/padreader.c - a reader with a PIN pad: a driver for pcscd that is vpcd's in all but IFDHControl().
  * It knows PC/SC Part 10 from the standard alone, and uses no code of ours.  What a person types on it stands in the file
- * PAD_FILE: digits, "cancel", or nothing.
+ * PAD_FILE: digits, "cancel", or nothing; "wait": he has typed nothing yet, and PAD_WAITS is there for as long as the reader
+ * waits for that to change, and is back when it has taken what was typed; "stuck": the same, with a reader that never gives up.
  */
 #include <dlfcn.h>
 #include <ifdhandler.h>
@@ -10,12 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define PAD_FILE	"/run/rig/pad.pin"
+#define PAD_WAITS	"/run/rig/pad.waits"
 #define VPCD		"/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
 #define VERIFY_CODE	SCARD_CTL_CODE(3500)
 
-enum { APDU_MAX = 261, HEADER = 5 };
+enum { APDU_MAX = 261, HEADER = 5, DEFAULT_SECONDS = 15, LOOK_NS = 10000000 };
 
 /* The same function of the real driver. */
 static void *
@@ -95,6 +99,57 @@ typed(char digits[64])
 	digits[strcspn(digits, "\n")] = '\0';
 }
 
+static long long
+now_ms(void)
+{
+	struct timespec t = { 0 };
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static bool
+is_awaited(const char *digits)
+{
+	return strcmp(digits, "wait") == 0 || strcmp(digits, "stuck") == 0;
+}
+
+static void
+put(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	if (f != NULL) {
+		fputs(text, f);
+		fclose(f);
+	}
+}
+
+/* Whoever waits is told by the reader alone that the card has gone.  False: it has. */
+static bool
+await(DWORD Lun, unsigned int seconds, char digits[64])
+{
+	const long long end = now_ms() + (seconds != 0 ? seconds : DEFAULT_SECONDS) * 1000LL;
+	const struct timespec pause = { .tv_nsec = LOOK_NS };
+	const bool stuck = strcmp(digits, "stuck") == 0;
+	bool is_in = true;
+
+	put(PAD_WAITS, "");
+	while (is_in && is_awaited(digits)) {
+		if (!stuck && now_ms() >= end) {
+			digits[0] = '\0';
+			break;
+		}
+		(void)nanosleep(&pause, NULL);
+		is_in = IFDHICCPresence(Lun) == IFD_ICC_PRESENT;
+		typed(digits);
+	}
+	/* typed once: the next time is another */
+	(void)unlink(PAD_WAITS);
+	put(PAD_FILE, stuck ? "stuck" : "wait");
+	return is_in;
+}
+
 /* The structure's fields at their places; numbers with the low end first.  false: it is not one that this reader takes. */
 static bool
 insert(const UCHAR *s, DWORD len, const char *digits, UCHAR apdu[APDU_MAX], DWORD *apdu_len)
@@ -128,6 +183,8 @@ verify(DWORD Lun, const UCHAR *s, DWORD len, PUCHAR out, DWORD size, LPDWORD ret
 	char digits[64];
 
 	typed(digits);
+	if (is_awaited(digits) && !await(Lun, len > 0 ? s[0] : 0, digits))
+		return IFD_ICC_NOT_PRESENT;
 	if (digits[0] == '\0')
 		return answer(0x6400, out, size, returned);
 	if (strcmp(digits, "cancel") == 0)
