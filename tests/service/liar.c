@@ -294,6 +294,15 @@ stated(const struct lie *l, struct card *c, struct cm_message *m)
 	m->kdc_silent = number_of(l, "kdc_silent");
 }
 
+/* As one that is asked whether it hangs, and does not want to be replaced. */
+static void
+well(const struct lie *l, struct card *c, struct cm_message *m)
+{
+	(void)l;
+	(void)c;
+	(void)m;
+}
+
 static const struct answer {
 	enum cm_message_kind question, answer;
 	void (*fill)(const struct lie *, struct card *, struct cm_message *);
@@ -303,6 +312,7 @@ static const struct answer {
 	{ CM_MESSAGE_STANDING, CM_MESSAGE_FOUND, found },
 	{ CM_MESSAGE_REVOCATION, CM_MESSAGE_JUDGED, judged },
 	{ CM_MESSAGE_KDC_STATE, CM_MESSAGE_KDC_STATED, stated },
+	{ CM_MESSAGE_STATE, CM_MESSAGE_STATED, well },
 };
 
 /* ---- how it answers */
