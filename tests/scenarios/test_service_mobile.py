@@ -105,14 +105,29 @@ class Mobile(Stranger):
         self.check_inside(*self.log_in(prompt=PROMPT))
 
     def test_who_is_disowned_is_known_no_more_and_the_home_stays(self):
-        self.check_inside(*self.enter())
-        self.give('alice', altSecurityIdentities=[])
-        service_scenario.SERVICE.restart()
-        self.wait_card()
-        wait_until(lambda: self.names() == [], f'the records to go: {self.names()}')
-        said('getent', 'passwd', 'alice', status=2)
-        self.assertEqual(os.stat('/home/alice').st_uid, 10001)
+        """Whatever the directory says against her; with the cable out after that her card opens nothing."""
+        for attributes in ({'userAccountControl': '514'}, {'altSecurityIdentities': []}):
+            with self.subTest(attributes):
+                self.check_inside(*self.enter())
+                self.give('alice', **attributes)
+                self.read_again()
+                wait_until(lambda: self.names() == [], f'the records to go: {self.names()}')
+                said('getent', 'passwd', 'alice', status=2)
+                self.assertEqual((self.kept(), os.stat('/home/alice').st_uid), ([], 10001))
+                scenario.RIG.stop('slapd')
+                self.read_again()
+                terminal = self.background(['login'])
+                terminal.expect(rb'\(not_kept\)')
+                terminal.kill()
+                scenario.RIG.start('slapd')
+                self.give('alice', userAccountControl=[])
+                self.read_again()
         self.assertRegex(service_scenario.SERVICE.log, r'mobile-end .*alice is no longer kept here.*/home/alice stays')
+
+    def read_again(self):
+        self.take_out()
+        self.put_in()
+        self.wait_card()
 
     def test_forgotten(self):
         self.check_inside(*self.enter())
