@@ -536,6 +536,23 @@ class PairTest(CommandScenario):
         self.assertEqual(self.ended(terminal)[0], 0)
 
 
+class PinByHandTest(CommandScenario):
+    """While the service has the same card open."""
+    def pin(self, way, *lines, **options):
+        return self.cardmap('pin', way, '--json', pin='\n'.join(lines), **options)
+
+    def test_a_new_pin(self):
+        self.assertEqual(self.pin('verify', WRONG_PIN, status=3).json['tries_left'], 2)
+        self.pin('change', PIN, scenario.NEW_PIN)
+        shown = self.cardmap('cards', 'status', '--json').json
+        self.assertEqual([reader['tries_left'] for reader in shown['readers'] if reader['card_present']], [3])
+        self.assertIn('BEGIN CERTIFICATE', self.cardmap('cards', '--export', '9A').out)
+        self.take_out()
+        self.put_in()
+        self.wait_card()
+        self.check_inside(*self.log_in(scenario.NEW_PIN, prompt=PROMPT))
+
+
 class PageTest(CommandScenario):
     def test_the_example_of_the_page_runs(self):
         code = re.search(r'# EXAMPLE\n.*?```\n(.*?)```', PAGE.read_text(), re.S)[1]

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import re
+import shutil
 import sqlite3
 import subprocess
 import unittest
@@ -185,6 +186,39 @@ class Mobile(Stranger):
         self.assertEqual(service_scenario.SERVICE.pid, pid)
         self.assertIn('alice.user', self.names())
         self.check_inside(*self.enter())
+
+    def test_carried_to_a_new_computer(self):
+        """By root, with the key and not without: there the card opens the account that this computer never heard of, with no network."""
+        self.check_inside(*self.enter())
+        carried, key, other = (self.folder / name for name in ('carried', 'key', 'other'))
+        self.cardmap('accounts', 'export', carried, '--key', key)
+        self.cardmap('accounts', 'export', self.folder / 'again', 'alice', '--key', other)
+        self.assertEqual([path.stat().st_mode & 0o777 for path in (carried, key)], [0o600, 0o600])
+        self.assertNotIn(b'alice', carried.read_bytes())
+        self.cardmap('accounts', 'export', carried, '--key', self.folder / 'third', status=4)   # neither is written over
+        self.new_computer()
+        self.cardmap('accounts', 'import', carried, status=64)
+        refused = self.cardmap('accounts', 'import', carried, '--key', other, '--json', status=None)
+        self.assertEqual((refused.reason, self.kept(), self.names()), ('store', [], []))
+        came = self.cardmap('accounts', 'import', carried, '--key', key, '--json').json['accounts']
+        self.assertEqual([(one['name'], one['imported']) for one in came], [('alice', True)])
+        self.assertEqual(said('id', '-u', 'alice'), '10001')
+        self.read_again()
+        self.check_inside(*self.enter(), ticket=False)
+        again = self.cardmap('accounts', 'import', carried, '--key', key, '--json').json['accounts']
+        self.assertEqual([(one['name'], one['imported']) for one in again], [('alice', False)])
+
+    def new_computer(self):
+        """Where nothing is kept and no server answers."""
+        service_scenario.SERVICE.stop()
+        for folder in (service_scenario.SERVICE.store.parent, USERDB):
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree('/home/alice')
+        self.drop_tickets()
+        scenario.RIG.stop(*scenario.SERVERS)
+        self.start()
+        said('getent', 'passwd', 'alice', status=2)
 
     def test_policy(self):
         self.again(accounts__mobile='off')

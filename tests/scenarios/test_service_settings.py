@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -577,6 +578,23 @@ class PlistTest(ServiceScenario):
         self.write(settings[0])
         self.start_with(enforcement__required='no')
         self.assertEqual(self.explain()[0], False)
+        # and a management system's file the strongest; one that is not root's alone decides nothing, and nothing goes on without it
+        managed = service_module.CONF.parent / 'managed.d/10-site.conf'
+        managed.parent.mkdir()
+        self.addCleanup(shutil.rmtree, managed.parent)
+        managed.write_text('enforceSmartCard = 1\n', encoding='ascii')
+        self.start_with(enforcement__required='no')
+        self.assertEqual(self.explain()[0], True)
+        managed.chmod(0o666)
+        done = self.check()
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn(str(managed), done.stderr)
+
+    @staticmethod
+    def check():
+        return subprocess.run([service_module.HOME / 'sbin/cardmapd', '--config', service_module.CONF, '--run-dir', service_module.RUN,
+                               '--libexec', service_module.HOME / 'libexec', '--check'], capture_output=True, text=True, check=False,
+                              env={'PATH': TERMINAL['PATH'], 'ASAN_OPTIONS': 'detect_leaks=0'}, timeout=SECONDS)
 
     def test_a_file_that_nobody_may_go_by(self):
         """Less would be decided than it says: the service does not start, and says why."""
@@ -587,9 +605,7 @@ class PlistTest(ServiceScenario):
                             (self.file.unlink, 'SmartcardLogin.plist')):
             write()
             service_scenario.SERVICE.conf(mapper__plist=self.file)
-            done = subprocess.run([service_module.HOME / 'sbin/cardmapd', '--config', service_module.CONF, '--run-dir', service_module.RUN,
-                                   '--libexec', service_module.HOME / 'libexec', '--check'], capture_output=True, text=True, check=False,
-                                  env={'PATH': TERMINAL['PATH'], 'ASAN_OPTIONS': 'detect_leaks=0'}, timeout=SECONDS)
+            done = self.check()
             self.assertEqual(done.returncode, 78, done.stderr)
             self.assertIn(said, done.stderr)
 
