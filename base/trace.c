@@ -10,10 +10,21 @@
 #define STAGES_MAX	64
 #define ITEMS_MAX	16384	/* per stage: thousands of rules are told one by one */
 #define TEXT_MAX	8192	/* bytes of one item */
+#define SET		8	/* stages that come into being together: most traces have no more */
+#define TEXTS_SIZE	1000	/* of a block of texts; malloc(3) has blocks up to 1032 octets at hand */
+#define ITEM_ROOM	500
+
+/* Keys and texts of items, one behind the other. */
+struct texts {
+	struct texts *next;
+	size_t used, size;
+	char bytes[];
+};
 
 struct cm_trace {
-	struct cm_trace_stage stages[STAGES_MAX];
+	struct cm_trace_stage *sets[STAGES_MAX / SET];	/* they stay where they are */
 	size_t count;
+	struct texts *texts;		/* the newest first */
 	enum cm_reason reason;
 	struct cm_buf message;
 	struct cm_buf item;		/* the one being made */
@@ -91,12 +102,10 @@ cm_trace_new(struct cm_trace **out)
 	return CM_OK;
 }
 
-static void
-free_stage(struct cm_trace_stage *s)
+static struct cm_trace_stage *
+stage_at(const struct cm_trace *t, size_t i)
 {
-	for (size_t i = 0; i < s->count; i++)
-		free(s->items[i].key);		/* its text stands in the same block */
-	free(s->items);
+	return &t->sets[i / SET][i % SET];
 }
 
 void
@@ -105,7 +114,13 @@ cm_trace_free(struct cm_trace **t)
 	if (*t == NULL)
 		return;
 	for (size_t i = 0; i < (*t)->count; i++)
-		free_stage(&(*t)->stages[i]);
+		free(stage_at(*t, i)->items);
+	for (size_t i = 0; i < CM_COUNT((*t)->sets); i++)
+		free((*t)->sets[i]);
+	for (struct texts *next, *b = (*t)->texts; b != NULL; b = next) {
+		next = b->next;
+		free(b);
+	}
 	cm_buf_free(&(*t)->message);
 	cm_buf_free(&(*t)->item);
 	free(*t);
@@ -115,15 +130,20 @@ cm_trace_free(struct cm_trace **t)
 static struct cm_trace_stage *
 current(struct cm_trace *t)
 {
-	return t != NULL && t->count > 0 ? &t->stages[t->count - 1] : NULL;
+	return t != NULL && t->count > 0 ? stage_at(t, t->count - 1) : NULL;
 }
 
 void
 cm_trace_begin(struct cm_trace *t, const char *stage)
 {
+	struct cm_trace_stage **set;
+
 	if (t == NULL || t->count == STAGES_MAX)
 		return;
-	t->stages[t->count++] = (struct cm_trace_stage){
+	set = &t->sets[t->count / SET];
+	if (*set == NULL && (*set = malloc(SET * sizeof(**set))) == NULL)
+		return;
+	*stage_at(t, t->count++) = (struct cm_trace_stage){
 		.name = stage, .us = -cm_clock_us(), .open = true,
 	};
 }
@@ -177,35 +197,61 @@ make_room(struct cm_trace_stage *s)
 	return more != NULL;
 }
 
-/* One block for key and text: thousands of rules may be told. */
-static void
-put_item(struct cm_trace_stage *s, const char *key, struct cm_blob text)
+/* Room for so many octets, which stay where they are; NULL: no memory. */
+static char *
+take_room(struct cm_trace *t, size_t size)
 {
-	const size_t key_size = strlen(key) + 1;
-	char *block;
+	struct texts *b = t->texts;
+	const size_t most = size < TEXTS_SIZE - sizeof(*b) ? TEXTS_SIZE - sizeof(*b) : size;
 
-	if (!make_room(s) || (block = malloc(key_size + text.len + 1)) == NULL)
+	if (b == NULL || b->size - b->used < size) {
+		if ((b = malloc(sizeof(*b) + most)) == NULL)
+			return NULL;
+		*b = (struct texts){ .next = t->texts, .size = most };
+		t->texts = b;
+	}
+	b->used += size;
+	return b->bytes + b->used - size;
+}
+
+static void
+put_item(struct cm_trace *t, const char *key, struct cm_blob text)
+{
+	struct cm_trace_stage *s = current(t);
+	const size_t key_size = strlen(key) + 1;
+	char *room;
+
+	if (!make_room(s) || (room = take_room(t, key_size + text.len + 1)) == NULL)
 		return;
-	memcpy(block, key, key_size);
+	memcpy(room, key, key_size);
 	if (text.len > 0)
-		memcpy(block + key_size, text.ptr, text.len);
-	block[key_size + text.len] = '\0';
-	s->items[s->count++] = (struct cm_trace_item){ block, block + key_size };
+		memcpy(room + key_size, text.ptr, text.len);
+	room[key_size + text.len] = '\0';
+	s->items[s->count++] = (struct cm_trace_item){ room, room + key_size };
 }
 
 /* The text is t->item.  Why a stage failed always has its place. */
 static void
 add_item(struct cm_trace *t, const char *key)
 {
-	struct cm_trace_stage *s = current(t);
+	const struct cm_trace_stage *s = current(t);
 	const bool why = strcmp(key, CM_TRACE_WHY) == 0;
 
 	if (cm_buf_status(&t->item) != CM_OK)
 		return;
 	if (s->count < ITEMS_MAX - 1 || why)
-		put_item(s, key, cm_buf_blob(&t->item));
+		put_item(t, key, cm_buf_blob(&t->item));
 	else if (s->count == ITEMS_MAX - 1)
-		put_item(s, "more", cm_blob_str("there is more than a trace holds"));
+		put_item(t, "more", cm_blob_str("there is more than a trace holds"));
+}
+
+/* Most are shorter than the room that is made at first. */
+static void
+begin_item(struct cm_trace *t)
+{
+	if (t->item.ptr == NULL)
+		(void)cm_buf_extend(&t->item, ITEM_ROOM);
+	cm_buf_truncate(&t->item, 0);
 }
 
 void
@@ -213,7 +259,7 @@ cm_trace_add_blob(struct cm_trace *t, const char *key, struct cm_blob v)
 {
 	if (current(t) == NULL)
 		return;
-	cm_buf_truncate(&t->item, 0);
+	begin_item(t);
 	cm_buf_add_printable(&t->item, (struct cm_blob){ v.ptr, v.len < TEXT_MAX ? v.len : TEXT_MAX });
 	add_item(t, key);
 }
@@ -222,8 +268,16 @@ static void
 format(struct cm_buf *out, const char *fmt, va_list ap)
 {
 	char text[TEXT_MAX];
-	int n = vsnprintf(text, sizeof(text), fmt, ap);
+	int n;
 
+	/* a text alone, as most are, is not copied first */
+	if (strcmp(fmt, "%s") == 0) {
+		const char *given = va_arg(ap, const char *), *whole = given != NULL ? given : "(null)";
+
+		cm_buf_add_printable(out, (struct cm_blob){ (const uint8_t *)whole, strnlen(whole, TEXT_MAX - 1) });
+		return;
+	}
+	n = vsnprintf(text, sizeof(text), fmt, ap);
 	if (n < 0)
 		return;
 	if ((size_t)n >= sizeof(text))
@@ -238,7 +292,7 @@ cm_trace_add(struct cm_trace *t, const char *key, const char *fmt, ...)
 
 	if (current(t) == NULL)
 		return;
-	cm_buf_truncate(&t->item, 0);
+	begin_item(t);
 	va_start(ap, fmt);
 	format(&t->item, fmt, ap);
 	va_end(ap);
@@ -290,14 +344,14 @@ cm_trace_count(const struct cm_trace *t)
 const struct cm_trace_stage *
 cm_trace_stage(const struct cm_trace *t, size_t i)
 {
-	return t != NULL && i < t->count ? &t->stages[i] : NULL;
+	return t != NULL && i < t->count ? stage_at(t, i) : NULL;
 }
 
 const char *
 cm_trace_find(const struct cm_trace *t, const char *key)
 {
 	for (size_t i = cm_trace_count(t); i > 0; i--) {
-		const struct cm_trace_stage *s = &t->stages[i - 1];
+		const struct cm_trace_stage *s = stage_at(t, i - 1);
 
 		for (size_t k = s->count; k > 0; k--)
 			if (strcmp(s->items[k - 1].key, key) == 0)

@@ -140,7 +140,7 @@ enum cm_err cm_reason_err(enum cm_reason r);
 
 /* One thing seen: "filter" = "(altSecurityIdentities=...)". */
 struct cm_trace_item {
-	char *key;		/* owned, with its text behind it */
+	char *key;		/* both are owned: of a trace by it, of a message by that */
 	char *text;		/* printable: made safe for a terminal when it was added */
 };
 

@@ -31,7 +31,14 @@ void
 cm_answer_write_text(const char *text, struct cm_buf *out)
 {
 	struct cm_buf printable = { 0 };
+	size_t n = 0;
 
+	while (text[n] >= 0x20 && text[n] < 0x7F)
+		n++;
+	if (text[n] == '\0') {
+		put_string(out, text);
+		return;
+	}
 	cm_buf_add_printable(&printable, cm_blob_str(text));
 	if (cm_buf_status(&printable) == CM_OK)
 		put_string(out, cm_buf_str(&printable));

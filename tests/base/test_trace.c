@@ -1,6 +1,7 @@
 /* tests/base/test_trace.c - one reason, spoken last by whoever decides. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -78,6 +79,47 @@ test_bounded(void **state)
 	cm_trace_free(&t);
 }
 
+/* What was told stays as it is, and where it is, whatever comes behind it. */
+static void
+test_stays(void **state)
+{
+	const struct cm_trace_stage *first;
+	struct cm_trace *t = NULL;
+	const char *text;
+	char name[32], large[9001];
+
+	(void)state;
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	assert_int_equal(cm_trace_new(&t), CM_OK);
+	cm_trace_begin(t, "stage");
+	cm_trace_add(t, "key", "%s", "of the first");
+	first = cm_trace_stage(t, 0);
+	text = first->items[0].text;
+	for (int i = 1; i < 100; i++) {
+		cm_trace_end(t, CM_OK);
+		cm_trace_begin(t, "stage");
+		cm_trace_add(t, "large", "%s", large);
+		snprintf(name, sizeof(name), "key %d", i);
+		cm_trace_add(t, name, "%d", i);
+	}
+	assert_ptr_equal(cm_trace_stage(t, 0), first);
+	assert_ptr_equal(first->items[0].text, text);
+	assert_string_equal(text, "of the first");
+	assert_in_range(cm_trace_count(t), 20, 99);	/* no more are kept */
+	for (size_t i = 1; i < cm_trace_count(t) - 1; i++) {
+		const struct cm_trace_stage *s = cm_trace_stage(t, i);
+
+		snprintf(name, sizeof(name), "key %zu", i);
+		assert_int_equal(s->count, 2);
+		assert_int_equal(strlen(s->items[0].text), 8191);
+		assert_string_equal(s->items[1].key, name);
+		assert_string_equal(s->items[1].text, name + 4);
+	}
+	assert_string_equal(cm_trace_find(t, "key"), "of the first");
+	cm_trace_free(&t);
+}
+
 static void
 test_accepts_null(void **state)
 {
@@ -114,6 +156,7 @@ main(void)
 		cmocka_unit_test(test_success_clears),
 		cmocka_unit_test(test_never_without_reason),
 		cmocka_unit_test(test_bounded),
+		cmocka_unit_test(test_stays),
 		cmocka_unit_test(test_accepts_null),
 		cmocka_unit_test(test_table),
 	};
