@@ -52,20 +52,15 @@ cm_varlink_answer_with(struct cm_varlink_turn *t, json_t *parameters, int fd, cm
 }
 
 enum cm_err
-cm_varlink_answer_text(struct cm_varlink_turn *t, struct cm_blob parameters, cm_deadline deadline)
+cm_varlink_answer_text(struct cm_varlink_turn *t, struct cm_blob reply, cm_deadline deadline)
 {
-	struct cm_buf text = { 0 };
-	enum cm_err err;
+	enum cm_err err = CM_OK;
 
 	if (t->answered)
 		return CM_ERR_STATE;
-	cm_buf_add_str(&text, "{\"parameters\":");
-	cm_buf_add_blob(&text, parameters);
-	cm_buf_add_byte(&text, '}');
-	if ((err = cm_buf_status(&text)) == CM_OK && !t->oneway)
-		err = cm_wire_send(t->wire, cm_buf_blob(&text), NULL, 0, deadline);
+	if (!t->oneway)
+		err = cm_wire_send(t->wire, reply, NULL, 0, deadline);
 	t->answered = err == CM_OK;
-	cm_buf_free(&text);
 	return err;
 }
 

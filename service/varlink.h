@@ -133,8 +133,8 @@ CM_MUST_USE enum cm_err cm_varlink_serve(const struct cm_varlink_service *s, str
  * others         as cm_wire_send()
  */
 CM_MUST_USE enum cm_err cm_varlink_answer(struct cm_varlink_turn *t, json_t *parameters, cm_deadline deadline);
-/* The same of a text, an object as json_dumps(3) writes one: it is sent as it is. */
-CM_MUST_USE enum cm_err cm_varlink_answer_text(struct cm_varlink_turn *t, struct cm_blob parameters, cm_deadline deadline);
+/* The same of a whole reply, {"parameters":{...}} as json_dumps(3) writes it: it is sent as it is. */
+CM_MUST_USE enum cm_err cm_varlink_answer_text(struct cm_varlink_turn *t, struct cm_blob reply, cm_deadline deadline);
 /* With a descriptor beside it, which stays the caller's; -1: none. */
 CM_MUST_USE enum cm_err cm_varlink_answer_with(struct cm_varlink_turn *t, json_t *parameters, int fd, cm_deadline deadline);
 /* More follow. */
