@@ -121,20 +121,23 @@ enum cm_err
 cm_pairings_find(struct cm_accounts *s, const struct cm_cert *c, struct cm_trace *t,
     struct cm_pairing *out)
 {
-	struct cm_pairing of_card;
+	const struct cm_blob spki = cm_cert_spki(c);
+	uint8_t hash[20], spki_sha256[32];
 	enum cm_err err;
 
 	*out = (struct cm_pairing){ .user = NULL };
-	if ((err = cm_pairing_make(c, "", false, 0, &of_card)) != CM_OK)
+	cm_key_hash(c, hash);
+	if ((err = cm_pairings_find_hash(s, hash, t, out)) != CM_OK)
 		return err;
-	if ((err = cm_pairings_find_hash(s, of_card.hash, t, out)) == CM_OK &&
-	    memcmp(of_card.spki_sha256, out->spki_sha256, sizeof(of_card.spki_sha256)) != 0) {
+	if (EVP_Digest(spki.ptr, spki.len, spki_sha256, NULL, EVP_sha256(), NULL) != 1) {
+		err = CM_ERR_NOMEM;
+	} else if (memcmp(spki_sha256, out->spki_sha256, sizeof(spki_sha256)) != 0) {
 		cm_trace_add(t, "warning", "the card's key has the SHA-1 of the one paired with %s, and is another",
 		    out->user);
-		cm_pairing_clear(out);
 		err = CM_ERR_ABSENT;
 	}
-	cm_pairing_clear(&of_card);
+	if (err != CM_OK)
+		cm_pairing_clear(out);
 	return err;
 }
 

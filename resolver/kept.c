@@ -1,6 +1,7 @@
 /* resolver/kept.c - answers of Whois, for a few seconds: buckets of a few places each, the oldest of which makes room. */
 #include "resolver/kept.h"
 
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,22 +18,11 @@ struct place {
 };
 
 struct cm_kept_answers {
-	pthread_mutex_t lock;
+	EVP_MD *sha256;			/* looked up once: by EVP_sha256() each digest looks for its own */
+	pthread_mutex_t lock;		/* of all below */
 	struct place buckets[BUCKETS][PLACES];
 	size_t swept;			/* the bucket that is looked at next for what is too old */
 };
-
-enum cm_err
-cm_kept_new(struct cm_kept_answers **out)
-{
-	struct cm_kept_answers *k = calloc(1, sizeof(*k));
-
-	*out = k;
-	if (k == NULL)
-		return CM_ERR_NOMEM;
-	pthread_mutex_init(&k->lock, NULL);
-	return CM_OK;
-}
 
 static void
 clear(struct place *p)
@@ -49,9 +39,38 @@ cm_kept_free(struct cm_kept_answers **k)
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (size_t j = 0; j < PLACES; j++)
 			clear(&(*k)->buckets[i][j]);
+	EVP_MD_free((*k)->sha256);
 	pthread_mutex_destroy(&(*k)->lock);
 	free(*k);
 	*k = NULL;
+}
+
+enum cm_err
+cm_kept_new(struct cm_kept_answers **out)
+{
+	struct cm_kept_answers *k = calloc(1, sizeof(*k));
+
+	*out = k;
+	if (k == NULL)
+		return CM_ERR_NOMEM;
+	pthread_mutex_init(&k->lock, NULL);
+	if ((k->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL)) != NULL)
+		return CM_OK;
+	cm_kept_free(out);
+	return CM_ERR_NOMEM;
+}
+
+bool
+cm_kept_key(const struct cm_kept_answers *k, struct cm_blob certificate, const char *user, uint8_t out[CM_KEPT_KEY])
+{
+	const uint8_t said = user != NULL;
+	EVP_MD_CTX *c = EVP_MD_CTX_new();
+	const bool ok = c != NULL && EVP_DigestInit_ex(c, k->sha256, NULL) == 1 && EVP_DigestUpdate(c, certificate.ptr, certificate.len) == 1 &&
+	    EVP_DigestUpdate(c, &said, 1) == 1 && (!said || EVP_DigestUpdate(c, user, strlen(user)) == 1) &&
+	    EVP_DigestFinal_ex(c, out, NULL) == 1;
+
+	EVP_MD_CTX_free(c);
+	return ok;
 }
 
 /* The key is a digest: its first octets are as good as any. */

@@ -15,13 +15,15 @@ struct cm_kept_answers;
 #define CM_KEPT_KEY	32	/* SHA-256 of what was asked */
 
 struct cm_kept_answer {
-	struct cm_buf text;	/* parameters of the reply; owned */
+	struct cm_buf text;	/* the whole reply; owned */
 	uid_t uid;		/* whose account it is; (uid_t)-1: there is none */
 };
 
 /* CM_ERR_NOMEM */
 CM_MUST_USE enum cm_err cm_kept_new(struct cm_kept_answers **out);
 void cm_kept_free(struct cm_kept_answers **k);
+/* What was asked, about whom (NULL: it was not said); false: no memory. */
+bool cm_kept_key(const struct cm_kept_answers *k, struct cm_blob certificate, const char *user, uint8_t out[CM_KEPT_KEY]);
 /* Not older than it may be: then it is appended to out->text. */
 bool cm_kept_find(struct cm_kept_answers *k, const uint8_t key[CM_KEPT_KEY], struct cm_kept_answer *out);
 /* A copy, until then. */

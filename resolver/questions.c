@@ -2,7 +2,6 @@
 #include "resolver/questions.h"
 
 #include <grp.h>
-#include <openssl/evp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -267,20 +266,6 @@ ask_whois(struct question *q)
 	cm_cert_free(&cert);
 }
 
-static bool
-key_of(const struct question *q, uint8_t key[CM_KEPT_KEY])
-{
-	struct cm_buf b = { 0 };
-	bool ok;
-
-	cm_buf_add_blob(&b, cm_buf_blob(&q->certificate));
-	cm_buf_add_byte(&b, q->user != NULL);
-	cm_buf_add_str(&b, q->user != NULL ? q->user : "");
-	ok = cm_buf_status(&b) == CM_OK && EVP_Digest(b.ptr, b.len, key, NULL, EVP_sha256(), NULL) == 1;
-	cm_buf_free(&b);
-	return ok;
-}
-
 /* "Yes" and "no" are kept, "no" for a fifth of the time: who mends an entry looks at once.  Silence is not kept. */
 static void
 keep(const struct question *q, const uint8_t key[CM_KEPT_KEY], const struct cm_kept_answer *a)
@@ -300,7 +285,7 @@ write_answer(const struct question *q, struct cm_buf *b)
 	/* As long as most are: room is made once. */
 	if (cm_buf_extend(b, ANSWER_ROOM) != NULL)
 		cm_buf_truncate(b, 0);
-	cm_buf_add_str(b, "{\"outcome\":");
+	cm_buf_add_str(b, "{\"parameters\":{\"outcome\":");
 	cm_answer_write_outcome(q->err, q->trace, b);
 	cm_buf_add_str(b, ",\"account\":");
 	if (q->account != NULL)
@@ -312,7 +297,7 @@ write_answer(const struct question *q, struct cm_buf *b)
 		cm_answer_write_text(q->subject, b);
 	else
 		cm_buf_add_str(b, "null");
-	cm_buf_add_byte(b, '}');
+	cm_buf_add_str(b, "}}");
 	return cm_buf_status(b);
 }
 
@@ -320,7 +305,7 @@ static enum cm_err
 find_answer(struct question *q, struct cm_kept_answer *out)
 {
 	uint8_t key[CM_KEPT_KEY];
-	const bool keeps = q->asker->kept != NULL && key_of(q, key);
+	const bool keeps = q->asker->kept != NULL && cm_kept_key(q->asker->kept, cm_buf_blob(&q->certificate), q->user, key);
 	enum cm_err err;
 
 	if (keeps && cm_kept_find(q->asker->kept, key, out))
