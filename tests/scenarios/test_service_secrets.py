@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 """test_service_secrets.py: the PINs of logins, right and wrong, stand nowhere: no file, log, journal, environment, core or memory."""
+import contextlib
 import os
+import resource
+import signal
 import stat
 import subprocess
 import unittest
@@ -109,13 +112,26 @@ class SecretsTest(ServiceScenario):
         self.check_all('the card is gone')
         self.check_memory('the card is gone', CARD)
 
+    @staticmethod
+    def cores(places):
+        return {path for place in places for path in place.parent.glob(f'{place.name}*')}
+
     def test_processes_that_crash_with_a_pin_leave_no_core(self):
-        """Not dumpable (proc(5)): the kernel writes none, wherever kernel.core_pattern leads, and /proc is root's."""
+        """Not dumpable (proc(5)): the kernel writes none, whatever the limit and wherever kernel.core_pattern leads; /proc is root's."""
         terminal = self.su()
-        terminal.expect(ANY_PROMPT)
-        for process in service_module.processes():
-            if process.name == CARD:
-                self.assertEqual(os.stat(f'/proc/{process.pid}/environ').st_uid, 0, process)
+        terminal.enter(ANY_PROMPT, WRONG)
+        terminal.expect(rb'2 tries left')
+        helpers = [process.pid for process in service_module.processes() if process.name == CARD]
+        pattern = Path('/proc/sys/kernel/core_pattern').read_text(encoding='ascii').strip()
+        places = {Path(os.readlink(f'/proc/{pid}/cwd'), 'core' if pattern.startswith('|') else pattern.partition('%')[0]) for pid in helpers}
+        before = self.cores(places)
+        for pid in helpers:
+            self.assertEqual(os.stat(f'/proc/{pid}/environ').st_uid, 0)
+            with contextlib.suppress(PermissionError):  # a root that has no CAP_SYS_RESOURCE
+                resource.prlimit(pid, resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+            os.kill(pid, signal.SIGSEGV)
+        wait_until(lambda: not {process.pid for process in service_module.processes()} & set(helpers), 'them to crash')
+        self.assertEqual(self.cores(places) - before, set())
         terminal.kill()
 
     def test_in_the_journal_and_the_trace(self):
