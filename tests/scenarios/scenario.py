@@ -328,7 +328,7 @@ class Scenario(unittest.TestCase):
     def give(self, name, **attributes):
         """What an account holds from now until the test ends, written by the directory's administrator with ldapmodify.
 
-        A value: a text, bytes, or a list of them; [] takes the attribute away.
+        A value: a text, bytes, or a list of them; [] takes the attribute away.  Returns what it held before.
         """
         dn = people.person_dn(name)
         found = ldap_admin('ldapsearch', '-LLL', '-o', 'ldif-wrap=no', '-b', dn, '-s', 'base', *attributes)
@@ -336,9 +336,11 @@ class Scenario(unittest.TestCase):
         def before(attribute):
             return [base64.b64decode(value) if colons == '::' else value for colons, value in
                     re.findall(rf'(?m)^{attribute}(::?) (.*)$', found)]
-        self.addCleanup(modify_entry, dn, {attribute: before(attribute) for attribute in attributes})
+        held = {attribute: before(attribute) for attribute in attributes}
+        self.addCleanup(modify_entry, dn, held)
         self.addCleanup(RIG.start, 'slapd')  # done before that
         modify_entry(dn, attributes)
+        return held
 
     # -- what others say
 
