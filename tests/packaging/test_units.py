@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import resource
 import signal
 import socket
 import stat
@@ -16,10 +15,21 @@ from pathlib import Path
 import booted
 from booted import SOCKETS, UNITS, Booted, run, wait_until
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'rig'))
+import reach  # noqa: E402
+
 EXPOSURE = 2.0
 SERVICES = ('cardmapd.service', 'cardmap-resolver.service', 'cardmap-card@.service', 'cardmap-refresh.service')
 OTHERS = (*SOCKETS, 'cardmap-refresh.timer')
 USER_UNITS = 'usr/lib/systemd/user'
+# What the resolver must not reach.  The tests give these modes by which all might.
+UNREADABLE = ('/etc/krb5.keytab', '/etc/shadow', '/root', '/var/lib/cardmap', '/var/lib/cardmap/accounts.db', '/run/cardmap/private',
+              '/dev/mem', '/dev/kmsg', '/dev/shm', '/proc/1/environ')
+UNWRITABLE = ('/', '/etc', '/etc/cardmap', '/etc/cardmap/cardmap.conf', '/usr', '/var', '/var/lib/cardmap', '/run', '/run/cardmap', '/run/lock', '/home',
+              '/dev', '/dev/shm', '/sys/fs/cgroup', '/proc/sys/kernel/core_pattern')
+OTHERS_SOCKETS = ('/run/cardmap/private/card', '/run/cardmap/private/resolver', '/run/systemd/private', '/run/dbus/system_bus_socket')
+KERNELS = {'/proc', '/dev/pts', '/dev/mqueue', '/dev/hugepages'}    # which let nobody make a file who is not root
+PSEUDO_DEVICES = {'console', 'full', 'null', 'ptmx', 'random', 'tty', 'urandom', 'zero'}
 PCSC_POLICY = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE policyconfig PUBLIC "-//freedesktop//DTD PolicyKit Policy Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/PolicyKit/1.0/policyconfig.dtd">
@@ -114,6 +124,10 @@ class Running(unittest.TestCase):
         (computer.root / 'etc/cardmap/people.ldif').write_text('version: 1\n', encoding='ascii')
         (computer.root / 'etc/cardmap/cardmap.conf').write_text(
             'directory {\n  uri = "ldif:/etc/cardmap/people.ldif"\n}\nkerberos {\n  ticket = "off"\n}\n', encoding='ascii')
+        keytab = computer.root / 'etc/krb5.keytab'
+        keytab.write_bytes(b'\5\2')
+        keytab.chmod(0o644)
+        (computer.root / 'root').chmod(0o755)
         for unit in SERVICES:
             # The sanitizers of a test build look for leaks by ptrace(2), which the units forbid.
             computer.drop_in(unit, '[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n')
@@ -208,10 +222,34 @@ class Running(unittest.TestCase):
         self.assertEqual({int(uid) for uid in status['Uid'].split()}, {self.user('_cardmap')})
         self.assertEqual(int(status['CapEff'], 16) | int(status['CapBnd'], 16), 0)
         self.assertEqual((status['NoNewPrivs'], status['Seccomp']), ('1', '2'))
-        self.assertGreaterEqual(resource.prlimit(pid, resource.RLIMIT_NOFILE)[0], 2048, 'more than may ask at once')
+        limits = Path(f'/proc/{pid}/limits').read_text(encoding='ascii')
+        self.assertGreaterEqual(int(re.search(r'(?m)^Max open files +(\d+)', limits)[1]), 2048, 'more than may ask at once')
         os.kill(pid, signal.SIGKILL)
         self.assertIn('io.cardmap', self.info('io.cardmap.Resolver')['interfaces'])
         self.assertNotEqual(self.process('cardmap-resolver.service'), pid)
+
+    def test_what_the_resolver_reaches(self):
+        """Of this computer's files those that all may read, and none to write but its own, whatever modes they have; no devices, and
+        none of the sockets by which others do what it may not."""
+        self.info('io.cardmap.Resolver')
+        self.info('io.cardmap')
+        pid = self.process('cardmap-resolver.service')
+        self.assertTrue(reach.is_bare(reach.status_of(pid)))
+        mounts = {path for path in reach.writable_mounts(pid) - KERNELS if not path.startswith('/run/host/')}  # systemd-nspawn's
+        self.assertEqual(mounts, {'/tmp', '/var/tmp', '/var/cache/cardmap'})
+        for path in ('/tmp', '/var/tmp'):
+            self.assertFalse(os.path.samefile(f'/proc/{pid}/root{path}', self.computer.path(path)), path)
+        devices = [path for path in Path(f'/proc/{pid}/root/dev').rglob('*') if (path.is_char_device() or path.is_block_device()) and not path.is_symlink()]
+        self.assertEqual({path.name for path in devices if path.parent.name != 'pts'} - PSEUDO_DEVICES, set())
+        found = reach.reach(pid, [
+            *(('read', path) for path in ('/', '/home', *UNREADABLE)), *(('write', path) for path in UNWRITABLE),
+            *(('connect', path) for path in (*OTHERS_SOCKETS, '/run/cardmap/private/store', '/run/cardmap/io.cardmap')),
+            ('write', '/var/cache/cardmap')])
+        may = {attempt for attempt, answer in found.items() if answer == 'yes'}
+        self.assertEqual(may, {('read', '/'), ('read', '/home'), ('write', '/var/cache/cardmap'),
+                               ('connect', '/run/cardmap/private/store'), ('connect', '/run/cardmap/io.cardmap')}, found)
+        for path in OTHERS_SOCKETS:
+            self.assertTrue(self.computer.path(path).is_socket(), path)
 
     def helpers(self):
         listed = self.computer.systemctl('list-units', '--plain', '--no-legend', '--state=running', 'cardmap-card@*')

@@ -11,17 +11,14 @@ import service_scenario
 from scenario import ALICE_UID, PIN, Counts, said, wait_until
 from service_scenario import ANY_PROMPT, PROMPT, ServiceScenario
 
+import reach
 import service as service_module
+from reach import status_of
 from rig import WORK
 from service import CARD, RESOLVER
 
 WRITER = 'cardmap-ccache'
 PARSERS = ('libldap', 'liblber', 'libcurl', 'libpcsclite', 'libexpat', 'libp11', 'libsasl', 'libgnutls')
-
-
-def status_of(pid):
-    lines = Path(f'/proc/{pid}/status').read_text(encoding='utf-8').splitlines()
-    return {name: value.strip() for name, _, value in (line.partition(':') for line in lines)}
 
 
 def descriptors(pid):
@@ -74,7 +71,22 @@ class RightsTest(ServiceScenario):
             self.assertEqual((status['NoNewPrivs'], status['CapEff'], status['CapPrm']), ('1', '0' * 16, '0' * 16), process)
             self.assertEqual(status['Groups'], '', process)
         for process in of(RESOLVER):
-            self.assertEqual(status_of(process.pid)['Seccomp'], '2')
+            self.assertTrue(reach.is_bare(status_of(process.pid)), process)
+
+    def test_what_the_resolver_reaches(self):
+        """Without a service manager it is its user and its filter that keep it from all that is root's, and from the others' sockets."""
+        service, private = service_scenario.SERVICE, service_module.RUN / 'private'
+        sockets = {path for path in private.iterdir() if path.is_socket()}
+        self.assertIn(private / 'store', sockets)
+        process, = of(RESOLVER)
+        found = reach.reach(process.pid, [
+            *(('read', str(path)) for path in ('/', '/etc/krb5.keytab', '/etc/shadow', '/root', service.store.parent, service.store, private,
+                                               '/dev/mem', '/dev/kmsg', f'/proc/{service.pid}/environ')),
+            *(('write', str(path)) for path in ('/', '/etc', service_module.CONF.parent, service_module.CONF, '/usr', '/home', service_module.RUN, private,
+                                                service_module.HOME, '/proc/sys/kernel/core_pattern', service.lists)),
+            *(('connect', str(path)) for path in sockets)])
+        self.assertEqual({attempt for attempt, answer in found.items() if answer == 'yes'},
+                         {('read', '/'), ('write', str(service.lists)), ('connect', str(private / 'store'))}, found)
 
     def test_nobody_else_holds_the_keytab_or_the_store(self):
         self.check_inside(*self.log_in())
