@@ -453,6 +453,18 @@ class RemovalTest(ServiceScenario):
             self.put_in()
             self.wait_card()
 
+    def test_another_card_is_not_the_same(self):
+        """One of hers that would open the session too; the one that did ends the grace."""
+        self.again(enforcement__removal_grace=600000)
+        self.enter()
+        self.exchange('alice-p256')
+        self.wait_card()
+        self.assertEqual([(card['user'], card['state']) for card in self.status()['cards'] if card['present']], [('alice', 'ready')])
+        self.assertTrue(self.sessions()[0]['away'])
+        self.exchange('alice-rsa2048')
+        wait_until(lambda: not self.sessions()[0]['away'], 'the card to be known again')
+        self.assertEqual(self.bus.calls, [])
+
     def test_none(self):
         """tokenRemovalAction = 0: no session is followed, so that none is locked or ended."""
         self.again(enforcement__removal='none')
