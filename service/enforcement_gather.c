@@ -92,6 +92,7 @@ cm_enforcement_keep(struct cm_accounts *store, const char *user, const struct cm
 	if (is_nobody(said) && !absent && !known)
 		return CM_OK;
 	(void)merge(said, &kept, &all);
+	cm_facts_set_name(&all, cm_blob_str(name));
 	cm_facts_pack(&all, &packed);
 	if ((err = cm_buf_status(&packed)) == CM_OK)
 		err = cm_standing_note_facts(store, name, cm_buf_blob(&packed), cm_clock_now(), t);
@@ -183,19 +184,48 @@ see_kept(void *arg, const struct cm_kept *k)
 	return CM_OK;
 }
 
-/* Asked only where an answer matters. */
+/* Is something of this computer's own known of this very name? */
 static enum cm_err
-take_mapped(const struct cm_enforcement_sources *s, const char *user, struct cm_trace *t, struct cm_enforcement_facts *out)
+look_for_card(const struct cm_enforcement_sources *s, const char *name, struct cm_trace *t, const char **what)
 {
 	bool paired = false, kept = false;
 	enum cm_err err;
 
+	if (*what != NULL || name[0] == '\0')
+		return CM_OK;
+	if ((err = cm_pairings_list(s->store, name, t, see_pairing, &paired)) == CM_OK && !paired)
+		err = cm_accounts_list_of(s->store, name, t, see_kept, &kept);
+	if (paired || kept)
+		*what = paired ? "a pairing" : "a kept account";
+	return err;
+}
+
+/*
+ * Asked only where an answer matters; under each name that the user may mean, and the account's own as the directory has
+ * it: else who writes "ALICE" or "EXAMPLE\\alice" had no card.
+ */
+static enum cm_err
+take_mapped(const struct cm_enforcement_sources *s, const char *user, struct cm_trace *t, struct cm_enforcement_facts *out)
+{
+	char *names[CM_NAMES_MAX];
+	const char *what = NULL;
+	size_t count;
+	enum cm_err err;
+
 	if (s->store == NULL || !s->conf->enforcement.allow_unmapped_users)
 		return CM_OK;
-	if ((err = cm_pairings_list(s->store, user, t, see_pairing, &paired)) == CM_OK && !paired)
-		err = cm_accounts_list_of(s->store, user, t, see_kept, &kept);
-	if (err == CM_OK && (paired || kept))
-		out->account.mapped = cm_fact_make(CM_FACT_VALUE, 1, paired ? "a pairing" : "a kept account");
+	err = look_for_card(s, user, t, &what);
+	count = out->local ? 0 : cm_enforcement_names(user, names);
+	for (size_t i = 0; i < count; i++) {
+		err = err == CM_OK ? look_for_card(s, names[i], t, &what) : err;
+		free(names[i]);
+	}
+	if (err == CM_OK && !out->local && s->said != NULL && strcmp(s->said->name, user) != 0)
+		err = look_for_card(s, s->said->name, t, &what);
+	if (err == CM_OK && !out->local && s->kept != NULL && strcmp(s->kept->name, user) != 0)
+		err = look_for_card(s, s->kept->name, t, &what);
+	if (err == CM_OK && what != NULL)
+		out->account.mapped = cm_fact_make(CM_FACT_VALUE, 1, what);
 	return err;
 }
 

@@ -468,6 +468,32 @@ test_pairing_maps(void **state)
 	assert_int_equal(g.account.mapped.value, 0);
 }
 
+/* Whoever is paired, or kept, is so however his name is written: by what it may be short for, and by the account's own that the directory told. */
+static void
+test_another_spelling_has_a_card_too(void **state)
+{
+	static const char *const spellings[] = { "EXAMPLE\\alice", "EXAMPLE+alice", "alice@example.org", "EXAMPLE\\alice@example.org" };
+	static const struct cm_facts unmapped = { NONE, NONE, NONE, VALUE(0, ""), "" }, named = { NONE, NONE, NONE, VALUE(0, ""), "alice" };
+	const struct fixture *f = *state;
+	const struct cm_pairing p = { .user = (char[]){ "alice" }, .hash = { 1 } };
+	struct cm_facts kept;
+	time_t at;
+
+	write_group(f, "root:x:0:\n");
+	assert_int_equal(cm_pairings_add(f->in.store, &p, false, f->in.trace), CM_OK);
+	for (size_t i = 0; i < CM_COUNT(spellings); i++)
+		assert_int_equal(gather(f, spellings[i], &unmapped, NULL).account.mapped.value, 1);
+	assert_int_equal(gather(f, "ALICE", &unmapped, NULL).account.mapped.value, 0);
+	assert_int_equal(gather(f, "ALICE", &named, NULL).account.mapped.value, 1);
+	assert_int_equal(gather(f, "a.example@example.org", &named, NULL).account.mapped.value, 1);
+	/* and with the directory away, by what it said of him last */
+	assert_int_equal(cm_enforcement_keep(f->in.store, "ALICE", &named, true, f->in.trace), CM_OK);
+	assert_int_equal(cm_enforcement_find_kept(f->in.store, "Alice", f->in.trace, &kept, &at), CM_OK);
+	assert_string_equal(kept.name, "alice");
+	assert_int_equal(gather(f, "Alice", NULL, &kept).account.mapped.value, 1);
+	assert_int_equal(gather(f, "EXAMPLE\\bob", &unmapped, NULL).account.mapped.value, 0);
+}
+
 static void
 test_no_directory(void **state)
 {
@@ -500,6 +526,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_local_group, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_group_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pairing_maps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_another_spelling_has_a_card_too, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_directory, set_up, tear_down),
 	};
 
