@@ -58,7 +58,7 @@ class ServiceScenario(Scenario):
             self.start()
 
     def configure(self, more='', **changes):
-        timeouts = {key.replace('.', '__'): value for key, value in scenario.DEADLINES.items()}
+        timeouts = {key.replace('.', '__'): value for key, value in self.deadlines().items()}
         # A card is required, so that a refusal is one; where a password does as well, a test says so.
         SERVICE.conf(more, **{'enforcement__required': 'yes', **timeouts, **self.changes, **changes})
 

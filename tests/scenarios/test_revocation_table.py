@@ -107,7 +107,7 @@ class TableTest(RevocationCase):
             self.lists.pages['/inter.crl'] = Page(self.a_list(*entries, signer=signer, **fields))
 
     def one_login(self, store, level, when=0, card=None, name='cardmap.conf', **more):
-        conf = scenario.RIG.conf({**scenario.DEADLINES, **self.settings, 'accounts.path': store / 'accounts.db',
+        conf = scenario.RIG.conf({**scenario.PATIENT, **self.settings, 'accounts.path': store / 'accounts.db',
                                   'trust.level': level, **more}, store / name)
         command = ['login', '--config', conf, '--json', '--card', f'file:{self.pki}/{card or self.CARD}.pem']
         return self.cardmap(*command, status=None, pin=scenario.PIN, **self.at(f'+{when}'))

@@ -256,6 +256,7 @@ class StatusTest(CommandScenario):
 
 class SilentTest(CommandScenario):
     starts = False  # nothing is known yet
+    silence = True
 
     def test_silent_servers_are_named(self):
         """Directory, KDC and responder: each while it is known to be silent, in words and for programs."""

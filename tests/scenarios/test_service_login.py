@@ -232,6 +232,8 @@ class Silent:
 
 
 class OfflineTest(ServiceScenario):
+    silence = True
+
     def setUp(self):
         super().setUp()
         self.check_inside(*self.log_in())

@@ -59,6 +59,8 @@ class Frozen:
 
 
 class HangTest(ServiceScenario):
+    silence = True
+
     def replaced(self, name, pids):
         wait_until(lambda: not {p.pid for p in of(name)} & set(pids), f'{name} to be replaced', SECONDS)
 
