@@ -176,8 +176,11 @@ cm_account_row_read(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t, 
 	return CM_OK;
 }
 
-enum cm_err
-cm_account_row_put(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
+/* What a login makes of its row, for one of the two below. */
+typedef enum cm_err row_use(struct cm_accounts *s, const struct cm_column row[CM_ROW_COLUMNS], struct cm_trace *t);
+
+static enum cm_err
+with_row(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t, row_use *use)
 {
 	const struct cm_account *a = l->account;
 	char boot_id[CM_BOOT_ID_SIZE];
@@ -212,13 +215,59 @@ cm_account_row_put(struct cm_accounts *s, const struct cm_store_login *l, struct
 			[CM_ROW_NOT_AFTER] = cm_value_int(l->card.not_after),
 		};
 
-		err = cm_store_put(s, "account", row, CM_COUNT(row), t);
+		err = use(s, row, t);
 	}
 	cm_buf_free(&groups);
 	cm_buf_free(&chain);
 	cm_buf_free(&links);
 	cm_buf_free(&matched);
 	return err;
+}
+
+static enum cm_err
+put_row(struct cm_accounts *s, const struct cm_column row[CM_ROW_COLUMNS], struct cm_trace *t)
+{
+	return cm_store_put(s, "account", row, CM_ROW_COLUMNS, t);
+}
+
+enum cm_err
+cm_account_row_put(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
+{
+	return with_row(s, l, t, put_row);
+}
+
+/* Times aside, which may not be long ago. */
+static bool
+is_same(const struct cm_column kept[CM_ROW_COLUMNS], const struct cm_column row[CM_ROW_COLUMNS])
+{
+	static const unsigned times = 1u << CM_ROW_LAST_ONLINE | 1u << CM_ROW_BOOTTIME | 1u << CM_ROW_BOOT_ID;
+	const int64_t age = row[CM_ROW_LAST_ONLINE].n - kept[CM_ROW_LAST_ONLINE].n;
+
+	for (unsigned i = 0; i < CM_ROW_COLUMNS; i++)
+		if ((times >> i & 1) == 0 && (row[i].kind == CM_VALUE_INTEGER ? row[i].n != kept[i].n :
+		    !cm_blob_equal(row[i].bytes, kept[i].bytes)))
+			return false;
+	return age >= 0 && age < CM_REFRESH_MAX;
+}
+
+static enum cm_err
+compare_row(struct cm_accounts *s, const struct cm_column row[CM_ROW_COLUMNS], struct cm_trace *t)
+{
+	struct cm_column kept[CM_ROW_COLUMNS];
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	if ((err = cm_store_prepare(s, "SELECT * FROM account WHERE cert_sha256 = ?1", &row[CM_ROW_CERT_SHA256], 1, t, &q)) == CM_OK &&
+	    (err = cm_store_step(s, q, t)) == CM_OK)
+		err = get_columns(s, q, kept) && is_same(kept, row) ? CM_OK : CM_ERR_ABSENT;
+	sqlite3_finalize(q);
+	return err;
+}
+
+bool
+cm_account_row_is_kept(struct cm_accounts *s, const struct cm_store_login *l)
+{
+	return s->version == CM_STORE_VERSION && with_row(s, l, NULL, compare_row) == CM_OK;
 }
 
 /* What was whole gets a digest over its new columns; s is of the version before. */

@@ -194,16 +194,11 @@ cm_accounts_find(struct cm_accounts *s, const struct cm_cert *c, time_t now,
 	return err == CM_ERR_ABSENT ? cm_accounts_not_kept(c, t) : err;
 }
 
-enum cm_err
-cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
+static enum cm_err
+keep_all(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
 {
 	enum cm_err err;
 
-	if (l->chain_count > CM_CHAIN_MAX || s->remote != NULL)
-		return CM_ERR_STATE;
-	if (l->account_online &&
-	    (err = cm_account_check(l->account, &s->limits, t)) != CM_OK)
-		return err;
 	if ((err = cm_store_begin(s, t)) != CM_OK)
 		return err;
 	if (l->account_online && (err = cm_store_exec(s, cm_store_indexes, t)) == CM_OK)
@@ -221,6 +216,47 @@ cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct c
 	if (err == CM_OK)
 		err = cm_clock_keep(s, l->signed_time, l->now, l->account_online, t);
 	return cm_store_end(s, err, t);
+}
+
+static bool
+has_bad_news(const struct cm_store_login *l)
+{
+	bool bad = false;
+
+	for (size_t i = 0; i < l->evidence_count; i++)
+		bad = bad || l->evidence[i].status != CM_STATUS_GOOD;
+	return bad;
+}
+
+/* All of it is on the disk but for the times of this login, which follows the last within a day. */
+static bool
+is_refresh(struct cm_accounts *s, const struct cm_store_login *l)
+{
+	return l->account_online && !has_bad_news(l) && cm_account_row_is_kept(s, l) && cm_standing_holds(s, l->account) &&
+	    (l->mobile == NULL || cm_mobile_is_kept(s, l->mobile));
+}
+
+/*
+ * A login that is like the last one does not wait for the disk: whoever is
+ * killed now loses nothing, a power cut may take its times back, and answers
+ * that said "good", which can be asked again.  SQLite's next sync has them.
+ */
+enum cm_err
+cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)
+{
+	enum cm_err err;
+	bool refresh;
+
+	if (l->chain_count > CM_CHAIN_MAX || s->remote != NULL)
+		return CM_ERR_STATE;
+	if (l->account_online &&
+	    (err = cm_account_check(l->account, &s->limits, t)) != CM_OK)
+		return err;
+	refresh = is_refresh(s, l) && cm_store_exec(s, "PRAGMA synchronous = NORMAL", NULL) == CM_OK;
+	err = keep_all(s, l, t);
+	if (refresh && cm_store_exec(s, "PRAGMA synchronous = FULL", t) != CM_OK)
+		err = err == CM_OK ? CM_ERR_SYSTEM : err;
+	return err;
 }
 
 static enum cm_err

@@ -9,8 +9,8 @@
 #include "trust/trust.h"
 
 /*
- * The store: one SQLite file, WAL, synchronous=FULL, mode 0600, under umask
- * 077.  Its schema is a grammar at the top of accounts.c.  Or, where the path is
+ * The store: one SQLite file, WAL, synchronous=FULL (but for the times of a login
+ * like the last), mode 0600, under umask 077.  Its schema is a grammar at the top of accounts.c.  Or, where the path is
  * a socket, that of the process which serves it (cache/store_server.h): then
  * recall, find, withdraw and the search for pairings are asked of that, several
  * threads may call them at once, and everything else is CM_ERR_STATE.

@@ -165,6 +165,9 @@ CM_MUST_USE bool cm_account_row_links(struct cm_blob v, struct cm_blob links[CM_
 struct cm_store_login;
 struct cm_mobile;
 CM_MUST_USE enum cm_err cm_account_row_put(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t);
+/* That very row is there, put within so many seconds before, and differs in its times alone. */
+#define CM_REFRESH_MAX	86400
+bool cm_account_row_is_kept(struct cm_accounts *s, const struct cm_store_login *l);
 /* The row of version 2 that q is on, into the table; one that is damaged is left. */
 CM_MUST_USE enum cm_err cm_account_row_move(struct cm_accounts *s, sqlite3_stmt *q, struct cm_trace *t);
 /* accounts.c: may the account still be used, this long after its last online login?  As cm_accounts_find(). */
@@ -189,6 +192,8 @@ struct cm_ending {
 CM_MUST_USE enum cm_err cm_standing_end(struct cm_accounts *s, const struct cm_ending *e, struct cm_trace *t);
 /* It was opened online: whatever was said against it holds no more. */
 CM_MUST_USE enum cm_err cm_standing_restore(struct cm_accounts *s, const struct cm_account *a, time_t now, struct cm_trace *t);
+/* ... and nothing is said against it. */
+bool cm_standing_holds(struct cm_accounts *s, const struct cm_account *a);
 CM_MUST_USE enum cm_err cm_standing_forget(struct cm_accounts *s, const char *name, struct cm_trace *t, bool *any);
 /* accounts.c: cm_accounts_remember() without its verdict. */
 struct cm_store_login {
@@ -205,6 +210,8 @@ struct cm_store_login {
 };
 /* mobile.c: cm_mobile_put() within a transaction. */
 CM_MUST_USE enum cm_err cm_mobile_keep(struct cm_accounts *s, const struct cm_mobile *m, struct cm_trace *t);
+/* It is kept, and so is each of its marks. */
+bool cm_mobile_is_kept(struct cm_accounts *s, const struct cm_mobile *m);
 CM_MUST_USE enum cm_err cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l,
     struct cm_trace *t);
 

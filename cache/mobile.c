@@ -331,6 +331,21 @@ cm_mobile_keep(struct cm_accounts *s, const struct cm_mobile *m, struct cm_trace
 	return err;
 }
 
+bool
+cm_mobile_is_kept(struct cm_accounts *s, const struct cm_mobile *m)
+{
+	struct cm_account *kept = NULL;
+	struct cm_userdb_mark mark;
+	bool declined = false, same;
+	time_t made;
+
+	same = cm_mobile_find(s, m->account->name, NULL, &kept, &declined, &made) == CM_OK && declined == m->declined;
+	for (size_t i = 0; same && i < m->file_count; i++)
+		same = cm_marks_find(s, m->files[i].name, NULL, &mark) == CM_OK && memcmp(mark.now, m->files[i].now, sizeof(mark.now)) == 0;
+	cm_account_free(&kept);
+	return same;
+}
+
 enum cm_err
 cm_mobile_put(struct cm_accounts *s, const struct cm_mobile *m, struct cm_trace *t)
 {

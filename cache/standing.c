@@ -226,16 +226,31 @@ cm_standing_end(struct cm_accounts *s, const struct cm_ending *e, struct cm_trac
 	return err == CM_ERR_ABSENT ? CM_OK : err;
 }
 
-enum cm_err
-cm_standing_restore(struct cm_accounts *s, const struct cm_account *a, time_t now, struct cm_trace *t)
+/* CM_ERR_ABSENT: something is said against it. */
+static enum cm_err
+look_for_objection(struct cm_accounts *s, const struct cm_account *a)
 {
 	struct cm_standing st;
-	enum cm_err err = cm_standing_find(s, a->name, NULL, &st);
+	const enum cm_err err = cm_standing_find(s, a->name, NULL, &st);
 	const bool stands = err == CM_ERR_ABSENT || (err == CM_OK && st.reason == CM_REASON_NONE && (!st.carded || st.uid == a->uid));
 
 	cm_standing_clear(&st);
-	if (err == CM_ERR_NOMEM || stands)
-		return stands ? CM_OK : err;
+	return stands ? CM_OK : err == CM_ERR_NOMEM ? err : CM_ERR_ABSENT;
+}
+
+bool
+cm_standing_holds(struct cm_accounts *s, const struct cm_account *a)
+{
+	return look_for_objection(s, a) == CM_OK;
+}
+
+enum cm_err
+cm_standing_restore(struct cm_accounts *s, const struct cm_account *a, time_t now, struct cm_trace *t)
+{
+	const enum cm_err err = look_for_objection(s, a);
+
+	if (err != CM_ERR_ABSENT)
+		return err;
 	return put_word(s, &(struct cm_standing_word){ .name = a->name, .uid = a->uid, .at = now }, t);
 }
 
