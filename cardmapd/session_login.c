@@ -157,6 +157,9 @@ hear(struct cm_work *w, struct cm_answer *out)
 		if (heard != HEARD_MORE)
 			break;
 		event = cm_work_wait(w, deadline);
+		/* Whom another's question has killed is not asked for this login now: what it has told stands. */
+		if (event == CM_WORK_DIED && cm_apart_let_resolver_go(w->apart))
+			event = CM_WORK_WOKEN;
 	}
 	return heard;
 }

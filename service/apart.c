@@ -129,6 +129,16 @@ cm_apart_is_quiet(const struct cm_apart *a, enum cm_process which)
 	return poll(&p, 1, 0) == 0;
 }
 
+bool
+cm_apart_let_resolver_go(struct cm_apart *a)
+{
+	if (a->channels[CM_PROCESS_RESOLVER] == NULL || cm_apart_is_quiet(a, CM_PROCESS_RESOLVER) ||
+	    !cm_apart_is_quiet(a, CM_PROCESS_CARD))
+		return false;
+	cm_channel_free(&a->channels[CM_PROCESS_RESOLVER]);
+	return true;
+}
+
 /* What went wrong between us and the process: never a word about card or account. */
 enum cm_err
 cm_apart_broken(struct cm_apart *a, enum cm_process which, enum cm_message_kind asked, enum cm_err err, struct cm_trace *t)

@@ -49,6 +49,11 @@ extern const struct cm_login_work cm_login_apart;
  * has ended (or speaks unasked, which ends it too).  -1: there is none.
  */
 void cm_apart_fds(const struct cm_apart *a, int fds[2]);	/* by enum cm_process */
+/*
+ * While nobody asks, the resolver ended, and the card helper did not: what it has told stands, and whoever has
+ * something to ask makes another connection.  False: it was not that.
+ */
+bool cm_apart_let_resolver_go(struct cm_apart *a);
 
 /*
  * Append what the card that was read is known by: its GUID, or where it has none its key.  What the card

@@ -2,6 +2,7 @@
 """What goes wrong on a computer, and nobody attacked it: processes that hang, files that are not there, readers and cards
 that come and go.  Each time somebody who may gets in as soon as it is mended, or is told what to do, and nothing waits for ever."""
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,11 +20,16 @@ from scenario import PIN, wait_until
 from service import CARD, CONF, HOME, RESOLVER, RUN
 from service_scenario import ANY_PROMPT, ServiceScenario
 
+SECOND = 'Virtual PCD 00 01'
 SECONDS = 30    # within the deadlines of all that hangs, one after the other, on a slow machine
 
 
 def of(name):
     return [process for process in service_module.processes() if process.name == name]
+
+
+def pids(name):
+    return {process.pid for process in of(name)}
 
 
 def descriptors(pid):
@@ -232,73 +238,81 @@ class ManyTest(ServiceScenario):
         terminal.enter(ANY_PROMPT, PIN)
         self.check_inside(*self.ended(terminal))
 
-    def test_two_people_at_two_readers(self):
+
+class TwoReadersTest(ServiceScenario):
+    """alice's card is in one reader, bob's in the other: what happens to one of them is nothing to the other."""
+
+    def setUp(self):
+        super().setUp()
+        before = pids(CARD)
         other = WORK / 'second'
         scenario.RIG.make_card(other, 'bob')
         scenario.RIG.launch('second', [scenario.RIG.vcard, '--card', other, '--port', str(rig_module.CARD_PORT + 1),
                                        '--control', WORK / 'second.control', '--log', WORK / 'second.apdus'], lambda: True)
-        self.addCleanup(scenario.RIG.stop, 'second')
-        wait_until(lambda: len([card for card in service_scenario.SERVICE.cards() if card['state'] == 'ready']) == 2, 'two cards')
+        self.addCleanup(self.take_second_out)
+        self.wait_ready(rig_module.READER, SECOND)
+        self.bobs = pids(CARD) - before
+
+    @staticmethod
+    def take_second_out():
+        """Seen by pcscd, before the next test puts it in."""
+        scenario.RIG.stop('second')
+        wait_until(lambda: not rig_module.card_is_in(scenario.RIG, SECOND), 'the second card to be out')
+
+    def wait_ready(self, *readers):
+        wait_until(lambda: {card['reader'] for card in service_scenario.SERVICE.cards() if card['state'] == 'ready'} >= set(readers),
+                   f'the cards in {readers} to be ready')
+
+    def prompts(self):
         alice, bob = self.su('alice'), self.su('bob')
         alice.expect(ANY_PROMPT)
         bob.expect(ANY_PROMPT)
+        return alice, bob
+
+    def enter(self, terminal, user):
+        terminal.type(f'{PIN}\n')
+        self.check_inside(*self.ended(terminal), user=user)
+
+    def test_each_his_own(self):
+        alice, bob = self.prompts()
         self.assertIn(b'Bob', bob.text)
+        self.enter(bob, 'bob')
+        self.enter(alice, 'alice')
+
+    def test_the_card_helper_of_one_is_killed(self):
+        """bob is told once; alice's login goes on with the processes that it had; one helper is started, for bob."""
+        self.assertEqual(len(self.bobs), 1)
+        alice, bob = self.prompts()
+        resolver, others = pids(RESOLVER), pids(CARD) - self.bobs
+        os.kill(*self.bobs, signal.SIGKILL)
         bob.type(f'{PIN}\n')
-        self.check_inside(*self.ended(bob), user='bob')
-        alice.type(f'{PIN}\n')
-        self.check_inside(*self.ended(alice))
+        status, text = self.ended(bob)
+        self.assertNotEqual(status, 0, text)
+        self.assertEqual(re.findall(r'\((\w+)\)', text), ['helper'], text)
+        self.wait_ready(SECOND)
+        self.assertEqual(others & pids(CARD), others)
+        self.assertEqual(len(pids(CARD) - others), 1)
+        self.assertEqual(pids(RESOLVER), resolver)
+        self.enter(alice, 'alice')
+        bob = self.su('bob')
+        bob.expect(ANY_PROMPT)
+        self.enter(bob, 'bob')
 
-
-class CableTest(ServiceScenario):
-    """Pulled out, and put in again.  Whoever waited for a server then would wait for longer than the whole test."""
-    starts = False
-    most_ms = SECONDS * 2000
-    rests = 0.2     # seconds after which a connection is not taken for alive
-
-    def setUp(self):
-        super().setUp()
-        self.cable = away.Away()
-        self.addCleanup(self.cable.end)
-        self.configure(directory__timeout=self.most_ms, kerberos__timeout=self.most_ms,
-                       **{key.replace('.', '__'): value for key, value in self.cable.values().items()})
-        self.start()
-
-    def read_again(self):
-        since = time.monotonic()
-        self.take_out()
-        wait_until(lambda: time.monotonic() > since + self.rests, 'the connections to rest')
-        self.put_in()
-        self.wait_card()
-
-    def test_out_and_in(self):
-        self.check_inside(*self.log_in())
-        self.wait_card()
-        self.cable.plug('down')
-        started = time.monotonic()
-        self.read_again()
-        for _ in range(2):
-            self.drop_tickets()
-            self.check_inside(*self.log_in(), ticket=False)
-            self.read_again()
-        self.assertLess(time.monotonic() - started, SECONDS)
-        self.assertFalse([event['online'] for event in self.status()['last'] if event['event'] == 'login'][-1])
-        self.cable.plug('up')
-        wait_until(lambda: not self.status().get('silent') and not self.status().get('kdc'), 'the servers to be found again', SECONDS)
-        started = time.monotonic()
-        self.read_again()
-        self.check_inside(*self.log_in())
-        self.assertLess(time.monotonic() - started, SECONDS)
-
-    def test_another_address(self):
-        """As with the next network: to the one of before nothing comes back, and nobody says so."""
-        self.check_inside(*self.log_in())
-        self.wait_card()
-        self.cable.move()
-        self.drop_tickets()
-        started = time.monotonic()
-        self.read_again()
-        self.check_inside(*self.log_in())
-        self.assertLess(time.monotonic() - started, SECONDS)
+    def test_the_resolver_is_killed(self):
+        """It had told all that both wait for: neither is harmed, and one other is there for the next."""
+        alice, bob = self.prompts()
+        before, helpers = pids(RESOLVER), pids(CARD)
+        os.kill(*before, signal.SIGKILL)
+        wait_until(lambda: pids(RESOLVER) and not pids(RESOLVER) & before, 'another resolver')
+        after = pids(RESOLVER)
+        self.assertEqual((len(before), len(after)), (1, 1))
+        self.assertEqual(pids(CARD), helpers)
+        self.enter(bob, 'bob')
+        self.enter(alice, 'alice')
+        alice, bob = self.prompts()
+        self.enter(alice, 'alice')
+        self.enter(bob, 'bob')
+        self.assertEqual(pids(RESOLVER), after)
 
 
 if __name__ == '__main__':
