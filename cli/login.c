@@ -10,6 +10,11 @@ ask_and_finish(struct cm_cli *c, struct cm_login *l)
 	struct cm_secret *secret = NULL;
 	enum cm_err err;
 
+	if (l->pad && c->pin_fd < 0) {
+		if (!c->json)
+			fputs("cardmap: type the PIN at the reader\n", stderr);
+		return cm_login_finish(l, &(struct cm_pin){ .fd = -1, .pad = true, .last_try = c->last_try });
+	}
 	if ((err = cm_cli_ask_pin(c, l->account->name, l->tries_left, &secret)) == CM_OK)
 		err = cm_login_finish(l, &(struct cm_pin){ .secret = secret, .fd = -1, .last_try = c->last_try });
 	cm_secret_free(&secret);

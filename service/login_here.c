@@ -56,6 +56,7 @@ open_card(struct cm_login *l, struct cm_here *h)
 		return CM_ERR_NOMEM;
 	if ((err = cm_card_pin_tries(h->card, l->deadline, l->trace, &l->tries_left)) != CM_OK)
 		return err;
+	l->pad = cm_card_has_pad(h->card);
 	if (l->tries_left == 0)
 		return cm_trace_fail(l->trace, CM_REASON_PIN_BLOCKED,
 		    "no PIN tries are left on the card in %s", cm_card_where(h->card));
@@ -131,6 +132,10 @@ unlock(struct cm_login *l)
 {
 	enum cm_err err;
 
+	if (l->pin->pad) {	/* a person types it there */
+		l->deadline = cm_deadline_in(l->host->conf->service.wait);
+		return cm_card_verify_pad(cm_here(l)->card, l->pin->last_try, l->deadline, l->trace, &l->tries_left);
+	}
 	if (l->pin->secret == NULL)
 		return CM_ERR_STATE;
 	err = cm_card_verify_pin(cm_here(l)->card, l->pin->secret, l->pin->last_try, l->deadline, l->trace, &l->tries_left);
