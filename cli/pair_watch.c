@@ -76,20 +76,41 @@ remember(const char *hash)
 
 /* ---- asking */
 
+/* True: the desktop has it. */
+static bool
+send(const char *text)
+{
+	int status = -1;
+	pid_t pid;
+	char *const argv[] = { (char *)(uintptr_t)NOTIFY, (char *)(uintptr_t)"--app-name=cardmap", (char *)(uintptr_t)"--",
+		(char *)(uintptr_t)"Unknown smart card", (char *)(uintptr_t)text, NULL };
+
+	if (posix_spawn(&pid, NOTIFY, NULL, NULL, argv, environ) != 0)
+		return false;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status == 0;
+}
+
+/* A notification may have markup, and a reader's name is what somebody plugged in. */
+static void
+add_plain(struct cm_buf *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+		cm_buf_add_byte(out, strchr("<>&", *text) != NULL ? ' ' : (uint8_t)*text);
+}
+
 /* Without a terminal nobody can type a PIN here: he is told where he can. */
 static void
 notify(const char *reader)
 {
 	struct cm_buf text = { 0 };
-	pid_t pid;
 
-	cm_buf_addf(&text, "The card in %s opens no account. To have it open yours, run: cardmap pair", reader);
-	char *const argv[] = { (char *)(uintptr_t)NOTIFY, (char *)(uintptr_t)"--app-name=cardmap", (char *)(uintptr_t)"--",
-		(char *)(uintptr_t)"Unknown smart card", (char *)(uintptr_t)cm_buf_str(&text), NULL };
-
-	if (posix_spawn(&pid, NOTIFY, NULL, NULL, argv, environ) == 0)
-		(void)waitpid(pid, NULL, 0);
-	else
+	cm_buf_add_str(&text, "The card in ");
+	add_plain(&text, reader);
+	cm_buf_add_str(&text, " opens no account. To have it open yours, run: cardmap pair");
+	/* No desktop, or one that shows none: the journal has it. */
+	if (!send(cm_buf_str(&text)))
 		fprintf(stderr, "cardmap: %s\n", cm_buf_str(&text));
 	cm_buf_free(&text);
 }
