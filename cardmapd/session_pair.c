@@ -45,7 +45,7 @@ prepare(struct cm_work *w)
 	if (err == CM_OK)
 		err = cm_disabled_judge(s->daemon->conf, cm_buf_str(&source), w->trace);
 	cm_buf_free(&source);
-	return err == CM_OK ? cm_pair_apart_prepare(&w->login) : err;
+	return err == CM_OK ? cm_pair_apart_prepare(&w->login, s->attempt->pairs) : err;
 }
 
 static void

@@ -127,14 +127,6 @@ run(struct cm_login *l, bool after_pin)
 	return err;
 }
 
-enum cm_err
-cm_pair_apart_prepare(struct cm_login *l)
-{
-	return run(l, false);
-}
-
-/* ---- kept */
-
 static enum cm_err
 count_one(void *arg, const struct cm_pairing *p)
 {
@@ -156,6 +148,22 @@ check_count(struct cm_login *l, const struct cm_account *account)
 	return cm_trace_fail(l->trace, CM_REASON_PAIRING_FOR_ROOT, "%s is paired with %zu cards: a user may pair %d", account->name, count,
 	    CM_PAIR_APART_MOST);
 }
+
+enum cm_err
+cm_pair_apart_prepare(struct cm_login *l, const struct cm_account *account)
+{
+	enum cm_err err = run(l, false);
+
+	if (err != CM_OK)
+		return err;
+	/* Who has as many as he may types nothing for it; counted once more when it is kept. */
+	cm_trace_begin(l->trace, "pairing");
+	err = check_count(l, account);
+	cm_trace_end(l->trace, err);
+	return err;
+}
+
+/* ---- kept */
 
 static enum cm_err
 keep(struct cm_login *l, const struct cm_account *account)

@@ -16,13 +16,14 @@ bool cm_apart_key_hash(const struct cm_apart *a, struct cm_buf *out);
 
 /*
  * Before the PIN, of a login whose work is cm_login_apart and that has done nothing yet: the certificate of slot 9A is read
- * from the card, its chain is good, it opens no account (asked, and it is no), and its key is paired with nobody.
+ * from the card, its chain is good, it opens no account (asked, and it is no), its key is paired with nobody, and account,
+ * which is to have it, has fewer than CM_PAIR_APART_MOST.
  *
- * CM_ERR_REFUSED  CARD_OPENS: it opens an account
+ * CM_ERR_REFUSED  CARD_OPENS: it opens an account; PAIRING_FOR_ROOT: there are CM_PAIR_APART_MOST
  * CM_ERR_AMBIGUOUS  PAIRED_OTHERWISE, SEVERAL_ACCOUNTS
  * others          as the stages certificate, chain and account; where the directory is silent nobody knows
  */
-CM_MUST_USE enum cm_err cm_pair_apart_prepare(struct cm_login *l);
+CM_MUST_USE enum cm_err cm_pair_apart_prepare(struct cm_login *l, const struct cm_account *account);
 
 /*
  * After it: one VERIFY, the card's signature of this process's own nonce, and then the pairing of the key that made it
