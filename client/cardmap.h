@@ -105,6 +105,7 @@ int cardmap_choose(struct cardmap_login *l, const char *id);
  */
 #define CARDMAP_PIN_MAX	256
 int cardmap_pin(struct cardmap_login *l, const char *pin, size_t len, bool may_spend_last);
+/* It is typed on the reader's own pad, which waits from here on: tell whoever is to type.  -EINVAL: the reader has none */
 int cardmap_pin_at_reader(struct cardmap_login *l, bool may_spend_last);
 /* For "chauthtok": both at once. */
 int cardmap_change_pin(struct cardmap_login *l, const char *old_pin, size_t old_len, const char *new_pin, size_t new_len,
