@@ -54,6 +54,16 @@ def fields_of(data):
     return found
 
 
+def read_message(lines):
+    """Kind, fields, serial, body; None: the other side closed."""
+    if not (head := lines.read(16)):
+        return None
+    body_size, serial, size = struct.unpack_from('<III', head, 4)
+    fields = fields_of(lines.read(size))
+    lines.read(-size % 8)
+    return head[1], fields, serial, lines.read(body_size)
+
+
 class Logind:
     """mode: 'answer', 'silent' (the bus greets, logind says nothing), or the name of an error."""
 
@@ -86,11 +96,8 @@ class Logind:
                     return
                 answers = {b'DATA': b'OK ' + os.urandom(16).hex().encode(), b'NEGOTIATE_UNIX_FD': b'AGREE_UNIX_FD'}
                 connection.sendall(answers.get(line.split()[0], b'DATA') + b'\r\n')
-            while head := lines.read(16):
-                body_size, serial, size = struct.unpack_from('<III', head, 4)
-                fields = fields_of(lines.read(size))
-                lines.read(-size % 8)
-                self.take(connection, fields, serial, lines.read(body_size))
+            while (received := read_message(lines)) is not None:
+                self.take(connection, *received[1:])
 
     def take(self, connection, fields, serial, body):
         to = [(REPLY_SERIAL, 'u', serial), (DESTINATION, 's', ':1.1')]

@@ -8,8 +8,9 @@ import service_scenario
 from scenario import PIN, WRONG_PIN, Counts, wait_until
 from service_scenario import ServiceScenario
 from test_service_seat import Caller
+from test_service_settings import PairingScenario
 
-import rig as rig_module
+from computer import LOCAL, PASSWORD
 from rig import WORK
 from terminal import Terminal
 
@@ -55,6 +56,11 @@ class PadScenario(ServiceScenario):
         self.take_out()
         self.put_in()
         self.wait_card()
+
+    def command(self, *arguments):
+        terminal = Terminal(self.seat.command([scenario.program(), *arguments], 'root'), self.environment())
+        self.addCleanup(terminal.kill)
+        return terminal
 
     def caller(self, place=None):
         caller = Caller(place or (lambda command: self.seat.command(command, 'root')))
@@ -174,11 +180,6 @@ class SuTest(PadScenario):
 class ClientTest(PadScenario):
     """Programs other than PAM's, by the library and without it."""
 
-    def command(self, *arguments):
-        terminal = Terminal(self.seat.command([scenario.program(), *arguments], 'root'), self.environment())
-        self.addCleanup(terminal.kill)
-        return terminal
-
     def test_the_command(self):
         terminal = self.command('login', 'alice')
         terminal.expect(rb'cardmap: type the PIN at the reader\r?\n')
@@ -220,6 +221,63 @@ class ClientTest(PadScenario):
             caller.say('pad')
             again = caller.until('pin')['parameters']
         self.assertEqual((again['reason'], counts.verifies(), self.tries()), ('pin_last_try', 0, 1))
+
+
+class AloneTest(PadScenario):
+    """cardmap without the service."""
+
+    def test_the_same(self):
+        service_scenario.SERVICE.stop()
+        terminal = self.command('login', '--no-service')
+        terminal.expect(rb'cardmap: type the PIN at the reader\r?\n')
+        self.type_at_pad(WRONG_PIN)
+        status, text = self.ended(terminal)
+        self.assertEqual(status, 3, text)
+        self.assertIn('pin_wrong', text)
+        terminal = self.command('login', '--no-service', 'alice')
+        self.type_at_pad(PIN)
+        status, text = self.ended(terminal)
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r'(?m)^account +alice$')
+
+
+class PairTest(PadScenario, PairingScenario):
+    """A card of one's own: the password at the keyboard, which is first, the PIN at the reader."""
+
+    def begin_typing(self, password=PASSWORD):
+        terminal = self.type('pair')
+        terminal.expect(rb'cardmap: type the PIN at the reader, after the password\r?\n')
+        terminal.enter(rb'Password of lena on this computer: ?$', password)
+        return terminal
+
+    def check_end(self, terminal, reason):
+        status, text = self.ended_unasked(terminal)
+        self.assertNotEqual(status, 0, text)
+        self.assertRegex(text, rf'(?m)^reason: +{reason}$')
+        self.assertEqual(self.pairings(), [])
+
+    def test_pairing(self):
+        with Counts() as counts:
+            self.check_end(self.begin_typing('Wrong horse 9'), 'password_wrong')
+        self.assertEqual((counts.verifies(), WAITS.exists()), (0, False))
+        for typed, reason, tries in (('cancel', 'cancelled', 3), (WRONG_PIN, 'pin_wrong', 2)):
+            terminal = self.begin_typing()
+            self.type_at_pad(typed)
+            self.check_end(terminal, reason)
+            self.assertEqual(self.tries(), tries)
+        terminal = self.begin_typing()
+        self.type_at_pad(PIN)
+        status, text = self.ended_unasked(terminal)
+        self.assertEqual(status, 0, text)
+        self.assertEqual((self.pairings(), self.tries()), ([(self.hash, LOCAL, True)], 3))
+
+    def test_a_client_of_ones_own(self):
+        """Answer with one pipe, which has the password."""
+        caller = self.caller(self.seat.command)
+        self.assertTrue(caller.begin(purpose='pair')['parameters']['pad'])
+        caller.say(f'pad {PASSWORD}')
+        self.type_at_pad(PIN)
+        self.assertEqual(caller.until('granted')['parameters']['grant']['user'], LOCAL)
 
 
 if __name__ == '__main__':

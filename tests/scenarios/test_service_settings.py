@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """test_service_settings.py: what macOS has around the login: users who pair their own cards, tokens that are not used."""
+import contextlib
 import json
 import os
 import re
@@ -15,12 +16,15 @@ from service_scenario import TERMINAL, ServiceScenario
 from test_service_seat import Caller
 
 import bus
+import rig as rig_module
 import service as service_module
 from computer import LOCAL, LOCAL_UID, PASSWORD, in_background
 from rig import WORK
 from terminal import Terminal
 
 LOG_MAX = 1 << 20
+# Of eight keys; a user pairs no more (service/pair_apart.h).
+EIGHT = ('alice-rsa2048', 'alice-rsa3072', 'alice-p256', 'alice-p384', 'bob', 'dave', 'erin', 'grace')
 PROGRAM = service_module.HOME / 'bin/cardmap'
 
 
@@ -149,6 +153,20 @@ class PairOwnTest(PairingScenario):
         self.assertIn('one_card', text)
         self.assertEqual(self.pairings(), [(self.hash, LOCAL, True)])
 
+    def test_a_user_has_so_many_and_no_more(self):
+        """Told before he types anything; root may give him more, and one less makes room."""
+        for card in EIGHT:
+            self.cardmap('pair', '--local', LOCAL, '--card', f'file:{scenario.RIG.pki}/{card}.pem', pin=PIN, binary=scenario.plain())
+        before = self.pairings()
+        with Counts() as counts:
+            status, text = self.type('pair').end()
+        self.assertEqual((status, counts.verifies(), self.pairings()), (3, 0, before), text)
+        self.assertRegex(text, rf'{LOCAL} is paired with 8 cards: a user may pair 8\nreason: +pairing_for_root')
+        self.cardmap('unpair', before[0][0])
+        self.wait_offered()
+        self.assertEqual(self.pair()[0], 0)
+        self.assertEqual(sorted(self.pairings()), sorted([*before[1:], (self.hash, LOCAL, True)]))
+
     def test_only_a_card_that_opens_nothing(self):
         self.exchange('alice-rsa2048')
         wait_until(lambda: self.status()['cards'][0]['state'] == 'ready', "alice's card to be ready")
@@ -210,26 +228,64 @@ class PairOwnTest(PairingScenario):
         self.assertEqual(terminal.text.count(b'opens no account'), 1)
 
     def test_watch_on_a_desktop(self):
-        """As cardmap-pair.service has it: nobody can answer, and he is told once for each insertion."""
-        notifier = Path('/usr/bin/notify-send')
-        if notifier.exists():  # here it is not installed: a file that nobody may execute is as good as none
-            subprocess.run(['mount', '--bind', '/dev/null', notifier], check=True)
-            self.addCleanup(subprocess.run, ['umount', notifier], check=True)
-        said = rb'cardmap: The card in [^\r\n]* opens no account\. To have it open yours, run: cardmap pair\r?\n'
-        terminal = self.type('pair', '--watch', stdin='/dev/null')
+        """As cardmap-pair.service has it: nobody can answer, and he is told once for each insertion, by notify-send(1)."""
+        words = 'The card in Virtual PCD 00 00 opens no account. To have it open yours, run: cardmap pair'
+        said = rf'cardmap: {words}\r?\n'.encode()
+        path = self.session_bus()
+        notifier = '/usr/bin/notify-send'  # here it is not installed: a file that nobody may execute is as good as none
+        subprocess.run(['mount', '--bind', '/dev/null', notifier], check=True)
+        masked = contextlib.ExitStack()
+        masked.callback(subprocess.run, ['umount', notifier], check=True)
+        self.addCleanup(masked.close)
+        terminal = self.type('pair', '--watch', stdin='/dev/null', DBUS_SESSION_BUS_ADDRESS=f'unix:path={path}')
         terminal.expect(said)
-        for card in ('carol', 'other-realm'):
-            self.look_again()
-            self.take_out()
-            self.exchange(card)
-            terminal.expect(said)
+        masked.close()
+        # no desktop is on that bus
+        self.another('carol')
+        terminal.expect(said)
+        desktop = self.desktop(path)
+        self.another('other-realm')
+        shown = json.loads(desktop.expect(rb'(\{[^\r\n]*\})\r?\n')[1])
+        self.assertEqual(shown, {'program': 'cardmap', 'title': 'Unknown smart card', 'text': words})
+        self.another('carol')
+        desktop.expect(rb'"Unknown smart card"')
         self.look_again()
         # its end, by which all that it was told is told: a failure, after which systemd starts it again
         service_scenario.SERVICE.stop()
         status, text = terminal.end()
         self.assertNotEqual(status, 0, text)
-        self.assertEqual(len(re.findall(said, text.encode())), 3, text)
+        self.assertEqual(len(re.findall(said, text.encode())), 2, text)
         self.assertNotIn('yes, no, or never', text)
+        self.assertEqual(desktop.text.count(b'Unknown smart card'), 2, desktop.text)
+
+    def session_bus(self):
+        """A bus of lena's own."""
+        folder = Path('/home') / LOCAL / 'bus'
+        folder.mkdir()
+        os.chown(folder, LOCAL_UID, LOCAL_UID)
+        self.watched(['dbus-daemon', '--session', '--nofork', '--nopidfile', f'--address=unix:path={folder}/socket'])
+        wait_until((folder / 'socket').exists, 'the session bus')
+        return folder / 'socket'
+
+    def desktop(self, bus_path):
+        folder = self.folder / 'desktop'  # not everybody may read the repository
+        folder.mkdir(mode=0o755)
+        for name in ('notifications.py', 'bus.py'):
+            shutil.copy(rig_module.HERE / name, folder)
+        desktop = self.watched(['/usr/bin/python3', folder / 'notifications.py', bus_path])
+        desktop.expect(rb'"ready": true\}\r?\n')
+        return desktop
+
+    def watched(self, command):
+        terminal = Terminal(self.seat.command(command), TERMINAL)
+        self.addCleanup(terminal.kill)
+        return terminal
+
+    def another(self, card):
+        """When what has happened to the one that is in is past."""
+        self.look_again()
+        self.take_out()
+        self.exchange(card)
 
     def look_again(self):
         """The service looks at the card that stays where it is: nothing new to be told."""
@@ -261,6 +317,16 @@ class WhoMayPairTest(PairingScenario):
     def test_not_where_the_configuration_has_no_pairings(self):
         self.again(accounts__user_pairing='no')
         self.check('pairing_off', self.seat.command)
+
+    def test_not_where_a_selector_keeps_them(self):
+        """mapper.selector: a program of the administrator's says whose card it is."""
+        selector = self.folder / 'selector'
+        shutil.copy('/bin/false', selector)
+        self.again(mapper__selector=selector)
+        self.check('pairing_for_root', self.seat.command)
+        told = self.cardmap('pairing-ui', 'status', '--json')
+        self.assertFalse(told.json['pairing_ui'], told.out)
+        self.assertIn('without effect: mapper.selector keeps the pairings', self.cardmap('pairing-ui', 'status').out)
 
     def test_not_from_elsewhere(self):
         for kind in ({'remote': True}, {'active': False}, {'seat': ''}):
