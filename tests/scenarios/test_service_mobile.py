@@ -277,6 +277,18 @@ class Mobile(Stranger):
         self.give('alice', homeDirectory='/etc')
         self.drive('a home outside', r'no mobile account: .*accounts\.home_roots')
         self.assertEqual(self.names(), [])
+        self.give('alice', homeDirectory='/home/alice')
+        # whom another source of nss-systemd's has is not described beside that
+        other = Path('/run/userdb')
+        other.mkdir()
+        self.addCleanup(shutil.rmtree, other)
+        (other / 'alice.user').write_text('{"userName":"alice","uid":10001,"gid":10000,"homeDirectory":"/home/alice","shell":"/bin/bash"}', encoding='ascii')
+        (other / '10001.user').symlink_to('alice.user')
+        self.read_again()
+        status, text = self.enter()
+        self.check_inside(status, text)
+        self.assertRegex(text, r'no mobile account: /run/userdb has a record of the name alice, or of uid 10001')
+        self.assertEqual(self.names(), [])
 
     def test_other_sources_of_names(self):
         """libnss-extrausers, as SSSD or nslcd would: what it has is not given to anybody else, and who cannot ask it gives nothing."""

@@ -115,12 +115,13 @@ log_in(struct fixture *f, struct cm_accounts *s, const struct login *l)
 		.matched = none, .source = none,
 	};
 	const struct cm_blob der = cm_blob_str(l->card), link = { link_octets, sizeof(link_octets) };
-	struct cm_evidence e = { .status = l->status, .this_update = l->at - 10, .next_update = l->at + DAY, .learned = l->at, .confirmed = l->at,
-		.serial_len = 8, .revoked_at = l->status == CM_STATUS_REVOKED ? l->at - 100 : 0, .source = "CRL http://crl.test/" };
+	const time_t said = l->at < f->now ? l->at : f->now;	/* whatever the computer's own clock was, nobody signs what is ahead */
+	struct cm_evidence e = { .status = l->status, .this_update = said - 10, .next_update = said + DAY, .learned = said, .confirmed = said,
+		.serial_len = 8, .revoked_at = l->status == CM_STATUS_REVOKED ? said - 100 : 0, .source = "CRL http://crl.test/" };
 	const struct cm_remember_apart r = {
 		.account = &a, .certificate = der, .chain = &der, .chain_count = 1, .evidence = &e, .evidence_count = 1,
 		.card = { .links = &link, .link_count = 1, .not_after = l->at + 1000 * (time_t)DAY, .key = l->key },
-		.signed_time = l->at - 10, .now = l->at, .account_online = true,
+		.signed_time = said - 10, .now = l->at, .account_online = true,
 	};
 
 	memcpy(e.issuer_key, link_octets, 32);
@@ -256,6 +257,8 @@ test_what_this_computer_knows_better_stays(void **state)
 	carry(f, "frank: the directory's account frank () has uid 1500, which is local's");
 	log_in(f, f->from, &(struct login){ "grace", "card g", 20008, f->now - 40 * DAY, CM_STATUS_GOOD, { NULL, 0 } });
 	carry(f, "grace: its last login with the network is longer ago");
+	log_in(f, f->from, &(struct login){ "ivan", "card i", 20010, f->now + DAY, CM_STATUS_GOOD, { NULL, 0 } });
+	carry(f, "ivan: its last login with the network lies ahead of this computer's clock");
 	log_in(f, f->from, &(struct login){ "heidi", "no certificate", 20009, f->now - DAY, CM_STATUS_GOOD, { no_key, sizeof(no_key) } });
 	carry(f, "heidi: ");
 	assert_null(strstr(f->told, ": in\n"));

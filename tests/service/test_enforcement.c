@@ -468,6 +468,31 @@ test_pairing_maps(void **state)
 	assert_int_equal(g.account.mapped.value, 0);
 }
 
+/* An account that a card opened here with the network has a card, whatever the directory shows of it. */
+static void
+test_kept_account_maps(void **state)
+{
+	static const struct cm_facts unmapped = { NONE, NONE, NONE, VALUE(0, ""), "" };
+	static char none[] = "", alice[] = "alice", home[] = "/home/alice";
+	static const uint8_t link_octets[40] = { 7 };
+	const struct fixture *f = *state;
+	const struct cm_account a = { .name = alice, .principal = none, .dn = none, .home = home, .shell = none, .gecos = none, .uid = 20001,
+		.gid = 20000, .rule = none, .attribute = none, .matched = none, .source = none };
+	const struct cm_blob der = cm_blob_str("card"), link = { link_octets, sizeof(link_octets) };
+	const time_t now = cm_clock_now();
+	const struct cm_remember_apart r = { .account = &a, .certificate = der, .chain = &der, .chain_count = 1,
+		.card = { .links = &link, .link_count = 1, .not_after = now + 1000 }, .signed_time = now - 10, .now = now, .account_online = true };
+
+	write_group(f, "root:x:0:\n");
+	assert_int_equal(gather(f, "alice", &unmapped, NULL).account.mapped.value, 0);
+	assert_int_equal(cm_accounts_remember_apart(f->in.store, &r, f->in.trace), CM_OK);
+	assert_int_equal(gather(f, "alice", &unmapped, NULL).account.mapped.value, 1);
+	assert_int_equal(gather(f, "EXAMPLE\\alice", &unmapped, NULL).account.mapped.value, 1);
+	assert_int_equal(gather(f, "bob", &unmapped, NULL).account.mapped.value, 0);
+	assert_int_equal(cm_accounts_forget(f->in.store, "alice", f->in.trace), CM_OK);
+	assert_int_equal(gather(f, "alice", &unmapped, NULL).account.mapped.value, 0);
+}
+
 /* Whoever is paired, or kept, is so however his name is written: by what it may be short for, and by the account's own that the directory told. */
 static void
 test_another_spelling_has_a_card_too(void **state)
@@ -526,6 +551,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_local_group, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_group_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pairing_maps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_kept_account_maps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_another_spelling_has_a_card_too, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_directory, set_up, tear_down),
 	};
