@@ -22,7 +22,6 @@ from rig import PIN  # noqa: E402
 
 SERVERS = ('slapd', 'kdc', 'ocsp', 'http')
 PROGRAM = 'gdm-smartcard'  # logs people in at this computer's seat (service.greeters)
-USERS = 20_000
 ROUNDS = 15
 CLIENTS = 8
 PAGE = os.sysconf('SC_PAGE_SIZE')
@@ -302,8 +301,8 @@ def load(bench):
     try:
         host.log_in()
         # Once through, so that pools and caches are as large as they get: as many cards as answers are kept, and more, a question each.
-        host.whois('load', WARM_UP_CARDS, 1)
-        load_part(host, max(whois_count // 10, 1000), WARM_UP_LOGINS)
+        host.whois('load', min(WARM_UP_CARDS, whois_count), 1)
+        load_part(host, min(max(whois_count // 10, 1000), whois_count), min(WARM_UP_LOGINS, login_count))
         tell_held('before', host.held())
         took = []
         for at, counts in enumerate(zip(parts_of(whois_count, LOAD_PARTS), parts_of(login_count, LOAD_PARTS))):
