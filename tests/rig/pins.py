@@ -20,7 +20,7 @@ DIGITS = 8
 # The PINs that tests in C use where no card of the rig is.  They stand in the sources, so that a run's own are searched with them.
 FIXED = ('40718259', '40918273', '81736405', '52640917', '30927461', '49207713', '50318824', '71930264', '71930265')
 HOLDERS = ('pin', 'pin.global', 'puk', 'pad.pin', 'rig.pins')
-LIST = 'CM_RUN_PINS'  # names a file to which each rig of a run adds its own, for the search at the end of the run
+LIST = 'CM_RUN_PINS'  # names a file with those of the run, to which each rig adds its own, for the search at the end
 CHUNK = 4 << 20
 OVERLAP = 64
 ASCII = re.compile(rb'(?<!\d)\d{8}(?!\d)')
@@ -31,6 +31,15 @@ HEX = re.compile(rb'(?=((?:3\d[ :]?){8}))')
 
 def new():
     return str(secrets.randbelow(9 * 10 ** (DIGITS - 1)) + 10 ** (DIGITS - 1))
+
+
+def of_run(count):
+    """The first that the run has for all its rigs: of few, none stands by chance among so many numbers."""
+    with contextlib.suppress(KeyError, OSError):
+        with open(os.environ[LIST], encoding='ascii') as file:
+            if len(given := file.read().split()[:count]) == count:
+                return given
+    return [new() for _ in range(count)]
 
 
 def forms(pin):

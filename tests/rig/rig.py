@@ -71,11 +71,11 @@ OUTSIDE = 'CM_RIG_OUTSIDE'  # ... and the process id outside, which names the cg
 
 
 def own_pins():
-    """PIN, a wrong one and a new one: of the rig that this program runs in, else those of the rig that it makes."""
+    """PIN, a wrong one and a new one: of the rig that this program runs in, else those of the run, else of the rig that it makes."""
     if INSIDE not in os.environ:
         with contextlib.suppress(OSError):
             return PIN_FILE.read_text(encoding='ascii').split()[:3]
-    return [pins.new() for _ in range(3)]
+    return pins.of_run(3)
 
 
 PIN, WRONG_PIN, NEW_PIN = own_pins()
