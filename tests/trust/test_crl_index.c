@@ -764,6 +764,8 @@ killed_at_any_moment(void **state)
 		assert_int_equal(s.in_force, 1);
 		assert_true(s.number == before.number || s.number == l.number);
 		assert_true(s.revoked);
+		/* How long it takes is another matter on a computer that is busy meanwhile. */
+		took = s.number == l.number ? took - took / 16 : took + took / 16;
 		if (s.number == l.number) {
 			before = l;
 			replaced++;
