@@ -120,14 +120,21 @@ class DeathTest(ServiceScenario):
                 self.check_next()
 
     def test_while_the_pin_is_asked(self):
+        """The login has ended: the PIN that is typed goes nowhere."""
         for name in (RESOLVER, CARD):
             with self.subTest(name):
-                terminal = self.su()
-                terminal.expect(PROMPT)
-                service_scenario.SERVICE.kill(name)
-                terminal.type(f'{PIN}\n')
-                terminal.expect(rb'helper|card_|ccache=|PIN for')
-                terminal.kill()
+                said = len(service_scenario.SERVICE.log)
+                self.drop_tickets()
+                with Counts() as counts:
+                    terminal = self.su()
+                    terminal.expect(PROMPT)
+                    service_scenario.SERVICE.kill(name)
+                    wait_until(lambda: 'while the PIN was awaited' in service_scenario.SERVICE.log[said:], 'its death to be noticed')
+                    terminal.type(f'{PIN}\n')
+                    status, text = self.ended(terminal)
+                self.assertNotEqual(status, 0, text)
+                self.assertIn('(helper)', text)
+                self.assertEqual((counts.verifies(), self.tickets(), self.tries()), (0, [], 3))
                 self.check_next()
 
     def test_of_the_tickets_writer_while_the_pin_is_asked(self):
