@@ -165,6 +165,15 @@ CM_MUST_USE enum cm_err cm_accounts_recognise(struct cm_accounts *s, struct cm_b
     struct cm_recognised *out);
 
 /*
+ * A card with the GUID of this kept certificate has not its key: none is recognised by it any more.  The account stays
+ * kept as it was, and the next complete login of a card that was read recognises that card again.
+ * CM_ERR_ABSENT  it is not kept
+ * CM_ERR_STATE   the store is another process's, or of another version
+ * CM_ERR_SYSTEM  STORE
+ */
+CM_MUST_USE enum cm_err cm_accounts_mistook(struct cm_accounts *s, struct cm_blob certificate, struct cm_trace *t);
+
+/*
  * What is kept of this certificate, for who decides.  All owned by the struct.
  * CM_OK          *out is the caller's, whatever usable says
  * CM_ERR_ABSENT  nothing, and no reason is set; CM_ERR_SYSTEM  STORE; CM_ERR_NOMEM

@@ -58,6 +58,29 @@ cm_accounts_recognise(struct cm_accounts *s, struct cm_blob guid, const char *us
 	return err;
 }
 
+enum cm_err
+cm_accounts_mistook(struct cm_accounts *s, struct cm_blob certificate, struct cm_trace *t)
+{
+	uint8_t sha256[32];
+	const struct cm_column key = cm_value_blob((struct cm_blob){ sha256, sizeof(sha256) });
+	struct cm_account_row r = { .account = { .group_count = 0 } };
+	sqlite3_stmt *q = NULL;
+	enum cm_err err;
+
+	if (s->remote != NULL || s->version < CM_STORE_VERSION)
+		return CM_ERR_STATE;
+	if (EVP_Digest(certificate.ptr, certificate.len, sha256, NULL, EVP_sha256(), NULL) != 1)
+		return CM_ERR_NOMEM;
+	if ((err = cm_store_prepare(s, "SELECT * FROM account WHERE cert_sha256 = ?1", &key, 1, t, &q)) == CM_OK &&
+	    (err = cm_store_step(s, q, t)) == CM_OK && (err = cm_account_row_read(s, q, t, &r)) == CM_OK) {
+		r.v[CM_ROW_GUID] = cm_value_blob((struct cm_blob){ NULL, 0 });
+		err = cm_store_put(s, "account", r.v, CM_ROW_COLUMNS, t);
+	}
+	cm_account_row_clear(&r);
+	sqlite3_finalize(q);
+	return err;
+}
+
 void
 cm_kept_row_free(struct cm_kept_row **r)
 {

@@ -19,6 +19,7 @@
 #define PAUSE_FIRST	100	/* ms */
 #define PAUSE_MOST	10000
 #define REST_MS		1000
+#define LET_GO_MS	2000	/* above what helper/guard.c gives it */
 #define ANEW_MOST	3	/* times that a card which others reset is read anew before anybody is told */
 #define STEADY_US	((int64_t)10 * 1000000)
 
@@ -188,6 +189,9 @@ cm_work_end(struct cm_work *w)
 {
 	const bool doubt = w->apart != NULL && !is_removed(w->session) && lost_resolver(w);
 
+	if (w->apart != NULL && w->unlocking)
+		cm_apart_let_go(w->apart, cm_deadline_in(LET_GO_MS));
+	w->unlocking = false;
 	if (w->apart != NULL)
 		cm_login_clear(&w->login);
 	cm_apart_free(&w->apart);

@@ -14,6 +14,7 @@ struct cm_work {
 	struct cm_login login;
 	bool ready;			/* the login is prepared, or may be named */
 	bool granted;			/* somebody was let in */
+	bool unlocking;			/* a PIN may have been sent: its helper resets the card when it ends */
 	bool untouched;			/* the login that was handed over ended before anything was asked for it */
 	int64_t began_us;
 	unsigned pause;			/* ms */
@@ -40,7 +41,7 @@ bool cm_work_await_answer(struct cm_work *w, struct cm_answer *out);
 bool cm_work_judge_removed(struct cm_work *w);
 
 /* session_pins.c: before a PIN may be sent; it counts as a wrong one to a service that is started anew, until one of those below. */
-void cm_work_spend_pin(const struct cm_session *s, unsigned tries_before);
+void cm_work_spend_pin(struct cm_work *w, unsigned tries_before);
 /* What became of it: nobody told what the card said, or it ended so.  A PIN that is wrong, or right, is counted by what follows. */
 void cm_work_account_pin(struct cm_work *w, unsigned tries_before, bool unanswered, enum cm_err err);
 void cm_work_forgive_pins(struct cm_session *s);

@@ -281,11 +281,13 @@ finish(struct cm_work *w, struct cm_answer *answer)
 	cm_trace_clear_reason(w->trace);
 	cm_attempt_tell(attempt_of(w), &(struct cm_told){ .state = CM_ATTEMPT_WORKING, .user = w->login.account->name,
 	    .reader = w->session->reader });
-	cm_work_spend_pin(w->session, tries_before);
+	cm_work_spend_pin(w, tries_before);
 	err = cm_login_finish(&w->login, &pin);
 	cm_work_account_pin(w, tries_before, w->login.pin_sent, err);
 	/* What is kept for the card leads to a key that it has not. */
 	w->session->mistaken = err != CM_OK && w->login.cached && cm_trace_reason(w->trace) == CM_REASON_CARD_KEY;
+	if (w->session->mistaken)
+		cm_apart_mistook(w->apart);
 	cm_answer_clear(answer);
 	return err;
 }
@@ -321,7 +323,7 @@ change_pin(struct cm_work *w, struct cm_answer *answer)
 	w->untouched = false;
 	cm_attempt_tell(attempt_of(w), &(struct cm_told){ .state = CM_ATTEMPT_WORKING, .user = w->login.account->name });
 	cm_trace_begin(w->trace, "change");
-	cm_work_spend_pin(w->session, tries_before);
+	cm_work_spend_pin(w, tries_before);
 	err = cm_apart_change_pin(w->apart, &pins, cm_deadline_in(w->session->daemon->conf->card.timeout), w->trace, &w->login.tries_left);
 	cm_trace_end(w->trace, err);
 	cm_work_account_pin(w, tries_before, sent, err);

@@ -101,7 +101,7 @@ finish(struct cm_work *w, const struct cm_answer *answer)
 	cm_trace_end(w->trace, err);
 	if (err != CM_OK)
 		return err;
-	cm_work_spend_pin(w->session, tries_before);
+	cm_work_spend_pin(w, tries_before);
 	err = cm_pair_apart_finish(&w->login, account, &pin);
 	cm_work_account_pin(w, tries_before, w->login.pin_sent, err);
 	return err;

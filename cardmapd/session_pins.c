@@ -21,12 +21,13 @@ count_doubtful(struct cm_spent *s, unsigned tries_before)
 }
 
 void
-cm_work_spend_pin(const struct cm_session *s, unsigned tries_before)
+cm_work_spend_pin(struct cm_work *w, unsigned tries_before)
 {
-	struct cm_spent spent = s->spent;
+	struct cm_spent spent = w->session->spent;
 
+	w->unlocking = true;
 	count_doubtful(&spent, tries_before);
-	cm_spents_note(s->daemon->spents, &spent);
+	cm_spents_note(w->session->daemon->spents, &spent);
 }
 
 void

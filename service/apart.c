@@ -87,6 +87,26 @@ cm_apart_free(struct cm_apart **a)
 	*a = NULL;
 }
 
+void
+cm_apart_mistook(struct cm_apart *a)
+{
+	if (a->opened.certificate.len > 0)
+		(void)!cm_accounts_mistook(a->o.store, a->opened.certificate, NULL);
+}
+
+void
+cm_apart_let_go(struct cm_apart *a, cm_deadline deadline)
+{
+	struct pollfd p = { .fd = -1 };	/* for its end, which nobody needs to ask for: poll(2) */
+
+	if (a->channels[CM_PROCESS_CARD] == NULL)
+		return;
+	p.fd = cm_channel_fd(a->channels[CM_PROCESS_CARD]);
+	(void)shutdown(p.fd, SHUT_WR);
+	while (poll(&p, 1, cm_deadline_left(deadline)) < 0 && errno == EINTR)
+		;
+}
+
 int
 cm_apart_take_secret(struct cm_apart *a)
 {

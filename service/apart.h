@@ -65,6 +65,18 @@ bool cm_apart_card(const struct cm_apart *a, struct cm_buf *out);
 void cm_apart_expect_none(struct cm_apart *a);
 
 /*
+ * The card that is in has not the key of the certificate that was kept for it: its like is read from now on, at the next
+ * insertion too.  Where that cannot be kept the next insertion finds out anew.
+ */
+void cm_apart_mistook(struct cm_apart *a);
+
+/*
+ * Nothing more is asked of the card helper: until it has let go of the card, which
+ * it resets where a PIN was sent; whoever opened it before would find it reset.
+ */
+void cm_apart_let_go(struct cm_apart *a, cm_deadline deadline);
+
+/*
  * The reading end of a pipe that has the account's secret, given, after a login that wanted it; -1: there is none.
  * Nothing in this process reads from it.
  */

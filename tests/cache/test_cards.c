@@ -94,6 +94,32 @@ newest_of_a_card(void **state)
 	assert_int_equal(cm_trace_reason(r->trace), CM_REASON_STORE);
 }
 
+/* Nothing is recognised by what was mistaken, until that is kept anew; the account is kept as it was. */
+static void
+mistaken(void **state)
+{
+	struct rig *r = *state;
+	const struct cm_remember_apart m = told(r, r->cert, 1, NOW);
+	struct cm_kept_row *row = NULL;
+	bool global_pin;
+
+	assert_int_equal(cm_accounts_mistook(r->store, cm_cert_der(r->cert), r->trace), CM_ERR_ABSENT);
+	keep(r, &m);
+	assert_int_equal(cm_accounts_mistook(r->store, cm_cert_der(r->other), r->trace), CM_ERR_ABSENT);
+	assert_int_equal(recognise(r, 1, r->cert, &global_pin), CM_OK);
+	assert_int_equal(cm_accounts_mistook(r->store, cm_cert_der(r->cert), r->trace), CM_OK);
+	assert_int_equal(recognise(r, 1, NULL, &global_pin), CM_ERR_ABSENT);
+	assert_int_equal(cm_accounts_find_row(r->store, cm_cert_der(r->cert), NOW + 50, r->trace, &row), CM_OK);
+	rig_assert_same(row->account, m.account);
+	assert_int_equal(row->usable, CM_OK);
+	assert_int_equal(row->age, 50);
+	assert_true(cm_blob_equal(row->card.key, m.card.key));
+	assert_int_equal(row->card.guid.len, 0);
+	cm_kept_row_free(&row);
+	keep(r, &m);
+	assert_int_equal(recognise(r, 1, r->cert, &global_pin), CM_OK);
+}
+
 static void
 row_is_whole(void **state)
 {
@@ -222,6 +248,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(known_by_guid),
 		TEST(newest_of_a_card),
+		TEST(mistaken),
 		TEST(row_is_whole),
 		TEST(only_what_has_its_form),
 		TEST(nobody_is_forgiven),

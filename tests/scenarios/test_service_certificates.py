@@ -148,8 +148,23 @@ class WantedTest(CertificatesScenario):
         self.log_in_as('bob')  # the same key
         self.put('alice-rsa2048+9c=rekeyed')
         self.refused('card_key', user='bob', prompt=BOB_PROMPT)
-        self.wait_card()  # put in anew it would be recognised, and its kept certificate taken, again
+        self.wait_card()
+        self.put('alice-rsa2048+9c=rekeyed')  # nor is it taken for the one before when it is put in anew
         self.log_in_as('bob')
+
+    def test_a_card_with_a_copied_chuid_costs_its_holder_a_reading(self):
+        """Of a card that is taken for a kept one, and has not its key, nothing is left but that the kept one is read once more."""
+        self.put(BOTH)
+        self.log_in_as('bob')
+        copied = self.card_folder(BOTH, conf='#\n')
+        (copied / '9c.key').write_bytes((scenario.RIG.pki / 'alice-rsa2048.key').read_bytes())
+        self.control(f'swap {copied}')
+        self.wait_card()
+        self.refused('card_key', user='bob', prompt=BOB_PROMPT)
+        self.assertEqual(self.kept(), ['bob'])
+        for commands in (OTHERS + chunks('bob') + LOGIN, LOGIN):
+            self.put(BOTH)
+            self.assertEqual(self.log_in_as('bob').commands(), commands)
 
 
 class NobodyTest(CertificatesScenario):
