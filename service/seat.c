@@ -144,12 +144,22 @@ judge_without_session(const struct cm_conf *conf, const struct cm_seat *s, const
 	    s->logind ? " at this computer" : ", and logind does not run", s->logind ? "" : " or service.services");
 }
 
+/*
+ * A screen locker (xsecurelock) says "localhost" of itself.  Who is not root may say what he likes of where he is: his
+ * session tells.  Of root's programs it is somebody who came over the network.
+ */
+static bool
+is_from_elsewhere(const struct cm_seat_request *r)
+{
+	return r->rhost != NULL && r->rhost[0] != '\0' && (r->uid == 0 || strcmp(r->rhost, "localhost") != 0);
+}
+
 enum cm_err
 cm_seat_judge(const struct cm_conf *conf, const struct cm_seat *s, const struct cm_seat_request *r, struct cm_trace *t)
 {
-	if (r->rhost != NULL && r->rhost[0] != '\0' && conf->service.remote && r->uid == 0)
+	if (is_from_elsewhere(r) && conf->service.remote && r->uid == 0)
 		return CM_OK;
-	if (r->rhost != NULL && r->rhost[0] != '\0' && !conf->service.remote)
+	if (is_from_elsewhere(r) && !conf->service.remote)
 		return cm_trace_fail(t, CM_REASON_NOT_HERE, "the login comes from %s, and the reader is here", r->rhost);
 	return s->session ? judge_session(s, r, t) : judge_without_session(conf, s, r, t);
 }

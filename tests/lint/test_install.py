@@ -20,7 +20,7 @@ EXPECTED = {
     'share/bash-completion/completions/cardmap': 0o644,
     **{f'share/doc/cardmap/{name}': 0o644 for name in (
         'README.md', 'ARCHITECTURE.md', 'examples/cardmap.conf', 'examples/login-helper.c', 'examples/Local-SmartcardLogin.plist',
-        'examples/Mobile-SmartcardLogin.plist')},
+        'examples/Mobile-SmartcardLogin.plist', 'examples/gdm-smartcard-cardmap')},
     **{f'share/doc/{package}/copyright': 0o644 for package in (
         'cardmap', 'libpam-cardmap', 'libcardmap1', 'libcardmap-dev', 'cardmap-doc')},
     'share/polkit-1/actions/io.cardmap.policy': 0o644, 'share/polkit-1/rules.d/io.cardmap.rules': 0o644, 'var/lib/cardmap': 0o700,

@@ -1,11 +1,17 @@
-"""desktop.py: a screen with no hardware (Xvfb), programs on it, and a person's fingers: keys by the server's XTEST (xdotool)."""
+"""desktop.py: what people sit before, with no hardware: a screen (Xvfb), a person's fingers on its keyboard (the server's
+XTEST, by xdotool), programs that lock it; and a login manager (greetd) whose greeter is the test.
+"""
+import json
 import os
 import select
 import signal
+import socket
+import struct
 import subprocess
 from pathlib import Path
 
 import rig as rig_module
+from computer import in_background
 from rig import WORK, RigError
 
 SIZE = '320x240x24'
@@ -72,3 +78,95 @@ class Locker:
         if self.is_locked():
             os.killpg(self.child.pid, signal.SIGKILL)
             self.child.wait()
+
+
+# ---- a login manager
+
+GREETD = """[terminal]
+vt = "none"
+
+[general]
+source_profile = false
+runfile = "{folder}/run"
+
+[default_session]
+command = "{folder}/greeter"
+user = "_greetd"
+"""
+# It is in greetd's own session and only says where greetd listens: who asks there is the test. It ends when it is told to.
+GREETER = """#!/bin/sh
+echo "$GREETD_SOCK" >{folder}/new
+mv {folder}/new {folder}/socket
+read -r _ <{folder}/end
+"""
+
+
+class Greetd:
+    """greetd(1), without a terminal of its own. A session begins when its greeter has ended, and the next greeter after it."""
+
+    def __init__(self, rig):
+        self.rig, self.folder = rig, WORK / 'greetd'
+        self.folder.mkdir()
+        self.folder.chmod(0o777)
+        os.mkfifo(self.folder / 'end')
+        (self.folder / 'end').chmod(0o666)
+        for name, text in (('greetd.toml', GREETD), ('greeter', GREETER)):
+            (self.folder / name).write_text(text.format(folder=self.folder), encoding='ascii')
+        (self.folder / 'greeter').chmod(0o755)
+        command = [rig_module.program('greetd'), '--config', self.folder / 'greetd.toml']
+        rig.launch('greetd', in_background(command), self.has_greeter)
+        self.greeter = None
+
+    def has_greeter(self):
+        return (self.folder / 'socket').exists()
+
+    def close(self):
+        if self.greeter:
+            self.greeter.close()
+        self.rig.stop('greetd')
+
+    def begin(self, user):
+        """What it answers first; of its present greeter, or the next one once a session has ended."""
+        if not self.greeter:
+            rig_module.wait_until(self.has_greeter, 'the greeter')
+            self.greeter = socket.socket(socket.AF_UNIX)
+            self.greeter.settimeout(SECONDS)
+            self.greeter.connect((self.folder / 'socket').read_text(encoding='ascii').strip())
+            (self.folder / 'socket').unlink()
+        return self.ask(type='create_session', username=user)
+
+    def ask(self, **message):
+        """greetd-ipc(7): a length in the machine's own order, JSON."""
+        data = json.dumps(message).encode()
+        self.greeter.sendall(struct.pack('=I', len(data)) + data)
+        return json.loads(self.receive(struct.unpack('=I', self.receive(4))[0]))
+
+    def receive(self, size):
+        data = b''
+        while len(data) < size:
+            more = self.greeter.recv(size - len(data))
+            if not more:
+                raise RigError(f'greetd hung up: {self.rig.log("greetd").read_text(errors="replace")}')
+            data += more
+        return data
+
+    def log_in(self, user, *answers):
+        """All that is shown, and how it ends: 'success' or 'error'."""
+        shown, answers, reply = [], list(answers), self.begin(user)
+        while reply['type'] == 'auth_message':
+            kind = reply['auth_message_type']
+            shown.append(f'{kind} {reply["auth_message"]}')
+            given = {'response': answers.pop(0)} if kind in ('secret', 'visible') else {}
+            reply = self.ask(type='post_auth_message_response', **given)
+        if reply['type'] == 'error':
+            self.ask(type='cancel_session')
+        return shown, reply['type']
+
+    def start(self, program):
+        """The session, of whom log_in() let in: this program, which takes no arguments."""
+        reply = self.ask(type='start_session', cmd=[str(program)], env=[])
+        if reply['type'] != 'success':
+            raise RigError(f'greetd begins no session: {reply}')
+        self.greeter.close()
+        self.greeter = None
+        (self.folder / 'end').write_text('\n', encoding='ascii')

@@ -43,6 +43,7 @@ static const struct {
 	{ "a greeter's service, from elsewhere", BACKGROUND, { 0, "login", "198.51.100.7" }, "comes from" },
 	{ "root, at the seat, for somebody elsewhere", AT_SEAT, { 0, "sshd", "198.51.100.7" }, "comes from" },
 	{ "a user, at the seat, for somebody elsewhere", AT_SEAT, { USER, "x", "198.51.100.7" }, "comes from" },
+	{ "root, at the seat, for somebody of this computer over its network", AT_SEAT, { 0, "sshd", "localhost" }, "comes from localhost" },
 	{ "an empty PAM_RHOST is none", AT_SEAT, { 0, "su", "" }, NULL },
 	/* who logs people in */
 	{ "login", BACKGROUND, { 0, "login", NULL }, NULL },
@@ -53,7 +54,11 @@ static const struct {
 	{ "a user who says that he is login", BACKGROUND, { USER, "login", NULL }, "in no session" },
 	/* users, such as a screen locker */
 	{ "a user in his session", AT_SEAT, { USER, "swaylock", NULL }, NULL },
+	{ "a user in his session, who says so", AT_SEAT, { USER, "xsecurelock", "localhost" }, NULL },
 	{ "a user in another's", OTHERS, { USER, "swaylock", NULL }, "another user's" },
+	{ "a user in another's, who says that it is here", OTHERS, { USER, "xsecurelock", "localhost" }, "another user's" },
+	{ "a user, remote, who says that it is here", REMOTE, { USER, "xsecurelock", "localhost" }, "remote" },
+	{ "a user's background process that says it is here", BACKGROUND, { USER, "xsecurelock", "localhost" }, "in no session" },
 	{ "a user, remote", REMOTE, { USER, "x", NULL }, "remote" },
 	{ "a user, switched away", SWITCHED_AWAY, { USER, "swaylock", NULL }, "not the active one" },
 	{ "a user's background process", BACKGROUND, { USER, "x", NULL }, "in no session" },
