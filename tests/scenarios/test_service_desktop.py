@@ -30,7 +30,12 @@ def seen_by(test, start):
     return text
 
 
-class LockerScenario(ServiceScenario):
+class DesktopScenario(ServiceScenario):
+    """Who answers has time to: a computer that does much else is not offline."""
+    changes = {'directory__timeout': 10000, 'trust__timeout': 10000, 'kerberos__timeout': 10000}
+
+
+class LockerScenario(DesktopScenario):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -155,7 +160,7 @@ class XsecurelockTest(LockerScenario):
         self.assertEqual(self.tickets(), [f'krb5cc_{ALICE_UID}'])
 
 
-class GreetdTest(ServiceScenario):
+class GreetdTest(DesktopScenario):
     """greetd(1), a login manager of root's, which shows at its greeter what PAM says and opens the session."""
 
     def setUp(self):
@@ -184,7 +189,7 @@ class GreetdTest(ServiceScenario):
         self.check_inside(0, seen_by(self, self.greetd.start))
 
 
-class GdmTest(ServiceScenario):
+class GdmTest(DesktopScenario):
     """gdm's worker, with the stacks of its package and the one of doc/examples: what it asks, shows, and opens."""
     PROMPT = 'SecretInfoQuery PIN for Alice Example, 3 tries left: '
 
