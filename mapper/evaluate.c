@@ -45,8 +45,12 @@ miss(struct pass *p, const struct cm_rule *rule, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	cm_trace_add(p->trace, "does not apply", "%s", text);
-	if (p->missed++ < MISSING_MAX)
-		cm_buf_addf(&p->missing, "; rule %s: %s", rule->name, text);
+	if (p->missed++ < MISSING_MAX) {
+		cm_buf_add_str(&p->missing, "; rule ");
+		cm_buf_add_str(&p->missing, rule->name);
+		cm_buf_add_str(&p->missing, ": ");
+		cm_buf_add_str(&p->missing, text);
+	}
 	return CM_ERR_ABSENT;
 }
 

@@ -67,12 +67,16 @@ void
 cm_answer_write_account(const struct cm_account *a, struct cm_buf *out)
 {
 	for (size_t i = 0; i < CM_COUNT(texts); i++) {
-		cm_buf_addf(out, "%c\"%s\":", i == 0 ? '{' : ',', texts[i].key);
+		cm_buf_add_str(out, i == 0 ? "{\"" : ",\"");
+		cm_buf_add_str(out, texts[i].key);
+		cm_buf_add_str(out, "\":");
 		cm_answer_write_text(*(char *const *)(const void *)((const char *)a + texts[i].offset), out);
 	}
-	for (size_t i = 0; i < CM_COUNT(flags); i++)
-		cm_buf_addf(out, ",\"%s\":%s", flags[i].key,
-		    *(const bool *)((const char *)a + flags[i].offset) ? "true" : "false");
+	for (size_t i = 0; i < CM_COUNT(flags); i++) {
+		cm_buf_add_str(out, ",\"");
+		cm_buf_add_str(out, flags[i].key);
+		cm_buf_add_str(out, *(const bool *)((const char *)a + flags[i].offset) ? "\":true" : "\":false");
+	}
 	cm_buf_addf(out, ",\"uid\":%u,\"gid\":%u,\"groups\":[", (unsigned)a->uid, (unsigned)a->gid);
 	for (size_t i = 0; i < a->group_count; i++) {
 		cm_buf_add_str(out, i == 0 ? "{\"name\":" : ",{\"name\":");
