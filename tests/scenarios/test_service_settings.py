@@ -289,7 +289,7 @@ class PairOwnTest(PairingScenario):
 
     def look_again(self):
         """The service looks at the card that stays where it is: nothing new to be told."""
-        self.assertIn('pin_wrong', self.pair(pin=WRONG_PIN)[1])
+        self.assertIn('password_wrong', self.pair(password='Wrong horse 9')[1])
         self.wait_offered()
 
     def wait_offered(self):
