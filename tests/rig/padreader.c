@@ -19,7 +19,7 @@
 #define VPCD		"/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
 #define VERIFY_CODE	SCARD_CTL_CODE(3500)
 
-enum { APDU_MAX = 261, HEADER = 5, DEFAULT_SECONDS = 15, LOOK_NS = 10000000 };
+enum { APDU_MAX = 261, HEADER = 5, DEFAULT_SECONDS = 1, LOOK_NS = 10000000 };
 
 /* The same function of the real driver. */
 static void *

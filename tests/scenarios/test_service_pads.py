@@ -70,9 +70,12 @@ class PadScenario(ServiceScenario):
 
 class SuTest(PadScenario):
     def test_a_session(self):
+        """Of what is no PIN nothing is sent, and it is asked for again."""
         with Counts() as counts:
             terminal = self.su()
             terminal.expect(says(3))
+            self.type_at_pad('12345')
+            terminal.expect(rb'\(pin_form\)\r?\n' + says(3))
             self.type_at_pad(PIN)
             self.check_inside(*self.ended_unasked(terminal))
         self.assertEqual((counts.verifies(), counts.signatures()), (1, 1))
@@ -114,42 +117,46 @@ class SuTest(PadScenario):
         self.check_inside(*self.ended_unasked(terminal))
         self.assertEqual(self.tries(), 3)
 
-    def test_what_is_no_pin(self):
-        """Nothing is sent, and it is asked for again."""
+    def test_given_up(self):
+        """At the reader; then by who asked: what nobody typed counts as no wrong PIN, and the next one is asked."""
         with Counts() as counts:
-            terminal = self.su()
-            terminal.expect(says(3))
-            self.type_at_pad('12345')
-            terminal.expect(rb'\(pin_form\)\r?\n' + says(3))
-            self.type_at_pad(PIN)
-            self.check_inside(*self.ended_unasked(terminal))
-        self.assertEqual(counts.verifies(), 1)
-
-    def test_cancelled(self):
-        with Counts() as counts:
-            terminal = self.su()
-            terminal.expect(says(3))
-            self.type_at_pad('cancel')
-            status, text = self.ended_unasked(terminal)
-        self.assertNotEqual(status, 0, text)
-        self.assertIn('cancelled on the reader: no try was spent (cancelled)', text)
+            self.not_inside('cancelled on the reader: no try was spent (cancelled)', 'cancel')
         self.assertEqual((counts.verifies(), self.tries()), (0, 3))
+        for _ in range(2):
+            terminal = self.su()
+            self.wait_pad()
+            terminal.kill()
+            self.type_at_pad('cancel')
         terminal = self.su()
+        terminal.expect(says(3))
         self.type_at_pad(PIN)
         self.check_inside(*self.ended_unasked(terminal))
 
     def test_nobody_types(self):
-        """The reader is told when to give up, and says so."""
-        self.again(service__wait=4500)
+        """The reader is told when to give up, and says so; one that does not is not waited for."""
+        self.again(service__wait=3000)
+        self.not_inside('no PIN was typed on the reader in time: no try was spent (pin_missing)')
+        self.assertEqual(self.tries(), 3)
+        self.wait_card()
+        self.pad('stuck')
+        self.not_inside('(card_silent)')
+        # what is typed there now unlocks the card for nobody
+        self.pad(PIN)
+        wait_until(lambda: TYPED.read_text(encoding='ascii') == 'stuck', 'the reader to take what was typed')
+        self.pad(NOTHING)
         terminal = self.su()
         terminal.expect(says(3))
-        status, text = self.ended_unasked(terminal)
-        self.assertNotEqual(status, 0, text)
-        self.assertIn('no PIN was typed on the reader in time: no try was spent (pin_missing)', text)
-        self.assertEqual(self.tries(), 3)
-        terminal = self.su()
         self.type_at_pad(PIN)
         self.check_inside(*self.ended_unasked(terminal))
+
+    def not_inside(self, said, typed=None):
+        terminal = self.su()
+        terminal.expect(says(3))
+        if typed:
+            self.type_at_pad(typed)
+        status, text = self.ended_unasked(terminal)
+        self.assertNotEqual(status, 0, text)
+        self.assertIn(said, text)
 
     def test_the_card_is_taken_out_meanwhile(self):
         with Counts() as counts:
@@ -163,18 +170,6 @@ class SuTest(PadScenario):
             self.type_at_pad(PIN)
             self.check_inside(*self.ended_unasked(terminal))
         self.assertEqual(counts.verifies(), 1)
-
-    def test_who_asked_goes_away(self):
-        """The next one is asked, when the reader has the card again; what nobody typed counts as no wrong PIN."""
-        for _ in range(2):
-            terminal = self.su()
-            self.wait_pad()
-            terminal.kill()
-            self.type_at_pad('cancel')
-        terminal = self.su()
-        terminal.expect(says(3))
-        self.type_at_pad(PIN)
-        self.check_inside(*self.ended_unasked(terminal))
 
 
 class ClientTest(PadScenario):
@@ -193,30 +188,27 @@ class ClientTest(PadScenario):
         self.assertEqual(status, 0, text)
         self.assertRegex(text, r'(?m)^account +alice$')
 
-    def test_no_descriptor(self):
-        """As the interface has it: Answer with nothing beside it."""
+    def begin(self):
         caller = self.caller()
-        reply = caller.begin(user='alice')
-        self.assertEqual((reply['parameters']['pad'], reply['parameters']['tries']), (True, 3))
+        return caller, caller.begin(user='alice')['parameters']
+
+    def test_a_client_of_ones_own(self):
+        """As the interface has it: Answer with nothing beside it; and of a program that knows no pads, or an earlier
+        module, with a PIN, which goes to the card: the reader asks nobody then."""
+        caller, told = self.begin()
+        self.assertEqual((told['pad'], told['tries']), (True, 3))
         caller.say('pad')
         self.type_at_pad(PIN)
         self.assertEqual(caller.until('granted')['parameters']['grant']['user'], 'alice')
-
-    def test_a_pin_all_the_same(self):
-        """Of a program that knows no pads, or an earlier module: it goes to the card, and the reader asks nobody."""
-        caller = self.caller()
-        caller.begin(user='alice')
         with Counts() as counts:
+            caller, _ = self.begin()
             caller.say(f'pin {PIN}')
             self.assertEqual(caller.until('granted')['parameters']['state'], 'granted')
         self.assertEqual((counts.verifies(), WAITS.exists()), (1, False))
-
-    def test_the_last_try(self):
         self.control('tries 1')
         self.next_insertion()
-        caller = self.caller()
-        reply = caller.begin(user='alice')
-        self.assertTrue(reply['parameters']['last_try'])
+        caller, told = self.begin()
+        self.assertTrue(told['last_try'])
         with Counts() as counts:
             caller.say('pad')
             again = caller.until('pin')['parameters']
