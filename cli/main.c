@@ -495,6 +495,14 @@ wants_json(char *const *argv)
 	return false;
 }
 
+static bool
+shows_colours(void)
+{
+	const char *terminal = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL && terminal != NULL && strcmp(terminal, "dumb") != 0;
+}
+
 static int
 run_command(const struct command *cmd, int argc, char **argv)
 {
@@ -503,7 +511,7 @@ run_command(const struct command *cmd, int argc, char **argv)
 	enum cm_err err;
 	int code;
 
-	c.colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
+	c.colour = shows_colours();
 	c.answer = json_object();
 	if (c.answer == NULL || cm_trace_new(&c.trace) != CM_OK) {
 		fputs("cardmap: out of memory\n", stderr);

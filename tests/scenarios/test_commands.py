@@ -92,6 +92,15 @@ class AnswersTest(Scenario):
             self.assertTrue(answer.json['remedy'])
         return text.out, answer.json
 
+    def test_colour_is_for_terminals_that_have_it(self):
+        command = [scenario.program(), 'explain', '--config', str(self.conf())]
+        for coloured, more in ((True, {'TERM': 'xterm'}), (False, {'TERM': 'dumb'}), (False, {'TERM': 'xterm', 'NO_COLOR': '1'})):
+            environment = {key: value for key, value in self.environment().items() if key != 'NO_COLOR'}
+            terminal = Terminal(command, {**environment, **more})
+            self.addCleanup(terminal.kill)
+            status, text = terminal.end()
+            self.assertEqual((status, '\033[' in text), (0, coloured), text)
+
     def test_whois_names_the_account_and_the_rule_that_found_it(self):
         text, answer = self.both('whois')
         self.assertRegex(text, r'(?m)^account +alice$')
