@@ -57,6 +57,19 @@ def own_share(files):
             (SHARE / path.name).symlink_to(path)
 
 
+def start_accounts(rig):
+    """accountsservice, with nobody's settings; here it may write some."""
+    folder = Path('/var/lib/AccountsService')
+    rig_module.run(['mount', '-t', 'tmpfs', 'accounts', folder])
+    for name in ('icons', 'users'):
+        (folder / name).mkdir()
+    bus = Gio.bus_get_sync(Gio.BusType.SYSTEM, None)
+    bus.set_exit_on_close(False)
+    asked = ('org.freedesktop.DBus', '/', 'org.freedesktop.DBus', 'NameHasOwner', GLib.Variant('(s)', ('org.freedesktop.Accounts',)),
+             None, Gio.DBusCallFlags.NONE, 1000 * SECONDS, None)
+    rig.launch('accounts', ['/usr/libexec/accounts-daemon'], lambda: bus.call_sync(*asked).unpack()[0])
+
+
 class Worker:
     """One conversation. answers: to the questions, in their order; shown: all that a person is shown; doing: what he does then."""
 
