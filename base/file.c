@@ -25,6 +25,24 @@ is_readers_own(const struct stat *st)
 	    strcmp(found->gr_name, READER_GROUP) == 0;
 }
 
+/* Of what is open, whatever its name has become since. */
+static enum cm_err
+check_owner(const struct stat *st, const char *path, enum cm_file_trust need, struct cm_trace *t)
+{
+	if (need == CM_FILE_ANY)
+		return CM_OK;
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return cm_trace_fail(t, CM_REASON_CONFIG,
+		    "%s: owned by uid %u: chown root it", path, st->st_uid);
+	if ((st->st_mode & 022) != 0)
+		return cm_trace_fail(t, CM_REASON_CONFIG,
+		    "%s: others may write it: chmod go-w it", path);
+	if (need == CM_FILE_SECRET && (st->st_mode & 077) != 0 && !is_readers_own(st))
+		return cm_trace_fail(t, CM_REASON_CONFIG,
+		    "%s: others may read it: chmod 600 it", path);
+	return CM_OK;
+}
+
 static enum cm_err
 check_mode(int fd, const char *path, size_t max, enum cm_file_trust need,
     struct cm_trace *t)
@@ -36,18 +54,7 @@ check_mode(int fd, const char *path, size_t max, enum cm_file_trust need,
 	if ((size_t)st.st_size > max)
 		return cm_trace_fail(t, CM_REASON_CONFIG,
 		    "%s: larger than %zu bytes", path, max);
-	if (need == CM_FILE_ANY)
-		return CM_OK;
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "%s: owned by uid %u: chown root it", path, st.st_uid);
-	if ((st.st_mode & 022) != 0)
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "%s: others may write it: chmod go-w it", path);
-	if (need == CM_FILE_SECRET && (st.st_mode & 077) != 0 && !is_readers_own(&st))
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "%s: others may read it: chmod 600 it", path);
-	return CM_OK;
+	return check_owner(&st, path, need, t);
 }
 
 static enum cm_err
@@ -74,20 +81,56 @@ read_all(int fd, const char *path, size_t max, struct cm_trace *t, struct cm_buf
 	return err;
 }
 
-enum cm_err
-cm_file_read(const char *path, size_t max, enum cm_file_trust need,
-    struct cm_trace *t, struct cm_buf *out)
+static enum cm_err
+open_at(const struct cm_file_in *f, struct cm_trace *t, int *fd)
 {
 	/* O_NONBLOCK: a pipe put in the file's place must not hold us up. */
-	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	enum cm_err err;
-
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+	*fd = openat(f->folder, f->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (*fd >= 0)
+		return CM_OK;
+	if (errno == ENOENT || errno == ENOTDIR)
 		return CM_ERR_ABSENT;
-	if (fd < 0)
-		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: %s", path, strerror(errno));
-	if ((err = check_mode(fd, path, max, need, t)) == CM_OK)
-		err = read_all(fd, path, max, t, out);
+	return cm_trace_fail(t, CM_REASON_CONFIG, "%s: %s", f->path, strerror(errno));
+}
+
+enum cm_err
+cm_file_read_in(const struct cm_file_in *f, size_t max, enum cm_file_trust need,
+    struct cm_trace *t, struct cm_buf *out)
+{
+	int fd;
+	enum cm_err err = open_at(f, t, &fd);
+
+	if (err != CM_OK)
+		return err;
+	if ((err = check_mode(fd, f->path, max, need, t)) == CM_OK)
+		err = read_all(fd, f->path, max, t, out);
 	close(fd);
+	return err;
+}
+
+enum cm_err
+cm_file_read(const char *path, size_t max,
+    enum cm_file_trust need, struct cm_trace *t, struct cm_buf *out)
+{
+	return cm_file_read_in(&(const struct cm_file_in){ AT_FDCWD, path, path }, max, need, t, out);
+}
+
+enum cm_err
+cm_file_hold(const char *path, enum cm_file_trust need, struct cm_trace *t, int *fd, bool *is_folder)
+{
+	enum cm_err err = open_at(&(const struct cm_file_in){ AT_FDCWD, path, path }, t, fd);
+	struct stat st;
+
+	if (err != CM_OK)
+		return err;
+	if (fstat(*fd, &st) != 0 || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+		err = cm_trace_fail(t, CM_REASON_CONFIG, "%s: neither a file nor a folder", path);
+	else
+		err = check_owner(&st, path, need, t);
+	*is_folder = err == CM_OK && S_ISDIR(st.st_mode);
+	if (err != CM_OK) {
+		close(*fd);
+		*fd = -1;
+	}
 	return err;
 }

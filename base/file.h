@@ -2,6 +2,8 @@
 #ifndef CM_BASE_FILE_H
 #define CM_BASE_FILE_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/trace.h"
@@ -25,5 +27,22 @@ enum cm_file_trust {
  */
 CM_MUST_USE enum cm_err cm_file_read(const char *path, size_t max,
     enum cm_file_trust need, struct cm_trace *t, struct cm_buf *out);
+/* The same of a name in a folder that is open: path is what the reason calls it. */
+struct cm_file_in {
+	int folder;
+	const char *name, *path;
+};
+CM_MUST_USE enum cm_err cm_file_read_in(const struct cm_file_in *f, size_t max,
+    enum cm_file_trust need, struct cm_trace *t, struct cm_buf *out);
+
+/*
+ * Open a file or a folder for a library that reads it by itself, or by name: it
+ * gets the descriptor, or /proc/self/fd/N, and so the very thing that was
+ * judged.  need is ANY or TRUSTED; of a folder: who may make files in it.
+ *
+ * CM_OK           *fd is the caller's to close
+ * CM_ERR_ABSENT, CM_ERR_CONFIG as above
+ */
+CM_MUST_USE enum cm_err cm_file_hold(const char *path, enum cm_file_trust need, struct cm_trace *t, int *fd, bool *is_folder);
 
 #endif /* CM_BASE_FILE_H */

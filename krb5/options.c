@@ -2,9 +2,9 @@
 #include <profile.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "krb5/pkinit_internal.h"
 
 #define DATAGRAM_REQUEST_MAX	1465	/* libkrb5's default for udp_preference_limit */
@@ -94,16 +94,18 @@ find_kdcs(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_trac
 	return err;
 }
 
+/* libkrb5 opens it by name, at each request: by one that leads to the file that was judged, and to no other. */
 static enum cm_err
 add_anchor(struct cm_pkinit *p, size_t i, const char *path, struct cm_trace *t)
 {
-	struct stat st;
+	bool is_folder = false;
 	struct cm_buf b;
+	enum cm_err err = cm_file_hold(path, CM_FILE_TRUSTED, t, &p->held[i], &is_folder);
 
-	if (stat(path, &st) != 0 || access(path, R_OK) != 0)
-		return cm_trace_fail(t, CM_REASON_CONFIG, "%s: cannot be read", path);
+	if (err != CM_OK)
+		return err == CM_ERR_ABSENT ? cm_trace_fail(t, CM_REASON_CONFIG, "%s: cannot be read", path) : err;
 	cm_buf_init(&b, 0);
-	cm_buf_addf(&b, "%s:%s", S_ISDIR(st.st_mode) ? "DIR" : "FILE", path);
+	cm_buf_addf(&b, "%s:/proc/self/fd/%d", is_folder ? "DIR" : "FILE", p->held[i]);
 	p->anchors[i] = cm_buf_take(&b);
 	cm_buf_free(&b);
 	return p->anchors[i] != NULL ? CM_OK : CM_ERR_NOMEM;
@@ -125,7 +127,8 @@ find_anchors(struct cm_pkinit *p, const struct cm_pkinit_options *o, struct cm_t
 	if (anchors == 0)
 		return cm_trace_fail(t, CM_REASON_CONFIG,
 		    "kerberos.intermediates needs kerberos.anchors (without both, krb5.conf's pkinit_anchors and pkinit_pool count)");
-	if ((p->anchors = calloc(anchors + intermediates + 1, sizeof(char *))) == NULL)
+	if ((p->anchors = calloc(anchors + intermediates + 1, sizeof(char *))) == NULL ||
+	    (p->held = calloc(anchors + intermediates, sizeof(int))) == NULL)
 		return CM_ERR_NOMEM;
 	for (size_t i = 0; err == CM_OK && i < anchors; i++)
 		err = add_anchor(p, i, o->anchors[i], t);
@@ -182,8 +185,11 @@ cm_pkinit_close(struct cm_pkinit **pkinit)
 		return;
 	for (size_t i = 0; i < p->kdc_count; i++)
 		cm_kdc_free(&p->kdcs[i]);
-	for (char **a = p->anchors; a != NULL && *a != NULL; a++)
-		free(*a);
+	for (size_t i = 0; p->held != NULL && p->anchors[i] != NULL; i++) {
+		close(p->held[i]);
+		free(p->anchors[i]);
+	}
+	free(p->held);
 	free(p->kdcs);
 	free(p->anchors);
 	free(p->realm);

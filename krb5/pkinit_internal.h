@@ -21,6 +21,7 @@ struct cm_pkinit {
 	size_t kdc_count;
 	size_t answered;	/* the KDC that answered last is asked first */
 	char **anchors;		/* "FILE:..." for libkrb5, NULL-terminated; NULL: the configuration's */
+	int *held;		/* of each the open file that it names; owned */
 	struct cm_hostcheck *hostcheck;	/* NULL: this host has no keytab */
 	unsigned datagram_max;	/* larger requests go by TCP at once */
 	char *config;		/* krb5.conf; NULL: the system's */

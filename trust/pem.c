@@ -1,8 +1,7 @@
 /* trust/pem.c - certificates from files, PEM (RFC 7468) or DER, and from folders of them. */
-#include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -137,6 +136,7 @@ cm_pem_parse_beside_keys(struct cm_blob text, const char *path, struct cm_trace 
 
 /* One call of cm_pem_each(). */
 struct loading {
+	int folder;		/* open, and judged; AT_FDCWD: a file by itself */
 	struct cm_trace *t;
 	cm_pem_visit visit;
 	void *arg;
@@ -146,12 +146,13 @@ static enum cm_err
 load_file(void *arg, const char *path)
 {
 	const struct loading *l = arg;
+	const struct cm_file_in file = { l->folder, l->folder != AT_FDCWD ? strrchr(path, '/') + 1 : path, path };
 	STACK_OF(X509) *certs = sk_X509_new_null();
 	struct cm_buf text;
 	enum cm_err err;
 
 	cm_buf_init(&text, PEM_FILE_MAX);
-	err = certs == NULL ? CM_ERR_NOMEM : cm_file_read(path, PEM_FILE_MAX, CM_FILE_TRUSTED, l->t, &text);
+	err = certs == NULL ? CM_ERR_NOMEM : cm_file_read_in(&file, PEM_FILE_MAX, CM_FILE_TRUSTED, l->t, &text);
 	if (err == CM_ERR_ABSENT)
 		err = cm_trace_fail(l->t, CM_REASON_CONFIG, "%s: there is no such file or folder", path);
 	if (err == CM_OK)
@@ -176,7 +177,7 @@ is_certificate_file(const char *name, const void *unused)
 static enum cm_err
 load_folder(struct loading *l, const char *path, bool if_there)
 {
-	struct cm_folder f = { .path = path, .wants = is_certificate_file };
+	struct cm_folder f = { .path = path, .fd = l->folder, .wants = is_certificate_file };
 	enum cm_err err = cm_folder_each(&f, l->t, load_file, l);
 
 	if (err == CM_OK && f.count == 0 && !if_there)
@@ -188,16 +189,22 @@ load_folder(struct loading *l, const char *path, bool if_there)
 enum cm_err
 cm_pem_each(const char *path, bool if_there, struct cm_trace *t, cm_pem_visit visit, void *arg)
 {
-	struct loading l = { t, visit, arg };
-	struct stat st;
+	struct loading l = { AT_FDCWD, t, visit, arg };
+	bool is_folder = false;
+	enum cm_err err;
+	int fd = -1;
 
-	if (stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR) && if_there)
-		return CM_OK;
-	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
-		return load_file(&l, path);
 	/* Who may put a file into the folder may make an anchor. */
-	if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 022) != 0)
-		return cm_trace_fail(t, CM_REASON_CONFIG,
-		    "%s: others may write this folder: chown root and chmod go-w it", path);
-	return load_folder(&l, path, if_there);
+	if ((err = cm_file_hold(path, CM_FILE_TRUSTED, t, &fd, &is_folder)) == CM_ERR_ABSENT)
+		return if_there ? CM_OK : cm_trace_fail(t, CM_REASON_CONFIG, "%s: there is no such file or folder", path);
+	if (err != CM_OK)
+		return err;
+	if (is_folder) {
+		l.folder = fd;
+		err = load_folder(&l, path, if_there);
+	} else {
+		err = load_file(&l, path);
+	}
+	close(fd);
+	return err;
 }

@@ -415,7 +415,7 @@ anchors_that_cannot_be_read(void **state)
 	assert_int_equal(mkdir(scratch("folder"), 0755), 0);
 	refuse_open(scratch("folder"), "no file in this folder ends in .pem");
 	assert_int_equal(chmod(scratch("folder"), 0777), 0);
-	refuse_open(scratch("folder"), "others may write this folder");
+	refuse_open(scratch("folder"), "others may write it");
 }
 
 static void

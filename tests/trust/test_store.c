@@ -361,7 +361,7 @@ folders_that_will_not_do(void **state)
 	assert_int_equal(mkdir(s.anchors, 0755), 0);
 	assert_int_equal(chmod(s.anchors, 0777), 0);
 	assert_int_equal(add_file(&s, PKI("root.crt"), false), CM_ERR_CONFIG);
-	assert_has(cm_trace_message(s.t), "others may write this folder");
+	assert_has(cm_trace_message(s.t), "others may write it");
 	cm_trace_free(&s.t);
 }
 
