@@ -3,6 +3,7 @@
 that come and go.  Each time somebody who may gets in as soon as it is mended, or is told what to do, and nothing waits for ever."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'rig'))
 import away
+import computer as computer_module
 import rig as rig_module
 import scenario
 import service as service_module
@@ -42,6 +44,11 @@ def serves():
     except OSError:
         return False
     return True
+
+
+PLIST = """<?xml version="1.0" encoding="UTF-8"?>
+<plist version="1.0"><dict></dict></plist>
+"""
 
 
 class Frozen:
@@ -189,6 +196,82 @@ class ConfigTest(ServiceScenario):
         self.assertNotEqual(status, 0)
         self.assertIn(str(folder), text)
         self.check_inside(*self.log_in())
+
+
+class ForeignTest(ServiceScenario):
+    """A file that decides something, and is another's or others may write it: nobody gets in by it, and whoever looks is told which it
+    is.  It is judged as it was opened (tests/base/test_file.c has names that change in between)."""
+    starts = False
+
+    def setUp(self):
+        super().setUp()
+        folder = CONF.parent
+        (folder / 'managed.d').mkdir(exist_ok=True)
+        self.addCleanup(shutil.rmtree, folder / 'managed.d')
+        made = {'managed.d/50-test.conf': '', 'map': 'alice -> alice\n', 'SmartcardLogin.plist': PLIST,
+                **{f'{name}.crt': (scenario.RIG.pki / f'{name}.crt').read_text() for name in ('root', 'inter')},
+                'kdc.crt': (scenario.RIG.pki / 'root.crt').read_text()}
+        for name, text in made.items():
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o644)
+            self.addCleanup((folder / name).unlink)
+        self.configure('rule "mapped" {\n  attribute = uid\n  map_file = "/etc/cardmap/map"\n  value = "{nt_principal_name.short_name}"\n}\n',
+                       mapper__plist=folder / 'SmartcardLogin.plist', trust__anchors=[folder / 'root.crt'],
+                       trust__intermediates=[folder / 'inter.crt'], kerberos__anchors=[folder / 'kdc.crt'], enforcement__removal='lock')
+
+    def spoiled(self, path, how):
+        found = path.stat()
+        if how == 'owner':
+            os.chown(path, computer_module.LOCAL_UID, found.st_gid)
+        else:
+            path.chmod(found.st_mode | 0o002)
+        try:
+            self.attempt(path)
+        finally:
+            service_scenario.SERVICE.stop()
+            os.chown(path, found.st_uid, found.st_gid)
+            path.chmod(found.st_mode)
+
+    def attempt(self, path):
+        service, log = service_scenario.SERVICE, scenario.RIG.log('cardmapd')
+        before = log.stat().st_size if log.exists() else 0
+        service.start(wait=False)
+
+        def is_named():
+            return str(path) in log.read_text()[before:]
+
+        def is_prepared():
+            try:
+                return service.is_prepared()
+            except OSError:
+                return False
+        wait_until(lambda: is_named() or not scenario.RIG.is_running('cardmapd') or is_prepared(),
+                   'it to say why it does not work, or to prepare the card')
+        if not is_named():
+            self.assertTrue(scenario.RIG.is_running('cardmapd'), log.read_text()[before:])
+            status, text = self.ended(self.su())
+            self.assertNotEqual(status, 0, text)
+            self.assertIn(str(path), text)
+        elif path.name != 'entered' and serves():
+            self.assertEqual([card for card in service.cards() if card['state'] == 'ready'], [])
+
+    def test_each(self):
+        folder = CONF.parent
+        for path, how in ((CONF, 'owner'), (folder / 'managed.d/50-test.conf', 'mode'), (folder / 'map', 'owner'),
+                          (folder / 'SmartcardLogin.plist', 'mode'), (folder / 'root.crt', 'owner'), (folder / 'inter.crt', 'mode'),
+                          (folder / 'kdc.crt', 'owner'), (folder / 'bind.password', 'mode'), (Path('/etc/krb5.keytab'), 'owner'),
+                          (HOME / 'libexec/cardmap-resolver', 'mode')):
+            with self.subTest(path.name, how=how):
+                self.spoiled(path, how)
+        self.start()
+        self.check_inside(*self.log_in())
+        service_scenario.SERVICE.stop()
+        for path, how in ((service_scenario.SERVICE.store, 'owner'), (RUN / 'private/spent', 'owner'), (RUN / 'private/entered', 'mode')):
+            with self.subTest(path.name, how=how):
+                if not path.exists():  # as cardmapd writes it where there is nothing to say
+                    path.write_text('[]')
+                    path.chmod(0o600)
+                self.spoiled(path, how)
 
 
 class ManyTest(ServiceScenario):
