@@ -31,10 +31,6 @@ def moment(text):
 
 
 class CommandsCase(RevocationCase):
-    def setUp(self):
-        super().setUp()
-        self.settings['trust.timeout'] = 1000  # many of these servers are silent
-
     def for_everybody(self, *names):
         """Copies that an ordinary user can read, wherever this repository is; the CAs' are the configuration's."""
         copies = [shutil.copy(self.pki / name, self.folder / name) for name in ('root.crt', 'inter.crt', *names)]
@@ -65,6 +61,7 @@ class CommandsCase(RevocationCase):
             server.forget()
             server.pages['/'] = silent
         scenario.RIG.stop('slapd')
+        self.settings['trust.timeout'] = 1000
 
     def write(self, name, data):
         path = self.folder / name
