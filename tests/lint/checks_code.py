@@ -7,6 +7,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from opens import CALLS, FOLDERS, OPENS
 from sources import ARROWS, INSTALLED, PUBLIC, bare, files, functions, line_of, product
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"', re.M)
@@ -258,6 +259,24 @@ def fuzz(root, built):
             yield f'tests/fuzz/seeds/{name}: no seeds'
 
 
+# ---- opens
+
+OPENING = re.compile(rf'(?<![\w>.])(?:{"|".join(CALLS)})[ \t]*\(')
+
+
+def opens(root, _build):
+    """Where privilege is, what is opened or looked at by its name stands in a table that says why that is safe."""
+    for path in files(root, *FOLDERS, ends=('.c',)):
+        name, text = path.relative_to(root).as_posix(), bare(path.read_text())
+        found = [match.start() for match in OPENING.finditer(text)]
+        listed = OPENS.get(name, (0, ''))[0]
+        if len(found) > listed:
+            yield (f'{where(root, path, text, found[-1])}: what decides is read by cm_file_read(), cm_file_hold() or cm_place_open(), which judge '
+                   f'what is open; where a name does no harm say so in tests/lint/opens.py (it has {listed} of {len(found)})')
+        elif len(found) < listed:
+            yield f'{name}:1: tests/lint/opens.py tells of {listed} calls, and it has {len(found)}'
+
+
 # ---- portable
 
 # Kinds of names, so that this file names none itself: a registry's host, a folder of one person's machine.
@@ -280,4 +299,4 @@ def portable(root, _build):
 
 
 CHECKS = {check.__name__: check for check in (
-    arrows, headers, calls, state, sizes, definitions, comments, tests, portable)}
+    arrows, headers, calls, state, sizes, definitions, comments, tests, opens, portable)}

@@ -76,6 +76,9 @@ MISTAKES = [
     ('tests', 'tests/fuzz/fuzz_b.c', '', 'no cm_fuzz() runs it'),
     ('tests', 'tests/fuzz/seeds/a/one', None, 'tests/fuzz/seeds/a: no seeds'),
     ('tests', 'CMakePresets.json', '{"configurePresets": [{"name": "dev"}, {"name": "fuzz"}]}', 'no preset release'),
+    ('opens', 'base/a.c', SOURCE + '\tfd = open(path, O_RDONLY);\n', 'base/a.c:11: what decides is read by cm_file_read()'),
+    ('opens', 'cardmapd/b.c', 'if (stat (path, &st) == 0)\n\tf = fopen(path, "re");\n', 'cardmapd/b.c:2: what decides'),
+    ('opens', 'base/log.c', 'int x;\n', 'base/log.c:1: tests/lint/opens.py tells of 1 calls, and it has 0'),
     ('portable', 'doc/x.md', 'see /' + 'root/notes', 'doc/x.md:1: /' + 'root/n'),
     ('portable', 'doc/x.md', '\nfrom ' + 'deb' + '.example.org', 'doc/x.md:2: '),
 ]
