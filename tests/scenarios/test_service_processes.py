@@ -119,23 +119,31 @@ class DeathTest(ServiceScenario):
                 wait_until(lambda: of(name) and not before & {p.pid for p in of(name)}, f'another {name}')
                 self.check_next()
 
-    def test_while_the_pin_is_asked(self):
-        """The login has ended: the PIN that is typed goes nowhere."""
-        for name in (RESOLVER, CARD):
-            with self.subTest(name):
-                said = len(service_scenario.SERVICE.log)
-                self.drop_tickets()
-                with Counts() as counts:
-                    terminal = self.su()
-                    terminal.expect(PROMPT)
-                    service_scenario.SERVICE.kill(name)
-                    wait_until(lambda: 'while the PIN was awaited' in service_scenario.SERVICE.log[said:], 'its death to be noticed')
-                    terminal.type(f'{PIN}\n')
-                    status, text = self.ended(terminal)
-                self.assertNotEqual(status, 0, text)
-                self.assertIn('(helper)', text)
-                self.assertEqual((counts.verifies(), self.tickets(), self.tries()), (0, [], 3))
-                self.check_next()
+    def kill_at_prompt(self, name, noticed):
+        """What the login comes to, with the right PIN typed after that."""
+        said = len(service_scenario.SERVICE.log)
+        terminal = self.su()
+        terminal.expect(PROMPT)
+        service_scenario.SERVICE.kill(name)
+        wait_until(lambda: noticed in service_scenario.SERVICE.log[said:], 'its death to be noticed')
+        terminal.type(f'{PIN}\n')
+        return self.ended(terminal)
+
+    def test_of_the_cards_helper_while_the_pin_is_asked(self):
+        """The login has ended: the PIN goes nowhere."""
+        with Counts() as counts:
+            status, text = self.kill_at_prompt(CARD, 'while the PIN was awaited')
+        self.assertNotEqual(status, 0, text)
+        self.assertIn('(helper)', text)
+        self.assertEqual((counts.verifies(), self.tickets(), self.tries()), (0, [], 3))
+        self.check_next()
+
+    def test_of_the_resolver_while_the_pin_is_asked(self):
+        """What it has told stands: one PIN, and a session."""
+        with Counts() as counts:
+            self.check_inside(*self.kill_at_prompt(RESOLVER, 'resolver (pid'))
+        self.assertEqual((counts.verifies(), counts.signatures()), (1, 1))
+        self.check_next()
 
     def test_of_the_tickets_writer_while_the_pin_is_asked(self):
         """It begins before there is a ticket, as who it is for; another takes its place, and it goes with who was asked."""
