@@ -8,7 +8,6 @@
 #include "service/apart_internal.h"
 
 #define EXPECT_MS	200	/* nobody waits at the prompt for what only makes a login faster */
-#define END_MS		2000	/* helper/guard.c gives it 1500 */
 #define GRACE_MS	1000	/* a process that was told a deadline answers at the latest by then */
 
 static const char *const process_names[] = {
@@ -37,30 +36,12 @@ cm_apart_forget_proof(struct cm_apart *a)
 	a->nonce_time = 0;
 }
 
-/*
- * It is waited for: where a PIN was sent it resets the card when it ends, and pcscd lets another program's transaction begin
- * during that, whose commands then meet a card that has forgotten what was selected.  Of a card that is out the line is cut.
- */
-static void
-end_card_helper(struct cm_apart *a)
-{
-	struct cm_channel *c = a->channels[CM_PROCESS_CARD];
-	struct pollfd p = { .fd = -1 };	/* POLLHUP alone: what it still says nobody reads */
-
-	if (c == NULL)
-		return;
-	p.fd = cm_channel_fd(c);
-	if (shutdown(p.fd, SHUT_WR) == 0)
-		(void)!poll(&p, 1, END_MS);
-	cm_channel_free(&a->channels[CM_PROCESS_CARD]);
-}
-
 void
 cm_apart_forget(struct cm_apart *a)
 {
 	cm_apart_forget_proof(a);
 	cm_ccache_put_drop(&a->putting);
-	end_card_helper(a);
+	cm_channel_free(&a->channels[CM_PROCESS_CARD]);
 	cm_message_clear(&a->opened);
 	cm_message_clear(&a->chained);
 	cm_message_clear(&a->judged);
