@@ -238,6 +238,15 @@ class HandleTest(SeatScenario):
         self.assertEqual(counts.verifies(), 0)
         self.check_granted(caller)
 
+    def test_no_pin_where_the_reader_takes_none(self):
+        """An answer with no descriptor is one for a PIN pad."""
+        caller = self.caller(self.inside())
+        self.assertFalse(caller.begin(user='alice', service='swaylock')['parameters']['pad'])
+        with Counts() as counts:
+            caller.say('pad')
+            self.assertEqual(caller.until('refused')['parameters']['reason'], 'pin_missing')
+        self.assertEqual((counts.verifies(), self.tries()), (0, 3))
+
     def test_who_goes_away_leaves_nothing(self):
         for _ in range(3):
             caller = self.caller(self.lenas('root'))
