@@ -39,7 +39,7 @@ def files(folder):
 
 
 class SecretsTest(ServiceScenario):
-    changes = {'service__log': 'syslog', 'service__wait': 8000}
+    changes = {'service__log': 'syslog', 'service__wait': 60000}  # all is searched while a PIN is asked
 
     def setUp(self):
         super().setUp()
@@ -103,6 +103,7 @@ class SecretsTest(ServiceScenario):
         terminal.kill()
 
     def test_a_pin_for_a_card_that_is_gone(self):
+        self.again(service__wait=4000)
         terminal = self.su()
         terminal.expect(ANY_PROMPT)
         self.take_out()
