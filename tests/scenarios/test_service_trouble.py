@@ -274,6 +274,35 @@ class ForeignTest(ServiceScenario):
                 self.spoiled(path, how)
 
 
+SWAP = """import ctypes, sys
+exchange = ctypes.CDLL(None).renameat2
+one, other = (path.encode() for path in sys.argv[1:])
+while True:
+    exchange(-100, one, -100, other, 2)  # AT_FDCWD, RENAME_EXCHANGE
+"""
+
+
+class SwapTest(ServiceScenario):
+    def test_a_keytab_that_changes_places_with_anothers(self):
+        """As it is judged and read: each login goes by the host's own, or is refused for the other's owner; by what that holds none is."""
+        ours, others = Path('/etc/krb5.keytab'), CONF.parent / 'other.keytab'
+        self.addCleanup(ours.write_bytes, ours.read_bytes())
+        others.write_bytes(b'\5\2no keytab')
+        others.chmod(0o600)
+        os.chown(others, computer_module.LOCAL_UID, computer_module.LOCAL_UID)
+        with subprocess.Popen([sys.executable, '-c', SWAP, ours, others]) as swapping:
+            try:
+                ends = [self.log_in() for _ in range(6)]
+            finally:
+                swapping.kill()
+        if ours.stat().st_uid != 0:
+            os.replace(others, ours)
+        others.unlink(missing_ok=True)
+        for status, text in ends:
+            self.assertRegex(text, r'ccache=' if status == 0 else rf'{ours}: owned by uid {computer_module.LOCAL_UID}: chown root it')
+        self.check_inside(*self.log_in())
+
+
 class ManyTest(ServiceScenario):
     def test_out_and_in_again_and_again(self):
         daemon = service_scenario.SERVICE.pid
