@@ -119,98 +119,12 @@ is_shallow(struct cm_blob m)
 	return true;
 }
 
-/*
- * What nearly all calls are: objects in objects, no blanks, strings of plain
- * ASCII with nothing to undo.  The rest of JSON is jansson's, whose word counts
- * for all that is not read here to the end.
- */
-struct plain {
-	const uint8_t *at, *end;
-	unsigned depth;
-};
-
-static bool
-skip(struct plain *p, uint8_t c)
-{
-	if (p->at == p->end || *p->at != c)
-		return false;
-	p->at++;
-	return true;
-}
-
-static bool
-read_plain_string(struct plain *p, struct cm_blob *out)
-{
-	const uint8_t *begin = p->at + 1;
-
-	if (!skip(p, '"'))
-		return false;
-	while (p->at < p->end && *p->at >= 0x20 && *p->at < 0x7F && *p->at != '"' && *p->at != '\\')
-		p->at++;
-	*out = (struct cm_blob){ begin, (size_t)(p->at - begin) };
-	return skip(p, '"');
-}
-
-static json_t *read_plain_object(struct plain *p);
-
-static json_t *
-read_plain_value(struct plain *p)
-{
-	struct cm_blob text;
-
-	if (p->at < p->end && *p->at == '{')
-		return read_plain_object(p);
-	return read_plain_string(p, &text) ? json_stringn_nocheck((const char *)text.ptr, text.len) : NULL;
-}
-
-#define PLAIN_NAME	32
-#define PLAIN_DEPTH	4
-
-/* False: it is not plain, or its name is there already. */
-static bool
-read_plain_member(struct plain *p, json_t *o)
-{
-	char name[PLAIN_NAME];
-	struct cm_blob text;
-
-	if (!read_plain_string(p, &text) || text.len >= sizeof(name) || !skip(p, ':'))
-		return false;
-	memcpy(name, text.ptr, text.len);
-	name[text.len] = '\0';
-	return json_object_get(o, name) == NULL && json_object_set_new_nocheck(o, name, read_plain_value(p)) == 0;
-}
-
-static json_t *
-read_plain_object(struct plain *p)
-{
-	json_t *o = p->depth++ < PLAIN_DEPTH && skip(p, '{') ? json_object() : NULL;
-
-	if (o != NULL && !skip(p, '}')) {
-		do {
-			if (!read_plain_member(p, o)) {
-				json_decref(o);
-				return NULL;
-			}
-		} while (skip(p, ','));
-		if (!skip(p, '}')) {
-			json_decref(o);
-			return NULL;
-		}
-	}
-	p->depth--;
-	return o;
-}
-
 /* RFC 8259; jansson takes no NUL in a string, no broken UTF-8, and no integer above 64 bits. */
 static enum cm_err
 read_object(struct cm_blob m, json_t **out)
 {
-	struct plain p = { m.ptr, m.ptr + m.len, 0 };
 	json_error_t why;
 
-	if ((*out = read_plain_object(&p)) != NULL && p.at == p.end)
-		return CM_OK;
-	json_decref(*out);
 	*out = NULL;
 	if (m.len == 0 || !is_shallow(m))
 		return CM_ERR_SYNTAX;
