@@ -269,7 +269,7 @@ class OfflineTest(ServiceScenario):
                 'ocsp': silent.made_to(rig_module.OCSP_PORT), 'http': silent.made_to(rig_module.HTTP_PORT)}
 
     @contextlib.contextmanager
-    def silence(self, names):
+    def servers_silent(self, names):
         """The directory frozen with the connections it has, and in the others' places somebody who says nothing."""
         others = [name for name in names if name != 'slapd']
         if 'slapd' in names:
@@ -302,7 +302,7 @@ class OfflineTest(ServiceScenario):
         for names in MET:
             with self.subTest(' '.join(names)):
                 self.again(trust__ask_always='yes')  # else what is kept of the card's revocation is answer enough, and nobody is asked
-                with self.silence(names) as silent:
+                with self.servers_silent(names) as silent:
                     self.spared(names, silent)
 
     def test_servers_gone(self):
