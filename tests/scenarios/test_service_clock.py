@@ -62,8 +62,10 @@ class ClockScenario(ServiceScenario):
 
 
 class OldTest(ClockScenario):
+
     """While the prompt stands the computer sleeps, however long, or a minute passes: what was prepared before is asked again, of
     everybody, before the PIN goes to the card."""
+    silence = True
     changes = {'service__wait': '600000', 'trust__ask_always': 'yes', 'trust__use_crl': 'no', 'trust__check': 'leaf'}
 
     def setUp(self):
