@@ -62,7 +62,6 @@ class ClockScenario(ServiceScenario):
 
 
 class OldTest(ClockScenario):
-
     """While the prompt stands the computer sleeps, however long, or a minute passes: what was prepared before is asked again, of
     everybody, before the PIN goes to the card."""
     silence = True
