@@ -238,8 +238,8 @@ is_refresh(struct cm_accounts *s, const struct cm_store_login *l)
 
 /*
  * A login that is like the last one does not wait for the disk: whoever is
- * killed now loses nothing, a power cut may take its times back, and answers
- * that said "good", which can be asked again.  SQLite's next sync has them.
+ * killed now loses nothing, a power cut may take its times back (the clock's
+ * floor among them), and answers that said "good", which can be asked again.  SQLite's next sync has them.
  */
 enum cm_err
 cm_accounts_keep(struct cm_accounts *s, const struct cm_store_login *l, struct cm_trace *t)

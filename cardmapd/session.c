@@ -317,14 +317,8 @@ look_up(struct cm_work *w)
 static void
 prepare(struct cm_work *w)
 {
-	enum cm_err err;
+	enum cm_err err = look_up(w);
 
-	if (w->session->spent.wrong >= CM_WRONG_PINS_MAX) {
-		w->login = (struct cm_login){ 0 };
-		publish(w, CM_ERR_REFUSED, CM_REASON_PIN_HELD, "two wrong PINs were typed for the card since it was put in");
-		return;
-	}
-	err = look_up(w);
 	/* The helper of the login before resets the card when it ends, which may come after the next has begun. */
 	for (unsigned left = ANEW_MOST; left > 0 && err == CM_ERR_AGAIN && reason_of(w) == CM_REASON_CARD_CHANGED &&
 	    !is_removed(w->session); left--) {
@@ -333,6 +327,12 @@ prepare(struct cm_work *w)
 	}
 	if (w->login.reader != NULL && (err == CM_OK || w->login.subject != NULL))
 		cm_work_settle_doubt(w->session, w->login.tries_left);
+	if (w->session->spent.wrong >= CM_WRONG_PINS_MAX) {
+		cm_work_end(w);
+		w->login = (struct cm_login){ 0 };
+		publish(w, CM_ERR_REFUSED, CM_REASON_PIN_HELD, "two wrong PINs were typed for the card since it was put in");
+		return;
+	}
 	w->ready = err == CM_OK || reason_of(w) == CM_REASON_SEVERAL_ACCOUNTS || w->login.opening_count > 0;
 	publish(w, err, reason_of(w), cm_trace_message(w->trace));
 	if (!w->ready)

@@ -143,14 +143,14 @@ void
 cm_spents_note(struct cm_spents *s, const struct cm_spent *spent)
 {
 	pthread_mutex_lock(&s->lock);
-	const struct cm_spent *row = find(s, &spent->in);
+	struct cm_spent *row = find(s, &spent->in);
 	const bool changed = row == NULL ? spent->wrong > 0 : row->wrong != spent->wrong || row->doubtful != spent->doubtful ||
 	    row->tries_before != spent->tries_before;
 
 	if (changed && spent->wrong > 0)
 		put(s, spent);
 	else if (changed)
-		(void)drop(s, spent->in.reader, NULL);
+		*row = s->list.rows[--s->list.count];
 	if (changed)
 		save(s);
 	pthread_mutex_unlock(&s->lock);

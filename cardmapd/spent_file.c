@@ -1,4 +1,7 @@
-/* cardmapd/spent_file.c - the text of what was spent: a JSON array with an object for each insertion. */
+/*
+ * cardmapd/spent_file.c - the text of what was spent: a JSON array with an object for each insertion.  Readers' names
+ * stand in hex: they are octets, which pcscd cuts where it likes.
+ */
 #include <jansson.h>
 #include <string.h>
 
@@ -14,8 +17,14 @@ cm_insertion_equal(const struct cm_insertion *a, const struct cm_insertion *b)
 static json_t *
 describe(const struct cm_spent *s)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "reader", s->in.reader, "pcscd", (json_int_t)s->in.pcscd, "events",
+	struct cm_buf reader = { 0 };
+	json_t *o;
+
+	cm_buf_add_hex(&reader, cm_blob_str(s->in.reader));
+	o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "reader", cm_buf_str(&reader), "pcscd", (json_int_t)s->in.pcscd, "events",
 	    (json_int_t)s->in.events, "wrong", (json_int_t)s->wrong, "doubtful", (json_int_t)s->doubtful, "tries", (json_int_t)s->tries_before);
+	cm_buf_free(&reader);
+	return o;
 }
 
 char *
@@ -45,14 +54,14 @@ take_row(const json_t *o, struct cm_spent *s)
 {
 	const char *reader = json_string_value(json_object_get(o, "reader"));
 	json_int_t pcscd, events, wrong, doubtful, tries;
+	size_t digits;
 
 	*s = (struct cm_spent){ .wrong = 0 };
-	if (reader == NULL || reader[0] == '\0' || strlen(reader) >= sizeof(s->in.reader) ||
-	    !take_number(o, "pcscd", UINT32_MAX, &pcscd) || !take_number(o, "events", UINT16_MAX, &events) ||
+	if (reader == NULL || (digits = cm_hex_parse(cm_blob_str(reader), (uint8_t *)s->in.reader, sizeof(s->in.reader) - 1)) == 0 ||
+	    digits % 2 != 0 || strlen(s->in.reader) != digits / 2 || !take_number(o, "pcscd", UINT32_MAX, &pcscd) || !take_number(o, "events", UINT16_MAX, &events) ||
 	    !take_number(o, "wrong", CM_WRONG_PINS_MAX, &wrong) || wrong == 0 || !take_number(o, "doubtful", wrong, &doubtful) ||
 	    !take_number(o, "tries", UINT32_MAX, &tries))
 		return false;
-	memcpy(s->in.reader, reader, strlen(reader) + 1);
 	s->in.pcscd = (uint32_t)pcscd;
 	s->in.events = (uint16_t)events;
 	s->wrong = (unsigned)wrong;

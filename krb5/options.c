@@ -108,6 +108,8 @@ add_anchor(struct cm_pkinit *p, size_t i, const char *path, struct cm_trace *t)
 	cm_buf_addf(&b, "%s:/proc/self/fd/%d", is_folder ? "DIR" : "FILE", p->held[i]);
 	p->anchors[i] = cm_buf_take(&b);
 	cm_buf_free(&b);
+	if (p->anchors[i] == NULL)
+		close(p->held[i]);	/* the rest goes with its anchor */
 	return p->anchors[i] != NULL ? CM_OK : CM_ERR_NOMEM;
 }
 

@@ -45,7 +45,7 @@ ATTACKS = {
     'OCSP signers without the right to': ['scenarios/test_revocation_ocsp.py:test_the_signer_who_may'],
     'responders that are huge, slow or silent': ['scenarios/test_revocation_path.py:test_42_mb', 'scenarios/test_revocation_path.py:test_dripping',
                                                  'scenarios/test_revocation_path.py:test_silent',
-                                                 'scenarios/test_service_login.py:test_a_responder_frozen_alone_does_not_make_it_offline'],
+                                                 'scenarios/test_service_login.py:test_each_silent_alone_and_all_together'],
     'the hard level with nobody to ask': ['scenarios/test_revoked.py:test_no_aia_and_no_cdp_fails_closed_and_says_what_was_missing'],
     'a revoked serial number forgiven (SSSD#7404)': ['scenarios/test_service_attacks.py:test_a_card_that_was_revoked',
                                                      'scenarios/test_revoked.py:test_list_expires'],
@@ -69,7 +69,7 @@ ATTACKS = {
         'scenarios/test_service_seat.py:test_it_is_nobody_elses'],
     'the PIN sent to a card swapped in after reading': [
         'scenarios/test_service_login.py:test_swapped_while_the_pin_is_asked', 'card/test_piv_hostile.c:test_pin_is_not_sent_to_a_swapped_card'],
-    'an answer prepared yesterday': ['scenarios/test_service_clock.py:test_taken_away_while_it_slept', 'scenarios/test_service_attacks.py:test_a_card_revoked_while_it_was_in',
+    'an answer prepared yesterday': ['scenarios/test_service_clock.py:test_taken_away_meanwhile', 'scenarios/test_service_attacks.py:test_a_card_revoked_while_it_was_in',
                                      'scenarios/test_attacks.py:test_a_card_revoked_while_the_prompt_stood_overnight'],
     'only LDAP blocked so that revocation is skipped': ['scenarios/test_service_attacks.py:test_only_ldap_blocked',
                                                         'scenarios/test_offline.py:test_only_ldap_blocked_does_not_skip_revocation'],
