@@ -32,8 +32,10 @@ cm_entered_started(pid_t pid)
 /* ---- writing */
 
 static json_t *
-describe(const struct cm_entered *e)
+describe(const void *list, size_t i)
 {
+	const struct cm_entered *e = &((const struct cm_entered_list *)list)->rows[i];
+
 	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "card", e->card, "user", e->user, "uid", (json_int_t)e->uid,
 	    "pid", (json_int_t)e->pid, "started", (json_int_t)e->started, "session", e->session, "reader", e->reader);
 }
@@ -41,14 +43,7 @@ describe(const struct cm_entered *e)
 char *
 cm_entered_text(const struct cm_entered_list *l)
 {
-	json_t *list = json_array();
-	char *text;
-
-	for (size_t i = 0; i < l->count; i++)
-		json_array_append_new(list, describe(&l->rows[i]));
-	text = json_array_size(list) == l->count ? json_dumps(list, JSON_COMPACT) : NULL;
-	json_decref(list);
-	return text;
+	return cm_table_text(l, l->count, describe);
 }
 
 enum cm_err
@@ -76,24 +71,16 @@ take_text(const json_t *o, const char *key, char *to, size_t size)
 }
 
 static bool
-take_number(const json_t *o, const char *key, json_int_t max, json_int_t *to)
+take_row(void *list, size_t i, const json_t *o)
 {
-	const json_t *n = json_object_get(o, key);
-
-	*to = json_integer_value(n);
-	return json_is_integer(n) && *to >= 0 && *to <= max;
-}
-
-static bool
-take_row(const json_t *o, struct cm_entered *e)
-{
+	struct cm_entered *e = &((struct cm_entered_list *)list)->rows[i];
 	json_int_t uid, pid, started;
 
 	*e = (struct cm_entered){ .due = INT64_MAX };
 	if (!take_text(o, "card", e->card, sizeof(e->card)) || !take_text(o, "user", e->user, sizeof(e->user)) ||
 	    !take_text(o, "session", e->session, sizeof(e->session)) || !take_text(o, "reader", e->reader, sizeof(e->reader)) ||
-	    !take_number(o, "uid", UINT32_MAX - 1, &uid) || !take_number(o, "pid", INT32_MAX, &pid) ||
-	    !take_number(o, "started", INT64_MAX, &started))
+	    !cm_table_number(o, "uid", UINT32_MAX - 1, &uid) || !cm_table_number(o, "pid", INT32_MAX, &pid) ||
+	    !cm_table_number(o, "started", INT64_MAX, &started))
 		return false;
 	e->uid = (uid_t)uid;
 	e->pid = (pid_t)pid;
@@ -104,18 +91,10 @@ take_row(const json_t *o, struct cm_entered *e)
 bool
 cm_entered_parse(struct cm_blob text, struct cm_entered_list *out)
 {
-	json_t *list = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL), *row;
-	bool whole = json_is_array(list) && json_array_size(list) <= CM_ENTERED_MAX;
-	size_t i;
+	const ssize_t count = cm_table_parse(text, out, CM_ENTERED_MAX, take_row);
 
-	out->count = 0;
-	json_array_foreach(list, i, row)
-		if (whole)
-			whole = take_row(row, &out->rows[out->count++]);
-	if (!whole)
-		out->count = 0;
-	json_decref(list);
-	return whole;
+	out->count = count > 0 ? (size_t)count : 0;
+	return count >= 0;
 }
 
 enum cm_err

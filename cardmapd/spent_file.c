@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "cardmapd/spent.h"
+#include "cardmapd/whole_file.h"
 
 bool
 cm_insertion_equal(const struct cm_insertion *a, const struct cm_insertion *b)
@@ -15,8 +16,9 @@ cm_insertion_equal(const struct cm_insertion *a, const struct cm_insertion *b)
 }
 
 static json_t *
-describe(const struct cm_spent *s)
+describe(const void *list, size_t i)
 {
+	const struct cm_spent *s = &((const struct cm_spent_list *)list)->rows[i];
 	struct cm_buf reader = { 0 };
 	json_t *o;
 
@@ -30,37 +32,28 @@ describe(const struct cm_spent *s)
 char *
 cm_spent_text(const struct cm_spent_list *l)
 {
-	json_t *list = json_array();
-	char *text;
-
-	for (size_t i = 0; i < l->count; i++)
-		json_array_append_new(list, describe(&l->rows[i]));
-	text = json_array_size(list) == l->count ? json_dumps(list, JSON_COMPACT) : NULL;
-	json_decref(list);
-	return text;
+	return cm_table_text(l, l->count, describe);
 }
 
 static bool
-take_number(const json_t *o, const char *key, json_int_t max, json_int_t *to)
+take_reader(const char *hex, char *to, size_t size)
 {
-	const json_t *n = json_object_get(o, key);
+	const size_t digits = hex != NULL ? cm_hex_parse(cm_blob_str(hex), (uint8_t *)to, size - 1) : 0;
 
-	*to = json_integer_value(n);
-	return json_is_integer(n) && *to >= 0 && *to <= max;
+	return digits > 0 && digits % 2 == 0 && digits / 2 < size && strlen(to) == digits / 2;
 }
 
 static bool
-take_row(const json_t *o, struct cm_spent *s)
+take_row(void *list, size_t i, const json_t *o)
 {
-	const char *reader = json_string_value(json_object_get(o, "reader"));
+	struct cm_spent *s = &((struct cm_spent_list *)list)->rows[i];
 	json_int_t pcscd, events, wrong, doubtful, tries;
-	size_t digits;
 
 	*s = (struct cm_spent){ .wrong = 0 };
-	if (reader == NULL || (digits = cm_hex_parse(cm_blob_str(reader), (uint8_t *)s->in.reader, sizeof(s->in.reader) - 1)) == 0 ||
-	    digits % 2 != 0 || strlen(s->in.reader) != digits / 2 || !take_number(o, "pcscd", UINT32_MAX, &pcscd) || !take_number(o, "events", UINT16_MAX, &events) ||
-	    !take_number(o, "wrong", CM_WRONG_PINS_MAX, &wrong) || wrong == 0 || !take_number(o, "doubtful", wrong, &doubtful) ||
-	    !take_number(o, "tries", UINT32_MAX, &tries))
+	if (!take_reader(json_string_value(json_object_get(o, "reader")), s->in.reader, sizeof(s->in.reader)) ||
+	    !cm_table_number(o, "pcscd", UINT32_MAX, &pcscd) || !cm_table_number(o, "events", UINT16_MAX, &events) ||
+	    !cm_table_number(o, "wrong", CM_WRONG_PINS_MAX, &wrong) || wrong == 0 || !cm_table_number(o, "doubtful", wrong, &doubtful) ||
+	    !cm_table_number(o, "tries", UINT32_MAX, &tries))
 		return false;
 	s->in.pcscd = (uint32_t)pcscd;
 	s->in.events = (uint16_t)events;
@@ -73,16 +66,8 @@ take_row(const json_t *o, struct cm_spent *s)
 bool
 cm_spent_parse(struct cm_blob text, struct cm_spent_list *out)
 {
-	json_t *list = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL), *row;
-	bool whole = json_is_array(list) && json_array_size(list) <= CM_SPENTS_MAX;
-	size_t i;
+	const ssize_t count = cm_table_parse(text, out, CM_SPENTS_MAX, take_row);
 
-	out->count = 0;
-	json_array_foreach(list, i, row)
-		if (whole)
-			whole = take_row(row, &out->rows[out->count++]);
-	if (!whole)
-		out->count = 0;
-	json_decref(list);
-	return whole;
+	out->count = count > 0 ? (size_t)count : 0;
+	return count >= 0;
 }

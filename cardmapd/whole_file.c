@@ -45,3 +45,38 @@ cm_whole_file_write(const char *path, struct cm_blob text, struct cm_trace *t)
 	cm_buf_free(&fresh);
 	return err;
 }
+
+char *
+cm_table_text(const void *list, size_t count, cm_table_describe *describe)
+{
+	json_t *rows = json_array();
+	char *text;
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(rows, describe(list, i));
+	text = json_array_size(rows) == count ? json_dumps(rows, JSON_COMPACT) : NULL;
+	json_decref(rows);
+	return text;
+}
+
+ssize_t
+cm_table_parse(struct cm_blob text, void *list, size_t max, cm_table_take *take)
+{
+	json_t *rows = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
+	const size_t count = json_array_size(rows);
+	bool whole = json_is_array(rows) && count <= max;
+
+	for (size_t i = 0; whole && i < count; i++)
+		whole = take(list, i, json_array_get(rows, i));
+	json_decref(rows);
+	return whole ? (ssize_t)count : -1;
+}
+
+bool
+cm_table_number(const json_t *row, const char *key, json_int_t max, json_int_t *to)
+{
+	const json_t *n = json_object_get(row, key);
+
+	*to = json_integer_value(n);
+	return json_is_integer(n) && *to >= 0 && *to <= max;
+}
