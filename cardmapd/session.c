@@ -174,7 +174,10 @@ cm_work_begin(struct cm_work *w)
 	return CM_OK;
 }
 
-/* The connection to it was dropped, because it was too slow or said what it may not; or it was never needed. */
+/*
+ * The connection to it was dropped, because it was too slow or said what it may
+ * not; or it was never needed, or died while the PIN was asked.
+ */
 static bool
 lost_resolver(const struct cm_work *w)
 {

@@ -360,7 +360,7 @@ static enum cm_err
 bring_folder(struct cm_question *q, const char *path)
 {
 	struct asking a = { .q = q };
-	struct cm_folder f = { .path = path, .wants = is_hashed_list };
+	struct cm_folder f = { .path = path, .fd = AT_FDCWD, .wants = is_hashed_list };
 	struct cm_trace *why = NULL;
 	enum cm_err err = cm_trace_new(&why);
 

@@ -1,6 +1,7 @@
 /* trust/folder.c - folders of certificates and of revocation lists. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -44,7 +45,7 @@ enum cm_err
 cm_folder_each(struct cm_folder *f, struct cm_trace *t, cm_folder_visit visit, void *arg)
 {
 	struct dirent **names = NULL;
-	const int count = f->fd > 0 ? scandirat(f->fd, ".", &names, NULL, alphasort) : scandir(f->path, &names, NULL, alphasort);
+	const int count = scandirat(f->fd, f->fd == AT_FDCWD ? f->path : ".", &names, NULL, alphasort);
 	enum cm_err err = CM_OK;
 
 	f->count = 0;

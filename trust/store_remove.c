@@ -207,7 +207,7 @@ cm_trust_each_list(const struct cm_trust_options *o, struct cm_trace *t, cm_trus
 		if (cm_fetch_can(*c)) {
 			err = visit(arg, &(const struct cm_trust_list){ .file = *c });
 		} else if (stat(*c, &st) == 0 && S_ISDIR(st.st_mode)) {
-			struct cm_folder f = { .path = *c, .wants = is_list };
+			struct cm_folder f = { .path = *c, .fd = AT_FDCWD, .wants = is_list };
 
 			err = cm_folder_each(&f, t, show_list, &l);
 		} else {

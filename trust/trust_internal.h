@@ -81,7 +81,7 @@ typedef bool (*cm_folder_wants)(const char *name, const void *arg);
 typedef enum cm_err (*cm_folder_visit)(void *arg, const char *path);
 struct cm_folder {
 	const char *path;
-	int fd;			/* the folder, open; 0: it is opened by its path */
+	int fd;			/* the folder, open; AT_FDCWD: it is opened by its path */
 	cm_folder_wants wants;
 	const void *wants_arg;
 	size_t count;		/* out */
