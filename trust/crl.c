@@ -368,7 +368,8 @@ bring_folder(struct cm_question *q, const char *path)
 	    X509_NAME_hash_ex(X509_get_subject_name(q->issuer), NULL, NULL, NULL) & 0xffffffff);
 	if (err == CM_OK && (err = cm_folder_each(&f, why, nothing, NULL)) == CM_OK) {
 		a.hashed = f.count > 0;
-		f = (struct cm_folder){ .path = path, .wants = is_list, .wants_arg = &a };
+		f.wants = is_list;
+		f.wants_arg = &a;
 		err = cm_folder_each(&f, why, bring_next, &a);
 	}
 	if (err != CM_OK)
