@@ -434,6 +434,7 @@ clients(const char *path, size_t count)
 	static double service[TURNS], raw[TURNS], relay[TURNS], ratio[TURNS], relay_ratio[TURNS];
 	struct asker all[CLIENTS_MAX] = { 0 }, askers[CLIENTS_MAX];
 	struct maker m;
+	double kept;
 
 	maker_open(&m);
 	for (size_t i = 0; i < count; i++) {
@@ -460,7 +461,9 @@ clients(const char *path, size_t count)
 	printf("service.whois_%zu_clients_ratio %.2f ratio\n", count, bench_median(ratio, TURNS));
 	printf("service.whois_%zu_clients_relay %.0f /s\n", count, bench_median(relay, TURNS));
 	printf("service.whois_%zu_clients_relay_ratio %.2f ratio\n", count, bench_median(relay_ratio, TURNS));
-	printf("service.whois_%zu_clients_kept %.0f /s\n", count, together(askers, count, ask_service));
+	kept = together(askers, count, ask_service);
+	printf("service.whois_%zu_clients_kept %.0f /s\n", count, kept);
+	printf("service.whois_%zu_clients_kept_ratio %.2f ratio\n", count, kept / bench_median(raw, TURNS));
 }
 
 static void
