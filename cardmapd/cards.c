@@ -204,7 +204,6 @@ take_out(struct cm_cards *c, struct reader *r, bool swapped)
 	pthread_mutex_lock(&c->daemon->lock);
 	cm_session_remove(s, swapped);
 	pthread_mutex_unlock(&c->daemon->lock);
-	cm_spents_forget(c->daemon->spents, r->name);
 	cm_removal_taken(c->daemon->removal, s);
 	say(c, "card-removed", r);
 	tell(c, "removed", r);
@@ -267,8 +266,10 @@ see_reader(struct cm_cards *c, struct reader *r, const struct cm_message *m)
 	}
 	if (!stale && m->present != 0 && r->session != NULL && r->insertion == (uint32_t)m->insertion)
 		return;
-	if (r->session != NULL)
+	if (r->session != NULL) {
 		take_out(c, r, m->present != 0);
+		cm_spents_forget(c->daemon->spents, r->name);
+	}
 	if (m->present != 0)
 		put_in(c, r, m, first);
 	else if (first)
@@ -287,6 +288,7 @@ free_reader(struct cm_cards *c, struct reader **at)
 	free(r);
 }
 
+/* A pcscd that only could not be asked, as one that has all the clients it takes, still has the same insertions: PINs count on. */
 static void
 forget_readers(struct cm_cards *c)
 {
@@ -300,6 +302,7 @@ forget_reader(struct cm_cards *c, const char *name)
 	for (struct reader **at = &c->readers; *at != NULL; at = &(*at)->next)
 		if (strcmp((*at)->name, name) == 0) {
 			free_reader(c, at);
+			cm_spents_forget(c->daemon->spents, name);
 			return;
 		}
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "cardmapd/whole_file.h"
 
@@ -16,6 +17,7 @@ struct cm_spents {
 	pthread_mutex_t lock;
 	int log;			/* enum cm_log_target */
 	bool unknown;			/* what was kept cannot be read */
+	char **known;			/* readers of which it is no matter any more: their card was out since */
 	struct cm_spent_list list;
 	char path[4096];
 };
@@ -37,6 +39,7 @@ cm_spents_free(struct cm_spents **s)
 	if (*s == NULL)
 		return;
 	pthread_mutex_destroy(&(*s)->lock);
+	cm_list_free(&(*s)->known);
 	free(*s);
 	*s = NULL;
 }
@@ -87,6 +90,15 @@ drop(struct cm_spents *s, const char *reader, const struct cm_insertion *but)
 	return some;
 }
 
+static bool
+is_known(const struct cm_spents *s, const char *reader)
+{
+	for (size_t i = 0; s->known != NULL && s->known[i] != NULL; i++)
+		if (strcmp(s->known[i], reader) == 0)
+			return true;
+	return !s->unknown;
+}
+
 static void
 save(const struct cm_spents *s)
 {
@@ -127,7 +139,7 @@ cm_spents_find(struct cm_spents *s, const struct cm_insertion *in, bool first, s
 	*out = (struct cm_spent){ .in = *in };
 	pthread_mutex_lock(&s->lock);
 	changed = drop(s, in->reader, in);
-	if (s->unknown && first) {
+	if (first && !is_known(s, in->reader)) {
 		out->wrong = CM_WRONG_PINS_MAX;
 		put(s, out);
 		changed = true;
@@ -160,6 +172,8 @@ void
 cm_spents_forget(struct cm_spents *s, const char *reader)
 {
 	pthread_mutex_lock(&s->lock);
+	if (!is_known(s, reader))
+		(void)!cm_list_add(&s->known, cm_blob_str(reader));	/* else its card is held once more */
 	if (drop(s, reader, NULL))
 		save(s);
 	pthread_mutex_unlock(&s->lock);

@@ -36,7 +36,8 @@ struct cm_spents;
  * In DIR/private, root's, for as long as the computer runs; read when begun.
  * Without a file nobody typed a wrong one.  Of a file that is not what was
  * written, nobody knows who did: then the first card that each reader has
- * counts as held (cm_spents_find()), until it is taken out.
+ * counts as held (cm_spents_find()), until it is taken out, as may be done with
+ * the reader, where that is a token.
  */
 CM_MUST_USE enum cm_err cm_spents_new(const char *run_dir, int log, struct cm_spents **out);
 void cm_spents_begin(struct cm_spents *s);
@@ -46,7 +47,7 @@ void cm_spents_free(struct cm_spents **s);
 void cm_spents_find(struct cm_spents *s, const struct cm_insertion *in, bool first, struct cm_spent *out);
 /* Any thread: so it stands now.  A file that cannot be written is logged, and the count holds for as long as this process lives. */
 void cm_spents_note(struct cm_spents *s, const struct cm_spent *spent);
-/* The card is out, or the reader is gone. */
+/* The card is out, or the reader is gone, as pcscd says. */
 void cm_spents_forget(struct cm_spents *s, const char *reader);
 
 /* The file's text.  The first is the caller's to free; NULL: memory is short.  False: it is not what is written, and *out is empty */

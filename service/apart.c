@@ -282,6 +282,24 @@ cm_apart_judge_tries(struct cm_apart *a, const struct cm_message *m, struct cm_t
 	    cm_apart_refuse_answer(a, CM_PROCESS_CARD, "more tries than a card can have", t);
 }
 
+/*
+ * From when a PIN is sent its tries are unknown until the card has said how many there are (card/card.c).  A reader that
+ * fails then, or a card that is slow, has the PIN all the same.
+ */
+bool
+cm_apart_is_unheard(const struct cm_message *m, enum cm_err err, const struct cm_trace *t)
+{
+	static const enum cm_reason others[] = {	/* the card judged it, or never saw it */
+		CM_REASON_PIN_WRONG, CM_REASON_PIN_BLOCKED, CM_REASON_PIN_FORM, CM_REASON_PIN_MISSING, CM_REASON_PIN_LAST_TRY,
+		CM_REASON_CANCELLED, CM_REASON_CARD_CHANGED,
+	};
+
+	for (size_t i = 0; i < CM_COUNT(others); i++)
+		if (cm_trace_reason(t) == others[i])
+			return false;
+	return err != CM_OK && m->tries > CM_APART_TRIES_MOST;
+}
+
 bool
 cm_apart_card(const struct cm_apart *a, struct cm_buf *out)
 {
@@ -312,13 +330,13 @@ cm_apart_change_pin(struct cm_apart *a, const struct cm_apart_pins *pins, cm_dea
 	*tries = UINT32_MAX;
 	err = cm_apart_ask(&l, &(struct cm_apart_question){ .which = CM_PROCESS_CARD, .m = &q, .fds = (const int[]){ pins->now, pins->next },
 	    .fd_count = 2, .answer = CM_MESSAGE_CHANGED_PIN }, &answer);
-	*pins->sent = answer.kind != CM_MESSAGE_CHANGED_PIN;
 	if (answer.kind == CM_MESSAGE_CHANGED_PIN) {
 		if ((wrong = cm_apart_judge_tries(a, &answer, t)) != CM_OK)
 			err = wrong;
 		else
 			*tries = (unsigned)answer.tries;
 	}
+	*pins->sent = answer.kind != CM_MESSAGE_CHANGED_PIN || cm_apart_is_unheard(&answer, err, t);
 	cm_message_clear(&answer);
 	return err;
 }

@@ -73,6 +73,8 @@ enum cm_err cm_apart_broken(struct cm_apart *a, enum cm_process which, enum cm_m
 CM_MUST_USE enum cm_err cm_apart_heard(struct cm_apart *a, enum cm_process which, const struct cm_message *answer,
     struct cm_trace *t);
 CM_MUST_USE enum cm_err cm_apart_judge_tries(struct cm_apart *a, const struct cm_message *m, struct cm_trace *t);
+/* Of an answer to a PIN, that ended with err and t's reason: may the card have seen it, and its word did not come back? */
+bool cm_apart_is_unheard(const struct cm_message *m, enum cm_err err, const struct cm_trace *t);
 /* Milliseconds, as a message has them; and until when the answer is waited for. */
 uint64_t cm_apart_time_left(cm_deadline deadline);
 /* ... of a question to servers, after whose silence what is kept is found and judged within the same stage. */

@@ -297,13 +297,13 @@ unlock(struct cm_login *l)
 	l->pin_sent = true;
 	err = cm_apart_ask(l, &(struct cm_apart_question){ .which = CM_PROCESS_CARD, .m = &q, .fds = &p->fd, .fd_count = p->pad ? 0 : 1,
 	    .answer = CM_MESSAGE_VERIFIED }, &answer);
-	l->pin_sent = answer.kind != CM_MESSAGE_VERIFIED;
 	if (answer.kind == CM_MESSAGE_VERIFIED) {
 		if ((wrong = cm_apart_judge_tries(apart(l), &answer, l->trace)) != CM_OK)
 			err = wrong;
 		else
 			l->tries_left = (unsigned)answer.tries;
 	}
+	l->pin_sent = answer.kind != CM_MESSAGE_VERIFIED || cm_apart_is_unheard(&answer, err, l->trace);
 	cm_message_clear(&answer);
 	return err;
 }

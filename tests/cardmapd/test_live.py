@@ -792,6 +792,41 @@ class SpentTest(LiveScenario):
         self.held(3)
         self.another_insertion()
 
+    def type_wrong_unheard(self, fault):
+        """The card sees the PIN, and what it says does not come back."""
+        connection = self.begin()
+        asked = self.until(connection, 'pin')
+        if asked['state'] != 'pin':
+            return asked
+        self.control(f'fault {fault}@ins20')
+        self.answer(asked, WRONG_PIN, last_try=asked['last_try'])
+        end = self.until(connection, 'pin')
+        connection.socket.close()
+        self.control('clear')
+        wait_until(lambda: 'busy=0' in self.control('stats'), 'the card to have answered')
+        return end
+
+    def test_what_the_card_says_is_not_heard(self):
+        with Counts() as counts:
+            ends = [self.type_wrong_unheard('one-byte')['reason'] for _ in range(3)]
+        self.assertEqual((ends, counts.verifies(), self.tries()), (['card_malformed'] * 2 + ['pin_held'], 2, 1))
+        self.another_insertion()
+
+    def test_pcscd_takes_no_client_for_a_while(self):
+        """A watcher that cannot ask it knows of no card; the one that was in is still the same."""
+        self.assertEqual([self.type_wrong() for _ in range(2)], ['pin_wrong', 'pin_held'])
+        socket_path, aside = Path('/run/pcscd/pcscd.comm'), Path('/run/pcscd/aside.comm')
+        watcher = [process['pid'] for process in self.status()['processes'] if process['kind'] == 'watcher']
+        socket_path.rename(aside)
+        try:
+            os.kill(watcher[0], signal.SIGKILL)
+            wait_until(lambda: not self.status()['cards'], 'no reader to be known')
+        finally:
+            aside.rename(socket_path)
+        self.wait_card()
+        self.held(1)
+        self.another_insertion()
+
 
 class LeakTest(LiveScenario):
     def rounds(self, count):
