@@ -61,24 +61,25 @@ has_left(const struct connection *c)
 	return c->waited_for && recv(cm_wire_fd(c->wire), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-static bool
-fits(const struct cm_whois *w, uid_t uid, bool without_who_left)
-{
-	size_t of_user = cm_closing_left(w->closing, uid), count = 0;
-
-	for (const struct connection *c = w->first; c != NULL; c = c->next)
-		if (!without_who_left || !has_left(c)) {
-			count++;
-			of_user += c->asker.uid == uid;
-		}
-	return count < ASKERS_MAX && w->count < 2 * ASKERS_MAX && of_user < (uid == 0 ? ASKERS_ROOT : ASKERS_PER_USER);
-}
-
-/* Who left since takes no room from who comes. */
+/* Who left since takes no room from who comes; and who does nothing but come and leave has no more than twice his share. */
 static bool
 has_room(const struct cm_whois *w, uid_t uid)
 {
-	return fits(w, uid, false) || fits(w, uid, true);
+	const size_t share = uid == 0 ? ASKERS_ROOT : ASKERS_PER_USER;
+	size_t of_user = cm_closing_left(w->closing, uid), count = w->count;
+
+	for (const struct connection *c = w->first; c != NULL; c = c->next)
+		of_user += c->asker.uid == uid;
+	if (count >= 2 * ASKERS_MAX || of_user >= 2 * share)
+		return false;
+	if (count < ASKERS_MAX && of_user < share)
+		return true;
+	for (const struct connection *c = w->first; c != NULL; c = c->next)
+		if (has_left(c)) {
+			count--;
+			of_user -= c->asker.uid == uid;
+		}
+	return count < ASKERS_MAX && of_user < share;
 }
 
 static void

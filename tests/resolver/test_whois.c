@@ -18,6 +18,7 @@
 #define WHOIS	"io.cardmap.Whois"
 #define EXPLAIN	"io.cardmap.Explain"
 #define BUSY	7		/* of its eight threads */
+#define FLOOD	2100	/* more than all may have */
 #define SHARE	(256 - 16)	/* of root's connections, without the busy ones and those that are just let go */
 
 static const char *
@@ -421,11 +422,27 @@ ask_the_silent(void *arg)
 	return NULL;
 }
 
-/* Who closed what they had has all of it again at once, though nobody had time to see that. */
+/* As another user, after this one has come and gone more often than there is room for. */
+static struct cm_wire *
+flood_and_ask_as_another(const struct process *p)
+{
+	struct cm_wire *w;
+
+	for (size_t i = 0; i < FLOOD; i++) {
+		w = process_wire(p);
+		cm_wire_free(&w);
+	}
+	assert_int_equal(seteuid(65534), 0);
+	w = process_wire(p);
+	assert_int_equal(seteuid(0), 0);
+	return w;
+}
+
+/* Who closed what they had has all of it again at once, though nobody had time to see that; and nothing of others'. */
 static void
 who_left_takes_no_room(void **state)
 {
-	struct cm_wire *busy[BUSY], *left[SHARE], *asking[SHARE];
+	struct cm_wire *busy[BUSY], *left[SHARE], *asking[SHARE], *other;
 	pthread_t threads[BUSY];
 	struct process p;
 	int status = 0;
@@ -449,8 +466,11 @@ who_left_takes_no_room(void **state)
 		cm_wire_free(&left[i]);
 	for (size_t i = 1; i < CM_COUNT(asking); i++)
 		asking[i] = process_wire(&p);
+	other = flood_and_ask_as_another(&p);
 	assert_int_equal(kill(p.pid, SIGCONT), 0);
 	expect_served(asking, CM_COUNT(asking));
+	expect_served(&other, 1);
+	cm_wire_free(&other);
 	rig_do("thaw", "slapd");
 	for (size_t i = 0; i < BUSY; i++) {
 		pthread_join(threads[i], NULL);
