@@ -9,20 +9,33 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'rig'))
 import service_scenario
+from scenario import wait_until
 from service_scenario import ServiceScenario
 
 TIMES = 6
+LEVEL = 5
 NOISE = 600         # octets: a number that has a digit more, a buffer that was longer before
 OF_RECORD = 4096    # for each time: two or three entries
 
 
-def count():
+def counted():
     """(all but JSON, JSON)"""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(service_scenario.LOGIN_SECONDS)
         s.connect(f'\0cm_counted.{service_scenario.SERVICE.pid}')
         whole, json = map(int, s.recv(64).split())
         return whole - json, json
+
+
+def count():
+    """When nothing is under way: a connection's end, a card that is prepared."""
+    seen = []
+
+    def is_level():
+        seen.append(counted())
+        return len(seen) > LEVEL and len(set(seen[-LEVEL:])) == 1
+    wait_until(is_level, 'cardmapd to be at rest')
+    return seen[-1]
 
 
 class GrowthTest(ServiceScenario):
@@ -32,6 +45,7 @@ class GrowthTest(ServiceScenario):
         super().start(LD_PRELOAD=os.environ['CM_COUNTED'], ASAN_OPTIONS='detect_leaks=0:verify_asan_link_order=0', **environment)
 
     def leaves_nothing(self, once):
+        self.wait_card()
         for _ in range(TIMES):
             once()
         before, record = count()
