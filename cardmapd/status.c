@@ -79,8 +79,9 @@ list_responders(const struct cm_daemon *d)
 		err = cm_daemon_open_store(d, t, &store);
 	if (err == CM_OK)
 		err = cm_accounts_each_source_unread(store, t, add_responder, list);
-	if (err != CM_OK && err != CM_ERR_NOMEM)
-		json_array_append_new(list, json_sprintf("responders: not known: %s", cm_trace_message(t)));
+	if (err != CM_OK)
+		json_array_append_new(list, json_sprintf("responders: not all are known: %s",
+		    cm_trace_reason(t) != CM_REASON_NONE ? cm_trace_message(t) : cm_err_name(err)));
 	cm_accounts_close(&store);
 	cm_trace_free(&t);
 	return list;

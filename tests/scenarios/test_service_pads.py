@@ -62,6 +62,20 @@ class PadScenario(ServiceScenario):
         self.addCleanup(terminal.kill)
         return terminal
 
+    def wrong_and_right(self, first, second):
+        """By the command with these arguments, one after the other."""
+        terminal = self.command('login', *first)
+        terminal.expect(rb'cardmap: type the PIN at the reader\r?\n')
+        self.type_at_pad(WRONG_PIN)
+        status, text = self.ended(terminal)
+        self.assertEqual(status, 3, text)
+        self.assertIn('pin_wrong', text)
+        terminal = self.command('login', *second)
+        self.type_at_pad(PIN)
+        status, text = self.ended(terminal)
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r'(?m)^account +alice$')
+
     def caller(self, place=None):
         caller = Caller(place or (lambda command: self.seat.command(command, 'root')))
         self.addCleanup(caller.end)
@@ -176,17 +190,7 @@ class ClientTest(PadScenario):
     """Programs other than PAM's, by the library and without it."""
 
     def test_the_command(self):
-        terminal = self.command('login', 'alice')
-        terminal.expect(rb'cardmap: type the PIN at the reader\r?\n')
-        self.type_at_pad(WRONG_PIN)
-        status, text = self.ended(terminal)
-        self.assertEqual(status, 3, text)
-        self.assertIn('pin_wrong', text)
-        terminal = self.command('login')
-        self.type_at_pad(PIN)
-        status, text = self.ended(terminal)
-        self.assertEqual(status, 0, text)
-        self.assertRegex(text, r'(?m)^account +alice$')
+        self.wrong_and_right(['alice'], [])
 
     def begin(self):
         caller = self.caller()
@@ -220,17 +224,7 @@ class AloneTest(PadScenario):
 
     def test_the_same(self):
         service_scenario.SERVICE.stop()
-        terminal = self.command('login', '--no-service')
-        terminal.expect(rb'cardmap: type the PIN at the reader\r?\n')
-        self.type_at_pad(WRONG_PIN)
-        status, text = self.ended(terminal)
-        self.assertEqual(status, 3, text)
-        self.assertIn('pin_wrong', text)
-        terminal = self.command('login', '--no-service', 'alice')
-        self.type_at_pad(PIN)
-        status, text = self.ended(terminal)
-        self.assertEqual(status, 0, text)
-        self.assertRegex(text, r'(?m)^account +alice$')
+        self.wrong_and_right(['--no-service'], ['--no-service', 'alice'])
 
 
 class PairTest(PadScenario, PairingScenario):
